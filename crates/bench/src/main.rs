@@ -1,0 +1,2 @@
+//! Landfall: benchmarks beside their floors.
+fn main() {}

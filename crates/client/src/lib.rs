@@ -1,0 +1,1 @@
+//! Landfall: the local database, the outbox, the client session, live queries.

@@ -1,0 +1,1 @@
+//! Landfall: schema, values, stamps, merge rules, predicates, validation. No I/O.

@@ -1,0 +1,1 @@
+//! Landfall: wire messages, codec, version negotiation. No I/O.

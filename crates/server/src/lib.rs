@@ -1,0 +1,1 @@
+//! Landfall: router, server session, buckets, access, stores.

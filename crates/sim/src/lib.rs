@@ -1,0 +1,1 @@
+//! Landfall: the deterministic simulator: network, disk, clocks, workload, invariants.
