@@ -1,1 +1,30 @@
-//! Landfall: schema, values, stamps, merge rules, predicates, validation. No I/O.
+//! What every side of Landfall agrees on: schema, values, stamps, merge rules, predicates, validation.
+//!
+//! This crate performs no I/O, reads no clock and draws no randomness: time and random bytes are arguments. The same
+//! code runs on the server, in the native client and in the browser, so that a rule that holds offline is the rule
+//! that holds on the server.
+//!
+//! - [`value`]: typed values with exact JSON and SQLite mappings; [`key`]: row keys that sort as bytes
+//! - [`schema`]: tables, columns, rules, shapes (reading `landfall.toml` needs the feature `text`)
+//! - [`stamp`]: hybrid logical clock; [`txn`]: operations and transactions
+//! - [`merge`]: what concurrent edits mean; concurrency is decided by base, never by clocks
+//! - [`predicate`]: the typed tree for `where` and access rules, its evaluator and its lowering to SQL
+
+pub mod error;
+pub mod hash;
+pub mod id;
+pub mod key;
+pub mod merge;
+pub mod predicate;
+pub mod schema;
+pub mod stamp;
+pub mod txn;
+pub mod value;
+
+pub use error::{Code, Problem};
+pub use id::{BucketId, Epoch, ReplicaId};
+pub use key::RowKey;
+pub use schema::Schema;
+pub use stamp::{Clock, Stamp};
+pub use txn::{CellWrite, Operation, Transaction};
+pub use value::{ColumnType, Decimal, Value};

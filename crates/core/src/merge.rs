@@ -1,0 +1,246 @@
+//! What an operation does to a row, given the row as the server holds it.
+//!
+//! Concurrency is decided by base and never by clocks: a cell that somebody else changed after the operation's base is
+//! concurrent, nothing else is; the replica's own earlier writes count as seen. A write that saw the current value wins
+//! whatever its stamp; it is then recorded with a stamp above the one it saw, so that the order of stamps never
+//! contradicts the order of seeing.
+
+use std::collections::BTreeMap;
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Problem, codes};
+use crate::hash::Cells;
+use crate::schema::{DeleteRule, MergeRule, Table};
+use crate::stamp::Stamp;
+use crate::txn::{CellWrite, Operation};
+use crate::value::Value;
+
+/// When and by whom something was last written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct Version {
+    /// The server's sequence.
+    #[n(0)]
+    pub seq: u64,
+    /// The stamp, by the server's clock.
+    #[n(1)]
+    pub stamp: Stamp,
+}
+
+impl Version {
+    /// Whether a write of `author` with this base did not see what was written here.
+    fn is_concurrent(&self, author: &Author, base: u64) -> bool {
+        self.seq > base && self.stamp.replica != author.stamp.replica
+    }
+}
+
+/// The bookkeeping of a row: one version for the row, cells only where they differ.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct RowMeta {
+    /// The version of every cell that is not listed.
+    #[n(0)]
+    pub row: Version,
+    /// Cells with a version of their own.
+    #[n(1)]
+    pub cells: BTreeMap<String, Version>,
+    /// When the row was deleted; the row is a tombstone then.
+    #[n(2)]
+    pub deleted: Option<Version>,
+}
+
+impl RowMeta {
+    /// The version of a cell.
+    pub fn version_of(&self, column: &str) -> Version {
+        self.cells.get(column).copied().unwrap_or(self.row)
+    }
+
+    /// The sequence of the row's last change of any kind.
+    pub fn last_seq(&self) -> u64 {
+        let cells = self.cells.values().map(|v| v.seq).max().unwrap_or(0);
+        self.row.seq.max(cells).max(self.deleted.map_or(0, |v| v.seq))
+    }
+
+    /// Records that the columns in `written` now have `version`; keeps one version for the row where it can.
+    fn record(&mut self, table: &Table, written: &[(String, Stamp)], seq: u64) {
+        for (column, stamp) in written {
+            self.cells.insert(column.clone(), Version { seq, stamp: *stamp });
+        }
+        // When every data column has a version of its own the row's is meaningless: make the newest one the row's.
+        if table.data_columns().all(|c| self.cells.contains_key(&c.name))
+            && let Some(newest) = self.cells.values().copied().max_by_key(|v| (v.seq, v.stamp))
+        {
+            self.row = newest;
+        }
+        let row = self.row;
+        self.cells.retain(|_, version| *version != row);
+    }
+}
+
+/// A row as the server holds it, live or as a tombstone (then `cells` is the last image).
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRow {
+    /// All columns, key columns included.
+    pub cells: Cells,
+    /// Versions.
+    pub meta: RowMeta,
+}
+
+/// Who writes, and the sequence that the write gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Author {
+    /// The transaction's stamp in the server's time; its replica is the author.
+    pub stamp: Stamp,
+    /// The sequence of the transaction.
+    pub seq: u64,
+}
+
+/// What became of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Merged {
+    /// The row now is this; `changed` names the columns whose value is another than before (all for a new row).
+    Put {
+        /// The row.
+        row: StoredRow,
+        /// Columns with another value than before, in order.
+        changed: Vec<String>,
+        /// Columns in which a concurrent write won over this one.
+        lost: Vec<String>,
+    },
+    /// The row is now a tombstone.
+    Delete {
+        /// The tombstone.
+        row: StoredRow,
+    },
+    /// Nothing changes: everything lost to concurrent writes, or the row was gone already.
+    Nothing {
+        /// Columns in which a concurrent write won over this one; empty for a delete.
+        lost: Vec<String>,
+    },
+    /// The operation cannot be carried out.
+    Refused(Problem),
+}
+
+/// Merges `operation` into `current` (`None`: no row and no tombstone).
+pub fn merge(table: &Table, current: Option<&StoredRow>, operation: &Operation, author: &Author) -> Merged {
+    match (operation, current) {
+        (Operation::Insert { cells, .. }, None) => Merged::fresh(table, operation, cells, author),
+        (Operation::Insert { cells, .. }, Some(row)) if row.meta.deleted.is_some() => {
+            insert_over_tombstone(table, row, operation, cells, author)
+        }
+        (Operation::Insert { base, cells, .. }, Some(row)) => merge_cells(table, row, *base, cells, author),
+        (Operation::Update { base, cells, .. }, Some(row)) => match row.meta.deleted {
+            None => merge_cells(table, row, *base, cells, author),
+            Some(deleted) => update_tombstone(table, row, deleted, *base, cells, author),
+        },
+        (Operation::Update { .. }, None) => Merged::Refused(
+            Problem::new(codes::ROW_GONE, "the row no longer exists on the server; create it again from your copy")
+                .row(operation.table(), operation.key()),
+        ),
+        (Operation::Delete { base, .. }, Some(row)) if row.meta.deleted.is_none() => delete(table, row, *base, author),
+        (Operation::Delete { .. }, _) => Merged::Nothing { lost: Vec::new() },
+    }
+}
+
+impl Merged {
+    fn fresh(table: &Table, operation: &Operation, writes: &[CellWrite], author: &Author) -> Self {
+        let mut cells = table.key_cells(operation.key());
+        for column in table.data_columns() {
+            cells.insert(column.name.clone(), Value::Null);
+        }
+        for write in writes {
+            cells.insert(write.column.clone(), write.value.clone());
+        }
+        let row = Version { seq: author.seq, stamp: author.stamp };
+        let changed = cells.keys().cloned().collect();
+        let row = StoredRow { cells, meta: RowMeta { row, cells: BTreeMap::new(), deleted: None } };
+        Self::Put { row, changed, lost: Vec::new() }
+    }
+}
+
+/// An insert of a key that was deleted makes a new row, unless the delete is concurrent, later and the rule says that
+/// deletes win.
+fn insert_over_tombstone(
+    table: &Table,
+    row: &StoredRow,
+    operation: &Operation,
+    cells: &[CellWrite],
+    author: &Author,
+) -> Merged {
+    let deleted = row.meta.deleted.unwrap_or_default();
+    let Operation::Insert { base, .. } = operation else {
+        return Merged::Nothing { lost: Vec::new() };
+    };
+    let loses = deleted.is_concurrent(author, *base) && deleted.stamp > author.stamp;
+    if table.on_delete_conflict == DeleteRule::DeleteWins && loses {
+        return Merged::Nothing { lost: cells.iter().map(|c| c.column.clone()).collect() };
+    }
+    Merged::fresh(table, operation, cells, author)
+}
+
+fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], author: &Author) -> Merged {
+    let (mut after, mut written) = (row.clone(), Vec::new());
+    let (mut changed, mut lost) = (Vec::new(), Vec::new());
+    for write in writes {
+        let Some(column) = table.column(&write.column) else {
+            continue;
+        };
+        let before = row.meta.version_of(&write.column);
+        let concurrent = before.is_concurrent(author, write.base.unwrap_or(base));
+        let stamp = match column.merge {
+            MergeRule::Lww if concurrent && before.stamp > author.stamp => {
+                lost.push(write.column.clone());
+                continue;
+            }
+            MergeRule::Lww => author.stamp.max(before.stamp.successor(author.stamp.replica)),
+        };
+        // A concurrent winner is larger by itself; only a write that saw the value may be lifted above it.
+        let stamp = if concurrent { author.stamp } else { stamp };
+        written.push((write.column.clone(), stamp));
+        if after.cells.insert(write.column.clone(), write.value.clone()).as_ref() != Some(&write.value) {
+            changed.push(write.column.clone());
+        }
+    }
+    if written.is_empty() {
+        return Merged::Nothing { lost };
+    }
+    after.meta.record(table, &written, author.seq);
+    changed.sort();
+    Merged::Put { row: after, changed, lost }
+}
+
+fn update_tombstone(
+    table: &Table,
+    row: &StoredRow,
+    deleted: Version,
+    base: u64,
+    writes: &[CellWrite],
+    author: &Author,
+) -> Merged {
+    let lost = || writes.iter().map(|w| w.column.clone()).collect();
+    if !deleted.is_concurrent(author, base) || table.on_delete_conflict == DeleteRule::DeleteWins {
+        return Merged::Nothing { lost: lost() };
+    }
+    let mut revived = row.clone();
+    revived.meta.deleted = None;
+    match merge_cells(table, &revived, base, writes, author) {
+        Merged::Put { row, lost, .. } => {
+            let changed = row.cells.keys().cloned().collect();
+            Merged::Put { row, changed, lost }
+        }
+        other => other,
+    }
+}
+
+fn delete(table: &Table, row: &StoredRow, base: u64, author: &Author) -> Merged {
+    let cells = table.data_columns().map(|c| row.meta.version_of(&c.name));
+    let concurrent = cells.chain([row.meta.row]).any(|version| version.is_concurrent(author, base));
+    if concurrent && table.on_delete_conflict == DeleteRule::UpdateWins {
+        return Merged::Nothing { lost: Vec::new() };
+    }
+    let mut tombstone = row.clone();
+    let newest = row.meta.cells.values().map(|v| v.stamp).chain([row.meta.row.stamp]).max().unwrap_or_default();
+    let stamp = author.stamp.max(newest.successor(author.stamp.replica));
+    tombstone.meta.deleted = Some(Version { seq: author.seq, stamp });
+    Merged::Delete { row: tombstone }
+}

@@ -1,0 +1,260 @@
+//! The schema: tables, columns, rules, access, shapes. Declared in `landfall.toml`, compiled once, used everywhere.
+//!
+//! [`Schema`] is the compiled form: plain data, serialisable as JSON, already checked. Reading `landfall.toml` and its
+//! SQL predicates needs the feature `text`; a device that has no parser receives the compiled form.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::{Cells, ContentHash, hash128};
+use crate::key::RowKey;
+use crate::predicate::Predicate;
+use crate::value::{ColumnType, Value};
+
+mod validate;
+
+pub use validate::{MAX_OPERATIONS, MAX_VALUE_BYTES, TransactionLimits};
+
+/// A compiled schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The application's name; a database of another application is refused.
+    pub name: String,
+    /// The author's version number of the schema.
+    pub version: u32,
+    /// The tables, in order of declaration.
+    pub tables: Vec<Table>,
+    /// The shapes, in order of declaration.
+    pub shapes: Vec<Shape>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its name, in SQL and on the wire.
+    pub name: String,
+    /// Its columns, in order of declaration, key columns included.
+    pub columns: Vec<Column>,
+    /// Names of the key's columns, in key order.
+    pub primary_key: Vec<String>,
+    /// False: a local table, never sent.
+    pub sync: bool,
+    /// What a delete against a concurrent update means.
+    pub on_delete_conflict: DeleteRule,
+    /// Who may see and write which rows.
+    pub access: Access,
+    /// A search table (FTS5) over these text columns, kept by the engine under the name `<table>_search`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub search: Vec<String>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name, in SQL and on the wire.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: ColumnType,
+    /// Whether NULL is refused.
+    #[serde(default)]
+    pub required: bool,
+    /// What an insert that does not name the column gives it.
+    #[serde(default)]
+    pub default: Option<Default>,
+    /// Most characters of a text (Unicode scalar values), most bytes of a bytes value.
+    #[serde(default)]
+    pub max_length: Option<u32>,
+    /// A regular expression that a text must match as a whole.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// The smallest allowed value.
+    #[serde(default)]
+    pub min: Option<Value>,
+    /// The largest allowed value.
+    #[serde(default)]
+    pub max: Option<Value>,
+    /// The only allowed values, when not empty.
+    #[serde(default)]
+    pub one_of: Vec<Value>,
+    /// The row that this column refers to.
+    #[serde(default)]
+    pub references: Option<Reference>,
+    /// No two rows have the same value (NULLs aside). Decided by the server.
+    #[serde(default)]
+    pub unique: bool,
+    /// What concurrent edits of the column mean.
+    #[serde(default)]
+    pub merge: MergeRule,
+}
+
+/// A default value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Default {
+    /// This value.
+    Value(Value),
+    /// The writer's clock at the time of the insert (timestamp and date columns).
+    Now,
+    /// A new uuid of version 7 (uuid columns).
+    Uuid,
+}
+
+/// A reference to a row of another table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// The other table; its primary key is one column of this column's type.
+    pub table: String,
+    /// What happens here when the row there is deleted.
+    pub on_delete: OnDelete,
+}
+
+/// What a delete does to the rows that refer to the deleted row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDelete {
+    /// The delete is refused while such rows exist.
+    Restrict,
+    /// They are deleted too.
+    Cascade,
+    /// Their column becomes NULL.
+    SetNull,
+}
+
+/// What concurrent edits of a column mean. The other rules of the design are reserved by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, std::default::Default)]
+#[serde(rename_all = "lowercase")]
+pub enum MergeRule {
+    /// The larger stamp wins.
+    #[default]
+    Lww,
+}
+
+/// What a delete against a concurrent update means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, std::default::Default)]
+#[serde(rename_all = "snake_case")]
+pub enum DeleteRule {
+    /// The row comes back, with the update.
+    #[default]
+    UpdateWins,
+    /// The row goes.
+    DeleteWins,
+}
+
+/// Access rules. A rule that is absent allows everything; claims are `claim('sub')` in SQL text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, std::default::Default)]
+pub struct Access {
+    /// Which rows a subject may see. Part of every bucket's template.
+    #[serde(default)]
+    pub read: Option<Predicate>,
+    /// Which rows may be inserted: tested on the new row.
+    #[serde(default)]
+    pub insert: Option<Predicate>,
+    /// Which rows may be updated: tested on the row before and after.
+    #[serde(default)]
+    pub update: Option<Predicate>,
+    /// Which rows may be deleted: tested on the row before.
+    #[serde(default)]
+    pub delete: Option<Predicate>,
+}
+
+/// A shape: a named part of the data that a device can hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Its name.
+    pub name: String,
+    /// Its root table.
+    pub table: String,
+    /// Which rows; absent: all that the read rule allows.
+    #[serde(rename = "where", default)]
+    pub filter: Option<Predicate>,
+    /// Parameters that opening the shape must give, in order of declaration.
+    #[serde(default)]
+    pub params: Vec<Param>,
+    /// The visible columns; absent: all. Key columns are always visible.
+    #[serde(default)]
+    pub columns: Option<Vec<String>>,
+}
+
+/// A parameter of a shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Param {
+    /// Its name, `:name` in SQL text.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: ColumnType,
+}
+
+impl Schema {
+    /// The table of this name.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|t| t.name == name)
+    }
+
+    /// The shape of this name.
+    pub fn shape(&self, name: &str) -> Option<&Shape> {
+        self.shapes.iter().find(|s| s.name == name)
+    }
+
+    /// Identifies the compiled content.
+    pub fn hash(&self) -> ContentHash {
+        hash128(self.to_json().as_bytes())
+    }
+
+    /// The compiled form as JSON.
+    pub fn to_json(&self) -> String {
+        // Plain data with string keys: serialisation cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the compiled form.
+    ///
+    /// # Errors
+    /// When the text is not what [`Schema::to_json`] wrote.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}
+
+impl Table {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// Whether the column is part of the primary key.
+    pub fn is_key(&self, column: &str) -> bool {
+        self.primary_key.iter().any(|k| k == column)
+    }
+
+    /// The columns that are not part of the primary key.
+    pub fn data_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|c| !self.is_key(&c.name))
+    }
+
+    /// The key's columns, in key order.
+    pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.primary_key.iter().filter_map(|k| self.column(k))
+    }
+
+    /// The key of a row that holds all key columns; `None` when one is missing or NULL.
+    pub fn key_of(&self, cells: &Cells) -> Option<RowKey> {
+        let part = |k: &String| cells.get(k).filter(|v| !v.is_null()).cloned();
+        self.primary_key.iter().map(part).collect::<Option<Vec<_>>>().map(RowKey)
+    }
+
+    /// The key's columns with the values of `key`.
+    pub fn key_cells(&self, key: &RowKey) -> Cells {
+        self.primary_key.iter().cloned().zip(key.0.iter().cloned()).collect()
+    }
+}
+
+impl Shape {
+    /// The columns of `table` that this shape shows, key columns first as declared.
+    pub fn visible_columns<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a Column> {
+        table
+            .columns
+            .iter()
+            .filter(move |c| table.is_key(&c.name) || self.columns.as_ref().is_none_or(|list| list.contains(&c.name)))
+    }
+}

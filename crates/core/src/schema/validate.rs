@@ -1,0 +1,173 @@
+//! Validation: the same checks with the same messages on the device and on the server.
+
+use super::{Column, Schema, Table};
+use crate::error::{Problem, codes};
+use crate::hash::Cells;
+use crate::key::RowKey;
+use crate::txn::{Operation, Transaction};
+use crate::value::{ColumnType, Value};
+
+/// Most operations of one transaction.
+pub const MAX_OPERATIONS: usize = 10_000;
+/// Most bytes of one value. Larger things are files.
+pub const MAX_VALUE_BYTES: usize = 8 << 20;
+
+/// Limits on one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct TransactionLimits {
+    /// Most operations.
+    pub operations: usize,
+    /// Most bytes of one value.
+    pub value_bytes: usize,
+    /// Most bytes of all values together.
+    pub total_bytes: usize,
+}
+
+impl std::default::Default for TransactionLimits {
+    fn default() -> Self {
+        Self { operations: MAX_OPERATIONS, value_bytes: MAX_VALUE_BYTES, total_bytes: 2 * MAX_VALUE_BYTES }
+    }
+}
+
+impl Column {
+    /// What is wrong with `value` in this column; `None` when nothing is.
+    pub fn check(&self, value: &Value) -> Option<Problem> {
+        let problem = |code, message: String| Some(Problem::new(code, message).column(&self.name));
+        if value.is_null() {
+            if !self.required {
+                return None;
+            }
+            return problem(codes::REQUIRED, "a value is required; give one, or declare a default".into());
+        }
+        if !value.fits(self.ty) {
+            let found = value.type_of().map_or_else(|| "null".to_owned(), |t| t.to_string());
+            return problem(codes::WRONG_TYPE, format!("the column is of type {}, the value is {found}", self.ty));
+        }
+        if let Some(max) = self.max_length {
+            let length = length(value);
+            if length > max as usize {
+                let unit = if self.ty == ColumnType::Bytes { "bytes" } else { "characters" };
+                return problem(codes::TOO_LONG, format!("{length} {unit}, at most {max} are allowed; shorten it"));
+            }
+        }
+        if let (Some(pattern), Value::Text(text)) = (&self.pattern, value)
+            && !matches_whole(pattern, text)
+        {
+            return problem(codes::PATTERN, format!("the text does not match the pattern {pattern}"));
+        }
+        if let Some(min) = self.min.as_ref().filter(|min| value < *min) {
+            return problem(codes::OUT_OF_RANGE, format!("{} is below the minimum {}", show(value), show(min)));
+        }
+        if let Some(max) = self.max.as_ref().filter(|max| value > *max) {
+            return problem(codes::OUT_OF_RANGE, format!("{} is above the maximum {}", show(value), show(max)));
+        }
+        if !self.one_of.is_empty() && !self.one_of.contains(value) {
+            let allowed = self.one_of.iter().map(show).collect::<Vec<_>>().join(", ");
+            return problem(codes::NOT_ONE_OF, format!("{} is not one of {allowed}", show(value)));
+        }
+        None
+    }
+}
+
+fn show(value: &Value) -> String {
+    let text = value.to_json().to_string();
+    match text.char_indices().nth(40) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+fn length(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.chars().count(),
+        other => other.size(),
+    }
+}
+
+fn matches_whole(pattern: &str, text: &str) -> bool {
+    // The schema was checked, so the pattern compiles; one that does not refuses nothing.
+    regex_lite::Regex::new(&format!("^(?:{pattern})$")).is_ok_and(|regex| regex.is_match(text))
+}
+
+impl Table {
+    /// What is wrong with a row as a whole: each held column by itself. Columns that are not held are not judged.
+    pub fn check_row(&self, cells: &Cells) -> Vec<Problem> {
+        let about = |problem: Problem| match self.key_of(cells) {
+            Some(key) => problem.row(&self.name, &key),
+            None => Problem { table: Some(self.name.clone()), ..problem },
+        };
+        let held = self.columns.iter().filter_map(|c| cells.get(&c.name).and_then(|v| c.check(v)));
+        held.map(about).collect()
+    }
+
+    /// What is wrong with a key.
+    pub fn check_key(&self, key: &RowKey) -> Option<Problem> {
+        if key.0.len() != self.primary_key.len() {
+            let expected = self.primary_key.join(", ");
+            return Some(
+                Problem::new(codes::BAD_KEY, format!("the key has the columns {expected}")).row(&self.name, key),
+            );
+        }
+        let wrong = self.key_columns().zip(&key.0).find_map(|(column, value)| {
+            if value.is_null() {
+                Some(Problem::new(codes::BAD_KEY, "a key column has no value"))
+            } else {
+                column.check(value)
+            }
+        });
+        wrong.map(|p| p.row(&self.name, key))
+    }
+}
+
+impl Schema {
+    /// What is wrong with a transaction by itself, before any row is looked at: sizes, names, keys, types, and that
+    /// each row occurs once.
+    ///
+    /// # Errors
+    /// The first problem.
+    pub fn check_transaction(&self, txn: &Transaction, limits: &TransactionLimits) -> Result<(), Problem> {
+        let bad = |message: String| Problem::new(codes::BAD_TRANSACTION, message);
+        if txn.operations.len() > limits.operations {
+            return Err(bad(format!(
+                "{} operations in one transaction, at most {} are allowed; write in several transactions",
+                txn.operations.len(),
+                limits.operations
+            )));
+        }
+        if txn.size() > limits.total_bytes {
+            return Err(bad(format!("the transaction is larger than {} bytes; write in several", limits.total_bytes)));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for operation in &txn.operations {
+            self.check_operation(operation, limits)?;
+            if !seen.insert((operation.table(), operation.key())) {
+                return Err(bad("a row occurs twice in one transaction".into()).row(operation.table(), operation.key()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_operation(&self, operation: &Operation, limits: &TransactionLimits) -> Result<(), Problem> {
+        let (name, key) = (operation.table(), operation.key());
+        let Some(table) = self.table(name).filter(|t| t.sync) else {
+            return Err(Problem::new(codes::UNKNOWN_NAME, format!("the schema has no synced table '{name}'")));
+        };
+        if let Some(problem) = table.check_key(key) {
+            return Err(problem);
+        }
+        for write in operation.cells() {
+            let column = table.column(&write.column).filter(|_| !table.is_key(&write.column)).ok_or_else(|| {
+                Problem::new(codes::UNKNOWN_NAME, format!("'{}' is not a column that can be written", write.column))
+                    .row(name, key)
+            })?;
+            if write.value.size() > limits.value_bytes {
+                let message = format!("a value of more than {} bytes; store it as a file", limits.value_bytes);
+                return Err(Problem::new(codes::TOO_LONG, message).row(name, key).column(&column.name));
+            }
+            if let Some(problem) = column.check(&write.value) {
+                return Err(problem.row(name, key));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Transactions: the atomic unit of writing, identified by (replica, replica sequence, content hash).
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::hash::{Cells, ContentHash, hash128};
+use crate::id::ReplicaId;
+use crate::key::RowKey;
+use crate::stamp::Stamp;
+use crate::value::Value;
+
+/// One changed column of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct CellWrite {
+    /// The column.
+    #[n(0)]
+    pub column: String,
+    /// What it becomes.
+    #[n(1)]
+    pub value: Value,
+    /// The base of this cell where it differs from the operation's (a column that came through another bucket).
+    #[n(2)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
+}
+
+/// One change to one row. Within a transaction each row occurs at most once: changes are net.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum Operation {
+    /// A new row.
+    #[n(0)]
+    Insert {
+        /// The table.
+        #[n(0)]
+        table: String,
+        /// The new row's key.
+        #[n(1)]
+        key: RowKey,
+        /// The base: 0 when the author held no confirmed copy of the row.
+        #[n(2)]
+        base: u64,
+        /// All columns but the key's that have a value.
+        #[n(3)]
+        cells: Vec<CellWrite>,
+    },
+    /// Changed columns of a row that is there.
+    #[n(1)]
+    Update {
+        /// The table.
+        #[n(0)]
+        table: String,
+        /// The row.
+        #[n(1)]
+        key: RowKey,
+        /// The server sequence up to which the author's confirmed copy was current.
+        #[n(2)]
+        base: u64,
+        /// The changed columns only.
+        #[n(3)]
+        cells: Vec<CellWrite>,
+    },
+    /// The row goes. What the schema says follows it (cascades) is carried out by the server.
+    #[n(2)]
+    Delete {
+        /// The table.
+        #[n(0)]
+        table: String,
+        /// The row.
+        #[n(1)]
+        key: RowKey,
+        /// The server sequence up to which the author's confirmed copy was current.
+        #[n(2)]
+        base: u64,
+    },
+}
+
+impl Operation {
+    /// The table that it changes.
+    pub fn table(&self) -> &str {
+        match self {
+            Self::Insert { table, .. } | Self::Update { table, .. } | Self::Delete { table, .. } => table,
+        }
+    }
+
+    /// The row that it changes.
+    pub fn key(&self) -> &RowKey {
+        match self {
+            Self::Insert { key, .. } | Self::Update { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
+
+    /// The columns that it writes; none for a delete.
+    pub fn cells(&self) -> &[CellWrite] {
+        match self {
+            Self::Insert { cells, .. } | Self::Update { cells, .. } => cells,
+            Self::Delete { .. } => &[],
+        }
+    }
+
+    /// The row that it leaves behind when applied to `row` without any merging, as a device previews it: what is
+    /// pending lies over what is confirmed. `None` when there is no row afterwards. `key_cells` are the key's columns.
+    pub fn preview(&self, row: Option<Cells>, key_cells: impl FnOnce() -> Cells) -> Option<Cells> {
+        let mut cells = match (self, row) {
+            (Self::Delete { .. }, _) => return None,
+            (Self::Update { .. }, None) => return None,
+            (_, Some(row)) => row,
+            (Self::Insert { .. }, None) => key_cells(),
+        };
+        for write in self.cells() {
+            cells.insert(write.column.clone(), write.value.clone());
+        }
+        Some(cells)
+    }
+}
+
+/// A transaction as it travels and as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Transaction {
+    /// Who wrote.
+    #[n(0)]
+    pub replica: ReplicaId,
+    /// The replica's own number for it: from 1, without reuse.
+    #[n(1)]
+    pub rseq: u64,
+    /// When, by the replica's clock.
+    #[n(2)]
+    pub stamp: Stamp,
+    /// The net changes, at most one per row.
+    #[n(3)]
+    pub operations: Vec<Operation>,
+    /// Earlier transactions of this replica that must be decided first (order): the server holds or returns this one
+    /// until they are.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<u64>,
+    /// Earlier transactions of this replica whose refusal takes this one along (fate). A subset of `after`.
+    #[n(5)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<u64>,
+}
+
+impl Transaction {
+    /// The canonical bytes, over which the content hash is taken.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Writing to a Vec cannot fail.
+        minicbor::to_vec(self).unwrap_or_default()
+    }
+
+    /// The content hash: over exactly the bytes that travel ([`Transaction::to_bytes`]).
+    pub fn content_hash(&self) -> ContentHash {
+        hash128(&self.to_bytes())
+    }
+
+    /// Bytes of all values and keys, roughly; for limits.
+    pub fn size(&self) -> usize {
+        let cell = |c: &CellWrite| c.column.len() + c.value.size();
+        let one = |o: &Operation| o.table().len() + 16 + o.cells().iter().map(cell).sum::<usize>();
+        self.operations.iter().map(one).sum()
+    }
+}
+
+/// An opaque run of bytes on the wire.
+pub type Bytes = ByteVec;
