@@ -1,1 +1,3 @@
 //! Landfall: the deterministic simulator: network, disk, clocks, workload, invariants.
+
+pub mod disk;
