@@ -71,8 +71,9 @@ fn nothing_that_was_open_before_a_crash_can_touch_the_disk_after_it() {
             let fresh = open(&disk, mode);
             fresh.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (1, 'mine')").unwrap();
             let before = disk.clone_files();
-            assert_eq!(fails_with(stale.execute(INSERT, [])), ErrorCode::SystemIoFailure);
-            assert!(stale.execute_batch("COMMIT").is_err());
+            // Statements may still succeed in its page cache; what counts is that nothing leaves it.
+            let _ = stale.execute(INSERT, []);
+            assert_eq!(fails_with(stale.execute("COMMIT", [])), ErrorCode::SystemIoFailure, "{mode}");
             assert_eq!(files.append("mirror", b"two"), Err(DiskError::Stale));
             assert!(Connection::open_with_flags_and_vfs("app.db", OpenFlags::default(), vfs.as_str()).is_err());
             // Closing rolls back and deletes journals by name: it must not find those of the new life.
