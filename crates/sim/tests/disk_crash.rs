@@ -83,7 +83,8 @@ fn open(disk: &Disk, pragmas: &str) -> rusqlite::Result<Connection> {
 }
 
 fn set_up(disk: &Disk, pragmas: &str) -> rusqlite::Result<()> {
-    open(disk, pragmas)?.execute_batch("CREATE TABLE t (key INTEGER PRIMARY KEY, value BLOB); CREATE INDEX i ON t (value)")?;
+    open(disk, pragmas)?
+        .execute_batch("CREATE TABLE t (key INTEGER PRIMARY KEY, value BLOB); CREATE INDEX i ON t (value)")?;
     // The story begins on a settled disk, also where the pragmas under test never sync.
     disk.restore_files(&disk.clone_files());
     Ok(())
@@ -93,7 +94,9 @@ fn write(connection: &Connection, edits: &[Edit], stamp: u8) -> rusqlite::Result
     let transaction = connection.unchecked_transaction()?;
     for edit in edits {
         match edit.bytes {
-            Some(len) => transaction.execute("INSERT OR REPLACE INTO t VALUES (?1, ?2)", (edit.key, vec![stamp; len]))?,
+            Some(len) => {
+                transaction.execute("INSERT OR REPLACE INTO t VALUES (?1, ?2)", (edit.key, vec![stamp; len]))?
+            }
             None => transaction.execute("DELETE FROM t WHERE key = ?1", [edit.key])?,
         };
     }
@@ -151,7 +154,9 @@ fn is_caught(pragmas: &str, how: &[&str]) {
 
 #[test]
 fn a_log_with_full_sync_keeps_every_commit_whole() {
-    holds("PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=full; PRAGMA wal_autocheckpoint=8");
+    holds(
+        "PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=full; PRAGMA wal_autocheckpoint=8",
+    );
 }
 
 #[test]
@@ -166,12 +171,18 @@ fn a_rollback_journal_keeps_every_commit_whole_when_its_deletion_is_synced() {
 
 #[test]
 fn no_sync_at_all_is_caught() {
-    is_caught("PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=off; PRAGMA wal_autocheckpoint=8", &[LOST, "damaged"]);
+    is_caught(
+        "PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=off; PRAGMA wal_autocheckpoint=8",
+        &[LOST, "damaged"],
+    );
 }
 
 #[test]
 fn a_sync_only_at_checkpoints_is_caught_losing_commits() {
-    is_caught("PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=normal; PRAGMA wal_autocheckpoint=8", &[LOST]);
+    is_caught(
+        "PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=normal; PRAGMA wal_autocheckpoint=8",
+        &[LOST],
+    );
 }
 
 #[test]

@@ -9,10 +9,19 @@ use super::inode::Mood;
 /// A change of names since the directory was last made durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
-    Link { name: String, inode: u64 },
-    Unlink { name: String },
+    Link {
+        name: String,
+        inode: u64,
+    },
+    Unlink {
+        name: String,
+    },
     /// One atomic step: after a crash either both names changed or neither.
-    Rename { from: String, to: String, inode: u64 },
+    Rename {
+        from: String,
+        to: String,
+        inode: u64,
+    },
 }
 
 /// Name → file, as programs see it and as a crash leaves it.

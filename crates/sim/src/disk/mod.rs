@@ -39,8 +39,8 @@ use rusqlite::{Connection, OpenFlags};
 pub use self::faults::{DiskError, DiskOp, DiskStats, FAULTS};
 pub use self::files::Files;
 use self::state::State;
-pub use self::vfs::seed_sqlite;
 use self::vfs::Lease;
+pub use self::vfs::seed_sqlite;
 
 /// What a disk is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -264,12 +264,7 @@ unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, syn
     }
 }
 
-unsafe extern "C" fn access(
-    vfs: *mut ffi::sqlite3_vfs,
-    name: *const c_char,
-    flags: c_int,
-    out: *mut c_int,
-) -> c_int {
+unsafe extern "C" fn access(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, flags: c_int, out: *mut c_int) -> c_int {
     // SAFETY: SQLite passes the VFS that it was given, and a C string.
     let (owner, name) = unsafe { (owner(vfs), text(name)) };
     let (Some((disk, generation)), Some(name)) = (owner, name) else { return ffi::SQLITE_IOERR_ACCESS };
