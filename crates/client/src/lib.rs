@@ -1,1 +1,6 @@
-//! Landfall: the local database, the outbox, the client session, live queries.
+//! The local database, the outbox, the client session, live queries.
+//!
+//! [`Engine`] is the whole client without a network: a [`db::Database`] and a [`session::Session`]. It takes time and
+//! randomness as arguments and gives effects as results; a driver carries them out.
+
+pub mod changes;
