@@ -10,6 +10,7 @@ use crate::key::RowKey;
 use crate::predicate::Predicate;
 use crate::value::{ColumnType, Value};
 
+pub mod ddl;
 mod validate;
 
 pub use validate::{MAX_OPERATIONS, MAX_VALUE_BYTES, TransactionLimits};
