@@ -1,0 +1,104 @@
+//! `cargo xtask serve`: from a fresh machine to a running server, and what to type next.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process;
+use crate::setup::{self, Need};
+
+/// The address that `serve` listens on when none is named.
+pub const LISTEN: &str = "127.0.0.1:4600";
+/// The example that `serve` starts with when no other schema is named.
+pub const SCHEMA: &str = "examples/journal/landfall.toml";
+/// The folder that keeps the example server's database, inside the build folder.
+pub const DATA: &str = "serve";
+
+/// The profile that `serve` and the simulator are built with. Not `release`: without link-time optimisation it builds
+/// in about half the time, runs nearly as fast, keeps assertions on, and `cargo xtask test` has built most of it already.
+pub const PROFILE: &str = "sim";
+
+/// What a person may choose.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address and port to listen on.
+    pub listen: String,
+    /// The schema to serve.
+    pub schema: PathBuf,
+    /// Where the server keeps its data; `None`: in the build folder.
+    pub data: Option<PathBuf>,
+}
+
+/// Sets up, builds, and becomes the server: signals reach it directly, so that Ctrl-C drains it.
+///
+/// # Errors
+/// One sentence, when the set-up or the build fails or the server cannot be started.
+pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
+    setup::prepare(root, Need::Build)?;
+    let binary = build(root)?;
+    let target = process::target_folder(root)?;
+    let data = options.data.clone().unwrap_or_else(|| target.join(DATA));
+    // Where the port is taken nothing is promised: the server's own sentence about it is all that should be read.
+    if TcpListener::bind(&options.listen).is_ok() {
+        println!("\nLandfall serves {} on http://{}\n", options.schema.display(), options.listen);
+        println!("Now open two more terminals here, and type in each:");
+        for (device, command) in shell_commands(root, &binary, &target, &options.listen) {
+            println!("  {device}  {command}");
+        }
+        println!("Ctrl-C stops the server once what is under way is stored.\n");
+    }
+    let mut command = Command::new(&binary);
+    command.args(["serve", "--dev", "--listen", &options.listen, "--schema"]).arg(&options.schema);
+    command.arg("--data").arg(&data).current_dir(root);
+    become_program(command)
+}
+
+/// Builds the `landfall` binary and returns its path.
+///
+/// # Errors
+/// A sentence, when the build fails.
+pub fn build(root: &Path) -> Result<PathBuf, String> {
+    process::run(process::command(root, "cargo", &["build", "--profile", PROFILE, "-p", "landfall-cli"]))?;
+    let name = format!("landfall{}", std::env::consts::EXE_SUFFIX);
+    Ok(process::target_folder(root)?.join(PROFILE).join(name))
+}
+
+/// The commands for a first and a second device, with paths from the project's root.
+pub fn shell_commands(root: &Path, binary: &Path, target: &Path, listen: &str) -> Vec<(&'static str, String)> {
+    let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+    ["first", "second"]
+        .map(|name| {
+            let database = target.join("devices").join(format!("{name}.db"));
+            let command = format!("{} shell --server http://{listen} --db {}", short(binary), short(&database));
+            (if name == "first" { "first device: " } else { "second device:" }, command)
+        })
+        .to_vec()
+}
+
+#[cfg(unix)]
+fn become_program(mut command: Command) -> Result<(), String> {
+    use std::os::unix::process::CommandExt;
+    let error = command.exec();
+    Err(format!("`{}` cannot be started: {error}", process::describe(&command)))
+}
+
+#[cfg(not(unix))]
+fn become_program(command: Command) -> Result<(), String> {
+    process::run(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_commands_name_two_databases_and_the_real_binary() {
+        let root = Path::new("/project");
+        let binary = root.join("target/sim/landfall");
+        let commands = shell_commands(root, &binary, &root.join("target"), LISTEN);
+        assert_eq!(commands.len(), 2);
+        assert!(commands[0].1.starts_with("target/sim/landfall shell "), "{commands:?}");
+        assert_ne!(commands[0].1, commands[1].1);
+        assert!(commands.iter().all(|(_, command)| command.contains(LISTEN)));
+    }
+}

@@ -1,0 +1,229 @@
+//! A small reader of Rust source: enough to tell code from comments and strings, to skip test modules, and to measure
+//! functions. It keeps every line break, so that a position in what it returns is a line of the file.
+
+/// Source with the inside of comments, strings and character literals blanked out.
+pub fn code_only(source: &str) -> String {
+    let chars: Vec<char> = source.chars().collect();
+    let mut out = String::with_capacity(source.len());
+    let mut at = 0;
+    while at < chars.len() {
+        let end = match literal_end(&chars, at) {
+            Some(end) => end,
+            None => {
+                out.push(chars[at]);
+                at += 1;
+                continue;
+            }
+        };
+        out.extend(chars[at..end].iter().map(|&c| if c == '\n' { '\n' } else { ' ' }));
+        at = end;
+    }
+    out
+}
+
+/// Where the comment, string or character literal that starts at `at` ends; `None` where none starts.
+fn literal_end(chars: &[char], at: usize) -> Option<usize> {
+    let next = chars.get(at + 1).copied();
+    match chars[at] {
+        '/' if next == Some('/') => Some(line_end(chars, at)),
+        '/' if next == Some('*') => Some(block_comment_end(chars, at)),
+        '"' => Some(string_end(chars, at)),
+        '\'' => char_literal_end(chars, at),
+        'r' | 'b' | 'c' if !continues_a_word(chars, at) => raw_string_end(chars, at),
+        _ => None,
+    }
+}
+
+fn continues_a_word(chars: &[char], at: usize) -> bool {
+    at > 0 && (chars[at - 1].is_alphanumeric() || chars[at - 1] == '_')
+}
+
+fn line_end(chars: &[char], at: usize) -> usize {
+    chars[at..].iter().position(|&c| c == '\n').map_or(chars.len(), |length| at + length)
+}
+
+fn block_comment_end(chars: &[char], at: usize) -> usize {
+    let (mut depth, mut here) = (0_usize, at);
+    while here < chars.len() {
+        match (chars[here], chars.get(here + 1)) {
+            ('/', Some('*')) => {
+                depth += 1;
+                here += 2;
+            }
+            ('*', Some('/')) => {
+                depth -= 1;
+                here += 2;
+                if depth == 0 {
+                    return here;
+                }
+            }
+            _ => here += 1,
+        }
+    }
+    chars.len()
+}
+
+fn string_end(chars: &[char], at: usize) -> usize {
+    let mut here = at + 1;
+    while here < chars.len() {
+        match chars[here] {
+            '\\' => here += 2,
+            '"' => return here + 1,
+            _ => here += 1,
+        }
+    }
+    chars.len()
+}
+
+/// A character literal, not a lifetime: `'a'`, `'\n'`, `'\u{1F600}'`.
+fn char_literal_end(chars: &[char], at: usize) -> Option<usize> {
+    if chars.get(at + 1) == Some(&'\\') {
+        let close = chars[at + 3..].iter().position(|&c| c == '\'')?;
+        return Some(at + 3 + close + 1);
+    }
+    (chars.get(at + 2) == Some(&'\'')).then_some(at + 3)
+}
+
+/// `r"…"`, `r#"…"#`, `br#"…"#`; plain `b"…"` and `c"…"` are found at their quote.
+fn raw_string_end(chars: &[char], at: usize) -> Option<usize> {
+    let mut here = at;
+    if matches!(chars[here], 'b' | 'c') {
+        here += 1;
+    }
+    if chars.get(here) != Some(&'r') {
+        return None;
+    }
+    here += 1;
+    let hashes = chars[here..].iter().take_while(|&&c| c == '#').count();
+    here += hashes;
+    if chars.get(here) != Some(&'"') {
+        return None;
+    }
+    here += 1;
+    while here < chars.len() {
+        let closes =
+            chars[here] == '"' && chars[here + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
+        if closes {
+            return Some(here + 1 + hashes);
+        }
+        here += 1;
+    }
+    Some(chars.len())
+}
+
+/// [`code_only`], with every item under `#[cfg(test)]` blanked out as well.
+pub fn code_without_tests(source: &str) -> String {
+    let mut code = code_only(source);
+    let mut from = 0;
+    while let Some(start) = code[from..].find("#[cfg(test)]").map(|start| from + start) {
+        let end = item_end(&code, start);
+        let blank: String = code[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+        code.replace_range(start..end, &blank);
+        from = start + blank.len();
+    }
+    code
+}
+
+/// Where the item that starts at `start` ends: at its `;`, or at the brace that closes its body.
+fn item_end(code: &str, start: usize) -> usize {
+    let mut depth = 0_usize;
+    for (offset, c) in code[start..].char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return start + offset + 1,
+            '}' => depth -= 1,
+            ';' if depth == 0 => return start + offset + 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+/// One function and how long it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name, without its module.
+    pub name: String,
+    /// The line of its `fn`, from 1.
+    pub line: usize,
+    /// Lines from its `fn` to its closing brace, both counted.
+    pub lines: usize,
+}
+
+/// Every function with a body, in order.
+pub fn functions(source: &str) -> Vec<Function> {
+    let code = code_only(source);
+    let mut found = Vec::new();
+    for (start, _) in code.match_indices("fn ") {
+        let before = code[..start].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = code[start + 3..].trim_start();
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let end = item_end(&code, start);
+        if name.is_empty() || !code[start..end].ends_with('}') {
+            continue;
+        }
+        let line = code[..start].matches('\n').count() + 1;
+        found.push(Function { name, line, lines: code[start..end].matches('\n').count() + 1 });
+    }
+    found
+}
+
+/// Whether `word` stands in `line` by itself: no letter, digit or `_` touches it where it begins or ends with one.
+pub fn has_word(line: &str, word: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let before = line[..at].chars().next_back().is_some_and(is_word) && word.starts_with(is_word);
+        let after = line[at + word.len()..].chars().next().is_some_and(is_word) && word.ends_with(is_word);
+        !before && !after
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_strings_and_characters_are_not_code() {
+        let source = "let a = \"unsafe \\\" x\"; // unsafe\n/* unsafe /* nested */ unsafe */ let c = '\"'; let d = r#\"unsafe \" \"#;\n";
+        let code = code_only(source);
+        assert!(!code.contains("unsafe"), "{code}");
+        assert!(code.contains("let c =") && code.contains("let d ="), "{code}");
+        assert_eq!(code.matches('\n').count(), source.matches('\n').count());
+    }
+
+    #[test]
+    fn lifetimes_and_names_ending_in_r_stay_code() {
+        let source = "fn f<'a>(x: &'a str) -> &'a str { unsafe_looking(x) } let var\"\"; let b = b'\\''; danger()";
+        let code = code_only(source);
+        assert!(code.contains("<'a>(x: &'a str)"), "{code}");
+        assert!(code.contains("danger()"), "{code}");
+    }
+
+    #[test]
+    fn test_items_are_skipped_and_what_follows_is_not() {
+        let source = "fn a() {}\n#[cfg(test)]\nmod tests {\n  fn b() { one(); }\n}\n#[cfg(test)]\nmod more;\nfn c() { two(); }\n";
+        let code = code_without_tests(source);
+        assert!(!code.contains("one()") && !code.contains("more"), "{code}");
+        assert!(code.contains("two()"), "{code}");
+    }
+
+    #[test]
+    fn functions_are_measured_from_fn_to_brace() {
+        let source = "trait T { fn none(&self); }\npub fn short() {}\nfn long(\n  a: u8,\n) {\n  if a > 0 {\n  }\n}\n";
+        let found = functions(source);
+        let expected = [("short".to_owned(), 2, 1), ("long".to_owned(), 3, 6)];
+        let got: Vec<_> = found.into_iter().map(|f| (f.name, f.line, f.lines)).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn a_word_stands_alone() {
+        assert!(has_word("use HashMap;", "HashMap"));
+        assert!(!has_word("use MyHashMap;", "HashMap"));
+        assert!(!has_word("HashMapLike", "HashMap"));
+        assert!(has_word("x.call!(", "call!("));
+    }
+}
