@@ -48,7 +48,9 @@ pub fn prepare(root: &Path, need: Need) -> Result<Machine, String> {
         return Ok(Machine { wasm: None });
     }
     rustup_components(root)?;
-    Ok(Machine { wasm: Some(wasm_build(root)?) })
+    Ok(Machine {
+        wasm: Some(wasm_build(root)?),
+    })
 }
 
 /// The formatter and the linter, which a minimal toolchain leaves out.
@@ -84,7 +86,9 @@ fn wasm_build(root: &Path) -> Result<WasmBuild, String> {
         Ok(()) => "rustup says it did, but the toolchain that runs has no such target".to_owned(),
         Err(cause) => cause,
     };
-    eprintln!("rustup cannot add wasm32-unknown-unknown ({cause}); trying Debian's own toolchain for it");
+    eprintln!(
+        "rustup cannot add wasm32-unknown-unknown ({cause}); trying Debian's own toolchain for it"
+    );
     let result = apt::install(&tools::DEBIAN_WEB);
     if result.is_ok() && tools::debian_web_toolchain() {
         return Ok(WasmBuild::DebianWeb);
@@ -100,7 +104,10 @@ fn rustup(root: &Path, arguments: &[&str], what: &str) -> Result<(), String> {
         return Err("rustup is not on the PATH".to_owned());
     }
     let progress = Progress::start(what);
-    let output = Command::new("rustup").args(arguments).current_dir(root).output();
+    let output = Command::new("rustup")
+        .args(arguments)
+        .current_dir(root)
+        .output();
     match output {
         Ok(output) if output.status.success() => {
             progress.done();
@@ -109,8 +116,14 @@ fn rustup(root: &Path, arguments: &[&str], what: &str) -> Result<(), String> {
         Ok(output) => {
             progress.failed();
             let said = String::from_utf8_lossy(&output.stderr);
-            let error = said.lines().find(|line| line.starts_with("error")).or_else(|| said.lines().last());
-            Err(error.unwrap_or("rustup failed without a word").trim().to_owned())
+            let error = said
+                .lines()
+                .find(|line| line.starts_with("error"))
+                .or_else(|| said.lines().last());
+            Err(error
+                .unwrap_or("rustup failed without a word")
+                .trim()
+                .to_owned())
         }
         Err(error) => {
             progress.failed();

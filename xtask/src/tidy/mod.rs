@@ -35,7 +35,11 @@ pub struct Finding {
 impl Finding {
     /// A finding at a line (from 1; 0: the whole file).
     pub fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line, what: what.into() }
+        Self {
+            path: path.to_owned(),
+            line,
+            what: what.into(),
+        }
     }
 }
 
