@@ -4,3 +4,4 @@
 //! randomness as arguments and gives effects as results; a driver carries them out.
 
 pub mod changes;
+pub mod session;

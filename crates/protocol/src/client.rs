@@ -180,7 +180,9 @@ pub enum ClientMessage {
         #[n(0)]
         token: String,
     },
-    /// Live changes up to here are applied durably. Lets the server bound what is in flight.
+    /// Live changes up to here are applied durably. Lets the server bound what is in flight. The server sends no Live
+    /// before the first Applied of a session: a device says it once it has opened again what it holds, so that buckets
+    /// that stood at one cut go on from one cut.
     #[n(7)]
     Applied {
         /// The device's cut.

@@ -1,0 +1,753 @@
+//! The client session: when to connect, what to say, what to wait for. A state machine without I/O.
+//!
+//! [`Session::handle`] takes an [`Event`], the monotonic time and randomness, and gives [`Command`]s. It never touches
+//! the database: [`crate::Engine`] carries the commands out and reports facts back as events. The full table of states
+//! × events is in `docs/protocol.md`; [`Session::coverage`] counts which of its cells were reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_core::BucketId;
+use landfall_protocol::codes;
+use landfall_protocol::server::{Address, Limits};
+
+mod backoff;
+mod table;
+
+pub use backoff::{Backoff, MAX_BACKOFF_MS};
+pub use table::{EventName, StateName};
+
+/// Fills a slice with random bytes. Passed in, so that a simulation repeats exactly.
+pub type Entropy<'a> = dyn FnMut(&mut [u8]) + 'a;
+
+/// A connection that has not opened, or a Hello that has no answer, is given up after this long.
+pub const GREETING_TIMEOUT_MS: u64 = 15_000;
+/// A quiet connection is probed this often.
+pub const PING_INTERVAL_MS: u64 = 20_000;
+/// A probe that has no answer by then shows that the connection is dead.
+pub const PONG_TIMEOUT_MS: u64 = 10_000;
+/// Applied changes are reported at the latest after this long.
+pub const REPORT_AFTER_MS: u64 = 2_000;
+/// Pushes in flight at once: the next one travels while the server commits the one before.
+const MAX_PUSHES_IN_FLIGHT: usize = 2;
+/// How long deferred entries wait before they are offered again, unless a decision comes first.
+const DEFERRED_PAUSE_MS: u64 = 250;
+/// A session that stopped for good looks again this often, in case the server was upgraded.
+const STOPPED_RETRY_MS: u64 = 300_000;
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The app wants to be offline.
+    Idle,
+    /// Not connected; the next attempt is due at this monotonic time.
+    Waiting {
+        /// Monotonic milliseconds.
+        until_ms: u64,
+    },
+    /// The transport is connecting.
+    Connecting {
+        /// Given up at this monotonic time.
+        until_ms: u64,
+    },
+    /// Hello is sent.
+    Greeting {
+        /// Given up at this monotonic time.
+        until_ms: u64,
+    },
+    /// The session is open.
+    Online,
+    /// The token is missing or expired; nothing is lost, sending waits for a new one.
+    SignIn,
+    /// The server cannot work with this device (other version, other schema, other subject).
+    Stopped {
+        /// It is tried again at this monotonic time.
+        until_ms: u64,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time passed.
+    Tick,
+    /// The transport is connected.
+    Connected,
+    /// The transport is gone.
+    Disconnected {
+        /// Why, for the status.
+        reason: String,
+    },
+    /// The server welcomed us.
+    Welcome {
+        /// Its limits.
+        limits: Limits,
+        /// The server has seen replica sequences that this device never used.
+        copied: bool,
+    },
+    /// A push was answered, and the decisions are applied.
+    Acknowledge {
+        /// The push.
+        id: u32,
+        /// Entries were deferred.
+        deferred: bool,
+        /// Entries were not decided because another database uses the same replica id.
+        copied: Vec<u64>,
+    },
+    /// A subscription was opened, and its buckets are recorded.
+    Opened {
+        /// The Open that it answers.
+        id: u32,
+        /// Buckets to be loaded: where to go on.
+        load: Vec<(BucketId, Address)>,
+        /// Buckets that are loaded and not yet resumed.
+        resume: Vec<(BucketId, u64)>,
+    },
+    /// Live changes were applied.
+    Live {
+        /// Their size in bytes, roughly.
+        bytes: u64,
+    },
+    /// Catch-up changes were applied.
+    CatchUp,
+    /// A probe was answered.
+    Pong,
+    /// The server reports an error.
+    Error {
+        /// Its code.
+        code: String,
+        /// Its sentence.
+        message: String,
+        /// Whether the session ends.
+        fatal: bool,
+        /// How long to wait.
+        retry_after_ms: Option<u64>,
+        /// The push or Open it answers.
+        about: Option<u32>,
+    },
+    /// A subscription is closed.
+    Closed {
+        /// The Open that it was.
+        id: u32,
+    },
+    /// A chunk was applied.
+    ChunkLoaded {
+        /// The bucket.
+        bucket: BucketId,
+        /// The next chunk; absent: loaded, resume from `at`.
+        next: Option<Address>,
+        /// The log position for Resume.
+        at: u64,
+    },
+    /// A chunk could not be fetched.
+    ChunkFailed {
+        /// The bucket.
+        bucket: BucketId,
+        /// The address is no longer valid: the shape must be opened again.
+        gone: bool,
+        /// Why, for the status.
+        reason: String,
+    },
+    /// There is a new token, or none.
+    SetToken,
+    /// The app wants to be online or not.
+    SetOnline {
+        /// Whether it wants to be.
+        online: bool,
+    },
+    /// The network may have changed: look at once.
+    Nudge,
+    /// The outbox has something new.
+    Written,
+    /// Subscriptions changed: these are new.
+    Subscribed {
+        /// The new subscription.
+        handle: u64,
+    },
+    /// A subscription is no longer wanted.
+    Unsubscribed {
+        /// The subscription.
+        handle: u64,
+    },
+    /// The local database failed (a full disk, an I/O error).
+    Fault {
+        /// Its sentence.
+        reason: String,
+    },
+    /// The server said something that it must not say in this state.
+    Violation {
+        /// What.
+        reason: String,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Connect; the transport answers with `Connected` or `Disconnected` of this connection.
+    Connect {
+        /// Names the connection.
+        connection: u64,
+    },
+    /// Close the transport.
+    Disconnect {
+        /// The connection.
+        connection: u64,
+    },
+    /// Send Hello.
+    Hello,
+    /// Send Open for every subscription, then Applied, which starts the live stream.
+    OpenAll,
+    /// Send Open for one subscription.
+    Open {
+        /// The subscription.
+        handle: u64,
+    },
+    /// Send Close.
+    Close {
+        /// The Open that it was.
+        id: u32,
+    },
+    /// Send what can be sent, if anything, and report it with [`Session::pushed`].
+    Push {
+        /// Most entries.
+        max_entries: usize,
+        /// Only entries that were sent before: their fate must be known before the replica id changes.
+        only_sent: bool,
+    },
+    /// Send Resume.
+    Resume {
+        /// The bucket.
+        bucket: BucketId,
+        /// From where.
+        at: u64,
+    },
+    /// Send Ping.
+    Ping,
+    /// Send Applied.
+    Applied,
+    /// Fetch a chunk.
+    Fetch {
+        /// Names the request.
+        request: u64,
+        /// The bucket.
+        bucket: BucketId,
+        /// Its address.
+        address: Address,
+    },
+    /// Take a new replica id and queue what is undecided under it.
+    NewReplica,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Loading {
+    address: Address,
+    request: Option<u64>,
+    retry_at_ms: Option<u64>,
+    backoff: Backoff,
+}
+
+/// The client session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    state: State,
+    connection: u64,
+    backoff: Backoff,
+    has_token: bool,
+    last_error: Option<String>,
+    limits: Limits,
+    next_id: u32,
+    next_request: u64,
+    pushes: BTreeMap<u32, Vec<u64>>,
+    opens: BTreeMap<u32, u64>,
+    failed: BTreeMap<u64, String>,
+    loading: BTreeMap<BucketId, Loading>,
+    batch: usize,
+    paused_until_ms: u64,
+    copied: bool,
+    undecidable: BTreeSet<u64>,
+    more_to_send: bool,
+    unreported_bytes: u64,
+    report_at_ms: Option<u64>,
+    ping_at_ms: u64,
+    pong_by_ms: Option<u64>,
+    coverage: BTreeMap<(StateName, EventName), u64>,
+}
+
+const FIRST_BATCH: usize = 64;
+
+impl Session {
+    /// A session that connects at the first tick, or stays idle.
+    pub fn new(online: bool, has_token: bool) -> Self {
+        let limits = Limits { frame_bytes: 1 << 20, push_entries: 256, window_bytes: 1 << 20, subscriptions: 64 };
+        Self {
+            state: if online { State::Waiting { until_ms: 0 } } else { State::Idle },
+            connection: 0,
+            backoff: Backoff::default(),
+            has_token,
+            last_error: None,
+            limits,
+            next_id: 1,
+            next_request: 1,
+            pushes: BTreeMap::new(),
+            opens: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            loading: BTreeMap::new(),
+            batch: FIRST_BATCH,
+            paused_until_ms: 0,
+            copied: false,
+            undecidable: BTreeSet::new(),
+            more_to_send: true,
+            unreported_bytes: 0,
+            report_at_ms: None,
+            ping_at_ms: 0,
+            pong_by_ms: None,
+            coverage: BTreeMap::new(),
+        }
+    }
+
+    /// Where the session stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The present connection; frames of any other are stale and must be dropped.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// What went wrong last, while it still matters.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    /// Why a subscription could not be opened.
+    pub fn failure(&self, handle: u64) -> Option<&str> {
+        self.failed.get(&handle).map(String::as_str)
+    }
+
+    /// Limits of the server.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The entries that are in flight on this connection, or known not to be decidable under this replica id.
+    pub fn in_flight(&self) -> BTreeSet<u64> {
+        self.pushes.values().flatten().chain(&self.undecidable).copied().collect()
+    }
+
+    /// How often each cell of the table of states × events was reached.
+    pub fn coverage(&self) -> &BTreeMap<(StateName, EventName), u64> {
+        &self.coverage
+    }
+
+    /// The subscription that an Open was for.
+    pub fn handle_of(&self, id: u32) -> Option<u64> {
+        self.opens.get(&id).copied()
+    }
+
+    /// A new number for an Open of this subscription.
+    pub fn opening(&mut self, handle: u64) -> u32 {
+        let id = self.take_id();
+        self.opens.insert(id, handle);
+        id
+    }
+
+    /// Records a push that is about to be sent and gives its number. An empty one is not sent: the outbox has no more.
+    pub fn pushed(&mut self, rseqs: Vec<u64>) -> Option<u32> {
+        if rseqs.is_empty() {
+            self.more_to_send = false;
+            return None;
+        }
+        let id = self.take_id();
+        self.pushes.insert(id, rseqs);
+        Some(id)
+    }
+
+    fn take_id(&mut self) -> u32 {
+        let id = self.next_id;
+        self.next_id = self.next_id.wrapping_add(1).max(1);
+        id
+    }
+
+    /// When [`Event::Tick`] is due, in monotonic milliseconds; `None` when only an event can go on.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        let state = match self.state {
+            State::Waiting { until_ms }
+            | State::Connecting { until_ms }
+            | State::Greeting { until_ms }
+            | State::Stopped { until_ms } => Some(until_ms),
+            State::Idle | State::SignIn => None,
+            State::Online => Some(self.pong_by_ms.unwrap_or(self.ping_at_ms)),
+        };
+        let online = self.state == State::Online;
+        let paused = (online && self.more_to_send && self.paused_until_ms > 0).then_some(self.paused_until_ms);
+        let report = self.report_at_ms.filter(|_| online);
+        let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
+        chunks.chain(state).chain(paused).chain(report).min()
+    }
+
+    /// The request that this chunk answers, if it is still wanted.
+    pub fn bucket_of_request(&self, request: u64) -> Option<BucketId> {
+        self.loading.iter().find(|(_, l)| l.request == Some(request)).map(|(bucket, _)| *bucket)
+    }
+
+    /// A chunk arrived and is about to be applied: asks for the next one at once, so that the network and the disk work
+    /// at the same time.
+    pub fn prefetch(&mut self, bucket: BucketId, next: Option<&Address>) -> Option<Command> {
+        let loading = self.loading.get_mut(&bucket)?;
+        loading.backoff = Backoff::default();
+        let Some(address) = next else {
+            loading.request = None;
+            return None;
+        };
+        loading.address = address.clone();
+        Some(Self::fetch(loading, bucket, &mut self.next_request))
+    }
+
+    fn fetch(loading: &mut Loading, bucket: BucketId, next_request: &mut u64) -> Command {
+        let request = *next_request;
+        *next_request += 1;
+        loading.request = Some(request);
+        loading.retry_at_ms = None;
+        Command::Fetch { request, bucket, address: loading.address.clone() }
+    }
+
+    /// Takes one event. `now_ms` is monotonic.
+    pub fn handle(&mut self, event: &Event, now_ms: u64, random: &mut Entropy<'_>) -> Vec<Command> {
+        *self.coverage.entry((StateName::of(&self.state), EventName::of(event))).or_default() += 1;
+        let mut out = Vec::new();
+        match event {
+            Event::Tick => self.tick(now_ms, random, &mut out),
+            Event::SetOnline { online } => self.set_online(*online, now_ms, &mut out),
+            Event::SetToken => self.set_token(now_ms, &mut out),
+            Event::Nudge => self.nudge(now_ms, &mut out),
+            Event::Disconnected { reason } => self.lost(reason, now_ms, random, &mut out),
+            Event::Fault { reason } | Event::Violation { reason } => {
+                self.disconnect(&mut out);
+                self.lost(reason, now_ms, random, &mut out);
+            }
+            Event::Connected => self.connected(now_ms, &mut out),
+            Event::Welcome { limits, copied } => self.welcomed(*limits, *copied, now_ms, &mut out),
+            Event::Error { .. } => self.error(event, now_ms, random, &mut out),
+            Event::Written => self.more_to_send = true,
+            Event::ChunkLoaded { bucket, next, at } => self.chunk_loaded(*bucket, next.is_some(), *at, &mut out),
+            Event::ChunkFailed { bucket, gone, reason } => {
+                self.chunk_failed(*bucket, *gone, reason, now_ms, random, &mut out);
+            }
+            Event::Subscribed { handle } if self.state == State::Online => out.push(Command::Open { handle: *handle }),
+            Event::Unsubscribed { handle } => self.unsubscribed(*handle, &mut out),
+            Event::Subscribed { .. } => {}
+            Event::Acknowledge { .. }
+            | Event::Opened { .. }
+            | Event::Live { .. }
+            | Event::CatchUp
+            | Event::Pong
+            | Event::Closed { .. } => self.online_message(event, now_ms, &mut out),
+        }
+        if self.state == State::Online {
+            self.fill(now_ms, &mut out);
+        }
+        out
+    }
+
+    fn tick(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
+        match self.state {
+            State::Waiting { until_ms } | State::Stopped { until_ms } if now_ms >= until_ms => {
+                self.connect(now_ms, out);
+            }
+            State::Connecting { until_ms } | State::Greeting { until_ms } if now_ms >= until_ms => {
+                self.disconnect(out);
+                self.lost("the server did not answer in time", now_ms, random, out);
+            }
+            State::Online => self.tick_online(now_ms, random, out),
+            _ => {}
+        }
+        for (bucket, loading) in &mut self.loading {
+            if loading.retry_at_ms.is_some_and(|at| now_ms >= at) {
+                out.push(Self::fetch(loading, *bucket, &mut self.next_request));
+            }
+        }
+    }
+
+    fn tick_online(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
+        if self.pong_by_ms.is_some_and(|by| now_ms >= by) {
+            self.disconnect(out);
+            return self.lost("the connection went silent", now_ms, random, out);
+        }
+        if self.pong_by_ms.is_none() && now_ms >= self.ping_at_ms {
+            self.pong_by_ms = Some(now_ms + PONG_TIMEOUT_MS);
+            out.push(Command::Ping);
+        }
+        if self.report_at_ms.is_some_and(|at| now_ms >= at) {
+            self.report(out);
+        }
+    }
+
+    fn report(&mut self, out: &mut Vec<Command>) {
+        self.report_at_ms = None;
+        self.unreported_bytes = 0;
+        out.push(Command::Applied);
+    }
+
+    fn connect(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        self.connection += 1;
+        self.state = State::Connecting { until_ms: now_ms + GREETING_TIMEOUT_MS };
+        out.push(Command::Connect { connection: self.connection });
+    }
+
+    fn disconnect(&mut self, out: &mut Vec<Command>) {
+        if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
+            out.push(Command::Disconnect { connection: self.connection });
+            // Frames that are still under way belong to a connection that no longer exists.
+            self.connection += 1;
+        }
+        self.forget_connection();
+    }
+
+    fn forget_connection(&mut self) {
+        self.pushes.clear();
+        self.opens.clear();
+        self.more_to_send = true;
+        self.paused_until_ms = 0;
+        self.pong_by_ms = None;
+        self.report_at_ms = None;
+        self.unreported_bytes = 0;
+    }
+
+    fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>, _: &mut [Command]) {
+        self.forget_connection();
+        if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
+            self.last_error = Some(reason.to_owned());
+            self.state = State::Waiting { until_ms: now_ms + self.backoff.next_ms(random) };
+        }
+    }
+
+    fn set_online(&mut self, online: bool, now_ms: u64, out: &mut Vec<Command>) {
+        match (online, &self.state) {
+            (true, State::Idle) => {
+                self.backoff = Backoff::default();
+                self.connect(now_ms, out);
+            }
+            (true, _) => {}
+            (false, _) => {
+                self.disconnect(out);
+                self.state = State::Idle;
+                self.last_error = None;
+            }
+        }
+    }
+
+    fn set_token(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        if matches!(self.state, State::Idle) {
+            return;
+        }
+        self.disconnect(out);
+        self.backoff = Backoff::default();
+        self.connect(now_ms, out);
+    }
+
+    fn nudge(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        match self.state {
+            State::Waiting { .. } => {
+                self.backoff = Backoff::default();
+                self.connect(now_ms, out);
+            }
+            State::Online if self.pong_by_ms.is_none() => {
+                self.pong_by_ms = Some(now_ms + PONG_TIMEOUT_MS);
+                out.push(Command::Ping);
+            }
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        if matches!(self.state, State::Connecting { .. }) {
+            self.state = State::Greeting { until_ms: now_ms + GREETING_TIMEOUT_MS };
+            out.push(Command::Hello);
+        }
+    }
+
+    fn welcomed(&mut self, limits: Limits, copied: bool, now_ms: u64, out: &mut Vec<Command>) {
+        self.state = State::Online;
+        self.backoff = Backoff::default();
+        self.last_error = None;
+        self.limits = limits;
+        self.copied |= copied;
+        self.failed.clear();
+        self.more_to_send = true;
+        self.heard(now_ms);
+        out.push(Command::OpenAll);
+    }
+
+    /// Any message shows that the connection lives.
+    fn heard(&mut self, now_ms: u64) {
+        self.ping_at_ms = now_ms + PING_INTERVAL_MS;
+        self.pong_by_ms = None;
+    }
+
+    fn online_message(&mut self, event: &Event, now_ms: u64, out: &mut Vec<Command>) {
+        if self.state != State::Online {
+            return;
+        }
+        self.heard(now_ms);
+        match event {
+            Event::Acknowledge { id, deferred, copied } => self.acknowledged(*id, *deferred, copied, now_ms),
+            Event::Opened { load, resume, .. } => {
+                for (bucket, address) in load {
+                    self.load(*bucket, address, out);
+                }
+                out.extend(resume.iter().map(|(bucket, at)| Command::Resume { bucket: *bucket, at: *at }));
+            }
+            Event::Live { bytes } => {
+                self.unreported_bytes += bytes;
+                self.report_at_ms.get_or_insert(now_ms + REPORT_AFTER_MS);
+                if self.unreported_bytes >= u64::from(self.limits.window_bytes) / 4 {
+                    self.report(out);
+                }
+            }
+            Event::Closed { id } => {
+                self.opens.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn load(&mut self, bucket: BucketId, address: &Address, out: &mut Vec<Command>) {
+        if self.loading.get(&bucket).is_some_and(|l| l.address == *address && l.request.is_some()) {
+            return;
+        }
+        let mut loading =
+            Loading { address: address.clone(), request: None, retry_at_ms: None, backoff: Backoff::default() };
+        out.push(Self::fetch(&mut loading, bucket, &mut self.next_request));
+        self.loading.insert(bucket, loading);
+    }
+
+    fn acknowledged(&mut self, id: u32, deferred: bool, copied: &[u64], now_ms: u64) {
+        self.pushes.remove(&id);
+        self.more_to_send = true;
+        self.copied |= !copied.is_empty();
+        self.undecidable.extend(copied);
+        // Additive increase: the server keeps up.
+        self.batch = (self.batch + FIRST_BATCH / 4).min(self.limits.push_entries.max(1) as usize);
+        self.paused_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
+    }
+
+    fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && now_ms >= self.paused_until_ms {
+            self.paused_until_ms = 0;
+            out.push(Command::Push { max_entries: self.batch, only_sent: self.copied });
+        } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
+            // Everything that was ever sent under this id is decided or cannot be: now the id can change.
+            self.copied = false;
+            self.undecidable.clear();
+            out.push(Command::NewReplica);
+        }
+    }
+
+    /// The replica id has changed: connect anew under it.
+    pub fn replaced(&mut self, now_ms: u64) -> Vec<Command> {
+        let mut out = Vec::new();
+        self.disconnect(&mut out);
+        self.connect(now_ms, &mut out);
+        out
+    }
+
+    fn chunk_loaded(&mut self, bucket: BucketId, more: bool, at: u64, out: &mut Vec<Command>) {
+        if more {
+            return;
+        }
+        self.loading.remove(&bucket);
+        if self.state == State::Online {
+            out.push(Command::Resume { bucket, at });
+        }
+    }
+
+    fn chunk_failed(
+        &mut self,
+        bucket: BucketId,
+        gone: bool,
+        reason: &str,
+        now_ms: u64,
+        random: &mut Entropy<'_>,
+        out: &mut Vec<Command>,
+    ) {
+        let Some(loading) = self.loading.get_mut(&bucket) else { return };
+        self.last_error = Some(reason.to_owned());
+        loading.request = None;
+        if gone {
+            self.loading.remove(&bucket);
+            if self.state == State::Online {
+                out.push(Command::OpenAll);
+            }
+        } else {
+            loading.retry_at_ms = Some(now_ms + loading.backoff.next_ms(random));
+        }
+    }
+
+    fn unsubscribed(&mut self, handle: u64, out: &mut Vec<Command>) {
+        self.failed.remove(&handle);
+        if self.state == State::Online
+            && let Some((id, _)) = self.opens.iter().find(|(_, h)| **h == handle)
+        {
+            out.push(Command::Close { id: *id });
+        }
+    }
+
+    /// Buckets that are no longer held need no more chunks.
+    pub fn retain_loading(&mut self, held: impl Fn(BucketId) -> bool) {
+        self.loading.retain(|bucket, _| held(*bucket));
+    }
+
+    fn error(&mut self, event: &Event, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
+        let Event::Error { code, message, fatal, retry_after_ms, about } = event else { return };
+        if !matches!(self.state, State::Greeting { .. } | State::Online) {
+            return;
+        }
+        self.heard(now_ms);
+        self.last_error = Some(format!("{message} [{code}]"));
+        if let Some(id) = about
+            && !fatal
+        {
+            return self.refused_request(*id, code, message, *retry_after_ms, now_ms, random);
+        }
+        if !fatal {
+            return;
+        }
+        self.disconnect(out);
+        let is = |known: landfall_core::Code| known.as_str() == code;
+        self.state = if is(codes::NEEDS_SIGN_IN) {
+            State::SignIn
+        } else if is(codes::UPGRADE_NEEDED) || is(codes::SCHEMA_MISMATCH) || is(codes::OTHER_SUBJECT) {
+            State::Stopped { until_ms: now_ms + STOPPED_RETRY_MS }
+        } else {
+            let own = self.backoff.next_ms(random);
+            State::Waiting { until_ms: now_ms + retry_after_ms.unwrap_or(0).min(MAX_BACKOFF_MS).max(own) }
+        };
+    }
+
+    /// A push was not taken, or a shape could not be opened.
+    fn refused_request(
+        &mut self,
+        id: u32,
+        code: &str,
+        message: &str,
+        retry_after_ms: Option<u64>,
+        now_ms: u64,
+        random: &mut Entropy<'_>,
+    ) {
+        if self.pushes.remove(&id).is_some() {
+            // Multiplicative decrease: the server asks for less.
+            self.batch = (self.batch / 2).max(1);
+            self.more_to_send = true;
+            let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));
+            self.paused_until_ms = now_ms + wait.clamp(1, MAX_BACKOFF_MS);
+        } else if let Some(handle) = self.opens.remove(&id) {
+            self.failed.insert(handle, format!("{message} [{code}]"));
+        }
+    }
+
+    /// Whether the app has given a token.
+    pub fn set_has_token(&mut self, has_token: bool) {
+        self.has_token = has_token;
+    }
+}
