@@ -91,11 +91,7 @@ impl Inode {
     }
 
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) {
-        let end = offset + data.len();
-        if self.live.len() < end {
-            self.live.resize(end, 0);
-        }
-        self.live[offset..end].copy_from_slice(data);
+        put(&mut self.live, offset, data);
         if !self.temporary {
             self.pending.push(Pending::Write { offset, at: self.arena.len(), len: data.len() });
             self.arena.extend_from_slice(data);
@@ -115,7 +111,11 @@ impl Inode {
             apply(&mut self.durable, &self.arena, *change);
         }
         self.forget_pending();
-        debug_assert!(self.temporary || self.durable == self.live, "a sync must make exactly the live bytes durable");
+        // Comparing the bytes too would make each sync cost what the file holds, not what changed.
+        debug_assert!(
+            self.temporary || self.durable.len() == self.live.len(),
+            "a sync makes exactly the live file durable"
+        );
     }
 
     /// Bytes of unsynced writes held for the next crash.
@@ -161,23 +161,39 @@ impl Inode {
         if !self.pending.is_empty() {
             let committed = mood.reached(self.pending.len(), rng);
             fate.size_lost = self.size_after(committed) != self.live.len();
-            let image = self.crash_image(committed, sector, mood, rng, &mut fate);
-            self.durable = image;
+            let longest = self.longest();
+            let touched = self.touched(sector, longest);
+            let size = self.size_after(committed);
+            self.durable.resize(longest.next_multiple_of(sector), 0);
+            self.settle_sectors(&touched, committed, sector, mood, rng, &mut fate);
+            self.durable.resize(size, 0);
+            self.live.resize(size, 0);
+            // Only the touched sectors differ: copying the whole file would cost what it holds.
+            for index in touched.into_keys().take_while(|index| index * sector < size) {
+                let range = index * sector..((index + 1) * sector).min(size);
+                self.live[range.clone()].copy_from_slice(&self.durable[range]);
+            }
             self.forget_pending();
         }
-        self.live.clone_from(&self.durable);
+        debug_assert!(self.temporary || self.live == self.durable, "after a crash only the durable bytes are there");
         fate
     }
 
-    fn crash_image(&self, committed: usize, sector: usize, mood: Mood, rng: &mut dyn Rng, fate: &mut Fate) -> Vec<u8> {
-        let longest = self.longest();
-        let mut image = self.durable.clone();
-        image.resize(longest.next_multiple_of(sector), 0);
+    /// Decides for each touched sector which of its states it reached, and puts that into the durable bytes.
+    fn settle_sectors(
+        &mut self,
+        touched: &BTreeMap<usize, Vec<usize>>,
+        committed: usize,
+        sector: usize,
+        mood: Mood,
+        rng: &mut dyn Rng,
+        fate: &mut Fate,
+    ) {
         let (mut newest_kept, mut oldest_lost) = (None, None);
-        for (index, changes) in self.touched(sector, longest) {
+        for (index, changes) in touched {
             let range = index * sector..(index + 1) * sector;
-            let reached = self.allowed(&changes, mood.reached(changes.len(), rng), committed);
-            let mut bytes = image[range.clone()].to_vec();
+            let reached = self.allowed(changes, mood.reached(changes.len(), rng), committed);
+            let mut bytes = self.durable[range.clone()].to_vec();
             let mut before = bytes.clone();
             for (nth, &change) in changes[..reached].iter().enumerate() {
                 if nth + 1 == reached {
@@ -203,11 +219,9 @@ impl Inode {
             if let Some(&change) = changes.get(reached) {
                 oldest_lost = Some(oldest_lost.map_or(change, |old: usize| old.min(change)));
             }
-            image[range].copy_from_slice(&bytes);
+            self.durable[range].copy_from_slice(&bytes);
         }
         fate.reordered = matches!((newest_kept, oldest_lost), (Some(kept), Some(lost)) if kept > lost);
-        image.resize(self.size_after(committed), 0);
-        image
     }
 
     /// For each sector changed since the last sync, the changes that touched it, oldest first.
@@ -261,13 +275,20 @@ impl Pending {
     }
 }
 
+/// Writes at an offset; a gap before it reads as zeros.
+fn put(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    if bytes.len() < offset {
+        bytes.resize(offset, 0);
+    }
+    let inside = (bytes.len() - offset).min(data.len());
+    bytes[offset..offset + inside].copy_from_slice(&data[..inside]);
+    bytes.extend_from_slice(&data[inside..]);
+}
+
 fn apply(bytes: &mut Vec<u8>, arena: &[u8], change: Pending) {
     match change {
         Pending::Write { offset, at, len } => {
-            if bytes.len() < offset + len {
-                bytes.resize(offset + len, 0);
-            }
-            bytes[offset..offset + len].copy_from_slice(&arena[at..at + len]);
+            put(bytes, offset, &arena[at..at + len]);
         }
         Pending::Truncate { size } => bytes.resize(size, 0),
     }
