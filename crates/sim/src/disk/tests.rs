@@ -314,3 +314,11 @@ fn every_fault_in_the_table_can_be_reached() {
     let missed: Vec<_> = FAULTS.iter().filter(|name| !stats.faults.contains_key(*name)).collect();
     assert!(missed.is_empty(), "never reached: {missed:?}; reached: {:?}", stats.faults);
 }
+
+#[test]
+fn a_disk_may_move_between_threads() {
+    fn movable<T: Send + Sync>() {}
+    movable::<Disk>();
+    movable::<Files>();
+    movable::<Snapshot>();
+}
