@@ -37,7 +37,9 @@ impl Shm {
             return None;
         }
         while state.regions.len() <= index {
-            state.regions.push((0..bytes.div_ceil(4)).map(|_| AtomicU32::new(0)).collect());
+            state
+                .regions
+                .push((0..bytes.div_ceil(4)).map(|_| AtomicU32::new(0)).collect());
         }
         state.regions[index].first().map(AtomicU32::as_ptr)
     }
@@ -45,7 +47,9 @@ impl Shm {
     /// Takes the slots `from..from + count` for a handle; `false` means busy.
     pub(super) fn lock(&self, handle: u64, from: usize, count: usize, exclusive: bool) -> bool {
         let mut state = self.lock_state();
-        let Some(slots) = state.slots.get_mut(from..from + count) else { return false };
+        let Some(slots) = state.slots.get_mut(from..from + count) else {
+            return false;
+        };
         let free = |slot: &Slot| {
             slot.exclusive.is_none_or(|owner| owner == handle)
                 && (!exclusive || slot.shared.iter().all(|owner| *owner == handle))

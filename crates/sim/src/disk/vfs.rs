@@ -1,4 +1,5 @@
-//! SQLite's C interface to the simulated disk. The only file of the workspace in which `unsafe` is allowed.
+//! SQLite's C interface to the simulated disk: registration and what is asked of the disk as a whole; `io` holds
+//! what is asked of an open file. The only modules of the workspace in which `unsafe` is allowed.
 //!
 //! Each life of a disk has a VFS of its own name, so that a connection of an earlier life cannot reach the files
 //! of a later one even by name (SQLite deletes journals by name). SQLite keeps the address of a VFS for as long as
@@ -7,19 +8,20 @@
 
 #![allow(unsafe_code)]
 
+mod io;
+
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::size_of;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rusqlite::ffi;
 
+use self::io::{METHODS, OpenFile, SimFile, code};
 use super::Inner;
 use super::faults::DiskError;
-use super::lock::Level;
-use super::shm::Shm;
-use super::state::{Handle, OpenAs};
+use super::state::OpenAs;
 
 /// Resets the randomness that SQLite uses in the whole process (log salts, `random()`), so that the same run
 /// writes the same bytes. The runs of other threads share it: byte-for-byte replay needs one run per process; everything that
@@ -29,7 +31,11 @@ pub fn seed_sqlite(seed: u32) {
     // global under no other condition than that the library is initialised, which the first line ensures.
     unsafe {
         ffi::sqlite3_initialize();
-        ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_PRNG_SEED, seed as c_int, std::ptr::null_mut::<ffi::sqlite3>());
+        ffi::sqlite3_test_control(
+            ffi::SQLITE_TESTCTRL_PRNG_SEED,
+            seed as c_int,
+            std::ptr::null_mut::<ffi::sqlite3>(),
+        );
     }
 }
 
@@ -70,14 +76,22 @@ impl Lease {
         let slot = pooled.unwrap_or_else(Slot::leak);
         let c_name = CString::new(name.as_str()).unwrap_or_default();
         let z_name = c_name.as_ptr();
-        *slot.owner.lock().unwrap_or_else(PoisonError::into_inner) = Owner { disk, generation, _name: c_name };
+        *slot.owner.lock().unwrap_or_else(PoisonError::into_inner) = Owner {
+            disk,
+            generation,
+            _name: c_name,
+        };
         // SAFETY: the slot came out of the pool or is new, so it is not registered and nobody else writes to it. The
         // structure lives for ever; the name's heap bytes did not move with the CString and stay until the next lease.
         let code = unsafe {
             (*slot.vfs.get()).zName = z_name;
             ffi::sqlite3_vfs_register(slot.vfs.get(), 0)
         };
-        assert_eq!(code, ffi::SQLITE_OK, "SQLite refuses to register a VFS: only running out of memory does that");
+        assert_eq!(
+            code,
+            ffi::SQLITE_OK,
+            "SQLite refuses to register a VFS: only running out of memory does that"
+        );
         Self { slot, name }
     }
 
@@ -90,8 +104,14 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // SAFETY: the structure is registered (by `new`) and lives for ever.
         unsafe { ffi::sqlite3_vfs_unregister(self.slot.vfs.get()) };
-        self.slot.owner.lock().unwrap_or_else(PoisonError::into_inner).disk = Weak::new();
-        POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self.slot);
+        self.slot
+            .owner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .disk = Weak::new();
+        POOL.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.slot);
     }
 }
 
@@ -127,8 +147,10 @@ impl Slot {
             xGetSystemCall: None,
             xNextSystemCall: None,
         };
-        let slot: &'static Self =
-            Box::leak(Box::new(Self { vfs: UnsafeCell::new(vfs), owner: Mutex::new(Owner::default()) }));
+        let slot: &'static Self = Box::leak(Box::new(Self {
+            vfs: UnsafeCell::new(vfs),
+            owner: Mutex::new(Owner::default()),
+        }));
         // SAFETY: nobody else has seen the slot yet.
         unsafe { (*slot.vfs.get()).pAppData = std::ptr::from_ref(slot).cast_mut().cast() };
         slot
@@ -141,64 +163,11 @@ impl Slot {
     }
 }
 
-/// What SQLite allocates for each open file: its own part, then ours.
-#[repr(C)]
-struct SimFile {
-    base: ffi::sqlite3_file,
-    open: *mut OpenFile,
-}
-
-struct OpenFile {
-    disk: Arc<Inner>,
-    /// Keeps the VFS registered and its memory out of the pool while a connection uses it.
-    _lease: Option<Arc<Lease>>,
-    handle: Handle,
-    shm: Mutex<Option<Arc<Shm>>>,
-}
-
-static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
-    iVersion: 2,
-    xClose: Some(close),
-    xRead: Some(read),
-    xWrite: Some(write),
-    xTruncate: Some(truncate),
-    xSync: Some(sync),
-    xFileSize: Some(file_size),
-    xLock: Some(lock),
-    xUnlock: Some(unlock),
-    xCheckReservedLock: Some(check_reserved_lock),
-    xFileControl: Some(file_control),
-    xSectorSize: Some(sector_size),
-    xDeviceCharacteristics: Some(device_characteristics),
-    xShmMap: Some(shm_map),
-    xShmLock: Some(shm_lock),
-    xShmBarrier: Some(shm_barrier),
-    xShmUnmap: Some(shm_unmap),
-    xFetch: None,
-    xUnfetch: None,
-};
-
-/// SQLite's code for an error: the disk's own, or an I/O error of the operation at hand.
-fn code(result: Result<(), DiskError>, io_error: c_int) -> c_int {
-    match result {
-        Ok(()) => ffi::SQLITE_OK,
-        Err(DiskError::Full) => ffi::SQLITE_FULL,
-        Err(_) => io_error,
-    }
-}
-
 /// # Safety
 /// `vfs` must be the `vfs` field of a leaked [`Slot`], as it is for every callback of [`Slot::leak`].
 unsafe fn owner(vfs: *mut ffi::sqlite3_vfs) -> Option<(Arc<Inner>, u64)> {
     // SAFETY: by the contract above `pAppData` points to a slot that is never freed.
     unsafe { &*(*vfs).pAppData.cast::<Slot>() }.owner()
-}
-
-/// # Safety
-/// `file` must have been opened by [`open`] and not yet closed: SQLite calls the methods of no other file.
-unsafe fn opened<'a>(file: *mut ffi::sqlite3_file) -> &'a OpenFile {
-    // SAFETY: by the contract above this is our structure, and `open` points to a box that `close` has not freed.
-    unsafe { &*(*file.cast::<SimFile>()).open }
 }
 
 /// # Safety
@@ -222,7 +191,9 @@ unsafe extern "C" fn open(
     unsafe { (*file).pMethods = std::ptr::null() };
     // SAFETY: SQLite passes the VFS that it was given, and a C string or null.
     let (owner, text) = unsafe { (owner(vfs), text(name)) };
-    let Some((disk, generation)) = owner else { return ffi::SQLITE_CANTOPEN };
+    let Some((disk, generation)) = owner else {
+        return ffi::SQLITE_CANTOPEN;
+    };
     if text.is_none() && !name.is_null() {
         return ffi::SQLITE_CANTOPEN;
     }
@@ -239,9 +210,18 @@ unsafe extern "C" fn open(
         Err(_) => return ffi::SQLITE_CANTOPEN,
     };
     let kept = flags & !(ffi::SQLITE_OPEN_READONLY | ffi::SQLITE_OPEN_READWRITE);
-    let access = if handle.read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
+    let access = if handle.read_only {
+        ffi::SQLITE_OPEN_READONLY
+    } else {
+        ffi::SQLITE_OPEN_READWRITE
+    };
     let lease = disk.lease();
-    let open = Box::into_raw(Box::new(OpenFile { disk, _lease: lease, handle, shm: Mutex::new(None) }));
+    let open = Box::into_raw(Box::new(OpenFile {
+        disk,
+        _lease: lease,
+        handle,
+        shm: Mutex::new(None),
+    }));
     // SAFETY: as above for the file; `out_flags` is null or points to an int.
     unsafe {
         (*file.cast::<SimFile>()).open = open;
@@ -253,10 +233,16 @@ unsafe extern "C" fn open(
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, sync_directory: c_int) -> c_int {
+unsafe extern "C" fn delete(
+    vfs: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    sync_directory: c_int,
+) -> c_int {
     // SAFETY: SQLite passes the VFS that it was given, and a C string.
     let (owner, name) = unsafe { (owner(vfs), text(name)) };
-    let (Some((disk, generation)), Some(name)) = (owner, name) else { return ffi::SQLITE_IOERR_DELETE };
+    let (Some((disk, generation)), Some(name)) = (owner, name) else {
+        return ffi::SQLITE_IOERR_DELETE;
+    };
     let deleted = disk.state().delete(generation, name, sync_directory != 0);
     match deleted {
         Err(DiskError::NotFound(_)) => ffi::SQLITE_IOERR_DELETE_NOENT,
@@ -264,10 +250,17 @@ unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, syn
     }
 }
 
-unsafe extern "C" fn access(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, flags: c_int, out: *mut c_int) -> c_int {
+unsafe extern "C" fn access(
+    vfs: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    flags: c_int,
+    out: *mut c_int,
+) -> c_int {
     // SAFETY: SQLite passes the VFS that it was given, and a C string.
     let (owner, name) = unsafe { (owner(vfs), text(name)) };
-    let (Some((disk, generation)), Some(name)) = (owner, name) else { return ffi::SQLITE_IOERR_ACCESS };
+    let (Some((disk, generation)), Some(name)) = (owner, name) else {
+        return ffi::SQLITE_IOERR_ACCESS;
+    };
     let mut state = disk.state();
     if state.alive(generation).is_err() {
         return ffi::SQLITE_IOERR_ACCESS;
@@ -325,7 +318,9 @@ unsafe extern "C" fn dl_close(_: *mut ffi::sqlite3_vfs, _: *mut c_void) {}
 
 unsafe extern "C" fn randomness(vfs: *mut ffi::sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
     // SAFETY: SQLite passes the VFS that it was given.
-    let Some((disk, _)) = (unsafe { owner(vfs) }) else { return 0 };
+    let Some((disk, _)) = (unsafe { owner(vfs) }) else {
+        return 0;
+    };
     // SAFETY: `out` has `len` writable bytes.
     let out = unsafe { std::slice::from_raw_parts_mut(out.cast::<u8>(), len as usize) };
     let mut state = disk.state();
@@ -340,11 +335,16 @@ unsafe extern "C" fn sleep(_: *mut ffi::sqlite3_vfs, microseconds: c_int) -> c_i
     microseconds
 }
 
-unsafe extern "C" fn current_time_int64(vfs: *mut ffi::sqlite3_vfs, out: *mut ffi::sqlite3_int64) -> c_int {
+unsafe extern "C" fn current_time_int64(
+    vfs: *mut ffi::sqlite3_vfs,
+    out: *mut ffi::sqlite3_int64,
+) -> c_int {
     /// The Julian day number of 1970-01-01, in milliseconds.
     const EPOCH: i64 = 24_405_875 * 8_640_000;
     // SAFETY: SQLite passes the VFS that it was given.
-    let Some((disk, _)) = (unsafe { owner(vfs) }) else { return ffi::SQLITE_ERROR };
+    let Some((disk, _)) = (unsafe { owner(vfs) }) else {
+        return ffi::SQLITE_ERROR;
+    };
     let now = disk.state().now_ms;
     // SAFETY: `out` points to a 64-bit integer.
     unsafe { *out = EPOCH.saturating_add(now) };
@@ -358,153 +358,5 @@ unsafe extern "C" fn current_time(vfs: *mut ffi::sqlite3_vfs, out: *mut f64) -> 
         let code = current_time_int64(vfs, &raw mut ms);
         *out = ms as f64 / 86_400_000.0;
         code
-    }
-}
-
-unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: SQLite closes a file once; the box was made in `open`, and nothing refers to it any more.
-    let open = unsafe {
-        (*file).pMethods = std::ptr::null();
-        Box::from_raw((*file.cast::<SimFile>()).open)
-    };
-    open.leave_shm();
-    open.disk.state().close(&open.handle);
-    ffi::SQLITE_OK
-}
-
-unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, out: *mut c_void, len: c_int, offset: i64) -> c_int {
-    // SAFETY: SQLite passes a file that is open and `len` writable bytes.
-    let (open, out) = unsafe { (opened(file), std::slice::from_raw_parts_mut(out.cast::<u8>(), len as usize)) };
-    let result = open.disk.state().read(&open.handle, offset as usize, out);
-    match result {
-        Ok(got) if got == out.len() => ffi::SQLITE_OK,
-        Ok(got) => {
-            // SQLite relies on the rest being zeros.
-            out[got..].fill(0);
-            ffi::SQLITE_IOERR_SHORT_READ
-        }
-        Err(_) => ffi::SQLITE_IOERR_READ,
-    }
-}
-
-unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, len: c_int, offset: i64) -> c_int {
-    // SAFETY: SQLite passes a file that is open and `len` readable bytes.
-    let (open, data) = unsafe { (opened(file), std::slice::from_raw_parts(data.cast::<u8>(), len as usize)) };
-    let result = open.disk.state().write(&open.handle, offset as usize, data);
-    code(result, ffi::SQLITE_IOERR_WRITE)
-}
-
-unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let result = open.disk.state().truncate(&open.handle, size as usize);
-    code(result, ffi::SQLITE_IOERR_TRUNCATE)
-}
-
-unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let result = open.disk.state().sync(&open.handle);
-    code(result, ffi::SQLITE_IOERR_FSYNC)
-}
-
-unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, out: *mut i64) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let size = open.disk.state().size(&open.handle);
-    // SAFETY: `out` points to a 64-bit integer.
-    code(size.map(|size| unsafe { *out = size as i64 }), ffi::SQLITE_IOERR_FSTAT)
-}
-
-unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let locked = open.disk.state().lock(&open.handle, Level::from_sqlite(level));
-    match locked {
-        Ok(true) => ffi::SQLITE_OK,
-        Ok(false) => ffi::SQLITE_BUSY,
-        Err(_) => ffi::SQLITE_IOERR_LOCK,
-    }
-}
-
-unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let result = open.disk.state().unlock(&open.handle, Level::from_sqlite(level));
-    code(result, ffi::SQLITE_IOERR_UNLOCK)
-}
-
-unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut c_int) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let reserved = open.disk.state().reserved(&open.handle);
-    // SAFETY: `out` points to an int.
-    code(reserved.map(|yes| unsafe { *out = c_int::from(yes) }), ffi::SQLITE_IOERR_CHECKRESERVEDLOCK)
-}
-
-unsafe extern "C" fn file_control(_: *mut ffi::sqlite3_file, _: c_int, _: *mut c_void) -> c_int {
-    ffi::SQLITE_NOTFOUND
-}
-
-unsafe extern "C" fn sector_size(file: *mut ffi::sqlite3_file) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    open.disk.state().sector_bytes() as c_int
-}
-
-/// Bytes beside those written never change, torn or not; nothing else is promised: no atomic sectors, no order.
-unsafe extern "C" fn device_characteristics(_: *mut ffi::sqlite3_file) -> c_int {
-    ffi::SQLITE_IOCAP_POWERSAFE_OVERWRITE
-}
-
-unsafe extern "C" fn shm_map(
-    file: *mut ffi::sqlite3_file,
-    region: c_int,
-    bytes: c_int,
-    extend: c_int,
-    out: *mut *mut c_void,
-) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let Ok(shared) = open.disk.state().shm(&open.handle) else { return ffi::SQLITE_IOERR_SHMMAP };
-    let mut mine = open.shm.lock().unwrap_or_else(PoisonError::into_inner);
-    let shm = mine.get_or_insert(shared);
-    let address = shm.region(region as usize, bytes as usize, extend != 0);
-    // SAFETY: `out` points to a pointer. The region stays where it is for as long as `open.shm` holds it, which
-    // ends with `shm_unmap` or `close`, after which SQLite does not use the address.
-    unsafe { *out = address.map_or(std::ptr::null_mut(), |address| address.cast()) };
-    ffi::SQLITE_OK
-}
-
-unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, from: c_int, count: c_int, flags: c_int) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    let open = unsafe { opened(file) };
-    let alive = open.disk.state().alive(open.handle.generation);
-    let mine = open.shm.lock().unwrap_or_else(PoisonError::into_inner);
-    let (Ok(()), Some(shm)) = (alive, mine.as_ref()) else { return ffi::SQLITE_IOERR_SHMLOCK };
-    let (id, from, count) = (open.handle.id, from as usize, count as usize);
-    if flags & ffi::SQLITE_SHM_UNLOCK != 0 {
-        shm.unlock(id, from, count);
-        return ffi::SQLITE_OK;
-    }
-    let exclusive = flags & ffi::SQLITE_SHM_EXCLUSIVE != 0;
-    if shm.lock(id, from, count, exclusive) { ffi::SQLITE_OK } else { ffi::SQLITE_BUSY }
-}
-
-unsafe extern "C" fn shm_barrier(_: *mut ffi::sqlite3_file) {
-    fence(Ordering::SeqCst);
-}
-
-unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
-    // SAFETY: SQLite passes a file that is open.
-    unsafe { opened(file) }.leave_shm();
-    ffi::SQLITE_OK
-}
-
-impl OpenFile {
-    fn leave_shm(&self) {
-        if let Some(shm) = self.shm.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            shm.leave(self.handle.id);
-        }
     }
 }
