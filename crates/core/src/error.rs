@@ -35,6 +35,63 @@ impl fmt::Display for Code {
 pub mod codes {
     use super::Code;
 
+    /// The schema file is not TOML.
+    pub const SYNTAX: Code = Code::of("LF-1001");
+    /// The schema file is larger than a limit: bytes, tables, or columns of one table.
+    pub const SCHEMA_LIMIT: Code = Code::of("LF-1002");
+    /// A key that `landfall.toml` does not have at this place.
+    pub const UNKNOWN_KEY: Code = Code::of("LF-1003");
+    /// A key that must be there is not.
+    pub const MISSING_KEY: Code = Code::of("LF-1004");
+    /// A key's value is of the wrong kind, such as a number where a string belongs.
+    pub const WRONG_FORM: Code = Code::of("LF-1005");
+    /// A name that is not an identifier.
+    pub const BAD_NAME: Code = Code::of("LF-1006");
+    /// A name that the engine or SQLite keeps for itself.
+    pub const RESERVED_NAME: Code = Code::of("LF-1007");
+    /// A name that occurs twice, upper and lower case being the same.
+    pub const DUPLICATE_NAME: Code = Code::of("LF-1008");
+    /// A column type that does not exist.
+    pub const UNKNOWN_TYPE: Code = Code::of("LF-1009");
+    /// A decimal's scale is missing or out of range, or something else has a scale.
+    pub const BAD_SCALE: Code = Code::of("LF-1010");
+    /// The primary key is missing, empty, or names a column that is not there.
+    pub const BAD_PRIMARY_KEY: Code = Code::of("LF-1011");
+    /// A column of this type cannot be part of a key.
+    pub const KEY_TYPE: Code = Code::of("LF-1012");
+    /// A key that the database would assign.
+    pub const ASSIGNED_KEY: Code = Code::of("LF-1013");
+    /// Something that the design names and this version does not have.
+    pub const NOT_YET: Code = Code::of("LF-1014");
+    /// A word that is not among those possible here.
+    pub const UNKNOWN_CHOICE: Code = Code::of("LF-1015");
+    /// A table that the schema does not declare.
+    pub const UNKNOWN_TABLE: Code = Code::of("LF-1016");
+    /// A column that the table does not declare.
+    pub const UNKNOWN_COLUMN: Code = Code::of("LF-1017");
+    /// A reference to a key that this column cannot hold.
+    pub const BAD_REFERENCE: Code = Code::of("LF-1018");
+    /// `on_delete = "set_null"` on a column that is never NULL.
+    pub const SET_NULL_REQUIRED: Code = Code::of("LF-1019");
+    /// A value in the schema that is not of its column's type.
+    pub const BAD_LITERAL: Code = Code::of("LF-1020");
+    /// Rules of one column contradict each other.
+    pub const CONTRADICTION: Code = Code::of("LF-1021");
+    /// A rule that means nothing for a column of this type.
+    pub const NOT_APPLICABLE: Code = Code::of("LF-1022");
+    /// A pattern that is not a regular expression.
+    pub const BAD_PATTERN: Code = Code::of("LF-1023");
+    /// A search table that cannot be.
+    pub const BAD_SEARCH: Code = Code::of("LF-1024");
+    /// A local table where only a synced one makes sense.
+    pub const LOCAL_TABLE: Code = Code::of("LF-1025");
+    /// A condition (`where`, access rule) that is not valid.
+    pub const BAD_PREDICATE: Code = Code::of("LF-1026");
+    /// A parameter of a shape that is not used.
+    pub const UNUSED_PARAMETER: Code = Code::of("LF-1027");
+    /// A new version of the schema that stored data cannot follow.
+    pub const UPGRADE: Code = Code::of("LF-1028");
+
     /// A value is not of its column's type.
     pub const WRONG_TYPE: Code = Code::of("LF-2001");
     /// A required column has no value.

@@ -11,8 +11,14 @@ use crate::predicate::Predicate;
 use crate::value::{ColumnType, Value};
 
 pub mod ddl;
+#[cfg(feature = "text")]
+mod text;
+mod upgrade;
 mod validate;
 
+#[cfg(feature = "text")]
+pub use text::{Diagnostic, Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
+pub use upgrade::SchemaChange;
 pub use validate::{MAX_OPERATIONS, MAX_VALUE_BYTES, TransactionLimits};
 
 /// A compiled schema.

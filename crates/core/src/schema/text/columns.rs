@@ -1,0 +1,418 @@
+//! One column: its type and its rules.
+
+use toml::de::DeValue;
+
+use super::literals;
+use super::names;
+use super::reader::{Entry, Section, kind};
+use super::{Report, Span};
+use crate::error::{Code, codes};
+use crate::schema::{Column, Default, MergeRule, OnDelete};
+use crate::value::{ColumnType, MAX_DECIMAL_SCALE, Value};
+
+/// The merge rules of the design that this version does not have.
+const LATER_MERGE_RULES: &[&str] = &[
+    "first", "server", "client", "max", "min", "counter", "set", "map", "list", "text", "doc", "ot", "manual", "custom",
+];
+/// What other databases call a key that they assign.
+const ASSIGNED: &[&str] =
+    &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
+const USE_UUID: &str = "two devices without a network would assign the same number to two rows: use \
+                        { type = \"uuid\", default = \"uuid\" }, or a key that is natural for the row";
+
+/// A column as far as it could be read by itself.
+#[derive(Debug)]
+pub(super) struct DraftColumn<'t> {
+    pub(super) column: Column,
+    pub(super) name_span: Span,
+    pub(super) type_span: Span,
+    pub(super) required_span: Option<Span>,
+    pub(super) reference: Option<DraftReference<'t>>,
+}
+
+/// A reference before its target is known.
+#[derive(Debug)]
+pub(super) struct DraftReference<'t> {
+    pub(super) table: &'t str,
+    pub(super) span: Span,
+    pub(super) on_delete: OnDelete,
+    pub(super) on_delete_span: Span,
+}
+
+/// Reads a column; `None` when its name or type could not be read.
+pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftColumn<'t>> {
+    let named = names::check("column", entry.key, &entry.key_span, report);
+    if let Some(word) = entry.value.as_str() {
+        let ty = named_type(word, &entry.span, report)?;
+        let column = plain(entry.key, complete(ty, None, &entry.span, report)?);
+        let (name_span, type_span) = (entry.key_span.clone(), entry.span.clone());
+        return named.then_some(DraftColumn { column, name_span, type_span, required_span: None, reference: None });
+    }
+    let mut section = Section::of(entry, format!("column `{}`", entry.key), report)?;
+    let ty_entry = section.take("type");
+    let scale = section.take("scale");
+    assigned_keys(&mut section, report);
+    let ty = match &ty_entry {
+        Some(e) => e.text(report).and_then(|word| named_type(word, &e.span, report)),
+        None => {
+            report
+                .add(codes::MISSING_KEY, entry.key_span.clone(), format!("column `{}` has no type", entry.key))
+                .label("`type` is missing here")
+                .help("such as: type = \"text\"");
+            None
+        }
+    };
+    let type_span = ty_entry.map_or_else(|| entry.key_span.clone(), |e| e.span);
+    let ty = ty.and_then(|ty| complete(ty, scale, &type_span, report));
+    let mut draft = DraftColumn {
+        column: plain(entry.key, ty.unwrap_or(ColumnType::Json)),
+        name_span: entry.key_span.clone(),
+        type_span,
+        required_span: None,
+        reference: None,
+    };
+    read_rules(&mut section, &mut draft, ty, report);
+    section.finish(report);
+    (named && ty.is_some()).then_some(draft)
+}
+
+fn plain(name: &str, ty: ColumnType) -> Column {
+    Column {
+        name: name.to_owned(),
+        ty,
+        required: false,
+        default: None,
+        max_length: None,
+        pattern: None,
+        min: None,
+        max: None,
+        one_of: Vec::new(),
+        references: None,
+        unique: false,
+        merge: MergeRule::Lww,
+    }
+}
+
+/// A type by name, a decimal's scale still open.
+#[derive(Clone, Copy)]
+pub(super) enum NamedType {
+    Whole(ColumnType),
+    Decimal,
+}
+
+const TYPES: &[(&str, NamedType)] = &[
+    ("uuid", NamedType::Whole(ColumnType::Uuid)),
+    ("text", NamedType::Whole(ColumnType::Text)),
+    ("integer", NamedType::Whole(ColumnType::Integer)),
+    ("float", NamedType::Whole(ColumnType::Float)),
+    ("decimal", NamedType::Decimal),
+    ("boolean", NamedType::Whole(ColumnType::Boolean)),
+    ("timestamp", NamedType::Whole(ColumnType::Timestamp)),
+    ("date", NamedType::Whole(ColumnType::Date)),
+    ("json", NamedType::Whole(ColumnType::Json)),
+    ("bytes", NamedType::Whole(ColumnType::Bytes)),
+];
+
+/// What other databases and languages call our types.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("string", "text"),
+    ("varchar", "text"),
+    ("char", "text"),
+    ("str", "text"),
+    ("clob", "text"),
+    ("citext", "text"),
+    ("int", "integer"),
+    ("bigint", "integer"),
+    ("smallint", "integer"),
+    ("int8", "integer"),
+    ("int64", "integer"),
+    ("bool", "boolean"),
+    ("double", "float"),
+    ("real", "float"),
+    ("number", "float"),
+    ("float64", "float"),
+    ("numeric", "decimal"),
+    ("money", "decimal"),
+    ("datetime", "timestamp"),
+    ("timestamptz", "timestamp"),
+    ("time", "timestamp"),
+    ("blob", "bytes"),
+    ("binary", "bytes"),
+    ("bytea", "bytes"),
+    ("object", "json"),
+    ("jsonb", "json"),
+    ("array", "json"),
+    ("guid", "uuid"),
+    ("id", "uuid"),
+];
+
+/// The type that `word` names.
+pub(super) fn named_type(word: &str, span: &Span, report: &mut Report) -> Option<NamedType> {
+    if let Some((_, ty)) = TYPES.iter().find(|(name, _)| *name == word) {
+        return Some(*ty);
+    }
+    if let Some(scale) = word.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')) {
+        let scale = scale.trim().parse().ok().filter(|s| *s <= MAX_DECIMAL_SCALE);
+        if scale.is_none() {
+            bad_scale(span, report);
+        }
+        return scale.map(|s| NamedType::Whole(ColumnType::Decimal(s)));
+    }
+    let lower = word.to_ascii_lowercase();
+    if ASSIGNED.contains(&lower.as_str()) {
+        assigned(span, report);
+        return None;
+    }
+    let other = OTHER_WORDS.iter().find(|(name, _)| *name == lower).map(|(_, ours)| format!("did you mean `{ours}`?"));
+    let all = TYPES.iter().map(|(name, _)| *name);
+    report
+        .add(codes::UNKNOWN_TYPE, span.clone(), format!("there is no type {}", names::show(word)))
+        .help(other.unwrap_or_else(|| names::suggest(word, all)));
+    None
+}
+
+/// Joins a type and its scale.
+pub(super) fn complete(
+    ty: NamedType,
+    scale: Option<Entry<'_>>,
+    span: &Span,
+    report: &mut Report,
+) -> Option<ColumnType> {
+    match (ty, scale) {
+        (NamedType::Whole(ty), None) => Some(ty),
+        (NamedType::Whole(ty), Some(scale)) => {
+            report
+                .add(codes::BAD_SCALE, scale.key_span, format!("a column of type {ty} takes no `scale`"))
+                .help("remove it; only type = \"decimal\" has digits after the point to count");
+            Some(ty)
+        }
+        (NamedType::Decimal, Some(scale)) => {
+            let number =
+                scale.value.as_integer().and_then(|i| i.as_str().parse().ok()).filter(|s| *s <= MAX_DECIMAL_SCALE);
+            if number.is_none() {
+                bad_scale(&scale.span, report);
+            }
+            number.map(ColumnType::Decimal)
+        }
+        (NamedType::Decimal, None) => {
+            bad_scale(span, report);
+            None
+        }
+    }
+}
+
+fn bad_scale(span: &Span, report: &mut Report) {
+    report
+        .add(codes::BAD_SCALE, span.clone(), "a decimal says how many digits it has after the point")
+        .label(format!("a scale from 0 to {MAX_DECIMAL_SCALE} is missing here"))
+        .help("such as: { type = \"decimal\", scale = 2 }, or in short \"decimal(2)\"");
+}
+
+fn assigned(span: &Span, report: &mut Report) {
+    report
+        .add(codes::ASSIGNED_KEY, span.clone(), "a key is made where the row is made, never assigned by a database")
+        .help(USE_UUID);
+}
+
+fn assigned_keys(section: &mut Section<'_>, report: &mut Report) {
+    for key in section.remove_any(ASSIGNED) {
+        assigned(&key.key_span, report);
+    }
+}
+
+fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
+    if let Some(entry) = section.take("required") {
+        draft.column.required = entry.boolean(report).unwrap_or(false);
+        draft.required_span = Some(entry.span);
+    }
+    draft.column.unique =
+        rule(section, "unique", ty, is_comparable, report).and_then(|e| e.boolean(report)).unwrap_or(false);
+    if let Some(merge) =
+        section.take("merge").and_then(|e| e.choice(&[("lww", MergeRule::Lww)], LATER_MERGE_RULES, report))
+    {
+        draft.column.merge = merge;
+    }
+    draft.reference = read_reference(section, report);
+
+    let length = rule(section, "max_length", ty, |t| matches!(t, ColumnType::Text | ColumnType::Bytes), report);
+    draft.column.max_length =
+        length.and_then(|e| e.whole_number(1..=i64::from(u32::MAX), report)).and_then(|n| u32::try_from(n).ok());
+    let pattern = rule(section, "pattern", ty, |t| t == ColumnType::Text, report);
+    draft.column.pattern = pattern.and_then(|e| read_pattern(&e, report));
+    read_values(section, draft, ty, report);
+}
+
+/// Takes a rule that only some types have.
+fn rule<'t>(
+    section: &mut Section<'t>,
+    key: &'static str,
+    ty: Option<ColumnType>,
+    applies: impl Fn(ColumnType) -> bool,
+    report: &mut Report,
+) -> Option<Entry<'t>> {
+    let entry = section.take(key)?;
+    match ty {
+        Some(ty) if !applies(ty) => {
+            report
+                .add(codes::NOT_APPLICABLE, entry.key_span, format!("`{key}` means nothing for a column of type {ty}"))
+                .help(match key {
+                    "min" | "max" => {
+                        "bounds are for integer, float, decimal, timestamp and date; a text has `max_length`"
+                    }
+                    "max_length" => "a length is for text and bytes; numbers and dates have `min` and `max`",
+                    "pattern" => "a pattern is for text",
+                    _ => "values of this type are not compared with each other; remove it",
+                });
+            None
+        }
+        _ => Some(entry),
+    }
+}
+
+fn is_comparable(ty: ColumnType) -> bool {
+    !matches!(ty, ColumnType::Json | ColumnType::Float)
+}
+
+fn is_ordered(ty: ColumnType) -> bool {
+    use ColumnType::{Date, Decimal, Float, Integer, Timestamp};
+    matches!(ty, Integer | Float | Decimal(_) | Timestamp | Date)
+}
+
+fn read_pattern(entry: &Entry<'_>, report: &mut Report) -> Option<String> {
+    let text = entry.text(report)?;
+    // In the same frame as validation uses it, so that `a)(b` is refused here.
+    match regex_lite::Regex::new(text).and_then(|_| regex_lite::Regex::new(&format!("^(?:{text})$"))) {
+        Ok(_) => Some(text.to_owned()),
+        Err(error) => {
+            report
+                .add(codes::BAD_PATTERN, entry.span.clone(), format!("the pattern is not a regular expression: {error}"))
+                .help("write it in single quotes, where a backslash is a backslash: pattern = '[a-z]+\\d*'; \\p{…} is not there");
+            None
+        }
+    }
+}
+
+fn read_reference<'t>(section: &mut Section<'t>, report: &mut Report) -> Option<DraftReference<'t>> {
+    let target = section.take("references");
+    let on_delete = section.take("on_delete");
+    let choices = [("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
+    let rule = on_delete.as_ref().and_then(|e| e.choice(&choices, &["keep_orphan"], report));
+    let Some(target) = target else {
+        if let Some(entry) = on_delete {
+            report
+                .add(codes::NOT_APPLICABLE, entry.key_span, "`on_delete` without `references` means nothing")
+                .help("add: references = \"<table>\", or remove it");
+        }
+        return None;
+    };
+    let table = target.text(report)?;
+    let on_delete_span = on_delete.map_or_else(|| target.span.clone(), |e| e.span);
+    Some(DraftReference { table, span: target.span, on_delete: rule.unwrap_or(OnDelete::Restrict), on_delete_span })
+}
+
+/// Default, bounds and choices; then whether they agree with each other.
+fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Option<ColumnType>, report: &mut Report) {
+    let min = rule(section, "min", ty, is_ordered, report);
+    let max = rule(section, "max", ty, is_ordered, report);
+    let one_of = rule(section, "one_of", ty, |t| t != ColumnType::Json, report);
+    let default = section.take("default");
+    let Some(ty) = ty else {
+        refuse_assigned_default(default.as_ref(), report);
+        return;
+    };
+    let column = &mut draft.column;
+    column.min = min.as_ref().and_then(|e| value(e, ty, report));
+    column.max = max.as_ref().and_then(|e| value(e, ty, report));
+    if let (Some(low), Some(high), Some(min), Some(max)) = (&column.min, &column.max, &min, &max)
+        && low > high
+    {
+        contradiction(&max.span, "no value is allowed: `max` is below `min`", report)
+            .related(&min.span, "`min` is here")
+            .help("exchange them, or remove one");
+        (column.min, column.max) = (None, None);
+    }
+    if let Some(entry) = one_of {
+        column.one_of = read_choices(&entry, column, report);
+    }
+    if let Some(entry) = default {
+        column.default = read_default(&entry, column, report);
+    }
+}
+
+fn contradiction<'r>(
+    span: &Span,
+    message: impl Into<String>,
+    report: &'r mut Report,
+) -> &'r mut super::diagnostic::Finding {
+    report.add(codes::CONTRADICTION, span.clone(), message)
+}
+
+fn value(entry: &Entry<'_>, ty: ColumnType, report: &mut Report) -> Option<Value> {
+    literals::read(&format!("`{}`", entry.key), entry.value, &entry.span, ty, report)
+}
+
+fn read_choices(entry: &Entry<'_>, column: &Column, report: &mut Report) -> Vec<Value> {
+    let Some(list) = entry.value.as_array() else {
+        report
+            .add(codes::WRONG_FORM, entry.span.clone(), "`one_of` is a list of values")
+            .label(format!("this is {}", kind(entry.value)))
+            .help("such as: one_of = [\"draft\", \"live\"]");
+        return Vec::new();
+    };
+    if list.is_empty() {
+        contradiction(&entry.span, "no value is allowed: `one_of` is empty", report)
+            .help("name the values, or remove it");
+    }
+    let mut choices: Vec<Value> = Vec::new();
+    for item in list.iter() {
+        let span = item.span();
+        let Some(value) = literals::read("this choice", item.get_ref(), &span, column.ty, report) else { continue };
+        if let Some(problem) = column.check(&value) {
+            contradiction(&span, format!("this choice can never be stored: {}", problem.message), report)
+                .help("remove it, or change the other rule");
+        } else if choices.contains(&value) {
+            contradiction(&span, "this choice is there twice", report).help("remove one");
+        }
+        choices.push(value);
+    }
+    choices
+}
+
+fn refuse_assigned_default(entry: Option<&Entry<'_>>, report: &mut Report) -> bool {
+    let found = entry.filter(|e| e.value.as_str().is_some_and(|w| ASSIGNED.contains(&w.to_ascii_lowercase().as_str())));
+    if let Some(entry) = found {
+        assigned(&entry.span, report);
+    }
+    found.is_some()
+}
+
+fn read_default(entry: &Entry<'_>, column: &Column, report: &mut Report) -> Option<Default> {
+    match (entry.value, column.ty) {
+        (DeValue::String(word), ColumnType::Timestamp | ColumnType::Date) if word == "now" => {
+            return Some(Default::Now);
+        }
+        (DeValue::String(word), ColumnType::Uuid) if word == "uuid" => return Some(Default::Uuid),
+        (_, ty) if ty != ColumnType::Text && refuse_assigned_default(Some(entry), report) => return None,
+        _ => {}
+    }
+    let value = value(entry, column.ty, report)?;
+    if let Some(problem) = column.check(&value) {
+        let message = format!("the default can never be stored: {}", problem.message);
+        contradiction(&entry.span, message, report).help("change the default, or the other rule");
+        return None;
+    }
+    Some(Default::Value(value))
+}
+
+/// The code under which a key column's type is refused.
+pub(super) fn refused_in_key(ty: ColumnType) -> Option<(Code, &'static str)> {
+    match ty {
+        ColumnType::Float => {
+            Some((codes::KEY_TYPE, "floats that print alike may differ; use integer, decimal or text"))
+        }
+        ColumnType::Json => {
+            Some((codes::KEY_TYPE, "one JSON value has many spellings; use the columns that identify the row"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,192 @@
+//! From one version of a schema to the next, over data that is already stored.
+
+use super::{Column, Default, Schema, Table};
+use crate::error::{Problem, codes};
+
+/// One difference between two versions of a schema that stored data can follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaChange {
+    /// A new table.
+    TableAdded {
+        /// The table.
+        table: String,
+    },
+    /// A new column; rows that are there take its constant default, or NULL.
+    ColumnAdded {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// Other validation, default, uniqueness or on-delete rule. Rows that are there are not judged again until they
+    /// are next written.
+    RulesChanged {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// Another rule for a delete against a concurrent update.
+    DeleteRuleChanged {
+        /// The table.
+        table: String,
+    },
+    /// Other access rules: the buckets of the table's shapes are compiled anew.
+    AccessChanged {
+        /// The table.
+        table: String,
+    },
+    /// The search table is made, remade or dropped.
+    SearchChanged {
+        /// The table.
+        table: String,
+    },
+    /// A new shape.
+    ShapeAdded {
+        /// The shape.
+        shape: String,
+    },
+    /// Another table, condition, parameter or column list: its buckets are compiled anew.
+    ShapeChanged {
+        /// The shape.
+        shape: String,
+    },
+    /// A shape that is no longer offered.
+    ShapeRemoved {
+        /// The shape.
+        shape: String,
+    },
+}
+
+impl Schema {
+    /// What changes from `old`, under which data is stored, to `new`; empty when nothing does.
+    ///
+    /// The statements that follow the changes are [`Schema::upgrade_sql`].
+    ///
+    /// # Errors
+    /// Every change that stored data cannot follow, each with its way out.
+    pub fn check_upgrade(old: &Self, new: &Self) -> Result<Vec<SchemaChange>, Vec<Problem>> {
+        let mut upgrade = Upgrade::default();
+        if old.name != new.name {
+            upgrade.refuse(format!(
+                "the database belongs to the app '{}', the schema to '{}'; open another database, or correct app.name",
+                old.name, new.name
+            ));
+        }
+        if new.version < old.version {
+            upgrade.refuse(format!(
+                "the database was written under version {} of the schema, this is version {}; use the newer schema",
+                old.version, new.version
+            ));
+        }
+        for table in &old.tables {
+            match new.table(&table.name) {
+                Some(next) => upgrade.table(table, next),
+                None => upgrade.refuse_at(
+                    table,
+                    None,
+                    "the table is gone from the schema; keep it declared, and stop using it".into(),
+                ),
+            }
+        }
+        let added = new.tables.iter().filter(|t| old.table(&t.name).is_none());
+        upgrade.changes.extend(added.map(|t| SchemaChange::TableAdded { table: t.name.clone() }));
+        upgrade.shapes(old, new);
+        if upgrade.problems.is_empty() { Ok(upgrade.changes) } else { Err(upgrade.problems) }
+    }
+}
+
+#[derive(std::default::Default)]
+struct Upgrade {
+    changes: Vec<SchemaChange>,
+    problems: Vec<Problem>,
+}
+
+impl Upgrade {
+    fn refuse(&mut self, message: String) {
+        self.problems.push(Problem::new(codes::UPGRADE, message));
+    }
+
+    fn refuse_at(&mut self, table: &Table, column: Option<&Column>, message: String) {
+        let mut problem = Problem::new(codes::UPGRADE, message);
+        problem.table = Some(table.name.clone());
+        problem.column = column.map(|c| c.name.clone());
+        self.problems.push(problem);
+    }
+
+    fn table(&mut self, old: &Table, new: &Table) {
+        if old.primary_key != new.primary_key {
+            let (was, is) = (old.primary_key.join(", "), new.primary_key.join(", "));
+            self.refuse_at(old, None, format!("the primary key was ({was}) and is now ({is}); declare a new table with the new key and copy the rows"));
+        }
+        if old.sync != new.sync {
+            let message =
+                "a table cannot become local or synced once it holds rows; declare a new table and copy the rows";
+            self.refuse_at(old, None, message.into());
+        }
+        for column in &old.columns {
+            match new.column(&column.name) {
+                Some(next) => self.column(old, column, next),
+                None => self.refuse_at(
+                    old,
+                    Some(column),
+                    "the column is gone from the schema; keep it declared, and stop using it".into(),
+                ),
+            }
+        }
+        for column in new.columns.iter().filter(|c| old.column(&c.name).is_none()) {
+            self.added_column(new, column);
+        }
+        let table = || new.name.clone();
+        let differences = [
+            (old.on_delete_conflict != new.on_delete_conflict, SchemaChange::DeleteRuleChanged { table: table() }),
+            (old.access != new.access, SchemaChange::AccessChanged { table: table() }),
+            (old.search != new.search, SchemaChange::SearchChanged { table: table() }),
+        ];
+        self.changes.extend(differences.into_iter().filter(|(differs, _)| *differs).map(|(_, change)| change));
+    }
+
+    fn column(&mut self, table: &Table, old: &Column, new: &Column) {
+        if old.ty != new.ty {
+            let message = format!(
+                "the type was {} and is now {}; add a column of the new type under another name, and copy the values",
+                old.ty, new.ty
+            );
+            self.refuse_at(table, Some(new), message);
+        }
+        let target = |c: &Column| c.references.as_ref().map(|r| r.table.clone());
+        if target(old) != target(new) && new.references.is_some() {
+            let message =
+                "rows that are there may refer to nothing; add a new column with the reference, and copy the values";
+            self.refuse_at(table, Some(new), message.into());
+        }
+        if old != new {
+            self.changes.push(SchemaChange::RulesChanged { table: table.name.clone(), column: new.name.clone() });
+        }
+    }
+
+    fn added_column(&mut self, table: &Table, column: &Column) {
+        if column.required && !table.is_key(&column.name) && !matches!(column.default, Some(Default::Value(_))) {
+            let message = "a new column is required, but rows that are there have no value for it; give it a constant default, or let it be NULL";
+            self.refuse_at(table, Some(column), message.into());
+        }
+        let (table, column) = (table.name.clone(), column.name.clone());
+        self.changes.push(SchemaChange::ColumnAdded { table, column });
+    }
+
+    fn shapes(&mut self, old: &Schema, new: &Schema) {
+        for shape in &new.shapes {
+            let name = || shape.name.clone();
+            match old.shape(&shape.name) {
+                None => self.changes.push(SchemaChange::ShapeAdded { shape: name() }),
+                Some(before) if before != shape => self.changes.push(SchemaChange::ShapeChanged { shape: name() }),
+                Some(_) => {}
+            }
+        }
+        let removed = old.shapes.iter().filter(|s| new.shape(&s.name).is_none());
+        self.changes.extend(removed.map(|s| SchemaChange::ShapeRemoved { shape: s.name.clone() }));
+    }
+}
+
+#[cfg(test)]
+mod tests;
