@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::Finding;
 use super::settings::Settings;
 use crate::process;
@@ -55,7 +57,78 @@ pub fn check(root: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
             .unwrap_or_default();
         findings.extend(judge(package, &tree, allowed));
     }
+    let text = process::output(
+        root,
+        "cargo",
+        &["metadata", "--format-version", "1", "--locked", "--no-deps"],
+    )?;
+    let metadata: Value =
+        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    findings.extend(against_the_arrows(&metadata));
     Ok(findings)
+}
+
+/// Which crates of ours a crate may know, as `docs/architecture.md` draws it. Tests may know more: they put things together.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("landfall-core", &[]),
+    ("landfall-protocol", &["landfall-core"]),
+    ("landfall-client", &["landfall-core", "landfall-protocol"]),
+    ("landfall-server", &["landfall-core", "landfall-protocol"]),
+    (
+        "landfall-cli",
+        &[
+            "landfall-core",
+            "landfall-protocol",
+            "landfall-client",
+            "landfall-server",
+        ],
+    ),
+    (
+        "landfall-sim",
+        &[
+            "landfall-core",
+            "landfall-protocol",
+            "landfall-client",
+            "landfall-server",
+        ],
+    ),
+    (
+        "landfall-bench",
+        &[
+            "landfall-core",
+            "landfall-protocol",
+            "landfall-client",
+            "landfall-server",
+        ],
+    ),
+    ("xtask", &[]),
+];
+
+/// Dependencies among our own crates that point the wrong way, and crates that the drawing does not know.
+fn against_the_arrows(metadata: &Value) -> Vec<Finding> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut findings = Vec::new();
+    for package in list(&metadata["packages"]) {
+        let name = package["name"].as_str().unwrap_or_default();
+        let Some((_, known)) = ARROWS.iter().find(|(ours, _)| *ours == name) else {
+            let what = format!(
+                "the crate `{name}` is not in the drawing; add it to docs/architecture.md and to ARROWS"
+            );
+            findings.push(Finding::new("xtask/src/tidy/dependencies.rs", 0, what));
+            continue;
+        };
+        for dependency in list(&package["dependencies"]) {
+            let other = dependency["name"].as_str().unwrap_or_default();
+            let ours = ARROWS.iter().any(|(ours, _)| *ours == other);
+            if ours && dependency["kind"].is_null() && !known.contains(&other) {
+                let what = format!(
+                    "`{name}` may not know `{other}`; move what both need to a crate that both may know"
+                );
+                findings.push(Finding::new("Cargo.toml", 0, what));
+            }
+        }
+    }
+    findings
 }
 
 fn judge(package: &str, tree: &str, allowed: &[String]) -> Vec<Finding> {
@@ -93,6 +166,34 @@ fn judge(package: &str, tree: &str, allowed: &[String]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_arrow_that_points_the_wrong_way_is_found() {
+        let dependency =
+            |name: &str, kind: Value| serde_json::json!({ "name": name, "kind": kind });
+        let client = |dependencies: Vec<Value>| {
+            let package =
+                serde_json::json!({ "name": "landfall-client", "dependencies": dependencies });
+            serde_json::json!({ "packages": [package] })
+        };
+        let fine = [
+            dependency("landfall-core", Value::Null),
+            dependency("serde", Value::Null),
+        ];
+        assert!(against_the_arrows(&client(fine.to_vec())).is_empty());
+        assert!(
+            against_the_arrows(&client(vec![dependency("landfall-server", "dev".into())]))
+                .is_empty()
+        );
+        let found = against_the_arrows(&client(vec![dependency("landfall-server", Value::Null)]));
+        assert!(
+            found.len() == 1 && found[0].what.contains("may not know `landfall-server`"),
+            "{found:?}"
+        );
+        let newcomer =
+            serde_json::json!({ "packages": [{ "name": "landfall-new", "dependencies": [] }] });
+        assert_eq!(against_the_arrows(&newcomer).len(), 1);
+    }
 
     #[test]
     fn a_new_crate_a_banned_crate_and_a_stale_entry_are_found() {
