@@ -1,0 +1,416 @@
+//! The native driver: an [`Engine`] on a thread of its own, sockets on tokio.
+//!
+//! [`Client`] is a cheap handle. Its calls run on the engine's thread, one after the other; dropping a future does not
+//! undo a write that had begun. Reads and writes never wait for the network.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{collections::BTreeMap, collections::HashMap};
+
+use landfall_core::{Schema, Value};
+use rand::TryRng as _;
+use tokio::sync::{mpsc as tokio_mpsc, oneshot, watch};
+
+use crate::db::{DbError, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written};
+use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
+use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff};
+use crate::mirror::FileMirror;
+use crate::session::Entropy;
+use crate::status::Status;
+
+mod chunks;
+mod socket;
+
+/// How to open a [`Client`].
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The database file.
+    pub location: Location,
+    /// The compiled schema.
+    pub schema: Schema,
+    /// The server's address, such as `http://127.0.0.1:4600`; without one the client only works locally.
+    pub server: Option<String>,
+    /// The token of the person.
+    pub token: Option<String>,
+    /// Whether to connect at once.
+    pub online: bool,
+    /// Where to mirror the outbox; without one it exists in the database only.
+    pub mirror: Option<PathBuf>,
+    /// Options of the database.
+    pub options: Options,
+}
+
+impl ClientOptions {
+    /// The usual: a file, its mirror beside it, connected as soon as a server is named.
+    pub fn new(path: impl Into<PathBuf>, schema: Schema) -> Self {
+        let path = path.into();
+        let mut mirror = path.clone().into_os_string();
+        mirror.push(".outbox");
+        Self {
+            location: Location::Path(path),
+            schema,
+            server: None,
+            token: None,
+            online: true,
+            mirror: Some(mirror.into()),
+            options: Options::default(),
+        }
+    }
+}
+
+/// The client could not carry out a call.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The database refused or failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The live query is wrong.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// The client was closed, or its thread ended.
+    #[error("the client is closed; open it again [LF-5901]")]
+    Closed,
+}
+
+/// The client could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The server's address is not one.
+    #[error("'{address}' is not a server address; write something like http://127.0.0.1:4600 [LF-5902]")]
+    Address {
+        /// What was given.
+        address: String,
+    },
+    /// The system refused a thread.
+    #[error("the engine's thread could not be started: {0} [LF-5903]")]
+    Thread(#[source] std::io::Error),
+}
+
+type Job = Box<dyn FnOnce(&mut Loop, Moment) + Send>;
+
+enum Message {
+    Job(Job),
+    Input(Input),
+    Close(oneshot::Sender<()>),
+}
+
+/// A handle to a running client.
+#[derive(Clone)]
+pub struct Client {
+    sender: mpsc::Sender<Message>,
+    status: watch::Receiver<Status>,
+}
+
+/// A live query's answers, as they come.
+pub struct Watch {
+    /// Names the query.
+    pub id: QueryId,
+    /// The rows at first.
+    pub rows: Rows,
+    diffs: tokio_mpsc::UnboundedReceiver<RowsDiff>,
+    sender: mpsc::Sender<Message>,
+}
+
+impl Watch {
+    /// The next difference; `None` when the client is closed. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<RowsDiff> {
+        self.diffs.recv().await
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let id = self.id;
+        let job: Job = Box::new(move |state, _| {
+            state.watchers.remove(&id);
+            state.engine.unwatch(id);
+        });
+        // A closed client has no watches left to end.
+        let _ = self.sender.send(Message::Job(job));
+    }
+}
+
+impl Client {
+    /// Opens or creates the database and starts to synchronise. Must be called within a tokio runtime, which carries
+    /// the sockets.
+    ///
+    /// # Errors
+    /// [`StartError`] names the cause and the way out.
+    pub async fn open(options: ClientOptions) -> Result<Self, StartError> {
+        let server = options.server.as_deref().map(socket::Server::parse).transpose()?;
+        let (sender, receiver) = mpsc::channel();
+        let (status_sender, status) = watch::channel(Status::default());
+        let (ready_sender, ready) = oneshot::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let inputs = sender.clone();
+        std::thread::Builder::new()
+            .name("landfall-engine".into())
+            .spawn(move || {
+                let opened = Loop::open(options, server, inputs, status_sender, runtime);
+                let state = match opened {
+                    Ok(state) => state,
+                    Err(error) => {
+                        let _ = ready_sender.send(Err(error));
+                        return;
+                    }
+                };
+                let _ = ready_sender.send(Ok(()));
+                state.run(&receiver);
+            })
+            .map_err(StartError::Thread)?;
+        match ready.await {
+            Ok(result) => result?,
+            Err(_) => return Err(StartError::Thread(std::io::Error::other("the thread ended while opening"))),
+        }
+        Ok(Self { sender, status })
+    }
+
+    /// Runs something on the engine's thread.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`].
+    pub async fn with<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Engine, Moment, &mut Entropy<'_>) -> R + Send + 'static,
+    ) -> Result<R, ClientError> {
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |state, now| {
+            let value = f(&mut state.engine, now, &mut system_entropy);
+            let _ = sender.send(value);
+        });
+        self.sender.send(Message::Job(job)).map_err(|_| ClientError::Closed)?;
+        receiver.await.map_err(|_| ClientError::Closed)
+    }
+
+    /// Reads with SQL.
+    ///
+    /// # Errors
+    /// When the SQL is wrong or is not a pure read.
+    pub async fn query(&self, sql: impl Into<String>, params: Vec<Value>) -> Result<Rows, ClientError> {
+        let sql = sql.into();
+        Ok(self.with(move |engine, _, _| engine.query(&sql, &params)).await??)
+    }
+
+    /// Writes in one transaction. When it resolves the write is on disk and in the outbox; it does not wait for the
+    /// network.
+    ///
+    /// # Errors
+    /// What `f` returned, or why the write is not valid; nothing of it happened then.
+    pub async fn write<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError> + Send + 'static,
+    ) -> Result<Written<R>, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.write(now, random, f)).await??)
+    }
+
+    /// Opens a shape.
+    ///
+    /// # Errors
+    /// When the schema has no such shape or the parameters are not its own.
+    pub async fn open_shape(
+        &self,
+        shape: impl Into<String>,
+        params: BTreeMap<String, Value>,
+    ) -> Result<ShapeHandle, ClientError> {
+        let shape = shape.into();
+        Ok(self.with(move |engine, now, random| engine.open_shape(&shape, params, now, random)).await??)
+    }
+
+    /// Closes a shape.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn close_shape(&self, handle: ShapeHandle) -> Result<(), ClientError> {
+        Ok(self.with(move |engine, now, random| engine.close_shape(handle, now, random)).await??)
+    }
+
+    /// Watches a query.
+    ///
+    /// # Errors
+    /// When the query is wrong.
+    pub async fn watch(&self, query: LiveQuery) -> Result<Watch, ClientError> {
+        let (diff_sender, diffs) = tokio_mpsc::unbounded_channel();
+        let (sender, receiver) = oneshot::channel();
+        let job: Job = Box::new(move |state, _| {
+            let watched = state.engine.watch(query).map(|(id, rows)| {
+                state.watchers.insert(id, diff_sender);
+                (id, rows)
+            });
+            let _ = sender.send(watched);
+        });
+        self.sender.send(Message::Job(job)).map_err(|_| ClientError::Closed)?;
+        let (id, rows) = receiver.await.map_err(|_| ClientError::Closed)??;
+        Ok(Watch { id, rows, diffs, sender: self.sender.clone() })
+    }
+
+    /// The status, now and whenever it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// The outbox, dead letters included.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, ClientError> {
+        Ok(self.with(|engine, _, _| engine.outbox()).await??)
+    }
+
+    /// Offers a dead letter again, as a new transaction; gives its number.
+    ///
+    /// # Errors
+    /// When there is no such dead letter, or it is still not valid.
+    pub async fn retry(&self, rseq: u64) -> Result<u64, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.retry(rseq, now, random)).await??)
+    }
+
+    /// Throws a dead letter away.
+    ///
+    /// # Errors
+    /// When there is no such dead letter.
+    pub async fn discard(&self, rseq: u64) -> Result<(), ClientError> {
+        Ok(self.with(move |engine, now, _| engine.discard(rseq, now)).await??)
+    }
+
+    /// Gives a new token, or none.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`].
+    pub fn set_token(&self, token: Option<String>) -> Result<(), ClientError> {
+        self.input(Input::SetToken { token })
+    }
+
+    /// Goes online, or stays offline until told otherwise.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`].
+    pub fn set_online(&self, online: bool) -> Result<(), ClientError> {
+        self.input(Input::SetOnline { online })
+    }
+
+    /// Looks at the network at once.
+    ///
+    /// # Errors
+    /// [`ClientError::Closed`].
+    pub fn nudge(&self) -> Result<(), ClientError> {
+        self.input(Input::Nudge)
+    }
+
+    fn input(&self, input: Input) -> Result<(), ClientError> {
+        self.sender.send(Message::Input(input)).map_err(|_| ClientError::Closed)
+    }
+
+    /// Closes the sockets, the database and the mirror. Nothing is lost by not calling it.
+    pub async fn close(self) {
+        let (sender, receiver) = oneshot::channel();
+        if self.sender.send(Message::Close(sender)).is_ok() {
+            let _ = receiver.await;
+        }
+    }
+}
+
+/// Randomness of the operating system; the last resort when it has none is time, which only weakens jitter and ids.
+fn system_entropy(bytes: &mut [u8]) {
+    if rand::rngs::SysRng.try_fill_bytes(bytes).is_err() {
+        let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = (seed.rotate_left((i as u32 * 7) % 64) >> 8) as u8;
+        }
+    }
+}
+
+/// The engine's thread.
+struct Loop {
+    engine: Engine,
+    network: Option<socket::Network>,
+    mirror: Option<FileMirror>,
+    status: watch::Sender<Status>,
+    watchers: HashMap<QueryId, tokio_mpsc::UnboundedSender<RowsDiff>>,
+    started: Instant,
+}
+
+impl Loop {
+    fn open(
+        options: ClientOptions,
+        server: Option<socket::Server>,
+        inputs: mpsc::Sender<Message>,
+        status: watch::Sender<Status>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, StartError> {
+        let started = Instant::now();
+        let now = moment(started);
+        let ClientOptions { location, schema, token, online, mirror, options, .. } = options;
+        let app = schema.name.clone();
+        let mut engine = Engine::open(&location, schema, options, now, &mut system_entropy)?;
+        let mirror = mirror.and_then(|path| crate::recovery::attach(&mut engine, &path, &app, now, &mut system_entropy));
+        let network = server.map(|server| socket::Network::new(server, inputs, runtime));
+        engine.handle(Input::SetToken { token }, now, &mut system_entropy);
+        engine.handle(Input::SetOnline { online: online && network.is_some() }, now, &mut system_entropy);
+        let watchers = HashMap::new();
+        let mut state = Self { engine, network, mirror, status, watchers, started };
+        state.carry_out();
+        Ok(state)
+    }
+
+    fn run(mut self, receiver: &mpsc::Receiver<Message>) {
+        loop {
+            let message = match self.engine.deadline_ms() {
+                Some(at) => {
+                    let wait = at.saturating_sub(self.started.elapsed().as_millis() as u64);
+                    receiver.recv_timeout(Duration::from_millis(wait))
+                }
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let now = moment(self.started);
+            match message {
+                Ok(Message::Job(job)) => job(&mut self, now),
+                Ok(Message::Input(input)) => self.engine.handle(input, now, &mut system_entropy),
+                Ok(Message::Close(done)) => {
+                    self.engine.handle(Input::SetOnline { online: false }, now, &mut system_entropy);
+                    self.carry_out();
+                    drop(self);
+                    let _ = done.send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => self.engine.handle(Input::Tick, now, &mut system_entropy),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.carry_out();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Status(status) => {
+                    self.status.send_replace(*status);
+                }
+                Effect::Rows { query, diff } => {
+                    if let Some(watcher) = self.watchers.get(&query) {
+                        // A watch that is being dropped no longer listens.
+                        let _ = watcher.send(diff);
+                    }
+                }
+                Effect::Mirror(record) => {
+                    if let Some(mirror) = &mut self.mirror {
+                        mirror.append(record);
+                    }
+                }
+                network => {
+                    if let Some(carrier) = &mut self.network {
+                        carrier.carry_out(network);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn moment(started: Instant) -> Moment {
+    let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    Moment { wall_ms, mono_ms: started.elapsed().as_millis() as u64 }
+}

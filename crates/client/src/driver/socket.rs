@@ -1,0 +1,198 @@
+//! Transports: one WebSocket per connection, one HTTP request per chunk, each on a task of its own.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use landfall_protocol::codec::{Form, Frame, MAX_FRAME_BYTES};
+use landfall_protocol::{ClientMessage, decode_server, encode_client};
+use tokio::sync::mpsc as tokio_mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::protocol::{Message as WsMessage, WebSocketConfig};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use super::{Message, StartError, chunks};
+use crate::engine::{Effect, Input};
+
+/// How long a health probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A server's address.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    /// `http` or `https`, host and port, without a slash at the end.
+    pub(super) base: String,
+    socket: String,
+}
+
+impl Server {
+    pub(super) fn parse(address: &str) -> Result<Self, StartError> {
+        let wrong = || StartError::Address { address: address.to_owned() };
+        let base = address.trim_end_matches('/');
+        let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
+        let uri: http::Uri = base.parse().map_err(|_| wrong())?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => "ws",
+            Some("https") => "wss",
+            _ => return Err(wrong()),
+        };
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let path = uri.path().trim_end_matches('/');
+        Ok(Self { socket: format!("{scheme}://{authority}{path}/v1/sync"), base })
+    }
+}
+
+struct Connection {
+    id: u64,
+    outgoing: tokio_mpsc::UnboundedSender<ClientMessage>,
+    task: JoinHandle<()>,
+}
+
+/// Carries out network effects.
+pub(super) struct Network {
+    server: Server,
+    inputs: mpsc::Sender<Message>,
+    runtime: tokio::runtime::Handle,
+    http: reqwest::Client,
+    connection: Option<Connection>,
+}
+
+impl Network {
+    pub(super) fn new(server: Server, inputs: mpsc::Sender<Message>, runtime: tokio::runtime::Handle) -> Self {
+        // Both TLS users get the same provider; a second installation is refused, which is as good.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self { server, inputs, runtime, http: reqwest::Client::new(), connection: None }
+    }
+
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect { connection } => self.connect(connection),
+            Effect::Disconnect { connection } => {
+                if let Some(open) = self.connection.take_if(|c| c.id == connection) {
+                    // Dropping the sender lets the task send what is queued, close and end.
+                    drop(open.outgoing);
+                }
+            }
+            Effect::Send { connection, message } => {
+                if let Some(open) = self.connection.as_ref().filter(|c| c.id == connection) {
+                    // A task that ended has reported Disconnected, or is about to.
+                    let _ = open.outgoing.send(message);
+                }
+            }
+            Effect::FetchChunk { request, address } => {
+                let fetch = chunks::fetch(self.http.clone(), format!("{}{address}", self.server.base));
+                let inputs = self.inputs.clone();
+                self.runtime.spawn(async move {
+                    let input = match fetch.await {
+                        Ok(chunk) => Input::ChunkLoaded { request, chunk },
+                        Err(error) => {
+                            Input::ChunkFailed { request, gone: error.is_gone(), reason: error.to_string() }
+                        }
+                    };
+                    let _ = inputs.send(Message::Input(input));
+                });
+            }
+            Effect::Status(_) | Effect::Rows { .. } | Effect::Mirror(_) => {}
+        }
+    }
+
+    fn connect(&mut self, id: u64) {
+        if let Some(stale) = self.connection.take() {
+            stale.task.abort();
+        }
+        let (outgoing, messages) = tokio_mpsc::unbounded_channel();
+        let (server, inputs, http) = (self.server.clone(), self.inputs.clone(), self.http.clone());
+        let task = self.runtime.spawn(async move {
+            let reason = match serve(&server, id, messages, &inputs).await {
+                Ok(reason) => reason,
+                Err(error) => explain(&http, &server, &error).await,
+            };
+            let _ = inputs.send(Message::Input(Input::Disconnected { connection: id, reason }));
+        });
+        self.connection = Some(Connection { id, outgoing, task });
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if let Some(open) = self.connection.take() {
+            open.task.abort();
+        }
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+type WsError = tokio_tungstenite::tungstenite::Error;
+
+async fn serve(
+    server: &Server,
+    id: u64,
+    mut messages: tokio_mpsc::UnboundedReceiver<ClientMessage>,
+    inputs: &mpsc::Sender<Message>,
+) -> Result<String, WsError> {
+    let config =
+        WebSocketConfig::default().max_message_size(Some(MAX_FRAME_BYTES)).max_frame_size(Some(MAX_FRAME_BYTES));
+    let (mut socket, _) =
+        tokio_tungstenite::connect_async_with_config(server.socket.as_str(), Some(config), true).await?;
+    let _ = inputs.send(Message::Input(Input::Connected { connection: id }));
+    loop {
+        tokio::select! {
+            outgoing = messages.recv() => match outgoing {
+                Some(message) => send(&mut socket, message, &mut messages).await?,
+                None => {
+                    socket.close(None).await?;
+                    return Ok("closed".into());
+                }
+            },
+            incoming = socket.next() => match incoming {
+                Some(message) => match read(id, message?) {
+                    Some(input) => { let _ = inputs.send(Message::Input(input)); }
+                    None => continue,
+                },
+                None => return Ok("the server closed the connection".into()),
+            },
+        }
+    }
+}
+
+/// Sends a message and all that are queued behind it, then flushes once.
+async fn send(
+    socket: &mut Socket,
+    first: ClientMessage,
+    queue: &mut tokio_mpsc::UnboundedReceiver<ClientMessage>,
+) -> Result<(), WsError> {
+    let mut next = Some(first);
+    while let Some(message) = next {
+        let frame = match encode_client(&message, Form::Binary) {
+            Frame::Binary(bytes) => WsMessage::Binary(bytes.into()),
+            Frame::Text(text) => WsMessage::Text(text.into()),
+        };
+        socket.feed(frame).await?;
+        next = queue.try_recv().ok();
+    }
+    socket.flush().await
+}
+
+fn read(connection: u64, message: WsMessage) -> Option<Input> {
+    let frame = match message {
+        WsMessage::Binary(bytes) => Frame::Binary(bytes.into()),
+        WsMessage::Text(text) => Frame::Text(text.to_string()),
+        WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Close(_) | WsMessage::Frame(_) => return None,
+    };
+    Some(match decode_server(&frame) {
+        Ok(message) => Input::Frame { connection, message },
+        Err(error) => Input::BadFrame { connection, reason: error.to_string() },
+    })
+}
+
+/// A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server.
+async fn explain(http: &reqwest::Client, server: &Server, error: &WsError) -> String {
+    let probe = http.get(format!("{}/health", server.base)).timeout(PROBE_TIMEOUT).send().await;
+    match probe {
+        Ok(answer) if answer.status().is_success() => {
+            format!("the server is there but the WebSocket failed ({error}); a proxy on the way may block it")
+        }
+        Ok(answer) => format!("{} answers with status {}; is it a Landfall server?", server.base, answer.status()),
+        Err(_) => format!("{} cannot be reached ({error})", server.base),
+    }
+}

@@ -1,0 +1,607 @@
+//! The whole client without a network: a database and a session, driven by inputs, giving effects.
+//!
+//! One owner, one thread. Every call is synchronous and short; nothing waits. After every call that takes `&mut self`
+//! drain [`Engine::poll_effect`] until it gives `None`, and call again with [`Input::Tick`] at [`Engine::deadline_ms`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use landfall_core::{BucketId, ReplicaId, Schema, Value};
+use landfall_protocol::client::Held;
+use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welcome};
+use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION};
+
+use crate::changes::ChangeSet;
+use crate::db::{BucketState, Database, DbError, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written};
+use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, RowsDiff};
+use crate::mirror::MirrorRecord;
+use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
+use crate::status::{Connectivity, Status};
+
+/// The two clocks of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds since the Unix epoch, by a clock that may be wrong and may jump.
+    pub wall_ms: u64,
+    /// Milliseconds since some start, by a clock that only goes forward.
+    pub mono_ms: u64,
+}
+
+/// What a driver reports.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The deadline has come.
+    Tick,
+    /// The transport of this connection is open.
+    Connected {
+        /// The connection, as [`Effect::Connect`] named it.
+        connection: u64,
+    },
+    /// The transport of this connection is gone, or never opened.
+    Disconnected {
+        /// The connection.
+        connection: u64,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// A message arrived.
+    Frame {
+        /// The connection.
+        connection: u64,
+        /// The message.
+        message: ServerMessage,
+    },
+    /// A frame arrived that cannot be read.
+    BadFrame {
+        /// The connection.
+        connection: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A chunk arrived.
+    ChunkLoaded {
+        /// The request, as [`Effect::FetchChunk`] named it.
+        request: u64,
+        /// The chunk.
+        chunk: Chunk,
+    },
+    /// A chunk could not be fetched.
+    ChunkFailed {
+        /// The request.
+        request: u64,
+        /// The server says that the address is not valid (any more).
+        gone: bool,
+        /// Why.
+        reason: String,
+    },
+    /// The person signed in, or out.
+    SetToken {
+        /// The new token.
+        token: Option<String>,
+    },
+    /// The app wants to be online or not.
+    SetOnline {
+        /// Whether.
+        online: bool,
+    },
+    /// The network may have changed, or the app came to the foreground: look at once.
+    Nudge,
+}
+
+/// What a driver carries out.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Open a transport.
+    Connect {
+        /// Names it.
+        connection: u64,
+    },
+    /// Close a transport; nothing more is heard of it.
+    Disconnect {
+        /// Which.
+        connection: u64,
+    },
+    /// Send a message, in order.
+    Send {
+        /// Over which transport.
+        connection: u64,
+        /// What.
+        message: ClientMessage,
+    },
+    /// Fetch a chunk over HTTP.
+    FetchChunk {
+        /// Names the request.
+        request: u64,
+        /// The address, a path on the server.
+        address: Address,
+    },
+    /// The status changed.
+    Status(Box<Status>),
+    /// The answer to a live query changed.
+    Rows {
+        /// The query.
+        query: QueryId,
+        /// The differences.
+        diff: RowsDiff,
+    },
+    /// Append to the mirror of the outbox, off the critical path.
+    Mirror(MirrorRecord),
+}
+
+/// Names an open shape.
+pub type ShapeHandle = u64;
+
+/// The client.
+pub struct Engine {
+    db: Database,
+    session: Session,
+    live: LiveQueries,
+    token: Option<String>,
+    agent: String,
+    effects: VecDeque<Effect>,
+    status: Status,
+    positions: BTreeMap<BucketId, u64>,
+    fresh_replica: ReplicaId,
+}
+
+fn fill_id(random: &mut Entropy<'_>) -> ReplicaId {
+    let mut bytes = [0; 16];
+    random(&mut bytes);
+    ReplicaId(bytes)
+}
+
+impl Engine {
+    /// Opens or creates the local database.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the cause and the way out; a database that is not ours is left untouched.
+    pub fn open(
+        location: &Location,
+        schema: Schema,
+        options: Options,
+        now: Moment,
+        random: &mut Entropy<'_>,
+    ) -> Result<Self, OpenError> {
+        let db = Database::open(location, schema, options, now.wall_ms, fill_id(random))?;
+        let mut engine = Self {
+            db,
+            session: Session::new(false, false),
+            live: LiveQueries::default(),
+            token: None,
+            agent: concat!("landfall/", env!("CARGO_PKG_VERSION")).to_owned(),
+            effects: VecDeque::new(),
+            status: Status::default(),
+            positions: BTreeMap::new(),
+            fresh_replica: ReplicaId::default(),
+        };
+        engine.refresh_status(now);
+        Ok(engine)
+    }
+
+    /// The local database, for reading.
+    pub fn db(&self) -> &Database {
+        &self.db
+    }
+
+    /// The session, for looking at.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// How often each cell of the session's table was reached.
+    pub fn coverage(&self) -> &BTreeMap<(StateName, EventName), u64> {
+        self.session.coverage()
+    }
+
+    /// The next thing to carry out.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Input::Tick`] is due, in monotonic milliseconds.
+    pub fn deadline_ms(&self) -> Option<u64> {
+        self.session.deadline_ms()
+    }
+
+    /// The present status.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Reads with SQL; sees everything written so far, sent or not.
+    ///
+    /// # Errors
+    /// When the SQL is wrong or is not a pure read.
+    pub fn query(&self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        self.db.query(sql, params)
+    }
+
+    /// Writes in one transaction. When it returns, the rows and the outbox entry are on disk (with durability `Full`),
+    /// and live queries have heard.
+    ///
+    /// # Errors
+    /// What `f` returned, or why the write is not valid; nothing of it happened then.
+    pub fn write<R>(
+        &mut self,
+        now: Moment,
+        random: &mut Entropy<'_>,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        let written = self.db.write(now.wall_ms, random, f)?;
+        if let Some(rseq) = written.rseq {
+            self.mirror_appended(rseq)?;
+        }
+        self.announce(&written.changes);
+        self.step(&Event::Written, now, random);
+        Ok(written)
+    }
+
+    fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
+        if let Some(body) = self.db.entry_body(rseq)? {
+            let replica = self.db.replica();
+            self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body }));
+        }
+        Ok(())
+    }
+
+    /// The outbox, dead letters included, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn outbox(&self) -> Result<Vec<OutboxEntry>, DbError> {
+        self.db.outbox()
+    }
+
+    /// Offers a dead letter again, as a new transaction on the rows as they are now.
+    ///
+    /// # Errors
+    /// When there is no such dead letter, or it is still not valid.
+    pub fn retry(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<u64, DbError> {
+        let written = self.db.retry(rseq, now.wall_ms, random)?;
+        self.mirror_appended(written.value)?;
+        self.announce(&written.changes);
+        self.step(&Event::Written, now, random);
+        Ok(written.value)
+    }
+
+    /// Throws a dead letter away.
+    ///
+    /// # Errors
+    /// When there is no such dead letter.
+    pub fn discard(&mut self, rseq: u64, now: Moment) -> Result<(), DbError> {
+        self.db.discard(rseq)?;
+        self.refresh_status(now);
+        Ok(())
+    }
+
+    /// Opens a shape; it stays open, across restarts, until it is closed. Opening it twice gives the same handle.
+    ///
+    /// # Errors
+    /// When the schema has no such shape or the parameters are not its own.
+    pub fn open_shape(
+        &mut self,
+        shape: &str,
+        params: BTreeMap<String, Value>,
+        now: Moment,
+        random: &mut Entropy<'_>,
+    ) -> Result<ShapeHandle, DbError> {
+        let known: BTreeSet<_> = self.db.subscriptions()?.iter().map(|s| s.handle).collect();
+        let handle = self.db.subscribe(shape, params)?;
+        if !known.contains(&handle) {
+            self.step(&Event::Subscribed { handle }, now, random);
+        }
+        Ok(handle)
+    }
+
+    /// Closes a shape. Its rows leave the device unless another shape holds them or they have pending writes.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn close_shape(&mut self, handle: ShapeHandle, now: Moment, random: &mut Entropy<'_>) -> Result<(), DbError> {
+        let changes = self.db.unsubscribe(handle)?;
+        self.announce(&changes);
+        self.forget_gone_buckets()?;
+        self.step(&Event::Unsubscribed { handle }, now, random);
+        Ok(())
+    }
+
+    fn forget_gone_buckets(&mut self) -> Result<(), DbError> {
+        let held: BTreeSet<BucketId> =
+            self.db.subscriptions()?.iter().flat_map(|s| s.buckets.iter().map(|b| b.bucket)).collect();
+        self.session.retain_loading(|bucket| held.contains(&bucket));
+        Ok(())
+    }
+
+    /// Whether everything that an open shape names is here.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_complete(&self, handle: ShapeHandle) -> Result<bool, DbError> {
+        self.db.is_complete(handle)
+    }
+
+    /// Watches a query: gives its rows now and [`Effect::Rows`] whenever they change.
+    ///
+    /// # Errors
+    /// When the query is wrong.
+    pub fn watch(&mut self, query: LiveQuery) -> Result<(QueryId, Rows), LiveError> {
+        self.live.watch(self.db.connection(), self.db.schema(), query)
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&mut self, query: QueryId) {
+        self.live.unwatch(query);
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) {
+        let current = self.session.connection();
+        let event = match input {
+            Input::Tick => Event::Tick,
+            Input::Nudge => Event::Nudge,
+            Input::SetOnline { online } => Event::SetOnline { online },
+            Input::SetToken { token } => {
+                self.token = token;
+                Event::SetToken
+            }
+            Input::Connected { connection } if connection == current => Event::Connected,
+            Input::Disconnected { connection, reason } if connection == current => Event::Disconnected { reason },
+            Input::BadFrame { connection, reason } if connection == current => Event::Violation { reason },
+            Input::Frame { connection, message } if connection == current => {
+                match self.message(message, now) {
+                    Ok(event) => event,
+                    Err(error) => Event::Fault { reason: error.to_string() },
+                }
+            }
+            Input::ChunkLoaded { request, chunk } => match self.chunk(request, &chunk) {
+                Ok(Some(event)) => event,
+                Ok(None) => return,
+                Err(error) => Event::Fault { reason: error.to_string() },
+            },
+            Input::ChunkFailed { request, gone, reason } => match self.session.bucket_of_request(request) {
+                Some(bucket) => Event::ChunkFailed { bucket, gone, reason },
+                None => return,
+            },
+            // Of a connection that is no longer ours: what it carried is in the log and comes again.
+            Input::Connected { .. } | Input::Disconnected { .. } | Input::BadFrame { .. } | Input::Frame { .. } => {
+                return;
+            }
+        };
+        self.step(&event, now, random);
+    }
+
+    fn chunk(&mut self, request: u64, chunk: &Chunk) -> Result<Option<Event>, DbError> {
+        let Some(bucket) = self.session.bucket_of_request(request) else { return Ok(None) };
+        if chunk.bucket != bucket {
+            let reason = "the server answered with a chunk of another bucket".to_owned();
+            return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason }));
+        }
+        if let Some(Command::Fetch { request, address, .. }) = self.session.prefetch(bucket, chunk.next.as_ref()) {
+            self.effects.push_back(Effect::FetchChunk { request, address });
+        }
+        let changes = self.db.apply_chunk(chunk)?;
+        self.announce(&changes);
+        let at = self.positions.get(&bucket).copied().unwrap_or(0);
+        Ok(Some(Event::ChunkLoaded { bucket, next: chunk.next.clone(), at }))
+    }
+
+    /// Applies a message of the server and says what it was for the session.
+    fn message(&mut self, message: ServerMessage, now: Moment) -> Result<Event, DbError> {
+        let state = StateName::of(self.session.state());
+        let name = event_name(&message);
+        if !state.can_hear(name) {
+            return Ok(Event::Violation { reason: format!("the server sent {name:?} in state {state:?}") });
+        }
+        Ok(match message {
+            ServerMessage::Welcome(welcome) => self.welcome(&welcome, now)?,
+            ServerMessage::Acknowledge { id, decisions, shift_ms: _ } => self.acknowledge(id, &decisions, now)?,
+            ServerMessage::Opened { id, buckets } => self.opened(id, &buckets)?,
+            ServerMessage::Live { to, chain, stamp, buckets } => {
+                let cells = buckets.iter().map(|b| b.changes.0.len() as u64).sum::<u64>();
+                let changes = self.db.apply_live(to, chain, stamp, &buckets, now.wall_ms)?;
+                self.announce(&changes);
+                self.mirror_settled()?;
+                self.status.last_synced_ms = Some(now.wall_ms);
+                Event::Live { bytes: 64 + 128 * cells }
+            }
+            ServerMessage::CatchUp { bucket, to, changes, done } => {
+                let changes = self.db.apply_catch_up(bucket, to, &changes, done)?;
+                self.announce(&changes);
+                Event::CatchUp
+            }
+            ServerMessage::Pong { clock_ms, token_expires_in_ms } => {
+                self.db.set_clock_offset(clock_ms as i64 - now.wall_ms as i64)?;
+                self.status.token_expires_in_ms = token_expires_in_ms;
+                Event::Pong
+            }
+            ServerMessage::Error { code, message, fatal, retry_after_ms, about } => {
+                Event::Error { code: code.to_string(), message, fatal, retry_after_ms, about }
+            }
+            ServerMessage::Closed { id } => Event::Closed { id },
+        })
+    }
+
+    fn welcome(&mut self, welcome: &Welcome, now: Moment) -> Result<Event, DbError> {
+        let copied = welcome.last_rseq > self.db.last_rseq();
+        let changes = self.db.welcome(welcome, now.wall_ms)?;
+        self.announce(&changes);
+        self.status.subject = Some(welcome.subject.clone());
+        self.status.token_expires_in_ms = welcome.token_expires_in_ms;
+        Ok(Event::Welcome { limits: welcome.limits, copied })
+    }
+
+    fn acknowledge(&mut self, id: u32, decisions: &[Decision], now: Moment) -> Result<Event, DbError> {
+        let decided = self.db.decide(decisions, now.wall_ms)?;
+        self.announce(&decided.changes);
+        let copied = decisions.iter().filter(|d| d.outcome == Outcome::Copied).map(|d| d.rseq).collect();
+        self.mirror_settled()?;
+        Ok(Event::Acknowledge { id, deferred: !decided.deferred.is_empty(), copied })
+    }
+
+    fn opened(&mut self, id: u32, buckets: &[Opening]) -> Result<Event, DbError> {
+        let Some(handle) = self.session.handle_of(id) else {
+            return Ok(Event::Violation { reason: "the server opened a shape that nobody asked for".to_owned() });
+        };
+        let changes = self.db.opened(handle, buckets)?;
+        self.announce(&changes);
+        self.forget_gone_buckets()?;
+        let (mut load, mut resume) = (Vec::new(), Vec::new());
+        for bucket in self.held_of(handle)? {
+            self.positions.insert(bucket.bucket, bucket.at);
+            match (&bucket.state, bucket.next) {
+                (BucketState::Loading, Some(next)) => load.push((bucket.bucket, next)),
+                (BucketState::Loaded, _) => resume.push((bucket.bucket, bucket.at)),
+                _ => {}
+            }
+        }
+        Ok(Event::Opened { id, load, resume })
+    }
+
+    fn held_of(&self, handle: u64) -> Result<Vec<crate::db::HeldBucket>, DbError> {
+        let subscription = self.db.subscriptions()?.into_iter().find(|s| s.handle == handle);
+        Ok(subscription.map(|s| s.buckets).unwrap_or_default())
+    }
+
+    fn mirror_settled(&mut self) -> Result<(), DbError> {
+        for rseq in self.db.take_decided() {
+            let replica = self.db.replica();
+            self.effects.push_back(Effect::Mirror(MirrorRecord::Decided { replica, rseq }));
+        }
+        Ok(())
+    }
+
+    /// Lets the session take an event, and carries out what it commands.
+    fn step(&mut self, event: &Event, now: Moment, random: &mut Entropy<'_>) {
+        self.fresh_replica = fill_id(random);
+        let mut commands: VecDeque<Command> = self.session.handle(event, now.mono_ms, random).into();
+        while let Some(command) = commands.pop_front() {
+            match self.run(command, now) {
+                Ok(more) => commands.extend(more),
+                Err(error) => {
+                    let fault = Event::Fault { reason: error.to_string() };
+                    commands = self.session.handle(&fault, now.mono_ms, random).into();
+                }
+            }
+        }
+        self.refresh_status(now);
+    }
+
+    fn send(&mut self, message: ClientMessage) {
+        self.effects.push_back(Effect::Send { connection: self.session.connection(), message });
+    }
+
+    fn run(&mut self, command: Command, now: Moment) -> Result<Vec<Command>, DbError> {
+        match command {
+            Command::Connect { connection } => self.effects.push_back(Effect::Connect { connection }),
+            Command::Disconnect { connection } => self.effects.push_back(Effect::Disconnect { connection }),
+            Command::Hello => {
+                let hello = self.hello(now);
+                self.send(ClientMessage::Hello(hello));
+            }
+            Command::OpenAll => {
+                for subscription in self.db.subscriptions()? {
+                    self.send_open(subscription.handle)?;
+                }
+                self.send_applied();
+            }
+            Command::Open { handle } => self.send_open(handle)?,
+            Command::Close { id } => self.send(ClientMessage::Close { id }),
+            Command::Push { max_entries, only_sent } => return self.push(max_entries, only_sent, now),
+            Command::Resume { bucket, at } => self.send(ClientMessage::Resume { bucket, at }),
+            Command::Ping => self.send(ClientMessage::Ping { clock_ms: now.wall_ms }),
+            Command::Applied => self.send_applied(),
+            Command::Fetch { request, address, .. } => {
+                self.effects.push_back(Effect::FetchChunk { request, address });
+            }
+            Command::NewReplica => {
+                let changes = self.db.new_replica(self.fresh_replica)?;
+                self.announce(&changes);
+                return Ok(self.session.replaced(now.mono_ms));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn send_applied(&mut self) {
+        let seq = self.db.cursor().map_or(0, |c| c.seq);
+        self.send(ClientMessage::Applied { seq });
+    }
+
+    fn hello(&self, now: Moment) -> Hello {
+        Hello {
+            min_version: OLDEST_VERSION,
+            max_version: VERSION,
+            token: self.token.clone(),
+            replica: self.db.replica(),
+            app: self.db.schema().name.clone(),
+            schema_version: self.db.schema().version,
+            last_rseq: self.db.last_rseq(),
+            floor: self.db.floor(),
+            cursor: self.db.cursor(),
+            clock_ms: now.wall_ms,
+            agent: self.agent.clone(),
+        }
+    }
+
+    fn send_open(&mut self, handle: u64) -> Result<(), DbError> {
+        let Some(subscription) = self.db.subscriptions()?.into_iter().find(|s| s.handle == handle) else {
+            return Ok(());
+        };
+        let current = |b: &&crate::db::HeldBucket| b.state != BucketState::Loading;
+        let held = subscription.buckets.iter().filter(current).map(|b| Held { bucket: b.bucket, at: b.at }).collect();
+        let id = self.session.opening(handle);
+        self.send(ClientMessage::Open { id, shape: subscription.shape, params: subscription.params, held });
+        Ok(())
+    }
+
+    /// Sends a push if there is something to send. Entries are frozen, durably, before their bytes leave.
+    fn push(&mut self, max_entries: usize, only_sent: bool, now: Moment) -> Result<Vec<Command>, DbError> {
+        let budget = self.session.limits().frame_bytes as usize / 2;
+        let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), only_sent)?;
+        let rseqs: Vec<u64> = entries.iter().map(|e| e.transaction.rseq).collect();
+        self.db.mark_sent(&rseqs)?;
+        let Some(id) = self.session.pushed(rseqs) else {
+            return Ok(self.session.drained(now.mono_ms));
+        };
+        let floor = self.db.floor();
+        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor });
+        Ok(self.session.drained(now.mono_ms))
+    }
+
+    /// Tells live queries, after the commit.
+    fn announce(&mut self, changes: &ChangeSet) {
+        if changes.is_empty() {
+            return;
+        }
+        for (query, diff) in self.live.notify(self.db.connection(), self.db.schema(), changes) {
+            self.effects.push_back(Effect::Rows { query, diff });
+        }
+    }
+
+    fn refresh_status(&mut self, now: Moment) {
+        let mut next = self.status.clone();
+        next.connectivity = Connectivity::of(self.session.state(), now.mono_ms);
+        next.last_error = self.session.last_error().map(str::to_owned);
+        next.durability = self.db.durability();
+        if let Ok(counts) = self.db.counts() {
+            (next.pending, next.acknowledged, next.dead) = (counts.pending + counts.sent, counts.acked, counts.dead);
+        }
+        next.loading = self.db.loading_progress().ok().flatten();
+        if next != self.status {
+            self.status = next;
+            self.effects.push_back(Effect::Status(Box::new(self.status.clone())));
+        }
+    }
+}
+
+fn event_name(message: &ServerMessage) -> EventName {
+    match message {
+        ServerMessage::Welcome(_) => EventName::Welcome,
+        ServerMessage::Acknowledge { .. } => EventName::Acknowledge,
+        ServerMessage::Opened { .. } => EventName::Opened,
+        ServerMessage::Live { .. } => EventName::Live,
+        ServerMessage::CatchUp { .. } => EventName::CatchUp,
+        ServerMessage::Pong { .. } => EventName::Pong,
+        ServerMessage::Error { .. } => EventName::Error,
+        ServerMessage::Closed { .. } => EventName::Closed,
+    }
+}
