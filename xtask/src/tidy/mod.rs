@@ -100,3 +100,47 @@ pub fn shrink(root: &Path) -> Result<usize, String> {
     shrunk.write(root)?;
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every rule is in the round: a tree that breaks each of them once is told so once for each.
+    #[test]
+    fn every_rule_over_files_is_run() {
+        let long = "x ".repeat(80);
+        let long_function = format!("fn f() {{\n{}}}\n", "\n".repeat(100));
+        let marker = format!("// {}{}\n", "FIX", "ME");
+        let code = format!("LF-{}", 2999);
+        let machine = format!("see `/ho{}/somebody`\n", "me");
+        let files = [
+            SourceFile::new("crates/core/src/a.rs", "use std::fs;\n"),
+            SourceFile::new("crates/core/src/b.rs", "unsafe fn f() {}\n"),
+            SourceFile::new("crates/core/src/c.rs", &long),
+            SourceFile::new("crates/core/src/d.rs", &marker),
+            SourceFile::new("crates/core/src/e.rs", &code),
+            SourceFile::new("crates/core/src/f.rs", &long_function),
+            SourceFile::new("docs/errors.md", "# Errors\n"),
+            SourceFile::new("docs/g.md", "[gone](gone.md)\n"),
+            SourceFile::new("docs/h.md", &machine),
+            SourceFile::new("Cargo.lock", "source = \"git+https://example.org/fork\"\n"),
+        ];
+        let findings = check_files(&files, &Settings::default(), &Ratchet::default());
+        let mut found: Vec<&str> = findings
+            .iter()
+            .map(|finding| finding.path.as_str())
+            .collect();
+        found.sort_unstable();
+        let mut expected: Vec<&str> = files
+            .iter()
+            .map(|file| file.path.as_str())
+            .filter(|path| *path != "docs/errors.md")
+            .collect();
+        expected.sort_unstable();
+        let found: Vec<&str> = found
+            .into_iter()
+            .map(|path| path.split("::").next().unwrap_or(path))
+            .collect();
+        assert_eq!(found, expected, "{findings:#?}");
+    }
+}

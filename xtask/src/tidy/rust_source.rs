@@ -139,15 +139,18 @@ pub fn code_without_tests(source: &str) -> String {
     code
 }
 
-/// Where the item that starts at `start` ends: at its `;`, or at the brace that closes its body.
+/// Where the item that starts at `start` ends: at its `;`, or at the brace that closes its body. A `;` in brackets, as in
+/// `[u8; 4]`, ends nothing.
 fn item_end(code: &str, start: usize) -> usize {
-    let mut depth = 0_usize;
+    let (mut braces, mut brackets) = (0_usize, 0_usize);
     for (offset, c) in code[start..].char_indices() {
         match c {
-            '{' => depth += 1,
-            '}' if depth <= 1 => return start + offset + 1,
-            '}' => depth -= 1,
-            ';' if depth == 0 => return start + offset + 1,
+            '(' | '[' => brackets += 1,
+            ')' | ']' => brackets = brackets.saturating_sub(1),
+            '{' => braces += 1,
+            '}' if braces <= 1 => return start + offset + 1,
+            '}' => braces -= 1,
+            ';' if braces == 0 && brackets == 0 => return start + offset + 1,
             _ => {}
         }
     }
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn functions_are_measured_from_fn_to_brace() {
-        let source = "trait T { fn none(&self); }\npub fn short() {}\nfn long(\n  a: u8,\n) {\n  if a > 0 {\n  }\n}\n";
+        let source = "trait T { fn none(&self); }\npub fn short() {}\nfn long(\n  a: [u8; 4],\n) {\n  if a[0] > 0 {\n  }\n}\n";
         let found = functions(source);
         let expected = [("short".to_owned(), 2, 1), ("long".to_owned(), 3, 6)];
         let got: Vec<_> = found
