@@ -4,4 +4,5 @@
 //! randomness as arguments and gives effects as results; a driver carries them out.
 
 pub mod changes;
+pub mod live;
 pub mod session;

@@ -1,0 +1,301 @@
+//! Live queries: answers that stay true while the device writes and receives.
+//!
+//! [`LiveQueries::notify`] is called once for each committed transaction, after the commit and never inside one, with
+//! the rows that changed. It finds the queries that the changes can concern ([`route`]), runs again only those whose
+//! answer cannot be told from the changed rows alone, and gives row-level differences ([`RowsDiff`]). No difference is
+//! given for an answer that is what it was.
+//!
+//! What plain SQL reads is learnt when it is prepared ([`reads`]). The functions that a query calls are not listened to:
+//! an answer that depends on `landfall_now()` is as of the last change.
+
+mod cells;
+mod diff;
+mod pinned;
+mod reads;
+mod route;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_core::error::Code;
+use landfall_core::{Schema, Value};
+use rusqlite::Connection;
+
+pub use diff::{Row, RowsDiff};
+pub use reads::{Columns, ReadSet, Recorder};
+
+use crate::changes::ChangeSet;
+use route::Routes;
+use sql::SqlQuery;
+
+/// A live query of one registry. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// What to watch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LiveQuery {
+    /// A statement in SQL that reads.
+    Sql {
+        /// The statement, with `?` for parameters.
+        sql: String,
+        /// The parameters' values.
+        params: Vec<Value>,
+        /// Columns of the answer that together identify a row. Absent: the primary key, where one table is read and the
+        /// answer shows it, else the whole row.
+        key: Option<Vec<String>>,
+    },
+}
+
+/// The first answer of a live query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    /// The query's handle.
+    pub id: QueryId,
+    /// The names of the answer's columns.
+    pub columns: Vec<String>,
+    /// The answer. Plain SQL gives the types that SQLite gives: integers, floats, texts, bytes.
+    pub rows: Vec<Row>,
+    /// Whether the device holds everything that the answer depends on.
+    pub complete: bool,
+}
+
+/// What a commit meant to the live queries.
+#[derive(Debug, Default)]
+pub struct Notified {
+    /// Answers that changed, in order of the queries' handles.
+    pub diffs: Vec<(QueryId, RowsDiff)>,
+    /// Queries that could not be run. They keep their old answer and are tried again at the next change.
+    pub failed: Vec<(QueryId, LiveError)>,
+}
+
+/// Why a query cannot be watched, or not be run again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The statement does not read, or is more than a query.
+    #[error(
+        "only a query can be watched: one SELECT (or WITH … SELECT, VALUES) that changes nothing [LF-5201]"
+    )]
+    NotAQuery,
+    /// A column that is to identify rows is not in the answer.
+    #[error(
+        "the key column '{column}' is not in the answer, which has: {columns}; select it, or name another key [LF-5202]"
+    )]
+    NoSuchKey {
+        /// The named column.
+        column: String,
+        /// The answer's columns.
+        columns: String,
+    },
+    /// SQLite does not accept the statement, or cannot run it.
+    #[error("the live query cannot be run: {0} [LF-5203]")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored value is not of its column's type.
+    #[error("the live query meets a damaged value: {0} [LF-5204]")]
+    Stored(#[from] landfall_core::value::SqliteError),
+}
+
+impl LiveError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotAQuery => Code::of("LF-5201"),
+            Self::NoSuchKey { .. } => Code::of("LF-5202"),
+            Self::Sqlite(_) => Code::of("LF-5203"),
+            Self::Stored(_) => Code::of("LF-5204"),
+        }
+    }
+}
+
+/// What changed rows did to one answer.
+struct Change {
+    diff: RowsDiff,
+    /// Whether SQL was run to find out.
+    ran: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    query: SqlQuery,
+    complete: bool,
+    /// The last run failed.
+    stale: bool,
+    runs: u64,
+}
+
+/// The live queries of one database. See the [module documentation](self).
+#[derive(Debug, Default)]
+pub struct LiveQueries {
+    recorder: Recorder,
+    queries: BTreeMap<QueryId, Entry>,
+    routes: Routes,
+    last_id: u64,
+}
+
+/// Says whether the device holds everything that an answer depends on.
+pub type IsComplete<'a> = &'a dyn Fn(&ReadSet) -> bool;
+
+impl LiveQueries {
+    /// No queries yet. `recorder` is the one that the connection's authorizer calls.
+    pub fn new(recorder: Recorder) -> Self {
+        Self {
+            recorder,
+            ..Self::default()
+        }
+    }
+
+    /// Starts watching and gives the first answer. To be called outside of transactions; the connection's authorizer
+    /// has to allow what the query reads, here and in [`LiveQueries::notify`].
+    ///
+    /// # Errors
+    /// When the query is not accepted or cannot be run; nothing is watched then.
+    pub fn watch(
+        &mut self,
+        conn: &Connection,
+        schema: &Schema,
+        query: LiveQuery,
+        is_complete: IsComplete<'_>,
+    ) -> Result<Watched, LiveError> {
+        let LiveQuery::Sql { sql, params, key } = query;
+        let mut query = SqlQuery::new(conn, schema, &self.recorder, (sql, params, key))?;
+        let rows = query.run(conn)?.to_vec();
+        self.last_id += 1;
+        let id = QueryId(self.last_id);
+        for table in query.reads.tables.keys() {
+            self.routes.add(id, table, &query.route(schema, table));
+        }
+        if query.reads.opaque {
+            self.routes.add_opaque(id);
+        }
+        let (columns, complete) = (query.columns.clone(), is_complete(&query.reads));
+        self.queries.insert(
+            id,
+            Entry {
+                query,
+                complete,
+                stale: false,
+                runs: 1,
+            },
+        );
+        Ok(Watched {
+            id,
+            columns,
+            rows,
+            complete,
+        })
+    }
+
+    /// Stops watching. Unknown handles are ignored.
+    pub fn unwatch(&mut self, id: QueryId) {
+        if self.queries.remove(&id).is_some() {
+            self.routes.remove(id);
+        }
+    }
+
+    /// How many queries are watched.
+    pub fn len(&self) -> usize {
+        self.queries.len()
+    }
+
+    /// Whether nothing is watched: then nobody needs to collect changes.
+    pub fn is_empty(&self) -> bool {
+        self.queries.is_empty()
+    }
+
+    /// How often the query's SQL was run, its first run included.
+    pub fn runs(&self, id: QueryId) -> Option<u64> {
+        self.queries.get(&id).map(|e| e.runs)
+    }
+
+    /// Tells what a commit did to the answers. To be called after the commit, once, before the next one.
+    pub fn notify(
+        &mut self,
+        conn: &Connection,
+        changes: &ChangeSet,
+        is_complete: IsComplete<'_>,
+    ) -> Notified {
+        let mut out = Notified::default();
+        if changes.is_empty() {
+            return out;
+        }
+        for id in self.concerned(changes) {
+            let Some(entry) = self.queries.get_mut(&id) else {
+                continue;
+            };
+            match entry.refresh(conn, is_complete) {
+                Ok(Some(diff)) => out.diffs.push((id, diff)),
+                Ok(None) => {}
+                Err(error) => out.failed.push((id, error)),
+            }
+        }
+        out
+    }
+
+    /// Asks anew which answers are complete, and gives a difference without rows for each where that changed. To be
+    /// called when a part of the data has become complete, or is no longer.
+    pub fn recheck(&mut self, is_complete: IsComplete<'_>) -> Vec<(QueryId, RowsDiff)> {
+        let mut out = Vec::new();
+        for (id, entry) in &mut self.queries {
+            let complete = is_complete(&entry.query.reads);
+            if complete != entry.complete {
+                entry.complete = complete;
+                out.push((
+                    *id,
+                    RowsDiff {
+                        complete,
+                        ..RowsDiff::default()
+                    },
+                ));
+            }
+        }
+        out
+    }
+
+    fn concerned(&self, changes: &ChangeSet) -> BTreeSet<QueryId> {
+        let mut out: BTreeSet<QueryId> = self.routes.opaque().collect();
+        out.extend(
+            self.queries
+                .iter()
+                .filter(|(_, e)| e.stale)
+                .map(|(id, _)| *id),
+        );
+        for table in &changes.bulk {
+            out.extend(self.routes.of_table(table));
+        }
+        for (table, rows) in &changes.rows {
+            for change in rows.values() {
+                self.routes.of_row(table, change, |id| {
+                    if !out.contains(&id)
+                        && self
+                            .queries
+                            .get(&id)
+                            .is_some_and(|e| e.query.reads.touches(table, change))
+                    {
+                        out.insert(id);
+                    }
+                });
+            }
+        }
+        out
+    }
+}
+
+impl Entry {
+    fn refresh(
+        &mut self,
+        conn: &Connection,
+        is_complete: IsComplete<'_>,
+    ) -> Result<Option<RowsDiff>, LiveError> {
+        self.stale = true;
+        let Change { mut diff, ran } = self.query.rerun(conn)?;
+        self.stale = false;
+        self.runs += u64::from(ran);
+        diff.complete = is_complete(&self.query.reads);
+        let changed = !diff.is_empty() || diff.complete != self.complete;
+        self.complete = diff.complete;
+        Ok(changed.then_some(diff))
+    }
+}

@@ -1,0 +1,4 @@
+//! Live queries over real SQLite.
+
+mod reading;
+mod world;
