@@ -1,0 +1,111 @@
+//! Output of the shell: tables for people, JSON lines for programs.
+
+use landfall_client::db::{OutboxEntry, Rows};
+use landfall_client::live::RowsDiff;
+use landfall_client::status::{Connectivity, Status};
+use landfall_core::{Schema, Value};
+
+/// A cell wider than this is shortened in tables.
+const WIDEST: usize = 60;
+
+fn cell(value: &Value) -> String {
+    let text = match value.to_json() {
+        serde_json::Value::String(text) => text,
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let text = text.replace('\n', "⏎");
+    match text.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
+fn object(columns: &[String], row: &[Value]) -> String {
+    let pairs = columns.iter().cloned().zip(row.iter().map(Value::to_json));
+    serde_json::Value::Object(pairs.collect()).to_string()
+}
+
+pub(super) fn rows(rows: &Rows, json: bool) {
+    if json {
+        rows.rows.iter().for_each(|row| println!("{}", object(&rows.columns, row)));
+        return;
+    }
+    let cells: Vec<Vec<String>> = rows.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    grid(&rows.columns, &cells);
+    println!("{} row(s)", cells.len());
+}
+
+fn grid(columns: &[String], cells: &[Vec<String>]) {
+    let width = |i: usize| {
+        let widest = cells.iter().filter_map(|row| row.get(i)).map(|c| c.chars().count()).max();
+        widest.unwrap_or(0).max(columns[i].chars().count())
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &[String]| {
+        let padded = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
+        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(columns);
+    println!("{}", widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join("  "));
+    cells.iter().for_each(|row| line(row));
+}
+
+pub(super) fn diff(columns: &[String], diff: &RowsDiff) {
+    diff.removed_rows().for_each(|row| println!("- {}", object(columns, row)));
+    diff.updated_rows().for_each(|row| println!("~ {}", object(columns, row)));
+    diff.inserted_rows().for_each(|row| println!("+ {}", object(columns, row)));
+}
+
+pub(super) fn tables(schema: &Schema) {
+    for table in &schema.tables {
+        let columns = table.columns.iter().map(|c| format!("{} {}", c.name, c.ty)).collect::<Vec<_>>();
+        let local = if table.sync { "" } else { "  (local)" };
+        println!("{}({}){local}", table.name, columns.join(", "));
+    }
+}
+
+pub(super) fn status(status: &Status, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string(status).unwrap_or_default());
+        return;
+    }
+    let connection = match status.connectivity {
+        Connectivity::Online => "online".to_owned(),
+        Connectivity::Connecting => "connecting".to_owned(),
+        Connectivity::Offline { retry_in_ms: None } => "offline, by choice".to_owned(),
+        Connectivity::Offline { retry_in_ms: Some(wait) } => format!("offline, trying again in {:.1} s", wait as f64 / 1e3),
+        Connectivity::NeedsSignIn => "needs sign-in; nothing is lost".to_owned(),
+        Connectivity::Stopped => "stopped; see the last error".to_owned(),
+    };
+    println!("connection    {connection}");
+    if let Some(subject) = &status.subject {
+        println!("signed in as  {subject}");
+    }
+    println!("pending       {} (and {} accepted, on their way back)", status.pending, status.acknowledged);
+    println!("dead letters  {}", status.dead);
+    println!("durability    {:?}", status.durability);
+    if let Some(progress) = status.loading {
+        println!("loading       {} of about {} rows", progress.rows, progress.expected);
+    }
+    if let Some(error) = &status.last_error {
+        println!("last error    {error}");
+    }
+}
+
+pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
+    if json {
+        entries.iter().for_each(|e| println!("{}", serde_json::to_string(e).unwrap_or_default()));
+        return;
+    }
+    let columns = ["no", "state", "rows", "why"].map(str::to_owned);
+    let cells: Vec<Vec<String>> = entries
+        .iter()
+        .map(|e| {
+            let tables = e.transaction.operations.iter().map(|o| format!("{} {}", o.table(), o.key()));
+            let why = e.problem.as_ref().map(ToString::to_string).unwrap_or_default();
+            vec![e.rseq.to_string(), e.state.to_string(), tables.collect::<Vec<_>>().join(", "), why]
+        })
+        .collect();
+    grid(&columns, &cells);
+}
