@@ -112,12 +112,7 @@ pub fn accepts(arguments: &[String]) -> Result<(), String> {
     match Cli::try_parse_from(words) {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.kind(), clap::error::ErrorKind::DisplayHelp) => Ok(()),
-        Err(error) => Err(error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()),
+        Err(error) => Err(error.to_string().lines().next().unwrap_or_default().to_owned()),
     }
 }
 
@@ -125,31 +120,13 @@ fn run(root: &Path, verb: Verb) -> Result<(), String> {
     match verb {
         Verb::Setup => {
             setup::prepare(root, Need::Test)?;
-            println!(
-                "Everything is there. `cargo xtask serve` starts the server, `cargo xtask test` runs every test."
-            );
+            println!("Everything is there. `cargo xtask serve` starts the server, `cargo xtask test` runs every test.");
             Ok(())
         }
-        Verb::Serve(ServeArgs {
-            listen,
-            schema,
-            data,
-        }) => serve::serve(
-            root,
-            &serve::Options {
-                listen,
-                schema,
-                data,
-            },
-        ),
+        Verb::Serve(ServeArgs { listen, schema, data }) => serve::serve(root, &serve::Options { listen, schema, data }),
         Verb::Test(arguments) if arguments.list => {
             for step in &steps::ALL {
-                println!(
-                    "{:10} {}{}",
-                    step.name,
-                    step.about,
-                    if step.long { " (not with --quick)" } else { "" }
-                );
+                println!("{:10} {}{}", step.name, step.about, if step.long { " (not with --quick)" } else { "" });
             }
             Ok(())
         }
@@ -162,11 +139,7 @@ fn run(root: &Path, verb: Verb) -> Result<(), String> {
 
 fn bench(root: &Path, arguments: &BenchArgs) -> Result<(), String> {
     setup::prepare(root, Need::Build)?;
-    let mut command = process::command(
-        root,
-        "cargo",
-        &["run", "--release", "-p", "landfall-bench", "--"],
-    );
+    let mut command = process::command(root, "cargo", &["run", "--release", "-p", "landfall-bench", "--"]);
     if let Some(file) = &arguments.json {
         command.arg("--json").arg(file);
     }
@@ -176,52 +149,25 @@ fn bench(root: &Path, arguments: &BenchArgs) -> Result<(), String> {
 
 fn sim(root: &Path, arguments: &SimArgs) -> Result<(), String> {
     setup::prepare(root, Need::Build)?;
-    let build = [
-        "build",
-        "--profile",
-        PROFILE,
-        "-p",
-        "landfall-cli",
-        "-p",
-        "landfall-sim",
-    ];
+    let build = ["build", "--profile", PROFILE, "-p", "landfall-cli", "-p", "landfall-sim"];
     process::run(process::command(root, "cargo", &build))?;
-    let program = process::target_folder(root)?
-        .join(PROFILE)
-        .join("landfall-sim");
-    let jobs = arguments
-        .jobs
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let program = process::target_folder(root)?.join(PROFILE).join("landfall-sim");
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut command = std::process::Command::new(program);
-    command.arg("run").args([
-        "--seeds",
-        &arguments.seeds.to_string(),
-        "--from",
-        &arguments.from.to_string(),
-    ]);
-    command
-        .args(["--jobs", &jobs.to_string()])
-        .args(&arguments.rest)
-        .current_dir(root);
+    command.arg("run").args(["--seeds", &arguments.seeds.to_string(), "--from", &arguments.from.to_string()]);
+    command.args(["--jobs", &jobs.to_string()]).args(&arguments.rest).current_dir(root);
     process::run(command)
 }
 
 fn check_tidy(root: &Path, shrink: bool) -> Result<(), String> {
     if shrink {
-        println!(
-            "{} entries of xtask/ratchet.toml lowered or dropped",
-            tidy::shrink(root)?
-        );
+        println!("{} entries of xtask/ratchet.toml lowered or dropped", tidy::shrink(root)?);
     }
     let findings = tidy::check(root)?;
     for finding in &findings {
         println!("{finding}");
     }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("{} findings", findings.len()))
-    }
+    if findings.is_empty() { Ok(()) } else { Err(format!("{} findings", findings.len())) }
 }
 
 #[cfg(test)]
@@ -237,14 +183,7 @@ mod tests {
 
     #[test]
     fn real_commands_are_accepted_and_others_are_not() {
-        let accepts = |line: &str| {
-            accepts(
-                &line
-                    .split_whitespace()
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>(),
-            )
-        };
+        let accepts = |line: &str| accepts(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
         for line in [
             "test",
             "test --only sim",

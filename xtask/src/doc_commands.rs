@@ -22,35 +22,17 @@ struct Typed {
 /// # Errors
 /// A sentence, when the tree cannot be read, or holds no command at all to check.
 pub fn check(root: &Path, target: &Path) -> Result<Vec<Finding>, String> {
-    let binary = target
-        .join(serve::PROFILE)
-        .join(format!("landfall{}", std::env::consts::EXE_SUFFIX));
+    let binary = target.join(serve::PROFILE).join(format!("landfall{}", std::env::consts::EXE_SUFFIX));
     let files = files::read_tree(root)?;
-    let mut typed: Vec<Typed> = files
-        .iter()
-        .filter(|file| file.is_markdown())
-        .flat_map(typed)
-        .collect();
-    if !typed
-        .iter()
-        .any(|typed| after_xtask(&typed.words).is_some())
-    {
-        return Err(
-            "no document names a `cargo xtask` command: the check would check nothing".to_owned(),
-        );
+    let mut typed: Vec<Typed> = files.iter().filter(|file| file.is_markdown()).flat_map(typed).collect();
+    if !typed.iter().any(|typed| after_xtask(&typed.words).is_some()) {
+        return Err("no document names a `cargo xtask` command: the check would check nothing".to_owned());
     }
     for (_, command) in serve::shell_commands(root, &binary, target, serve::LISTEN) {
         let words = command.split_whitespace().map(str::to_owned).collect();
-        typed.push(Typed {
-            path: "xtask/src/serve.rs".to_owned(),
-            line: 0,
-            words,
-        });
+        typed.push(Typed { path: "xtask/src/serve.rs".to_owned(), line: 0, words });
     }
-    let mut program = Program {
-        path: binary,
-        help: BTreeMap::new(),
-    };
+    let mut program = Program { path: binary, help: BTreeMap::new() };
     let mut findings = Vec::new();
     for typed in &typed {
         let wrong = match (after_xtask(&typed.words), after_landfall(&typed.words)) {
@@ -84,11 +66,7 @@ fn typed(file: &SourceFile) -> Vec<Typed> {
     let mut block: Option<&str> = None;
     for (number, line) in file.lines() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
-            block = if block.is_some() {
-                None
-            } else {
-                Some(language.trim())
-            };
+            block = if block.is_some() { None } else { Some(language.trim()) };
             continue;
         }
         let command = match block {
@@ -98,11 +76,7 @@ fn typed(file: &SourceFile) -> Vec<Typed> {
         };
         let words = command.map(words).unwrap_or_default();
         if !words.is_empty() {
-            found.push(Typed {
-                path: file.path.clone(),
-                line: number,
-                words,
-            });
+            found.push(Typed { path: file.path.clone(), line: number, words });
         }
     }
     found
@@ -145,10 +119,7 @@ impl Program {
     fn refuses(&mut self, arguments: &[String]) -> Result<Option<String>, String> {
         let verb = arguments.first().filter(|verb| !verb.starts_with('-'));
         let Some(help) = self.help(verb)? else {
-            return Ok(Some(format!(
-                "there is no verb `{}`",
-                verb.map_or("", String::as_str)
-            )));
+            return Ok(Some(format!("there is no verb `{}`", verb.map_or("", String::as_str))));
         };
         Ok(unknown_option(&help, arguments))
     }
@@ -163,10 +134,7 @@ impl Program {
             .arg("--help")
             .output()
             .map_err(|error| format!("{} cannot be started: {error}", self.path.display()))?;
-        let help = output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).into_owned());
+        let help = output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned());
         self.help.insert(key, help.clone());
         Ok(help)
     }
@@ -174,18 +142,11 @@ impl Program {
 
 /// The first option among the arguments that the help does not name.
 fn unknown_option(help: &str, arguments: &[String]) -> Option<String> {
-    let known: Vec<&str> = help
-        .split(|c: char| c.is_whitespace() || ",=[]<>".contains(c))
-        .collect();
-    let options = arguments
-        .iter()
-        .take_while(|argument| *argument != "--")
-        .filter(|argument| argument.starts_with('-'));
+    let known: Vec<&str> = help.split(|c: char| c.is_whitespace() || ",=[]<>".contains(c)).collect();
+    let options =
+        arguments.iter().take_while(|argument| *argument != "--").filter(|argument| argument.starts_with('-'));
     let names = options.map(|option| option.split('=').next().unwrap_or(option));
-    names
-        .into_iter()
-        .find(|name| !known.contains(name))
-        .map(|name| format!("there is no option `{name}`"))
+    names.into_iter().find(|name| !known.contains(name)).map(|name| format!("there is no option `{name}`"))
 }
 
 #[cfg(test)]
@@ -197,35 +158,20 @@ mod tests {
         let text = "```sh\nRUST_LOG=debug landfall serve --dev # aloud\n\n```\n```console\n$ cargo xtask test\noutput\n```\n\
                     ```rust\nlet x = 1;\n```\nlandfall gone\n";
         let found = typed(&SourceFile::new("README.md", text));
-        let lines: Vec<(usize, String)> = found
-            .iter()
-            .map(|typed| (typed.line, typed.words.join(" ")))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                (2, "landfall serve --dev".to_owned()),
-                (6, "cargo xtask test".to_owned())
-            ]
-        );
+        let lines: Vec<(usize, String)> = found.iter().map(|typed| (typed.line, typed.words.join(" "))).collect();
+        assert_eq!(lines, [(2, "landfall serve --dev".to_owned()), (6, "cargo xtask test".to_owned())]);
     }
 
     #[test]
     fn quoted_words_stay_together() {
-        assert_eq!(
-            words("landfall shell -e 'select 1' | less"),
-            ["landfall", "shell", "-e", "select 1"]
-        );
+        assert_eq!(words("landfall shell -e 'select 1' | less"), ["landfall", "shell", "-e", "select 1"]);
     }
 
     #[test]
     fn an_option_that_the_help_does_not_name_is_found() {
         let help = "Usage: landfall serve [OPTIONS]\n  -l, --listen <ADDR>  where\n      --dev  loopback only\n";
         let words = |line: &str| words(line);
-        assert_eq!(
-            unknown_option(help, &words("serve --listen=1:2 --dev -l")),
-            None
-        );
+        assert_eq!(unknown_option(help, &words("serve --listen=1:2 --dev -l")), None);
         assert_eq!(
             unknown_option(help, &words("serve --listening x")),
             Some("there is no option `--listening`".to_owned())

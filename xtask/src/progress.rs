@@ -17,8 +17,7 @@ impl Progress {
     pub fn start(what: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
-            let style =
-                ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg:.dim}");
+            let style = ProgressStyle::with_template("{spinner} {prefix} [{elapsed}] {wide_msg:.dim}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.set_prefix(what.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
@@ -27,11 +26,7 @@ impl Progress {
         if bar.is_none() {
             eprintln!("{what} ...");
         }
-        Self {
-            bar,
-            what: what.to_owned(),
-            started: Instant::now(),
-        }
+        Self { bar, what: what.to_owned(), started: Instant::now() }
     }
 
     /// Shows what the work says of itself; on a terminal only, since it changes many times a second.

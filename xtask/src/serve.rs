@@ -40,11 +40,7 @@ pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
     let data = options.data.clone().unwrap_or_else(|| target.join(DATA));
     // Where the port is taken nothing is promised: the server's own sentence about it is all that should be read.
     if TcpListener::bind(&options.listen).is_ok() {
-        println!(
-            "\nLandfall serves {} on http://{}\n",
-            options.schema.display(),
-            options.listen
-        );
+        println!("\nLandfall serves {} on http://{}\n", options.schema.display(), options.listen);
         println!("Now open two more terminals here, and type in each:");
         for (device, command) in shell_commands(root, &binary, &target, &options.listen) {
             println!("  {device}  {command}");
@@ -52,9 +48,7 @@ pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
         println!("Ctrl-C stops the server once what is under way is stored.\n");
     }
     let mut command = Command::new(&binary);
-    command
-        .args(["serve", "--dev", "--listen", &options.listen, "--schema"])
-        .arg(&options.schema);
+    command.args(["serve", "--dev", "--listen", &options.listen, "--schema"]).arg(&options.schema);
     command.arg("--data").arg(&data).current_dir(root);
     become_program(command)
 }
@@ -64,44 +58,19 @@ pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
 /// # Errors
 /// A sentence, when the build fails.
 pub fn build(root: &Path) -> Result<PathBuf, String> {
-    process::run(process::command(
-        root,
-        "cargo",
-        &["build", "--profile", PROFILE, "-p", "landfall-cli"],
-    ))?;
+    process::run(process::command(root, "cargo", &["build", "--profile", PROFILE, "-p", "landfall-cli"]))?;
     let name = format!("landfall{}", std::env::consts::EXE_SUFFIX);
     Ok(process::target_folder(root)?.join(PROFILE).join(name))
 }
 
 /// The commands for a first and a second device, with paths from the project's root.
-pub fn shell_commands(
-    root: &Path,
-    binary: &Path,
-    target: &Path,
-    listen: &str,
-) -> Vec<(&'static str, String)> {
-    let short = |path: &Path| {
-        path.strip_prefix(root)
-            .unwrap_or(path)
-            .display()
-            .to_string()
-    };
+pub fn shell_commands(root: &Path, binary: &Path, target: &Path, listen: &str) -> Vec<(&'static str, String)> {
+    let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     ["first", "second"]
         .map(|name| {
             let database = target.join("devices").join(format!("{name}.db"));
-            let command = format!(
-                "{} shell --server http://{listen} --db {}",
-                short(binary),
-                short(&database)
-            );
-            (
-                if name == "first" {
-                    "first device: "
-                } else {
-                    "second device:"
-                },
-                command,
-            )
+            let command = format!("{} shell --server http://{listen} --db {}", short(binary), short(&database));
+            (if name == "first" { "first device: " } else { "second device:" }, command)
         })
         .to_vec()
 }
@@ -110,10 +79,7 @@ pub fn shell_commands(
 fn become_program(mut command: Command) -> Result<(), String> {
     use std::os::unix::process::CommandExt;
     let error = command.exec();
-    Err(format!(
-        "`{}` cannot be started: {error}",
-        process::describe(&command)
-    ))
+    Err(format!("`{}` cannot be started: {error}", process::describe(&command)))
 }
 
 #[cfg(not(unix))]
@@ -131,10 +97,7 @@ mod tests {
         let binary = root.join("target/sim/landfall");
         let commands = shell_commands(root, &binary, &root.join("target"), LISTEN);
         assert_eq!(commands.len(), 2);
-        assert!(
-            commands[0].1.starts_with("target/sim/landfall shell "),
-            "{commands:?}"
-        );
+        assert!(commands[0].1.starts_with("target/sim/landfall shell "), "{commands:?}");
         assert_ne!(commands[0].1, commands[1].1);
         assert!(commands.iter().all(|(_, command)| command.contains(LISTEN)));
     }

@@ -48,9 +48,7 @@ pub fn prepare(root: &Path, need: Need) -> Result<Machine, String> {
         return Ok(Machine { wasm: None });
     }
     rustup_components(root)?;
-    Ok(Machine {
-        wasm: Some(wasm_build(root)?),
-    })
+    Ok(Machine { wasm: Some(wasm_build(root)?) })
 }
 
 /// The formatter and the linter, which a minimal toolchain leaves out.
@@ -86,9 +84,7 @@ fn wasm_build(root: &Path) -> Result<WasmBuild, String> {
         Ok(()) => "rustup says it did, but the toolchain that runs has no such target".to_owned(),
         Err(cause) => cause,
     };
-    eprintln!(
-        "rustup cannot add wasm32-unknown-unknown ({cause}); trying Debian's own toolchain for it"
-    );
+    eprintln!("rustup cannot add wasm32-unknown-unknown ({cause}); trying Debian's own toolchain for it");
     let result = apt::install(&tools::DEBIAN_WEB);
     if result.is_ok() && tools::debian_web_toolchain() {
         return Ok(WasmBuild::DebianWeb);
@@ -104,10 +100,7 @@ fn rustup(root: &Path, arguments: &[&str], what: &str) -> Result<(), String> {
         return Err("rustup is not on the PATH".to_owned());
     }
     let progress = Progress::start(what);
-    let output = Command::new("rustup")
-        .args(arguments)
-        .current_dir(root)
-        .output();
+    let output = Command::new("rustup").args(arguments).current_dir(root).output();
     match output {
         Ok(output) if output.status.success() => {
             progress.done();
@@ -116,18 +109,42 @@ fn rustup(root: &Path, arguments: &[&str], what: &str) -> Result<(), String> {
         Ok(output) => {
             progress.failed();
             let said = String::from_utf8_lossy(&output.stderr);
-            let error = said
-                .lines()
-                .find(|line| line.starts_with("error"))
-                .or_else(|| said.lines().last());
-            Err(error
-                .unwrap_or("rustup failed without a word")
-                .trim()
-                .to_owned())
+            Err(rustup_cause(&said))
         }
         Err(error) => {
             progress.failed();
             Err(format!("rustup cannot be started: {error}"))
         }
+    }
+}
+
+/// What rustup says went wrong, with the innermost of the causes that it lists below: `no such component: refused`.
+fn rustup_cause(said: &str) -> String {
+    let mut lines = said.lines().skip_while(|line| !line.starts_with("error"));
+    let Some(error) = lines.next() else {
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        return last.unwrap_or("rustup failed without a word").trim().to_owned();
+    };
+    let error = error.trim_start_matches("error:").trim();
+    let causes =
+        lines.skip_while(|line| !line.starts_with("Caused by")).skip(1).take_while(|line| !line.trim().is_empty());
+    match causes.last().map(|cause| cause.trim().trim_start_matches(|c: char| c.is_ascii_digit() || c == ':').trim()) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustups_error_is_told_with_its_innermost_cause() {
+        let said = "info: downloading\nerror: download failed for rust-std\n\nCaused by:\n    0: try again\n    \
+                    1: tcp connect error\n    2: Connection refused (os error 111)\n\nStack backtrace:\n   0: main\n";
+        assert_eq!(rustup_cause(said), "download failed for rust-std: Connection refused (os error 111)");
+        assert_eq!(rustup_cause("error: no such target\n"), "no such target");
+        assert_eq!(rustup_cause("odd words\n\n"), "odd words");
+        assert_eq!(rustup_cause(""), "rustup failed without a word");
     }
 }

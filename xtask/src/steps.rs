@@ -22,66 +22,16 @@ const QUICK_SIM_SEEDS: u32 = 20;
 
 /// Every step, in the order in which they run.
 pub const ALL: [Step; 10] = [
-    Step {
-        name: "fmt",
-        about: "the formatter has nothing to change",
-        long: false,
-        run: fmt,
-    },
-    Step {
-        name: "tidy",
-        about: "the rules of the house hold",
-        long: false,
-        run: tidy,
-    },
-    Step {
-        name: "clippy",
-        about: "the linter has nothing to say",
-        long: false,
-        run: clippy,
-    },
-    Step {
-        name: "wasm",
-        about: "core, protocol and client compile for the browser",
-        long: false,
-        run: wasm,
-    },
-    Step {
-        name: "test",
-        about: "unit and integration tests of every crate",
-        long: false,
-        run: test,
-    },
-    Step {
-        name: "doctest",
-        about: "the examples in the documentation",
-        long: false,
-        run: doctest,
-    },
-    Step {
-        name: "build",
-        about: "the binary and the simulator, optimised, with assertions",
-        long: false,
-        run: build,
-    },
-    Step {
-        name: "commands",
-        about: "what the documents tell people to type exists",
-        long: false,
-        run: commands,
-    },
-    Step {
-        name: "mutants",
-        about: "the simulator catches every broken variant",
-        long: true,
-        run: mutants,
-    },
-    Step {
-        name: "sim",
-        about: "the simulator, seed after seed",
-        long: false,
-        run: sim,
-    },
+    Step { name: "fmt", about: "the formatter has nothing to change", long: false, run: fmt },
+    Step { name: "tidy", about: "the rules of the house hold", long: false, run: tidy },
+    Step { name: "clippy", about: "the linter has nothing to say", long: false, run: clippy },
+    Step { name: "wasm", about: "core, protocol and client compile for the browser", long: false, run: wasm },
+    Step { name: "test", about: "unit and integration tests of every crate", long: false, run: test },
+    Step { name: "doctest", about: "the examples in the documentation", long: false, run: doctest },
+    Step { name: "build", about: "the binary and the simulator, optimised, with assertions", long: false, run: build },
+    Step { name: "commands", about: "what the documents tell people to type exists", long: false, run: commands },
+    Step { name: "mutants", about: "the simulator catches every broken variant", long: true, run: mutants },
+    Step { name: "sim", about: "the simulator, seed after seed", long: false, run: sim },
 ];
 
 fn cargo(context: &Context, arguments: &[&str]) -> Result<(), String> {
@@ -89,8 +39,7 @@ fn cargo(context: &Context, arguments: &[&str]) -> Result<(), String> {
 }
 
 fn fmt(context: &Context) -> Result<(), String> {
-    cargo(context, &["fmt", "--all", "--check"])
-        .map_err(|cause| format!("{cause}; `cargo fmt --all` mends it"))
+    cargo(context, &["fmt", "--all", "--check"]).map_err(|cause| format!("{cause}; `cargo fmt --all` mends it"))
 }
 
 fn tidy(context: &Context) -> Result<(), String> {
@@ -98,26 +47,11 @@ fn tidy(context: &Context) -> Result<(), String> {
     for finding in &findings {
         println!("{finding}");
     }
-    if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("{} findings, listed above", findings.len()))
-    }
+    if findings.is_empty() { Ok(()) } else { Err(format!("{} findings, listed above", findings.len())) }
 }
 
 fn clippy(context: &Context) -> Result<(), String> {
-    cargo(
-        context,
-        &[
-            "clippy",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )
+    cargo(context, &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 fn wasm(context: &Context) -> Result<(), String> {
@@ -144,18 +78,8 @@ fn wasm(context: &Context) -> Result<(), String> {
 /// own: sharing one would rebuild everything at each change of toolchain.
 fn debian_web(context: &Context, arguments: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/cargo");
-    command
-        .args(arguments)
-        .args(["-Z", "build-std=std,panic_abort"])
-        .current_dir(&context.root)
-        .env_clear();
-    for name in [
-        "HOME",
-        "CARGO_HOME",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "SSL_CERT_FILE",
-    ] {
+    command.args(arguments).args(["-Z", "build-std=std,panic_abort"]).current_dir(&context.root).env_clear();
+    for name in ["HOME", "CARGO_HOME", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
@@ -168,17 +92,7 @@ fn debian_web(context: &Context, arguments: &[&str]) -> Command {
 }
 
 fn test(context: &Context) -> Result<(), String> {
-    cargo(
-        context,
-        &[
-            "test",
-            "--locked",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-        ],
-    )
+    cargo(context, &["test", "--locked", "--workspace", "--lib", "--bins", "--tests"])
 }
 
 fn doctest(context: &Context) -> Result<(), String> {
@@ -187,19 +101,7 @@ fn doctest(context: &Context) -> Result<(), String> {
 
 /// Both at once: cargo then builds what they share with the same features.
 fn build(context: &Context) -> Result<(), String> {
-    cargo(
-        context,
-        &[
-            "build",
-            "--locked",
-            "--profile",
-            PROFILE,
-            "-p",
-            "landfall-cli",
-            "-p",
-            "landfall-sim",
-        ],
-    )
+    cargo(context, &["build", "--locked", "--profile", PROFILE, "-p", "landfall-cli", "-p", "landfall-sim"])
 }
 
 fn commands(context: &Context) -> Result<(), String> {
@@ -211,10 +113,7 @@ fn commands(context: &Context) -> Result<(), String> {
     if findings.is_empty() {
         Ok(())
     } else {
-        Err(format!(
-            "{} commands that do not exist, listed above",
-            findings.len()
-        ))
+        Err(format!("{} commands that do not exist, listed above", findings.len()))
     }
 }
 
@@ -226,41 +125,22 @@ fn mutants(context: &Context) -> Result<(), String> {
 /// The simulator goes on until both the least number of seeds and the time are reached.
 fn sim(context: &Context) -> Result<(), String> {
     build(context)?;
-    let (seeds, budget) = if context.quick {
-        (QUICK_SIM_SEEDS, QUICK_SIM_SECONDS)
-    } else {
-        (SIM_SEEDS, SIM_SECONDS)
-    };
+    let (seeds, budget) = if context.quick { (QUICK_SIM_SEEDS, QUICK_SIM_SECONDS) } else { (SIM_SEEDS, SIM_SECONDS) };
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let (seeds, budget, jobs) = (seeds.to_string(), budget.to_string(), jobs.to_string());
-    let arguments = [
-        "run",
-        "--from",
-        "1",
-        "--seeds",
-        &seeds,
-        "--seconds",
-        &budget,
-        "--jobs",
-        &jobs,
-    ];
+    let arguments = ["run", "--from", "1", "--seeds", &seeds, "--seconds", &budget, "--jobs", &jobs];
     let printed = process::run_and_read(simulator(context, &arguments))?;
     let (passed, failed) = sim_result(&printed)?;
     let least: u64 = seeds.parse().unwrap_or(u64::MAX);
     match (passed, failed) {
         (passed, 0) if passed >= least => Ok(()),
         (passed, 0) => Err(format!("only {passed} seeds ran, {least} at least are due")),
-        (_, failed) => Err(format!(
-            "{failed} seeds failed; each is named above and replays exactly"
-        )),
+        (_, failed) => Err(format!("{failed} seeds failed; each is named above and replays exactly")),
     }
 }
 
 fn simulator(context: &Context, arguments: &[&str]) -> Command {
-    let program = context
-        .target
-        .join(PROFILE)
-        .join(format!("landfall-sim{}", std::env::consts::EXE_SUFFIX));
+    let program = context.target.join(PROFILE).join(format!("landfall-sim{}", std::env::consts::EXE_SUFFIX));
     let mut command = Command::new(program);
     command.args(arguments).current_dir(&context.root);
     command
@@ -268,15 +148,10 @@ fn simulator(context: &Context, arguments: &[&str]) -> Command {
 
 /// Seeds passed and failed, from the simulator's last word: `sim: N passed, M failed`.
 fn sim_result(printed: &str) -> Result<(u64, u64), String> {
-    let line = printed
-        .lines()
-        .rev()
-        .find_map(|line| line.strip_prefix("sim: ")?.strip_suffix(" failed"));
+    let line = printed.lines().rev().find_map(|line| line.strip_prefix("sim: ")?.strip_suffix(" failed"));
     let counts = line.and_then(|line| line.split_once(" passed, "));
-    let counts =
-        counts.and_then(|(passed, failed)| Some((passed.parse().ok()?, failed.parse().ok()?)));
-    counts
-        .ok_or_else(|| "the simulator ended without its line `sim: N passed, M failed`".to_owned())
+    let counts = counts.and_then(|(passed, failed)| Some((passed.parse().ok()?, failed.parse().ok()?)));
+    counts.ok_or_else(|| "the simulator ended without its line `sim: N passed, M failed`".to_owned())
 }
 
 #[cfg(test)]
@@ -285,10 +160,7 @@ mod tests {
 
     #[test]
     fn the_simulators_last_word_is_read_and_its_silence_is_a_failure() {
-        assert_eq!(
-            sim_result("seed 7 ok\nsim: 2100 passed, 0 failed\n"),
-            Ok((2100, 0))
-        );
+        assert_eq!(sim_result("seed 7 ok\nsim: 2100 passed, 0 failed\n"), Ok((2100, 0)));
         assert_eq!(sim_result("sim: 1 passed, 3 failed"), Ok((1, 3)));
         assert!(sim_result("seed 7 ok\n").is_err());
         assert!(sim_result("sim: many passed, 0 failed").is_err());

@@ -37,26 +37,15 @@ pub struct Step {
 ///
 /// # Errors
 /// A sentence naming the steps there are, when one asked for is not among them.
-pub fn choose<'a>(
-    steps: &'a [Step],
-    quick: bool,
-    only: &[String],
-) -> Result<Vec<&'a Step>, String> {
+pub fn choose<'a>(steps: &'a [Step], quick: bool, only: &[String]) -> Result<Vec<&'a Step>, String> {
     for name in only {
         if !steps.iter().any(|step| step.name == name) {
             let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
-            return Err(format!(
-                "there is no step `{name}`; the steps are {}",
-                names.join(", ")
-            ));
+            return Err(format!("there is no step `{name}`; the steps are {}", names.join(", ")));
         }
     }
     let chosen = |step: &&Step| {
-        if only.is_empty() {
-            !(quick && step.long)
-        } else {
-            only.iter().any(|name| name == step.name)
-        }
+        if only.is_empty() { !(quick && step.long) } else { only.iter().any(|name| name == step.name) }
     };
     Ok(steps.iter().filter(chosen).collect())
 }
@@ -69,22 +58,14 @@ pub fn run(root: &Path, quick: bool, only: &[String]) -> Result<(), String> {
     let steps = choose(&steps::ALL, quick, only)?;
     let started = Instant::now();
     let machine = setup::prepare(root, Need::Test)?;
-    let context = Context {
-        root: root.to_owned(),
-        target: process::target_folder(root)?,
-        machine,
-        quick,
-    };
+    let context = Context { root: root.to_owned(), target: process::target_folder(root)?, machine, quick };
     let (passed, failure) = run_steps(&steps, &context);
     println!("\nxtask: ended after {}", seconds(started.elapsed()));
     if let Some((name, cause)) = &failure {
         println!("xtask: step `{name}` failed: {cause}");
         println!("xtask: rerun just it with `cargo xtask test --only {name}`");
     }
-    println!(
-        "xtask: {passed} passed, {} failed",
-        usize::from(failure.is_some())
-    );
+    println!("xtask: {passed} passed, {} failed", usize::from(failure.is_some()));
     match failure {
         None => Ok(()),
         Some((name, _)) => Err(format!("step `{name}` failed")),
@@ -94,30 +75,14 @@ pub fn run(root: &Path, quick: bool, only: &[String]) -> Result<(), String> {
 /// How many steps passed, and the one that did not, with its cause.
 fn run_steps(steps: &[&Step], context: &Context) -> (usize, Option<(&'static str, String)>) {
     for (index, step) in steps.iter().enumerate() {
-        println!(
-            "\nxtask: [{}/{}] {}: {}",
-            index + 1,
-            steps.len(),
-            step.name,
-            step.about
-        );
+        println!("\nxtask: [{}/{}] {}: {}", index + 1, steps.len(), step.name, step.about);
         let started = Instant::now();
         let result = (step.run)(context);
         let took = seconds(started.elapsed());
         match result {
-            Ok(()) => println!(
-                "xtask: [{}/{}] {}: passed in {took}",
-                index + 1,
-                steps.len(),
-                step.name
-            ),
+            Ok(()) => println!("xtask: [{}/{}] {}: passed in {took}", index + 1, steps.len(), step.name),
             Err(cause) => {
-                println!(
-                    "xtask: [{}/{}] {}: failed after {took}",
-                    index + 1,
-                    steps.len(),
-                    step.name
-                );
+                println!("xtask: [{}/{}] {}: failed after {took}", index + 1, steps.len(), step.name);
                 return (index, Some((step.name, cause)));
             }
         }
@@ -130,12 +95,7 @@ mod tests {
     use super::*;
 
     fn step(name: &'static str, long: bool, run: fn(&Context) -> Result<(), String>) -> Step {
-        Step {
-            name,
-            about: "",
-            long,
-            run,
-        }
+        Step { name, about: "", long, run }
     }
 
     fn steps() -> [Step; 3] {
@@ -153,33 +113,18 @@ mod tests {
     #[test]
     fn quick_leaves_the_long_steps_out_and_only_picks_by_name() {
         let steps = steps();
-        assert_eq!(
-            names(&choose(&steps, false, &[]).unwrap()),
-            ["one", "two", "three"]
-        );
+        assert_eq!(names(&choose(&steps, false, &[]).unwrap()), ["one", "two", "three"]);
         assert_eq!(names(&choose(&steps, true, &[]).unwrap()), ["one", "three"]);
-        assert_eq!(
-            names(&choose(&steps, true, &["two".into()]).unwrap()),
-            ["two"]
-        );
-        let error = choose(&steps, false, &["four".into()])
-            .map(|_| ())
-            .unwrap_err();
-        assert!(
-            error.contains("`four`") && error.contains("one, two, three"),
-            "{error}"
-        );
+        assert_eq!(names(&choose(&steps, true, &["two".into()]).unwrap()), ["two"]);
+        let error = choose(&steps, false, &["four".into()]).map(|_| ()).unwrap_err();
+        assert!(error.contains("`four`") && error.contains("one, two, three"), "{error}");
     }
 
     #[test]
     fn the_first_failure_stops_the_run_and_is_named() {
         let steps = steps();
-        let context = Context {
-            root: PathBuf::new(),
-            target: PathBuf::new(),
-            machine: Machine { wasm: None },
-            quick: false,
-        };
+        let context =
+            Context { root: PathBuf::new(), target: PathBuf::new(), machine: Machine { wasm: None }, quick: false };
         let (passed, failure) = run_steps(&choose(&steps, false, &[]).unwrap(), &context);
         assert_eq!((passed, failure), (1, Some(("two", "it broke".to_owned()))));
         let (passed, failure) = run_steps(&choose(&steps, true, &[]).unwrap(), &context);

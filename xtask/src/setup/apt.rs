@@ -29,10 +29,7 @@ pub fn install(wanted: &[Wanted]) -> Result<(), String> {
         ));
     }
     for wanted in wanted {
-        eprintln!(
-            "missing: {} - package {}: {}",
-            wanted.what, wanted.package, wanted.why
-        );
+        eprintln!("missing: {} - package {}: {}", wanted.what, wanted.package, wanted.why);
     }
     // A refresh that fails is not the end: the lists that are there may be enough.
     let refreshed = apt(&["update"], "refreshing the package lists");
@@ -59,13 +56,7 @@ fn is_root() -> bool {
 fn apt(arguments: &[&str], what: &str) -> Result<(), String> {
     let progress = Progress::start(what);
     let child = Command::new("apt-get")
-        .args([
-            "-q",
-            "-o",
-            "DPkg::Lock::Timeout=120",
-            "-o",
-            "Acquire::Retries=2",
-        ])
+        .args(["-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=2"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("LC_ALL", "C.UTF-8")
@@ -87,19 +78,12 @@ fn apt(arguments: &[&str], what: &str) -> Result<(), String> {
             String::from_utf8_lossy(&bytes).into_owned()
         })
     });
-    for line in child
-        .stdout
-        .take()
-        .map(|stdout| BufReader::new(stdout).lines())
-        .into_iter()
-        .flatten()
-        .map_while(Result::ok)
+    for line in
+        child.stdout.take().map(|stdout| BufReader::new(stdout).lines()).into_iter().flatten().map_while(Result::ok)
     {
         progress.note(&line);
     }
-    let said = errors
-        .and_then(|reader| reader.join().ok())
-        .unwrap_or_default();
+    let said = errors.and_then(|reader| reader.join().ok()).unwrap_or_default();
     let ended_well = child.wait().is_ok_and(|status| status.success());
     if ended_well {
         progress.done();
@@ -113,11 +97,7 @@ fn apt(arguments: &[&str], what: &str) -> Result<(), String> {
 fn cause(said: &str) -> String {
     let error = said.lines().find_map(|line| line.strip_prefix("E: "));
     let error = error.or_else(|| said.lines().rfind(|line| !line.trim().is_empty()));
-    error
-        .unwrap_or("apt-get failed without a word")
-        .trim()
-        .trim_end_matches('.')
-        .to_owned()
+    error.unwrap_or("apt-get failed without a word").trim().trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -28,68 +28,26 @@ pub enum WasmBuild {
 
 /// The fall-back toolchain where rustup cannot fetch the wasm32 target.
 pub const DEBIAN_WEB: [Wanted; 4] = [
-    Wanted {
-        what: "rustc",
-        package: "rustc-web",
-        why: "a compiler that can build for wasm32",
-    },
-    Wanted {
-        what: "cargo",
-        package: "cargo-web",
-        why: "the cargo that belongs to it",
-    },
-    Wanted {
-        what: "rust-src",
-        package: "rust-web-src",
-        why: "the standard library, to be built for wasm32",
-    },
-    Wanted {
-        what: "rust-lld",
-        package: "lld-22",
-        why: "the linker for wasm32",
-    },
+    Wanted { what: "rustc", package: "rustc-web", why: "a compiler that can build for wasm32" },
+    Wanted { what: "cargo", package: "cargo-web", why: "the cargo that belongs to it" },
+    Wanted { what: "rust-src", package: "rust-web-src", why: "the standard library, to be built for wasm32" },
+    Wanted { what: "rust-lld", package: "lld-22", why: "the linker for wasm32" },
 ];
 
-const CC: Wanted = Wanted {
-    what: "a C compiler (cc)",
-    package: "gcc",
-    why: "compiles SQLite, which is built in",
-};
-const LIBC: Wanted = Wanted {
-    what: "the C headers",
-    package: "libc6-dev",
-    why: "SQLite includes them",
-};
-const GIT: Wanted = Wanted {
-    what: "git",
-    package: "git",
-    why: "tells the tidy rules which files belong to the project",
-};
-const LIBCLANG: Wanted = Wanted {
-    what: "libclang",
-    package: "clang-22",
-    why: "reads SQLite's header for the pre-update hook's bindings",
-};
-const WASM_CLANG: Wanted = Wanted {
-    what: "clang-22",
-    package: "clang-22",
-    why: "compiles SQLite for WebAssembly",
-};
-const WASM_AR: Wanted = Wanted {
-    what: "llvm-ar-22",
-    package: "llvm-22",
-    why: "packs SQLite for WebAssembly",
-};
+const CC: Wanted = Wanted { what: "a C compiler (cc)", package: "gcc", why: "compiles SQLite, which is built in" };
+const LIBC: Wanted = Wanted { what: "the C headers", package: "libc6-dev", why: "SQLite includes them" };
+const GIT: Wanted =
+    Wanted { what: "git", package: "git", why: "tells the tidy rules which files belong to the project" };
+const LIBCLANG: Wanted =
+    Wanted { what: "libclang", package: "clang-22", why: "reads SQLite's header for the pre-update hook's bindings" };
+const WASM_CLANG: Wanted = Wanted { what: "clang-22", package: "clang-22", why: "compiles SQLite for WebAssembly" };
+const WASM_AR: Wanted = Wanted { what: "llvm-ar-22", package: "llvm-22", why: "packs SQLite for WebAssembly" };
 
 /// What is not there, each package once.
 pub fn missing(need: Need) -> Vec<Wanted> {
     let mut missing = Vec::new();
     let mut want = |present: bool, wanted: Wanted| {
-        if !present
-            && !missing
-                .iter()
-                .any(|other: &Wanted| other.package == wanted.package)
-        {
+        if !present && !missing.iter().any(|other: &Wanted| other.package == wanted.package) {
             missing.push(wanted);
         }
     };
@@ -98,10 +56,7 @@ pub fn missing(need: Need) -> Vec<Wanted> {
     want(libclang().is_some(), LIBCLANG);
     if need >= Need::Test {
         want(process::find_program("git").is_some(), GIT);
-        want(
-            named_or("CC_wasm32_unknown_unknown", "clang-22"),
-            WASM_CLANG,
-        );
+        want(named_or("CC_wasm32_unknown_unknown", "clang-22"), WASM_CLANG);
         want(named_or("AR_wasm32_unknown_unknown", "llvm-ar-22"), WASM_AR);
     }
     missing
@@ -124,74 +79,43 @@ fn libclang() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = named.into_iter().collect();
     folders.extend(["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from));
     for parent in ["/usr/lib", "/usr/local", "/opt"] {
-        let inside = fs::read_dir(parent)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path());
+        let inside = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
         folders.extend(inside.flat_map(|folder| [folder.join("lib"), folder]));
     }
-    folders.into_iter().find(|folder| {
-        holds(folder, "libclang.so") || holds(folder, "libclang-") || is_library(folder)
-    })
+    folders.into_iter().find(|folder| holds(folder, "libclang.so") || holds(folder, "libclang-") || is_library(folder))
 }
 
 fn is_library(path: &Path) -> bool {
-    path.is_file()
-        && path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("libclang.so"))
+    path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libclang.so"))
 }
 
 /// Whether a folder holds a shared library whose name begins so; `libclang-cpp` is another library.
 fn holds(folder: &Path, start: &str) -> bool {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            name.starts_with(start) && name.contains(".so") && !name.starts_with("libclang-cpp")
-        })
+    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(start) && name.contains(".so") && !name.starts_with("libclang-cpp")
+    })
 }
 
 /// Whether the toolchain that runs us has the wasm32 standard library.
 pub fn wasm_target_installed(root: &Path) -> bool {
-    let folder = process::output(
-        root,
-        "rustc",
-        &[
-            "--print",
-            "target-libdir",
-            "--target",
-            "wasm32-unknown-unknown",
-        ],
-    );
+    let folder = process::output(root, "rustc", &["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
     folder.is_ok_and(|folder| holds_rlib(Path::new(folder.trim())))
 }
 
 fn holds_rlib(folder: &Path) -> bool {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| {
-            let name = entry.file_name();
-            name.to_string_lossy().starts_with("libcore-")
-        })
+    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("libcore-")
+    })
 }
 
 /// Whether Debian's toolchain for the browser is complete and recent enough for this workspace.
 pub fn debian_web_toolchain() -> bool {
-    let version =
-        process::output(Path::new("/"), "/usr/bin/rustc", &["--version"]).unwrap_or_default();
-    let minor = version
-        .split('.')
-        .nth(1)
-        .and_then(|minor| minor.parse::<u32>().ok());
-    let sysroot = process::output(Path::new("/"), "/usr/bin/rustc", &["--print", "sysroot"])
-        .unwrap_or_default();
+    let version = process::output(Path::new("/"), "/usr/bin/rustc", &["--version"]).unwrap_or_default();
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    let sysroot = process::output(Path::new("/"), "/usr/bin/rustc", &["--print", "sysroot"]).unwrap_or_default();
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
     minor.is_some_and(|minor| minor >= 95)
         && Path::new("/usr/bin/cargo").is_file()
@@ -206,17 +130,11 @@ mod tests {
     #[test]
     fn what_builds_this_test_is_found() {
         // The test was linked, so a C compiler is there, unless it was told of another linker.
-        assert!(
-            process::find_program("cc").is_some() || std::env::var_os("RUSTC_LINKER").is_some()
-        );
+        assert!(process::find_program("cc").is_some() || std::env::var_os("RUSTC_LINKER").is_some());
         let missing = missing(Need::Test);
         let mut packages: Vec<_> = missing.iter().map(|wanted| wanted.package).collect();
         packages.dedup();
-        assert_eq!(
-            packages.len(),
-            missing.len(),
-            "each package once: {missing:?}"
-        );
+        assert_eq!(packages.len(), missing.len(), "each package once: {missing:?}");
     }
 
     #[test]

@@ -13,26 +13,16 @@ pub fn documented(files: &[SourceFile]) -> Vec<Finding> {
         return Vec::new();
     };
     let explained = codes([document].into_iter());
-    let given = codes(
-        files
-            .iter()
-            .filter(|file| file.is_rust() && file.path.starts_with("crates/")),
-    );
+    let given = codes(files.iter().filter(|file| file.is_rust() && file.path.starts_with("crates/")));
     let mut findings = Vec::new();
-    for (code, (path, line)) in given
-        .iter()
-        .filter(|(code, _)| !explained.contains_key(*code))
-    {
+    for (code, (path, line)) in given.iter().filter(|(code, _)| !explained.contains_key(*code)) {
         findings.push(Finding::new(
             path,
             *line,
             format!("`{code}` is not in {DOCUMENT}; write its cause and the way out there"),
         ));
     }
-    for (code, (path, line)) in explained
-        .iter()
-        .filter(|(code, _)| !given.contains_key(*code))
-    {
+    for (code, (path, line)) in explained.iter().filter(|(code, _)| !given.contains_key(*code)) {
         let what = format!(
             "`{code}` is given nowhere in the source; remove it, or mark its number as retired without the prefix"
         );
@@ -47,14 +37,9 @@ fn codes<'a>(files: impl Iterator<Item = &'a SourceFile>) -> BTreeMap<String, (S
     for file in files {
         for (number, line) in file.lines() {
             for (at, _) in line.match_indices("LF-") {
-                let digits: String = line[at + 3..]
-                    .chars()
-                    .take_while(char::is_ascii_alphanumeric)
-                    .collect();
+                let digits: String = line[at + 3..].chars().take_while(char::is_ascii_alphanumeric).collect();
                 if digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                    found
-                        .entry(format!("LF-{digits}"))
-                        .or_insert_with(|| (file.path.clone(), number));
+                    found.entry(format!("LF-{digits}")).or_insert_with(|| (file.path.clone(), number));
                 }
             }
         }
@@ -73,24 +58,13 @@ mod tests {
 
     #[test]
     fn both_directions_are_checked() {
-        let source = SourceFile::new(
-            "crates/core/src/a.rs",
-            &format!("one\n\"{}\" \"{}\" LF-1xxx", code("2001"), code("2002")),
-        );
+        let source =
+            SourceFile::new("crates/core/src/a.rs", &format!("one\n\"{}\" \"{}\" LF-1xxx", code("2001"), code("2002")));
         let document = SourceFile::new(DOCUMENT, &format!("{}\n\n{}", code("2001"), code("2009")));
         let found = documented(&[source.clone(), document.clone()]);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(
-            found[0].to_string().starts_with("crates/core/src/a.rs:2")
-                && found[0].what.contains(&code("2002"))
-        );
-        assert!(
-            found[1].to_string().starts_with("docs/errors.md:3")
-                && found[1].what.contains(&code("2009"))
-        );
-        assert!(
-            documented(&[source]).is_empty(),
-            "without the document there is nothing to hold it against"
-        );
+        assert!(found[0].to_string().starts_with("crates/core/src/a.rs:2") && found[0].what.contains(&code("2002")));
+        assert!(found[1].to_string().starts_with("docs/errors.md:3") && found[1].what.contains(&code("2009")));
+        assert!(documented(&[source]).is_empty(), "without the document there is nothing to hold it against");
     }
 }

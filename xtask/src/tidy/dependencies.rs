@@ -50,20 +50,11 @@ pub fn check(root: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
             "none",
         ];
         let tree = process::output(root, "cargo", &arguments)?;
-        let allowed = settings
-            .trees
-            .get(package)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let allowed = settings.trees.get(package).map(Vec::as_slice).unwrap_or_default();
         findings.extend(judge(package, &tree, allowed));
     }
-    let text = process::output(
-        root,
-        "cargo",
-        &["metadata", "--format-version", "1", "--locked", "--no-deps"],
-    )?;
-    let metadata: Value =
-        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    let text = process::output(root, "cargo", &["metadata", "--format-version", "1", "--locked", "--no-deps"])?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
     findings.extend(against_the_arrows(&metadata));
     Ok(findings)
 }
@@ -74,33 +65,9 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("landfall-protocol", &["landfall-core"]),
     ("landfall-client", &["landfall-core", "landfall-protocol"]),
     ("landfall-server", &["landfall-core", "landfall-protocol"]),
-    (
-        "landfall-cli",
-        &[
-            "landfall-core",
-            "landfall-protocol",
-            "landfall-client",
-            "landfall-server",
-        ],
-    ),
-    (
-        "landfall-sim",
-        &[
-            "landfall-core",
-            "landfall-protocol",
-            "landfall-client",
-            "landfall-server",
-        ],
-    ),
-    (
-        "landfall-bench",
-        &[
-            "landfall-core",
-            "landfall-protocol",
-            "landfall-client",
-            "landfall-server",
-        ],
-    ),
+    ("landfall-cli", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
+    ("landfall-sim", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
+    ("landfall-bench", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
     ("xtask", &[]),
 ];
 
@@ -111,9 +78,8 @@ fn against_the_arrows(metadata: &Value) -> Vec<Finding> {
     for package in list(&metadata["packages"]) {
         let name = package["name"].as_str().unwrap_or_default();
         let Some((_, known)) = ARROWS.iter().find(|(ours, _)| *ours == name) else {
-            let what = format!(
-                "the crate `{name}` is not in the drawing; add it to docs/architecture.md and to ARROWS"
-            );
+            let what =
+                format!("the crate `{name}` is not in the drawing; add it to docs/architecture.md and to ARROWS");
             findings.push(Finding::new("xtask/src/tidy/dependencies.rs", 0, what));
             continue;
         };
@@ -121,9 +87,8 @@ fn against_the_arrows(metadata: &Value) -> Vec<Finding> {
             let other = dependency["name"].as_str().unwrap_or_default();
             let ours = ARROWS.iter().any(|(ours, _)| *ours == other);
             if ours && dependency["kind"].is_null() && !known.contains(&other) {
-                let what = format!(
-                    "`{name}` may not know `{other}`; move what both need to a crate that both may know"
-                );
+                let what =
+                    format!("`{name}` may not know `{other}`; move what both need to a crate that both may know");
                 findings.push(Finding::new("Cargo.toml", 0, what));
             }
         }
@@ -132,18 +97,13 @@ fn against_the_arrows(metadata: &Value) -> Vec<Finding> {
 }
 
 fn judge(package: &str, tree: &str, allowed: &[String]) -> Vec<Finding> {
-    let mut names: Vec<&str> = tree
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let mut names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     names.sort_unstable();
     names.dedup();
     let mut findings = Vec::new();
     for name in names.iter().filter(|name| **name != package) {
         let what = if NEVER.contains(name) {
-            format!(
-                "`{package}` reaches `{name}`, and it may do no I/O; take what it needs as an argument instead"
-            )
+            format!("`{package}` reaches `{name}`, and it may do no I/O; take what it needs as an argument instead")
         } else if !allowed.iter().any(|known| known == name) {
             format!(
                 "`{package}` reaches the new crate `{name}`; check that it does no I/O, then add it to [trees] in xtask/tidy.toml"
@@ -153,10 +113,7 @@ fn judge(package: &str, tree: &str, allowed: &[String]) -> Vec<Finding> {
         };
         findings.push(Finding::new("Cargo.lock", 0, what));
     }
-    for name in allowed
-        .iter()
-        .filter(|name| !names.contains(&name.as_str()))
-    {
+    for name in allowed.iter().filter(|name| !names.contains(&name.as_str())) {
         let what = format!("`{package}` does not reach `{name}` any more; drop it from [trees]");
         findings.push(Finding::new("xtask/tidy.toml", 0, what));
     }
@@ -169,29 +126,17 @@ mod tests {
 
     #[test]
     fn an_arrow_that_points_the_wrong_way_is_found() {
-        let dependency =
-            |name: &str, kind: Value| serde_json::json!({ "name": name, "kind": kind });
+        let dependency = |name: &str, kind: Value| serde_json::json!({ "name": name, "kind": kind });
         let client = |dependencies: Vec<Value>| {
-            let package =
-                serde_json::json!({ "name": "landfall-client", "dependencies": dependencies });
+            let package = serde_json::json!({ "name": "landfall-client", "dependencies": dependencies });
             serde_json::json!({ "packages": [package] })
         };
-        let fine = [
-            dependency("landfall-core", Value::Null),
-            dependency("serde", Value::Null),
-        ];
+        let fine = [dependency("landfall-core", Value::Null), dependency("serde", Value::Null)];
         assert!(against_the_arrows(&client(fine.to_vec())).is_empty());
-        assert!(
-            against_the_arrows(&client(vec![dependency("landfall-server", "dev".into())]))
-                .is_empty()
-        );
+        assert!(against_the_arrows(&client(vec![dependency("landfall-server", "dev".into())])).is_empty());
         let found = against_the_arrows(&client(vec![dependency("landfall-server", Value::Null)]));
-        assert!(
-            found.len() == 1 && found[0].what.contains("may not know `landfall-server`"),
-            "{found:?}"
-        );
-        let newcomer =
-            serde_json::json!({ "packages": [{ "name": "landfall-new", "dependencies": [] }] });
+        assert!(found.len() == 1 && found[0].what.contains("may not know `landfall-server`"), "{found:?}");
+        let newcomer = serde_json::json!({ "packages": [{ "name": "landfall-new", "dependencies": [] }] });
         assert_eq!(against_the_arrows(&newcomer).len(), 1);
     }
 
@@ -199,21 +144,12 @@ mod tests {
     fn a_new_crate_a_banned_crate_and_a_stale_entry_are_found() {
         let tree = "landfall-core v0.1.0 (somewhere)\nserde v1.0.0\nnewcomer v0.1.0\ntokio v1.0.0\nserde v1.0.0 (*)\n";
         let allowed = ["serde", "tokio", "gone"].map(str::to_owned);
-        let found: Vec<String> = judge("landfall-core", tree, &allowed)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect();
+        let found: Vec<String> =
+            judge("landfall-core", tree, &allowed).into_iter().map(|finding| finding.what).collect();
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].contains("new crate `newcomer`"), "{found:?}");
         assert!(found[1].contains("reaches `tokio`"), "{found:?}");
         assert!(found[2].contains("does not reach `gone`"), "{found:?}");
-        assert!(
-            judge(
-                "landfall-core",
-                "landfall-core v0.1.0\nserde v1.0.0",
-                &["serde".to_owned()]
-            )
-            .is_empty()
-        );
+        assert!(judge("landfall-core", "landfall-core v0.1.0\nserde v1.0.0", &["serde".to_owned()]).is_empty());
     }
 }

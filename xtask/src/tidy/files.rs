@@ -16,10 +16,7 @@ pub struct SourceFile {
 impl SourceFile {
     /// A file from its parts.
     pub fn new(path: &str, text: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Whether it is Rust source.
@@ -34,10 +31,7 @@ impl SourceFile {
 
     /// Lines with their numbers, from 1.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, line))
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 }
 
@@ -66,28 +60,17 @@ pub fn read_tree(root: &Path) -> Result<Vec<SourceFile>, String> {
 
 fn listed_by_git(root: &Path) -> Option<Vec<String>> {
     let output = Command::new("git")
-        .args([
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "-z",
-        ])
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         .current_dir(root)
         .output()
         .ok()?;
     let listing = String::from_utf8(output.stdout).ok()?;
-    let paths: Vec<String> = listing
-        .split('\0')
-        .filter(|path| !path.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let paths: Vec<String> = listing.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect();
     (output.status.success() && !paths.is_empty()).then_some(paths)
 }
 
 fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) -> Result<(), String> {
-    let entries = fs::read_dir(folder)
-        .map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name();
@@ -112,14 +95,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut walked = Vec::new();
         walk(root, root, &mut walked).unwrap();
-        assert!(
-            walked.contains(&"src/tidy/files.rs".to_owned()),
-            "{walked:?}"
-        );
+        assert!(walked.contains(&"src/tidy/files.rs".to_owned()), "{walked:?}");
         let read = read_tree(root).unwrap();
-        assert!(
-            read.iter()
-                .any(|file| file.path == "src/tidy/files.rs" && file.text.contains("fn walk"))
-        );
+        assert!(read.iter().any(|file| file.path == "src/tidy/files.rs" && file.text.contains("fn walk")));
     }
 }

@@ -13,32 +13,17 @@ use crate::process;
 /// # Errors
 /// A sentence, when cargo cannot tell.
 pub fn check(root: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
-    let text = process::output(
-        root,
-        "cargo",
-        &["metadata", "--format-version", "1", "--locked"],
-    )?;
-    let metadata: Value =
-        serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
-    let packages = metadata["packages"]
-        .as_array()
-        .ok_or("cargo metadata lists no packages")?;
+    let text = process::output(root, "cargo", &["metadata", "--format-version", "1", "--locked"])?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
     let mut findings = Vec::new();
     for package in packages {
         let name = package["name"].as_str().unwrap_or("?");
         let licence = package["license"].as_str();
         findings.extend(judge(name, licence, settings));
     }
-    let present = |name: &String| {
-        packages
-            .iter()
-            .any(|package| package["name"].as_str() == Some(name))
-    };
-    for name in settings
-        .licence_exceptions
-        .keys()
-        .filter(|name| !present(name))
-    {
+    let present = |name: &String| packages.iter().any(|package| package["name"].as_str() == Some(name));
+    for name in settings.licence_exceptions.keys().filter(|name| !present(name)) {
         findings.push(Finding::new(
             "xtask/tidy.toml",
             0,
@@ -55,9 +40,7 @@ fn judge(name: &str, licence: Option<&str>, settings: &Settings) -> Option<Findi
     }
     let what = match licence {
         None => {
-            format!(
-                "dependency `{name}` declares no licence; replace it, or list it with a reason in xtask/tidy.toml"
-            )
+            format!("dependency `{name}` declares no licence; replace it, or list it with a reason in xtask/tidy.toml")
         }
         Some(expression) if Expression::new(expression).allowed(&settings.licences) => return None,
         Some(expression) => {
@@ -86,9 +69,7 @@ impl<'a> Expression<'a> {
                     rest = &rest[c.len_utf8()..];
                     continue;
                 }
-                _ => rest
-                    .find(|c: char| c.is_whitespace() || "()/".contains(c))
-                    .unwrap_or(rest.len()),
+                _ => rest.find(|c: char| c.is_whitespace() || "()/".contains(c)).unwrap_or(rest.len()),
             };
             words.push(&rest[..length]);
             rest = &rest[length..];
@@ -165,31 +146,19 @@ mod tests {
         ] {
             assert!(allowed(good), "{good}");
         }
-        for bad in [
-            "GPL-3.0",
-            "MIT AND GPL-3.0",
-            "(MIT OR ISC) AND GPL-3.0",
-            "GPL-3.0 WITH MIT",
-            "",
-            "(MIT",
-            "MIT ISC",
-        ] {
+        for bad in ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR ISC) AND GPL-3.0", "GPL-3.0 WITH MIT", "", "(MIT", "MIT ISC"]
+        {
             assert!(!allowed(bad), "{bad}");
         }
     }
 
     #[test]
     fn a_crate_listed_by_name_is_let_through_and_no_other() {
-        let mut settings = Settings {
-            licences: vec!["MIT".into()],
-            ..Settings::default()
-        };
+        let mut settings = Settings { licences: vec!["MIT".into()], ..Settings::default() };
         assert!(judge("a", Some("MIT"), &settings).is_none());
         assert!(judge("a", None, &settings).is_some());
         assert!(judge("a", Some("MPL-2.0"), &settings).is_some());
-        settings
-            .licence_exceptions
-            .insert("a".into(), "file-level copyleft, unchanged".into());
+        settings.licence_exceptions.insert("a".into(), "file-level copyleft, unchanged".into());
         assert!(judge("a", Some("MPL-2.0"), &settings).is_none());
         assert!(judge("b", Some("MPL-2.0"), &settings).is_some());
     }

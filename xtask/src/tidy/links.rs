@@ -14,11 +14,8 @@ pub fn dead_links(files: &[SourceFile]) -> Vec<Finding> {
         }
         paths.insert(file.path.clone());
     }
-    let anchors: BTreeMap<&str, BTreeSet<String>> = files
-        .iter()
-        .filter(|file| file.is_markdown())
-        .map(|file| (file.path.as_str(), headings(&file.text)))
-        .collect();
+    let anchors: BTreeMap<&str, BTreeSet<String>> =
+        files.iter().filter(|file| file.is_markdown()).map(|file| (file.path.as_str(), headings(&file.text))).collect();
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| file.is_markdown()) {
         for (line, target) in links(&file.text) {
@@ -40,11 +37,7 @@ fn dead(
         return None;
     }
     let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
-    let path = if path.is_empty() {
-        from.to_owned()
-    } else {
-        resolve(from, path)
-    };
+    let path = if path.is_empty() { from.to_owned() } else { resolve(from, path) };
     if !path.is_empty() && !paths.contains(&path) {
         return Some(format!("dead link `{target}`: there is no `{path}`"));
     }
@@ -55,11 +48,7 @@ fn dead(
 
 /// `target` seen from the folder of `from`, as a path from the root.
 fn resolve(from: &str, target: &str) -> String {
-    let mut parts: Vec<&str> = if target.starts_with('/') {
-        Vec::new()
-    } else {
-        from.split('/').collect()
-    };
+    let mut parts: Vec<&str> = if target.starts_with('/') { Vec::new() } else { from.split('/').collect() };
     parts.pop();
     for part in target.split('/') {
         match part {
@@ -87,11 +76,8 @@ fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
 fn links(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for (number, line) in prose(text) {
-        let line: String = line
-            .split('`')
-            .enumerate()
-            .map(|(part, text)| if part % 2 == 0 { text } else { "code" })
-            .collect();
+        let line: String =
+            line.split('`').enumerate().map(|(part, text)| if part % 2 == 0 { text } else { "code" }).collect();
         for (at, _) in line.match_indices("](") {
             let rest = &line[at + 2..];
             if let Some(end) = rest.find(')') {
@@ -108,14 +94,10 @@ fn headings(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for (_, line) in prose(text).filter(|(_, line)| line.starts_with('#')) {
         let title = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = title
-            .chars()
-            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
         let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
         let repeated = (1..).map(|n| format!("{anchor}-{n}"));
-        let free = std::iter::once(anchor.clone())
-            .chain(repeated)
-            .find(|anchor| !anchors.contains(anchor));
+        let free = std::iter::once(anchor.clone()).chain(repeated).find(|anchor| !anchors.contains(anchor));
         anchors.extend(free);
     }
     anchors
@@ -131,10 +113,7 @@ mod tests {
             SourceFile::new("docs/b.md", "# One thing: `x`\n## Two\n## Two\n"),
             SourceFile::new("README.md", ""),
         ];
-        dead_links(&files)
-            .into_iter()
-            .map(|finding| finding.to_string())
-            .collect()
+        dead_links(&files).into_iter().map(|finding| finding.to_string()).collect()
     }
 
     #[test]
@@ -148,10 +127,7 @@ mod tests {
     fn a_missing_file_and_a_missing_heading_are_found() {
         let found = found("ok\n[gone](c.md) and [no heading](b.md#three) and [none](#there)");
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(
-            found[0].starts_with("docs/a.md:2: dead link `c.md`"),
-            "{found:?}"
-        );
+        assert!(found[0].starts_with("docs/a.md:2: dead link `c.md`"), "{found:?}");
     }
 
     #[test]

@@ -35,11 +35,7 @@ pub struct Finding {
 impl Finding {
     /// A finding at a line (from 1; 0: the whole file).
     pub fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), line, what: what.into() }
     }
 }
 
@@ -126,21 +122,12 @@ mod tests {
             SourceFile::new("Cargo.lock", "source = \"git+https://example.org/fork\"\n"),
         ];
         let findings = check_files(&files, &Settings::default(), &Ratchet::default());
-        let mut found: Vec<&str> = findings
-            .iter()
-            .map(|finding| finding.path.as_str())
-            .collect();
+        let mut found: Vec<&str> = findings.iter().map(|finding| finding.path.as_str()).collect();
         found.sort_unstable();
-        let mut expected: Vec<&str> = files
-            .iter()
-            .map(|file| file.path.as_str())
-            .filter(|path| *path != "docs/errors.md")
-            .collect();
+        let mut expected: Vec<&str> =
+            files.iter().map(|file| file.path.as_str()).filter(|path| *path != "docs/errors.md").collect();
         expected.sort_unstable();
-        let found: Vec<&str> = found
-            .into_iter()
-            .map(|path| path.split("::").next().unwrap_or(path))
-            .collect();
+        let found: Vec<&str> = found.into_iter().map(|path| path.split("::").next().unwrap_or(path)).collect();
         assert_eq!(found, expected, "{findings:#?}");
     }
 }

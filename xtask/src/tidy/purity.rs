@@ -17,23 +17,11 @@ const FORBIDDEN: [(&str, &str); 16] = [
     ("getrandom", "take random bytes as an argument"),
     ("OsRng", "take random bytes as an argument"),
     ("SysRng", "take random bytes as an argument"),
-    (
-        "now_v7",
-        "make the id from the time and the bytes passed in",
-    ),
+    ("now_v7", "make the id from the time and the bytes passed in"),
     ("new_v4", "make the id from bytes passed in"),
-    (
-        "RandomState",
-        "its order differs from run to run; use a BTreeMap",
-    ),
-    (
-        "HashMap",
-        "its order differs from run to run; use a BTreeMap",
-    ),
-    (
-        "HashSet",
-        "its order differs from run to run; use a BTreeSet",
-    ),
+    ("RandomState", "its order differs from run to run; use a BTreeMap"),
+    ("HashMap", "its order differs from run to run; use a BTreeMap"),
+    ("HashSet", "its order differs from run to run; use a BTreeSet"),
     ("std::fs", "let the caller read and write"),
     ("std::net", "let the caller talk to the network"),
     ("std::env", "let the caller pass the setting"),
@@ -49,9 +37,8 @@ pub fn forbidden_calls(file: &SourceFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, line) in code.lines().enumerate() {
         for (name, instead) in FORBIDDEN.iter().filter(|(name, _)| has_word(line, name)) {
-            let what = format!(
-                "`{name}` in a crate that does no I/O, reads no clock and draws no randomness; {instead}"
-            );
+            let what =
+                format!("`{name}` in a crate that does no I/O, reads no clock and draws no randomness; {instead}");
             findings.push(Finding::new(&file.path, index + 1, what));
         }
     }
@@ -64,17 +51,11 @@ fn is_test_file(path: &str) -> bool {
 
 /// `unsafe`, and leave to use it, outside the modules that were reviewed for it.
 pub fn unsafe_code(file: &SourceFile, settings: &Settings) -> Vec<Finding> {
-    if settings
-        .unsafe_modules
-        .keys()
-        .any(|module| file.path.starts_with(module.as_str()))
-    {
+    if settings.unsafe_modules.keys().any(|module| file.path.starts_with(module.as_str())) {
         return Vec::new();
     }
     let code = code_only(&file.text);
-    let allowed = |line: &str| {
-        has_word(line, "unsafe_code") && (line.contains("allow(") || line.contains("expect("))
-    };
+    let allowed = |line: &str| has_word(line, "unsafe_code") && (line.contains("allow(") || line.contains("expect("));
     let mut findings = Vec::new();
     for (index, line) in code.lines().enumerate() {
         if has_word(line, "unsafe") || allowed(line) {
@@ -94,11 +75,7 @@ mod tests {
         for (name, _) in FORBIDDEN {
             let text = format!("// a comment\nfn f() {{ let x = {name}; }}\n");
             let found = forbidden_calls(&SourceFile::new("crates/core/src/a.rs", &text));
-            assert_eq!(
-                (found.len(), found.first().map(|f| f.line)),
-                (1, Some(2)),
-                "{name}"
-            );
+            assert_eq!((found.len(), found.first().map(|f| f.line)), (1, Some(2)), "{name}");
             assert!(forbidden_calls(&SourceFile::new("crates/server/src/a.rs", &text)).is_empty());
         }
     }
@@ -112,32 +89,15 @@ mod tests {
     #[test]
     fn unsafe_is_found_outside_the_listed_modules() {
         let mut settings = Settings::default();
-        settings
-            .unsafe_modules
-            .insert("crates/sim/src/disk/".into(), "reviewed by hand".into());
+        settings.unsafe_modules.insert("crates/sim/src/disk/".into(), "reviewed by hand".into());
         let text = "fn f() {\n    unsafe { g() }\n}\n";
-        assert_eq!(
-            unsafe_code(&SourceFile::new("crates/core/src/a.rs", text), &settings)[0].line,
-            2
-        );
-        assert!(
-            unsafe_code(
-                &SourceFile::new("crates/sim/src/disk/vfs.rs", text),
-                &settings
-            )
-            .is_empty()
-        );
+        assert_eq!(unsafe_code(&SourceFile::new("crates/core/src/a.rs", text), &settings)[0].line, 2);
+        assert!(unsafe_code(&SourceFile::new("crates/sim/src/disk/vfs.rs", text), &settings).is_empty());
         let leave = "#![allow(unsafe_code)]";
-        assert_eq!(
-            unsafe_code(&SourceFile::new("crates/core/src/a.rs", leave), &settings).len(),
-            1
-        );
+        assert_eq!(unsafe_code(&SourceFile::new("crates/core/src/a.rs", leave), &settings).len(), 1);
         assert!(
-            unsafe_code(
-                &SourceFile::new("crates/core/src/a.rs", "#![forbid(unsafe_code)] // unsafe"),
-                &settings
-            )
-            .is_empty()
+            unsafe_code(&SourceFile::new("crates/core/src/a.rs", "#![forbid(unsafe_code)] // unsafe"), &settings)
+                .is_empty()
         );
     }
 }

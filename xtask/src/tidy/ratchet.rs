@@ -34,14 +34,9 @@ pub fn measure(files: &[SourceFile]) -> Ratchet {
         if lines > FILE_LINES_MAX {
             now.files.insert(file.path.clone(), lines);
         }
-        for function in rust_source::functions(&file.text)
-            .into_iter()
-            .filter(|function| function.lines > FN_LINES_MAX)
+        for function in rust_source::functions(&file.text).into_iter().filter(|function| function.lines > FN_LINES_MAX)
         {
-            let longest = now
-                .functions
-                .entry(format!("{}::{}", file.path, function.name))
-                .or_default();
+            let longest = now.functions.entry(format!("{}::{}", file.path, function.name)).or_default();
             *longest = function.lines.max(*longest);
         }
     }
@@ -54,13 +49,9 @@ impl Ratchet {
     /// # Errors
     /// A sentence naming the file.
     pub fn read(root: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(root.join(FILE))
-            .map_err(|error| format!("cannot read {FILE}: {error}"))?;
+        let text = std::fs::read_to_string(root.join(FILE)).map_err(|error| format!("cannot read {FILE}: {error}"))?;
         let table: toml::Table = text.parse().map_err(|error| format!("{FILE}: {error}"))?;
-        Ok(Self {
-            files: lengths(&table, "file_lines")?,
-            functions: lengths(&table, "fn_lines")?,
-        })
+        Ok(Self { files: lengths(&table, "file_lines")?, functions: lengths(&table, "fn_lines")? })
     }
 
     /// Writes it back.
@@ -75,19 +66,13 @@ impl Ratchet {
                 let _ = writeln!(text, "\"{path}\" = {length}");
             }
         }
-        std::fs::write(root.join(FILE), text)
-            .map_err(|error| format!("cannot write {FILE}: {error}"))
+        std::fs::write(root.join(FILE), text).map_err(|error| format!("cannot write {FILE}: {error}"))
     }
 
     /// What `now` breaks: a new entry, a longer one, or one that could be lower.
     pub fn compare(&self, now: &Ratchet) -> Vec<Finding> {
         let mut findings = compare_one(&self.files, &now.files, "file", FILE_LINES_MAX);
-        findings.extend(compare_one(
-            &self.functions,
-            &now.functions,
-            "function",
-            FN_LINES_MAX,
-        ));
+        findings.extend(compare_one(&self.functions, &now.functions, "function", FN_LINES_MAX));
         findings
     }
 
@@ -97,21 +82,13 @@ impl Ratchet {
         let mut lower = |old: &BTreeMap<String, usize>, now: &BTreeMap<String, usize>| {
             let lowered: BTreeMap<String, usize> = old
                 .iter()
-                .filter_map(|(name, &allowed)| {
-                    now.get(name)
-                        .map(|&length| (name.clone(), length.min(allowed)))
-                })
+                .filter_map(|(name, &allowed)| now.get(name).map(|&length| (name.clone(), length.min(allowed))))
                 .collect();
-            changed += old
-                .iter()
-                .filter(|(name, allowed)| lowered.get(*name) != Some(allowed))
-                .count();
+            changed += old.iter().filter(|(name, allowed)| lowered.get(*name) != Some(allowed)).count();
             lowered
         };
-        let shrunk = Ratchet {
-            files: lower(&self.files, &now.files),
-            functions: lower(&self.functions, &now.functions),
-        };
+        let shrunk =
+            Ratchet { files: lower(&self.files, &now.files), functions: lower(&self.functions, &now.functions) };
         (shrunk, changed)
     }
 }
@@ -122,14 +99,9 @@ fn lengths(table: &toml::Table, name: &str) -> Result<BTreeMap<String, usize>, S
     };
     entries
         .iter()
-        .map(|(path, length)| {
-            match length
-                .as_integer()
-                .and_then(|length| usize::try_from(length).ok())
-            {
-                Some(length) => Ok((path.clone(), length)),
-                None => Err(format!("{FILE}: `{path}` needs its length in lines")),
-            }
+        .map(|(path, length)| match length.as_integer().and_then(|length| usize::try_from(length).ok()) {
+            Some(length) => Ok((path.clone(), length)),
+            None => Err(format!("{FILE}: `{path}` needs its length in lines")),
         })
         .collect()
 }
@@ -166,9 +138,7 @@ fn compare_one(
         }
     }
     for name in allowed.keys().filter(|name| !now.contains_key(*name)) {
-        let what = format!(
-            "this {kind} is within its cap now; drop its entry: `cargo xtask tidy --shrink`"
-        );
+        let what = format!("this {kind} is within its cap now; drop its entry: `cargo xtask tidy --shrink`");
         findings.push(Finding::new(name, 0, what));
     }
     findings
@@ -195,20 +165,14 @@ mod tests {
         let says = |ratchet: &Ratchet, word: &str| {
             let findings = ratchet.compare(&now);
             assert_eq!(findings.len(), 2, "{findings:?}");
-            assert!(
-                findings.iter().all(|finding| finding.what.contains(word)),
-                "{findings:?}"
-            );
+            assert!(findings.iter().all(|finding| finding.what.contains(word)), "{findings:?}");
         };
         says(&Ratchet::default(), "the cap is");
         says(&tree(FILE_LINES_MAX + 4, FN_LINES_MAX + 4), "has grown");
         says(&tree(FILE_LINES_MAX + 6, FN_LINES_MAX + 6), "has shrunk");
         assert!(now.compare(&now).is_empty());
         let gone = now.compare(&Ratchet::default());
-        assert!(
-            gone.len() == 2 && gone[0].what.contains("within its cap"),
-            "{gone:?}"
-        );
+        assert!(gone.len() == 2 && gone[0].what.contains("within its cap"), "{gone:?}");
     }
 
     #[test]

@@ -15,11 +15,7 @@ pub fn code_only(source: &str) -> String {
                 continue;
             }
         };
-        out.extend(
-            chars[at..end]
-                .iter()
-                .map(|&c| if c == '\n' { '\n' } else { ' ' }),
-        );
+        out.extend(chars[at..end].iter().map(|&c| if c == '\n' { '\n' } else { ' ' }));
         at = end;
     }
     out
@@ -43,10 +39,7 @@ fn continues_a_word(chars: &[char], at: usize) -> bool {
 }
 
 fn line_end(chars: &[char], at: usize) -> usize {
-    chars[at..]
-        .iter()
-        .position(|&c| c == '\n')
-        .map_or(chars.len(), |length| at + length)
+    chars[at..].iter().position(|&c| c == '\n').map_or(chars.len(), |length| at + length)
 }
 
 fn block_comment_end(chars: &[char], at: usize) -> usize {
@@ -108,13 +101,8 @@ fn raw_string_end(chars: &[char], at: usize) -> Option<usize> {
     }
     here += 1;
     while here < chars.len() {
-        let closes = chars[here] == '"'
-            && chars[here + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|&&c| c == '#')
-                .count()
-                == hashes;
+        let closes =
+            chars[here] == '"' && chars[here + 1..].iter().take(hashes).filter(|&&c| c == '#').count() == hashes;
         if closes {
             return Some(here + 1 + hashes);
         }
@@ -129,10 +117,7 @@ pub fn code_without_tests(source: &str) -> String {
     let mut from = 0;
     while let Some(start) = code[from..].find("#[cfg(test)]").map(|start| from + start) {
         let end = item_end(&code, start);
-        let blank: String = code[start..end]
-            .chars()
-            .map(|c| if c == '\n' { '\n' } else { ' ' })
-            .collect();
+        let blank: String = code[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
         code.replace_range(start..end, &blank);
         from = start + blank.len();
     }
@@ -178,20 +163,13 @@ pub fn functions(source: &str) -> Vec<Function> {
             continue;
         }
         let rest = code[start + 3..].trim_start();
-        let name: String = rest
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .collect();
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         let end = item_end(&code, start);
         if name.is_empty() || !code[start..end].ends_with('}') {
             continue;
         }
         let line = code[..start].matches('\n').count() + 1;
-        found.push(Function {
-            name,
-            line,
-            lines: code[start..end].matches('\n').count() + 1,
-        });
+        found.push(Function { name, line, lines: code[start..end].matches('\n').count() + 1 });
     }
     found
 }
@@ -200,10 +178,8 @@ pub fn functions(source: &str) -> Vec<Function> {
 pub fn has_word(line: &str, word: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
-        let before =
-            line[..at].chars().next_back().is_some_and(is_word) && word.starts_with(is_word);
-        let after =
-            line[at + word.len()..].chars().next().is_some_and(is_word) && word.ends_with(is_word);
+        let before = line[..at].chars().next_back().is_some_and(is_word) && word.starts_with(is_word);
+        let after = line[at + word.len()..].chars().next().is_some_and(is_word) && word.ends_with(is_word);
         !before && !after
     })
 }
@@ -217,10 +193,7 @@ mod tests {
         let source = "let a = \"unsafe \\\" x\"; // unsafe\n/* unsafe /* nested */ unsafe */ let c = '\"'; let d = r#\"unsafe \" \"#;\n";
         let code = code_only(source);
         assert!(!code.contains("unsafe"), "{code}");
-        assert!(
-            code.contains("let c =") && code.contains("let d ="),
-            "{code}"
-        );
+        assert!(code.contains("let c =") && code.contains("let d ="), "{code}");
         assert_eq!(code.matches('\n').count(), source.matches('\n').count());
     }
 
@@ -242,13 +215,11 @@ mod tests {
 
     #[test]
     fn functions_are_measured_from_fn_to_brace() {
-        let source = "trait T { fn none(&self); }\npub fn short() {}\nfn long(\n  a: [u8; 4],\n) {\n  if a[0] > 0 {\n  }\n}\n";
+        let source =
+            "trait T { fn none(&self); }\npub fn short() {}\nfn long(\n  a: [u8; 4],\n) {\n  if a[0] > 0 {\n  }\n}\n";
         let found = functions(source);
         let expected = [("short".to_owned(), 2, 1), ("long".to_owned(), 3, 6)];
-        let got: Vec<_> = found
-            .into_iter()
-            .map(|f| (f.name, f.line, f.lines))
-            .collect();
+        let got: Vec<_> = found.into_iter().map(|f| (f.name, f.line, f.lines)).collect();
         assert_eq!(got, expected);
     }
 

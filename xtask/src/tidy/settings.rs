@@ -23,8 +23,8 @@ impl Settings {
     /// A sentence naming the file, when it is missing or malformed.
     pub fn read(root: &Path) -> Result<Self, String> {
         let path = root.join("xtask/tidy.toml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| format!("xtask/tidy.toml: {error}"))
     }
 
@@ -35,32 +35,19 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Self, String> {
         let table: toml::Table = text.parse().map_err(|error| format!("{error}"))?;
         let licences = table.get("licences").and_then(toml::Value::as_table);
-        let allow = licences
-            .and_then(|licences| licences.get("allow"))
-            .and_then(toml::Value::as_array);
-        let trees = table
-            .get("trees")
-            .and_then(toml::Value::as_table)
-            .cloned()
-            .unwrap_or_default();
+        let allow = licences.and_then(|licences| licences.get("allow")).and_then(toml::Value::as_array);
+        let trees = table.get("trees").and_then(toml::Value::as_table).cloned().unwrap_or_default();
         Ok(Self {
             unsafe_modules: reasons(table.get("unsafe_modules"))?,
             licences: names(allow),
             licence_exceptions: reasons(licences.and_then(|licences| licences.get("exceptions")))?,
-            trees: trees
-                .iter()
-                .map(|(name, list)| (name.clone(), names(list.as_array())))
-                .collect(),
+            trees: trees.iter().map(|(name, list)| (name.clone(), names(list.as_array()))).collect(),
         })
     }
 }
 
 fn names(list: Option<&Vec<toml::Value>>) -> Vec<String> {
-    list.into_iter()
-        .flatten()
-        .filter_map(toml::Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    list.into_iter().flatten().filter_map(toml::Value::as_str).map(str::to_owned).collect()
 }
 
 fn reasons(value: Option<&toml::Value>) -> Result<BTreeMap<String, String>, String> {
@@ -70,13 +57,9 @@ fn reasons(value: Option<&toml::Value>) -> Result<BTreeMap<String, String>, Stri
     let mut reasons = BTreeMap::new();
     for (name, reason) in table {
         match reason.as_str() {
-            Some(reason) if reason.trim().len() >= 10 => {
-                reasons.insert(name.clone(), reason.to_owned())
-            }
+            Some(reason) if reason.trim().len() >= 10 => reasons.insert(name.clone(), reason.to_owned()),
             _ => {
-                return Err(format!(
-                    "`{name}` needs its reason, a sentence in quotes, beside it"
-                ));
+                return Err(format!("`{name}` needs its reason, a sentence in quotes, beside it"));
             }
         };
     }
@@ -91,8 +74,7 @@ mod tests {
     fn an_exception_without_a_reason_is_refused() {
         let error = Settings::parse("[unsafe_modules]\n\"crates/a/src/b.rs\" = \"\"").unwrap_err();
         assert!(error.contains("needs its reason"), "{error}");
-        let settings =
-            Settings::parse("[unsafe_modules]\n\"a.rs\" = \"calls into SQLite\"").unwrap();
+        let settings = Settings::parse("[unsafe_modules]\n\"a.rs\" = \"calls into SQLite\"").unwrap();
         assert_eq!(settings.unsafe_modules["a.rs"], "calls into SQLite");
     }
 

@@ -9,9 +9,7 @@ pub const LINE_CHARS_MAX: usize = 140;
 
 /// Lines longer than [`LINE_CHARS_MAX`] in source, scripts and prose. Tables and lone addresses cannot be wrapped.
 pub fn line_length(file: &SourceFile) -> Vec<Finding> {
-    let checked = [".rs", ".md", ".sh", ".ts", ".tsx", ".svelte"]
-        .iter()
-        .any(|ending| file.path.ends_with(ending));
+    let checked = [".rs", ".md", ".sh", ".ts", ".tsx", ".svelte"].iter().any(|ending| file.path.ends_with(ending));
     if !checked {
         return Vec::new();
     }
@@ -23,26 +21,15 @@ pub fn line_length(file: &SourceFile) -> Vec<Finding> {
         .filter(|(_, line)| line.chars().count() > LINE_CHARS_MAX && !cannot_wrap(line))
         .map(|(number, line)| {
             let length = line.chars().count();
-            Finding::new(
-                &file.path,
-                number,
-                format!("{length} characters; wrap the line at {LINE_CHARS_MAX}"),
-            )
+            Finding::new(&file.path, number, format!("{length} characters; wrap the line at {LINE_CHARS_MAX}"))
         })
         .collect()
 }
 
 /// The words that mark unfinished work. Put together here, so that this file does not hold them.
 fn marker_words() -> [String; 6] {
-    [
-        ("TO", "DO"),
-        ("FIX", "ME"),
-        ("XX", "X"),
-        ("to", "do!"),
-        ("unimple", "mented!"),
-        ("db", "g!"),
-    ]
-    .map(|(first, second)| format!("{first}{second}"))
+    [("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("to", "do!"), ("unimple", "mented!"), ("db", "g!")]
+        .map(|(first, second)| format!("{first}{second}"))
 }
 
 /// Leftover markers of unfinished work.
@@ -54,9 +41,7 @@ pub fn markers(file: &SourceFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, line) in file.lines() {
         for word in words.iter().filter(|word| has_word(line, word)) {
-            let what = format!(
-                "leftover marker `{word}`; finish it, or say in the README what is not there yet"
-            );
+            let what = format!("leftover marker `{word}`; finish it, or say in the README what is not there yet");
             findings.push(Finding::new(&file.path, number, what));
         }
     }
@@ -81,14 +66,8 @@ fn registry_hosts() -> [String; 9] {
 
 /// Folders that exist on one machine only.
 fn machine_folders() -> [String; 5] {
-    [
-        ("/ro", "ot/"),
-        ("/ho", "me/"),
-        ("/wo", "rk/"),
-        ("/Us", "ers/"),
-        ("C:\\Us", "ers"),
-    ]
-    .map(|(first, second)| format!("{first}{second}"))
+    [("/ro", "ot/"), ("/ho", "me/"), ("/wo", "rk/"), ("/Us", "ers/"), ("C:\\Us", "ers")]
+        .map(|(first, second)| format!("{first}{second}"))
 }
 
 /// Registry hosts and absolute paths of somebody's machine.
@@ -103,9 +82,7 @@ pub fn hosts_and_machine_paths(file: &SourceFile) -> Vec<Finding> {
             findings.push(Finding::new(&file.path, number, what));
         }
         for folder in folders.iter().filter(|folder| starts_a_path(line, folder)) {
-            let what = format!(
-                "names `{folder}…`, a path of one machine; use a path relative to the project"
-            );
+            let what = format!("names `{folder}…`, a path of one machine; use a path relative to the project");
             findings.push(Finding::new(&file.path, number, what));
         }
     }
@@ -122,10 +99,7 @@ fn starts_a_path(line: &str, folder: &str) -> bool {
 
 /// Lines of `Cargo.lock` that name another source than the line cargo itself writes for the public registry.
 pub fn lock_addresses(file: &SourceFile) -> Vec<Finding> {
-    let usual = format!(
-        "source = \"registry+https://github.com/rust-lang/{}\"",
-        "crates.io-index"
-    );
+    let usual = format!("source = \"registry+https://github.com/rust-lang/{}\"", "crates.io-index");
     file.lines()
         .filter(|(_, line)| line.contains("://") && line.trim() != usual)
         .map(|(number, line)| {
@@ -166,39 +140,28 @@ mod tests {
     fn hosts_and_paths_of_a_machine_are_found() {
         for host in registry_hosts() {
             assert_eq!(
-                hosts_and_machine_paths(&SourceFile::new("a.toml", &format!("https://{host}/x")))
-                    .len(),
+                hosts_and_machine_paths(&SourceFile::new("a.toml", &format!("https://{host}/x"))).len(),
                 1,
                 "{host}"
             );
         }
         for folder in machine_folders() {
             assert_eq!(
-                hosts_and_machine_paths(&SourceFile::new("a.md", &format!("see `{folder}x`")))
-                    .len(),
+                hosts_and_machine_paths(&SourceFile::new("a.md", &format!("see `{folder}x`"))).len(),
                 1,
                 "{folder}"
             );
         }
-        let inside_a_path = format!(
-            "crates{}notes and https://example.org{}x",
-            machine_folders()[2],
-            machine_folders()[1]
-        );
+        let inside_a_path =
+            format!("crates{}notes and https://example.org{}x", machine_folders()[2], machine_folders()[1]);
         assert!(hosts_and_machine_paths(&SourceFile::new("a.md", &inside_a_path)).is_empty());
     }
 
     #[test]
     fn only_the_usual_source_may_stand_in_the_lock_file() {
-        let usual = format!(
-            "source = \"registry+https://github.com/rust-lang/{}\"",
-            "crates.io-index"
-        );
+        let usual = format!("source = \"registry+https://github.com/rust-lang/{}\"", "crates.io-index");
         assert!(lock_addresses(&SourceFile::new("Cargo.lock", &usual)).is_empty());
         let git = "source = \"git+https://example.org/fork.git#abc\"";
-        assert_eq!(
-            lock_addresses(&SourceFile::new("Cargo.lock", &format!("{usual}\n{git}"))).len(),
-            1
-        );
+        assert_eq!(lock_addresses(&SourceFile::new("Cargo.lock", &format!("{usual}\n{git}"))).len(), 1);
     }
 }
