@@ -5,4 +5,5 @@
 
 pub mod changes;
 pub mod live;
+pub mod mirror;
 pub mod session;

@@ -1,0 +1,455 @@
+//! The outbox once more, outside the database: so that a damaged or lost database costs nothing that exists only here.
+//!
+//! The database's copy is the truth; the mirror is read only when the database is missing or damaged ([`plan`]). It is
+//! written after the commit, off the critical path, so it may lack the last few entries.
+//!
+//! # Format
+//! A file is a run of frames: `FF 01`, the content, `FF 02`. In the content every `FF` is followed by `00`, so that a
+//! mark never occurs inside one and a reader finds the next frame whatever happened to those before. The content is 8
+//! bytes of checksum (BLAKE3 of the rest) and a [`MirrorRecord`] in CBOR. A frame that was torn, or changed in any bit,
+//! is skipped, alone. Records may occur twice and in any order: decided wins.
+
+#[cfg(feature = "tokio-driver")]
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_core::error::Code;
+use landfall_core::hash::hash128;
+use landfall_core::{ReplicaId, Transaction};
+use minicbor::{Decode, Encode};
+
+#[cfg(feature = "tokio-driver")]
+pub use file::{FileMirror, MirrorStatus, load};
+
+/// The format that this build writes.
+pub const FORMAT: u32 = 1;
+
+/// A recovered replica goes on this far beyond the largest sequence that the mirror knows: further than the mirror can
+/// be behind. Else a sequence that the server knows already could be given out again.
+pub const RSEQ_MARGIN: u64 = 1 << 32;
+
+const MARK: u8 = 0xff;
+const LITERAL: u8 = 0;
+const START: u8 = 1;
+const END: u8 = 2;
+const CHECKSUM_BYTES: usize = 8;
+/// Below this a file is not worth compacting.
+const COMPACT_FROM_BYTES: usize = 64 * 1024;
+
+/// What the mirror is told.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum MirrorRecord {
+    /// Whose file this is. First in a file.
+    #[n(0)]
+    Header {
+        /// [`FORMAT`] of the writer.
+        #[n(0)]
+        format: u32,
+        /// The schema's name.
+        #[n(1)]
+        app: String,
+        /// The replica from here on.
+        #[n(2)]
+        replica: ReplicaId,
+        /// The largest sequence that the replica has given out.
+        #[n(3)]
+        last_rseq: u64,
+    },
+    /// A transaction is in the outbox.
+    #[n(1)]
+    Appended {
+        /// Who wrote.
+        #[n(0)]
+        replica: ReplicaId,
+        /// Its number.
+        #[n(1)]
+        rseq: u64,
+        /// The transaction's bytes, as they travel.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        body: Vec<u8>,
+    },
+    /// A transaction has left the outbox: accepted by the server, or thrown away by a person. (A refused one stays in
+    /// it, as a dead letter.)
+    #[n(2)]
+    Decided {
+        /// Who wrote.
+        #[n(0)]
+        replica: ReplicaId,
+        /// Its number.
+        #[n(1)]
+        rseq: u64,
+    },
+}
+
+impl MirrorRecord {
+    /// The frame for this record.
+    pub fn to_frame(&self) -> Vec<u8> {
+        // Writing to a Vec cannot fail.
+        let payload = minicbor::to_vec(self).unwrap_or_default();
+        let mut out = Vec::with_capacity(payload.len() + CHECKSUM_BYTES + 8);
+        out.extend([MARK, START]);
+        for byte in checksum(&payload).into_iter().chain(payload) {
+            out.push(byte);
+            if byte == MARK {
+                out.push(LITERAL);
+            }
+        }
+        out.extend([MARK, END]);
+        out
+    }
+
+    fn from_content(content: &[u8]) -> Option<Self> {
+        let (sum, payload) = content.split_first_chunk::<CHECKSUM_BYTES>()?;
+        if *sum != checksum(payload) {
+            return None;
+        }
+        minicbor::decode(payload).ok()
+    }
+}
+
+fn checksum(payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut out = [0; CHECKSUM_BYTES];
+    out.copy_from_slice(&hash128(payload)[..CHECKSUM_BYTES]);
+    out
+}
+
+/// Why a mirror is left alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MirrorError {
+    /// A newer build wrote it.
+    #[error(
+        "the outbox mirror has format {found}, this build reads up to {FORMAT}; update the app, nothing was changed \
+         [LF-5301]"
+    )]
+    Newer {
+        /// Its format.
+        found: u32,
+    },
+    /// It belongs to another app.
+    #[error(
+        "the outbox mirror belongs to the app '{found}', not to '{expected}'; choose another path [LF-5302]"
+    )]
+    OtherApp {
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// The file cannot be read or written.
+    #[error(
+        "the outbox mirror {path} cannot be used: {source}; free space or correct its permissions [LF-5303]"
+    )]
+    Io {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl MirrorError {
+    /// The stable code.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Newer { .. } => Code::of("LF-5301"),
+            Self::OtherApp { .. } => Code::of("LF-5302"),
+            Self::Io { .. } => Code::of("LF-5303"),
+        }
+    }
+}
+
+/// All records of a file that are intact, in order, and how many frames or fragments were not.
+pub fn read(bytes: &[u8]) -> (Vec<MirrorRecord>, usize) {
+    let (mut records, mut damaged) = (Vec::new(), 0);
+    // `Some` inside a frame.
+    let mut content: Option<Vec<u8>> = None;
+    let mut stray = false;
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let mark = (byte == MARK).then(|| bytes.get(at + 1).copied()).flatten();
+        match (byte, mark) {
+            (MARK, Some(START)) => {
+                damaged += usize::from(content.is_some() || stray);
+                (content, stray) = (Some(Vec::new()), false);
+                at += 2;
+            }
+            (MARK, Some(END)) => {
+                match content
+                    .take()
+                    .as_deref()
+                    .and_then(MirrorRecord::from_content)
+                {
+                    Some(record) => records.push(record),
+                    None => damaged += 1,
+                }
+                stray = false;
+                at += 2;
+            }
+            (MARK, Some(LITERAL)) if content.is_some() => {
+                content.iter_mut().for_each(|c| c.push(MARK));
+                at += 2;
+            }
+            // A mark that nobody writes: the next byte may begin one, so only this one is passed over.
+            (MARK, _) => {
+                (content, stray) = (None, true);
+                at += 1;
+            }
+            (other, _) => {
+                match &mut content {
+                    Some(content) => content.push(other),
+                    None => stray = true,
+                }
+                at += 1;
+            }
+        }
+    }
+    damaged += usize::from(content.is_some() || stray);
+    (records, damaged)
+}
+
+/// What a mirror holds. Pure: whoever owns the file writes the bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mirror {
+    app: Option<String>,
+    replica: Option<ReplicaId>,
+    format: u32,
+    last_rseq: BTreeMap<ReplicaId, u64>,
+    open: BTreeMap<(ReplicaId, u64), Vec<u8>>,
+    decided: BTreeSet<(ReplicaId, u64)>,
+    damaged: usize,
+    open_bytes: usize,
+    file_bytes: usize,
+}
+
+impl Mirror {
+    /// A mirror of what the outbox holds: `entries` are sequences and bytes.
+    pub fn new(
+        app: &str,
+        replica: ReplicaId,
+        last_rseq: u64,
+        entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
+    ) -> Self {
+        let mut out = Self::default();
+        out.take(MirrorRecord::Header {
+            format: FORMAT,
+            app: app.to_owned(),
+            replica,
+            last_rseq,
+        });
+        for (rseq, body) in entries {
+            out.take(MirrorRecord::Appended {
+                replica,
+                rseq,
+                body,
+            });
+        }
+        out
+    }
+
+    /// What the bytes of a file tell. Never fails: what is damaged is passed over, and counted.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut out = Self::default();
+        let (records, damaged) = read(bytes);
+        records.into_iter().for_each(|record| out.take(record));
+        (out.damaged, out.file_bytes) = (damaged, bytes.len());
+        out
+    }
+
+    /// Takes note of a record, and gives the bytes to append to the file.
+    pub fn append(&mut self, record: MirrorRecord) -> Vec<u8> {
+        let frame = record.to_frame();
+        self.file_bytes += frame.len();
+        self.take(record);
+        frame
+    }
+
+    fn take(&mut self, record: MirrorRecord) {
+        match record {
+            MirrorRecord::Header {
+                format,
+                app,
+                replica,
+                last_rseq,
+            } => {
+                self.format = self.format.max(format);
+                (self.app, self.replica) = (Some(app), Some(replica));
+                self.seen(replica, last_rseq);
+            }
+            MirrorRecord::Appended {
+                replica,
+                rseq,
+                body,
+            } => {
+                self.replica = Some(replica);
+                self.seen(replica, rseq);
+                if !self.decided.contains(&(replica, rseq)) {
+                    self.open_bytes += body.len();
+                    let old = self.open.insert((replica, rseq), body);
+                    self.open_bytes -= old.map_or(0, |body| body.len());
+                }
+            }
+            MirrorRecord::Decided { replica, rseq } => {
+                self.seen(replica, rseq);
+                self.open_bytes -= self
+                    .open
+                    .remove(&(replica, rseq))
+                    .map_or(0, |body| body.len());
+                self.decided.insert((replica, rseq));
+            }
+        }
+    }
+
+    fn seen(&mut self, replica: ReplicaId, rseq: u64) {
+        let last = self.last_rseq.entry(replica).or_default();
+        *last = rseq.max(*last);
+    }
+
+    /// How many transactions are undecided.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether nothing is undecided.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// How many damaged places the file had.
+    pub fn damaged(&self) -> usize {
+        self.damaged
+    }
+
+    /// Whether writing the file anew would make it much smaller.
+    pub fn wants_compaction(&self) -> bool {
+        self.file_bytes > COMPACT_FROM_BYTES && self.file_bytes / 4 > self.open_bytes
+    }
+
+    /// A whole new file that tells the same in fewer bytes, to replace the old one in one step.
+    pub fn compact(&mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.open_bytes + 64 * (self.open.len() + 1));
+        // The present replica's header comes last, so that a reader takes it for the present one.
+        let mut replicas: Vec<_> = self
+            .last_rseq
+            .iter()
+            .map(|(replica, last)| (*replica, *last))
+            .collect();
+        replicas.sort_by_key(|(replica, _)| Some(*replica) == self.replica);
+        let app = self.app.clone().unwrap_or_default();
+        for (replica, last_rseq) in replicas {
+            let current = Some(replica) == self.replica;
+            let entries = self.open.range((replica, 0)..=(replica, u64::MAX));
+            if current || entries.clone().next().is_some() {
+                let header = MirrorRecord::Header {
+                    format: FORMAT,
+                    app: app.clone(),
+                    replica,
+                    last_rseq,
+                };
+                out.extend(header.to_frame());
+            }
+            for ((_, rseq), body) in entries {
+                out.extend(
+                    MirrorRecord::Appended {
+                        replica,
+                        rseq: *rseq,
+                        body: body.clone(),
+                    }
+                    .to_frame(),
+                );
+            }
+        }
+        self.decided.clear();
+        (self.file_bytes, self.damaged) = (out.len(), 0);
+        out
+    }
+
+    fn check(&self, app: &str) -> Result<(), MirrorError> {
+        if self.format > FORMAT {
+            return Err(MirrorError::Newer { found: self.format });
+        }
+        match &self.app {
+            Some(found) if found != app => Err(MirrorError::OtherApp {
+                found: found.clone(),
+                expected: app.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is still undecided, for a database that starts anew; `None` when the mirror knows of no replica.
+    ///
+    /// # Errors
+    /// When the mirror is another app's, or a newer build's.
+    pub fn recover(&self, app: &str) -> Result<Option<Recovered>, MirrorError> {
+        self.check(app)?;
+        let Some(replica) = self.replica else {
+            return Ok(None);
+        };
+        let mut out = Recovered {
+            replica,
+            last_rseq: self
+                .last_rseq
+                .get(&replica)
+                .copied()
+                .unwrap_or(0)
+                .saturating_add(RSEQ_MARGIN),
+            transactions: Vec::new(),
+            older: Vec::new(),
+            damaged: self.damaged,
+        };
+        for ((replica, rseq), body) in &self.open {
+            match minicbor::decode::<Transaction>(body) {
+                Ok(t) if (t.replica, t.rseq) != (*replica, *rseq) => out.damaged += 1,
+                Ok(transaction) if *replica == out.replica => out.transactions.push(transaction),
+                Ok(transaction) => out.older.push(transaction),
+                Err(_) => out.damaged += 1,
+            }
+        }
+        Ok(Some(out))
+    }
+}
+
+/// What a database that starts anew takes from the mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The identity that the new database takes over. Only under it can the server recognise what it has already.
+    pub replica: ReplicaId,
+    /// The new database goes on after this sequence: [`RSEQ_MARGIN`] beyond the largest that the mirror knows.
+    pub last_rseq: u64,
+    /// Undecided transactions of this replica, ascending, to be queued again as they are: same sequence, same bytes. The
+    /// server answers those that it knows with the remembered outcome, so each takes effect once.
+    pub transactions: Vec<Transaction>,
+    /// Undecided transactions under an earlier identity of this device, from before it took a new one. They may have been
+    /// queued again under the present one, so they must not be sent by themselves; they are for a person to look at.
+    pub older: Vec<Transaction>,
+    /// Places of the file that could not be read.
+    pub damaged: usize,
+}
+
+/// What to do about a mirror when a database is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// The database is sound: it is the truth, and the mirror is written anew from it.
+    FollowDatabase,
+    /// The database was missing or damaged: it starts anew with this.
+    Recover(Recovered),
+    /// The database was missing or damaged, and the mirror knows nothing.
+    StartEmpty,
+}
+
+/// Decides by the mirror's content and whether a sound database was there before (not made by this very start).
+///
+/// # Errors
+/// When the mirror is another app's, or a newer build's: nobody may overwrite it then.
+pub fn plan(database_was_sound: bool, mirror: &Mirror, app: &str) -> Result<Plan, MirrorError> {
+    mirror.check(app)?;
+    if database_was_sound {
+        return Ok(Plan::FollowDatabase);
+    }
+    Ok(mirror.recover(app)?.map_or(Plan::StartEmpty, Plan::Recover))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! The mirror as a file: written by its own thread, so that no commit waits for it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use landfall_core::ReplicaId;
+
+use super::{Mirror, MirrorError, MirrorRecord};
+
+/// How the mirror is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MirrorStatus {
+    /// Records that are not on disk yet.
+    pub waiting: u64,
+    /// Why the last attempt failed; `None` once one has succeeded. The database is not concerned.
+    pub problem: Option<String>,
+}
+
+/// A mirror file with its writer.
+#[derive(Debug)]
+pub struct FileMirror {
+    sender: Option<Sender<Job>>,
+    status: Arc<Mutex<MirrorStatus>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Job {
+    Record(MirrorRecord),
+    Restart(Mirror),
+    Flush(Sender<()>),
+}
+
+/// Reads a mirror file; one that is not there is empty.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn load(path: &Path) -> Result<Mirror, MirrorError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Mirror::from_bytes(&bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mirror::default()),
+        Err(source) => Err(MirrorError::Io {
+            path: path.display().to_string(),
+            source,
+        }),
+    }
+}
+
+impl FileMirror {
+    /// Starts mirroring into `path`, which is written anew with `content` (the database's outbox as it is). Returns at
+    /// once; failures show in [`FileMirror::status`].
+    ///
+    /// A file that holds undecided transactions of a replica that `content` does not know is not overwritten but kept
+    /// under a name that ends in `.kept-` and that replica. [`load`] it and decide by [`super::plan`] first.
+    ///
+    /// # Errors
+    /// When the file there is another app's or a newer build's, or no thread can be started.
+    pub fn open(path: impl Into<PathBuf>, app: &str, content: Mirror) -> Result<Self, MirrorError> {
+        let path = path.into();
+        let io_error = |source| MirrorError::Io {
+            path: path.display().to_string(),
+            source,
+        };
+        let found = load(&path)?;
+        found.check(app)?;
+        if let Some(stranger) = stranger(&found, &content) {
+            keep(&path, stranger).map_err(io_error)?;
+        }
+        let (sender, receiver) = mpsc::channel();
+        let status = Arc::new(Mutex::new(MirrorStatus {
+            waiting: 1,
+            problem: None,
+        }));
+        let writer = Writer {
+            path: path.clone(),
+            file: None,
+            mirror: content,
+            status: Arc::clone(&status),
+        };
+        let builder = std::thread::Builder::new().name("landfall-mirror".to_owned());
+        let thread = builder
+            .spawn(move || writer.run(&receiver))
+            .map_err(io_error)?;
+        Ok(Self {
+            sender: Some(sender),
+            status,
+            thread: Some(thread),
+        })
+    }
+
+    /// Hands over a record. Never waits.
+    pub fn append(&self, record: MirrorRecord) {
+        self.hand(Job::Record(record));
+    }
+
+    /// Writes the file anew, in one step: the database took a new identity, under which it queued its entries again.
+    pub fn restart(&self, content: Mirror) {
+        self.hand(Job::Restart(content));
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> MirrorStatus {
+        lock(&self.status).clone()
+    }
+
+    /// Waits until everything handed over so far is on disk, or has failed to get there.
+    pub fn flush(&self) {
+        let (sender, receiver) = mpsc::channel();
+        self.hand(Job::Flush(sender));
+        // An error means that the writer is gone: then there is nothing to wait for.
+        let _ = receiver.recv();
+    }
+
+    fn hand(&self, job: Job) {
+        if !matches!(job, Job::Flush(_)) {
+            lock(&self.status).waiting += 1;
+        }
+        let sent = self
+            .sender
+            .as_ref()
+            .is_some_and(|sender| sender.send(job).is_ok());
+        if !sent {
+            lock(&self.status).problem =
+                Some("the mirror's writer has stopped; open the database again".to_owned());
+        }
+    }
+}
+
+impl Drop for FileMirror {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lock(status: &Mutex<MirrorStatus>) -> MutexGuard<'_, MirrorStatus> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A replica with undecided transactions in `found` that `content` does not know.
+fn stranger(found: &Mirror, content: &Mirror) -> Option<ReplicaId> {
+    found
+        .open
+        .keys()
+        .map(|(replica, _)| *replica)
+        .find(|replica| !content.last_rseq.contains_key(replica))
+}
+
+fn keep(path: &Path, replica: ReplicaId) -> io::Result<()> {
+    let mut to = path.as_os_str().to_owned();
+    to.push(format!(".kept-{replica}"));
+    fs::rename(path, PathBuf::from(to))
+}
+
+struct Writer {
+    path: PathBuf,
+    /// Absent: the file has to be written anew, since what is at its end is not known.
+    file: Option<File>,
+    mirror: Mirror,
+    status: Arc<Mutex<MirrorStatus>>,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<Job>) {
+        self.write(&[], 1);
+        while let Ok(first) = receiver.recv() {
+            let (mut bytes, mut taken, mut flushes) = (Vec::new(), 0, Vec::new());
+            // All that waits goes to the disk together.
+            for job in std::iter::once(first).chain(receiver.try_iter()) {
+                match job {
+                    Job::Record(record) => bytes.extend(self.mirror.append(record)),
+                    Job::Restart(mirror) => (self.mirror, self.file) = (mirror, None),
+                    Job::Flush(done) => {
+                        flushes.push(done);
+                        continue;
+                    }
+                }
+                taken += 1;
+            }
+            if taken > 0 {
+                self.write(&bytes, taken);
+            }
+            // Nobody may be waiting any more.
+            flushes.into_iter().for_each(|done| drop(done.send(())));
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], records: u64) {
+        let result = match &mut self.file {
+            Some(file) if !self.mirror.wants_compaction() => {
+                file.write_all(bytes).and_then(|()| file.sync_data())
+            }
+            _ => self.rewrite(),
+        };
+        let mut status = lock(&self.status);
+        match result {
+            Ok(()) => {
+                status.waiting = status.waiting.saturating_sub(records);
+                status.problem = None;
+            }
+            Err(source) => {
+                // The records stay in memory; the next write puts them all into a new file.
+                self.file = None;
+                status.waiting = status.waiting.saturating_sub(records);
+                let path = self.path.display().to_string();
+                status.problem = Some(MirrorError::Io { path, source }.to_string());
+            }
+        }
+    }
+
+    /// Writes a new file and puts it in the old one's place.
+    fn rewrite(&mut self) -> io::Result<()> {
+        let mut new = self.path.as_os_str().to_owned();
+        new.push(".new");
+        let new = PathBuf::from(new);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&new)?;
+        file.write_all(&self.mirror.compact())?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)?;
+        sync_directory(&self.path)?;
+        // Renamed or not, the handle writes to the same file, after what is there.
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// Makes the new name durable. Only Unix can; elsewhere the file system does it with the rename.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if cfg!(unix) {
+        File::open(parent)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
