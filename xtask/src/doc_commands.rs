@@ -28,7 +28,7 @@ pub fn check(root: &Path, target: &Path) -> Result<Vec<Finding>, String> {
     if !typed.iter().any(|typed| after_xtask(&typed.words).is_some()) {
         return Err("no document names a `cargo xtask` command: the check would check nothing".to_owned());
     }
-    for (_, command) in serve::shell_commands(root, &binary, target, serve::LISTEN) {
+    for (_, command) in serve::shell_commands(root, &binary, target, &serve::Options::default())? {
         let words = command.split_whitespace().map(str::to_owned).collect();
         typed.push(Typed { path: "xtask/src/serve.rs".to_owned(), line: 0, words });
     }

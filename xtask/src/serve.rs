@@ -18,7 +18,7 @@ pub const DATA: &str = "serve";
 /// in about half the time, runs nearly as fast, keeps assertions on, and `cargo xtask test` has built most of it already.
 pub const PROFILE: &str = "sim";
 
-/// What a person may choose.
+/// What a person may choose. The default is the example.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Address and port to listen on.
@@ -27,6 +27,12 @@ pub struct Options {
     pub schema: PathBuf,
     /// Where the server keeps its data; `None`: in the build folder.
     pub data: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: LISTEN.to_owned(), schema: PathBuf::from(SCHEMA), data: None }
+    }
 }
 
 /// Sets up, builds, and becomes the server: signals reach it directly, so that Ctrl-C drains it.
@@ -42,7 +48,7 @@ pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
     if TcpListener::bind(&options.listen).is_ok() {
         println!("\nLandfall serves {} on http://{}\n", options.schema.display(), options.listen);
         println!("Now open two more terminals here, and type in each:");
-        for (device, command) in shell_commands(root, &binary, &target, &options.listen) {
+        for (device, command) in shell_commands(root, &binary, &target, options)? {
             println!("  {device}  {command}");
         }
         println!("Ctrl-C stops the server once what is under way is stored.\n");
@@ -63,16 +69,34 @@ pub fn build(root: &Path) -> Result<PathBuf, String> {
     Ok(process::target_folder(root)?.join(PROFILE).join(name))
 }
 
-/// The commands for a first and a second device, with paths from the project's root.
-pub fn shell_commands(root: &Path, binary: &Path, target: &Path, listen: &str) -> Vec<(&'static str, String)> {
+/// The commands for a first and a second device of one person, with paths from the project's root.
+///
+/// # Errors
+/// A sentence, when the schema cannot be read.
+pub fn shell_commands(
+    root: &Path,
+    binary: &Path,
+    target: &Path,
+    options: &Options,
+) -> Result<Vec<(&'static str, String)>, String> {
     let short = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
-    ["first", "second"]
-        .map(|name| {
-            let database = target.join("devices").join(format!("{name}.db"));
-            let command = format!("{} shell --server http://{listen} --db {}", short(binary), short(&database));
-            (if name == "first" { "first device: " } else { "second device:" }, command)
-        })
-        .to_vec()
+    let schema = std::fs::read_to_string(root.join(&options.schema))
+        .map_err(|error| format!("cannot read the schema {}: {error}", options.schema.display()))?;
+    let shapes: String = plain_shapes(&schema).iter().map(|shape| format!(" --open {shape}")).collect();
+    let command = |name: &str| {
+        let database = short(&target.join("devices").join(format!("{name}.db")));
+        let (binary, schema, listen) = (short(binary), options.schema.display(), &options.listen);
+        format!("{binary} shell {database} --schema {schema} --server http://{listen} --token dev:ann{shapes}")
+    };
+    Ok(vec![("first device: ", command("first")), ("second device:", command("second"))])
+}
+
+/// The shapes that can be opened without parameters. A schema with mistakes has none here: the server explains those.
+fn plain_shapes(schema: &str) -> Vec<String> {
+    let table: toml::Table = schema.parse().unwrap_or_default();
+    let shapes = table.get("shapes").and_then(toml::Value::as_table);
+    let plain = shapes.into_iter().flatten().filter(|(_, shape)| shape.get("params").is_none());
+    plain.map(|(name, _)| name.clone()).collect()
 }
 
 #[cfg(unix)]
@@ -93,12 +117,19 @@ mod tests {
 
     #[test]
     fn the_next_commands_name_two_databases_and_the_real_binary() {
-        let root = Path::new("/project");
+        let root = process::root();
         let binary = root.join("target/sim/landfall");
-        let commands = shell_commands(root, &binary, &root.join("target"), LISTEN);
+        let commands = shell_commands(&root, &binary, &root.join("target"), &Options::default()).unwrap();
         assert_eq!(commands.len(), 2);
-        assert!(commands[0].1.starts_with("target/sim/landfall shell "), "{commands:?}");
+        assert!(commands[0].1.starts_with("target/sim/landfall shell target/devices/first.db "), "{commands:?}");
         assert_ne!(commands[0].1, commands[1].1);
-        assert!(commands.iter().all(|(_, command)| command.contains(LISTEN)));
+        assert!(commands.iter().all(|(_, command)| command.contains(LISTEN) && command.contains(" --open feed")));
+    }
+
+    #[test]
+    fn shapes_with_parameters_are_left_to_the_person() {
+        let schema = "[shapes.all]\ntable = \"notes\"\n[shapes.one]\nparams = { id = \"uuid\" }\n";
+        assert_eq!(plain_shapes(schema), ["all"]);
+        assert!(plain_shapes("not a schema [").is_empty());
     }
 }

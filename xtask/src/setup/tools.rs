@@ -26,12 +26,11 @@ pub enum WasmBuild {
     DebianWeb,
 }
 
-/// The fall-back toolchain where rustup cannot fetch the wasm32 target.
-pub const DEBIAN_WEB: [Wanted; 4] = [
+/// The fall-back toolchain where rustup cannot fetch the wasm32 target. It checks; to link it would need `lld-22` too.
+pub const DEBIAN_WEB: [Wanted; 3] = [
     Wanted { what: "rustc", package: "rustc-web", why: "a compiler that can build for wasm32" },
     Wanted { what: "cargo", package: "cargo-web", why: "the cargo that belongs to it" },
     Wanted { what: "rust-src", package: "rust-web-src", why: "the standard library, to be built for wasm32" },
-    Wanted { what: "rust-lld", package: "lld-22", why: "the linker for wasm32" },
 ];
 
 const CC: Wanted = Wanted { what: "a C compiler (cc)", package: "gcc", why: "compiles SQLite, which is built in" };
@@ -117,10 +116,7 @@ pub fn debian_web_toolchain() -> bool {
     let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
     let sysroot = process::output(Path::new("/"), "/usr/bin/rustc", &["--print", "sysroot"]).unwrap_or_default();
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
-    minor.is_some_and(|minor| minor >= 95)
-        && Path::new("/usr/bin/cargo").is_file()
-        && Path::new("/usr/bin/rust-lld").exists()
-        && library.is_dir()
+    minor.is_some_and(|minor| minor >= 95) && Path::new("/usr/bin/cargo").is_file() && library.is_dir()
 }
 
 #[cfg(test)]
