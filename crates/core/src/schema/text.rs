@@ -79,7 +79,9 @@ fn read_app(top: &mut Section<'_>, schema: &mut Schema, report: &mut Report) {
             .help("begin with: [app]\nname = \"my-app\"\nversion = 1");
         return;
     };
-    let Some(mut app) = Section::of(&entry, "[app]".into(), report) else { return };
+    let Some(mut app) = Section::of(&entry, "[app]".into(), report) else {
+        return;
+    };
     match app.take("name") {
         Some(name) => {
             if let Some(text) = name.text(report)
@@ -108,7 +110,9 @@ fn read_tables<'t>(top: &mut Section<'t>, report: &mut Report) -> Vec<DraftTable
             .help("add one: [tables.notes.columns]\nid = \"uuid\"\ntitle = \"text\"");
         return Vec::new();
     };
-    let Some(section) = Section::of(&entry, "[tables]".into(), report) else { return Vec::new() };
+    let Some(section) = Section::of(&entry, "[tables]".into(), report) else {
+        return Vec::new();
+    };
     let entries = section.into_entries();
     if let Some(beyond) = entries.get(MAX_TABLES) {
         let message = format!("the schema has {} tables, at most {MAX_TABLES} are allowed", entries.len());
@@ -117,6 +121,3 @@ fn read_tables<'t>(top: &mut Section<'t>, report: &mut Report) -> Vec<DraftTable
     names::check_unique("table", entries.iter().map(|e| (e.key, &e.key_span)), report);
     entries.iter().take(MAX_TABLES).filter_map(|e| tables::read(e, report)).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -160,6 +160,10 @@ impl Upgrade {
                 "rows that are there may refer to nothing; add a new column with the reference, and copy the values";
             self.refuse_at(table, Some(new), message.into());
         }
+        if new.unique && !old.unique && !table.sync {
+            let message = "rows of a local table may hold a value twice; add a new unique column, and copy the values";
+            self.refuse_at(table, Some(new), message.into());
+        }
         if old != new {
             self.changes.push(SchemaChange::RulesChanged { table: table.name.clone(), column: new.name.clone() });
         }

@@ -203,8 +203,8 @@ pub(super) fn complete(
 
 fn bad_scale(span: &Span, report: &mut Report) {
     report
-        .add(codes::BAD_SCALE, span.clone(), "a decimal says how many digits it has after the point")
-        .label(format!("a scale from 0 to {MAX_DECIMAL_SCALE} is missing here"))
+        .add(codes::BAD_SCALE, span.clone(), "a decimal must say how many digits it has after the point")
+        .label(format!("a whole number from 0 to {MAX_DECIMAL_SCALE} belongs here"))
         .help("such as: { type = \"decimal\", scale = 2 }, or in short \"decimal(2)\"");
 }
 
@@ -354,7 +354,7 @@ fn value(entry: &Entry<'_>, ty: ColumnType, report: &mut Report) -> Option<Value
 fn read_choices(entry: &Entry<'_>, column: &Column, report: &mut Report) -> Vec<Value> {
     let Some(list) = entry.value.as_array() else {
         report
-            .add(codes::WRONG_FORM, entry.span.clone(), "`one_of` is a list of values")
+            .add(codes::WRONG_FORM, entry.span.clone(), "`one_of` must be a list of values")
             .label(format!("this is {}", kind(entry.value)))
             .help("such as: one_of = [\"draft\", \"live\"]");
         return Vec::new();
@@ -366,7 +366,9 @@ fn read_choices(entry: &Entry<'_>, column: &Column, report: &mut Report) -> Vec<
     let mut choices: Vec<Value> = Vec::new();
     for item in list.iter() {
         let span = item.span();
-        let Some(value) = literals::read("this choice", item.get_ref(), &span, column.ty, report) else { continue };
+        let Some(value) = literals::read("this choice", item.get_ref(), &span, column.ty, report) else {
+            continue;
+        };
         if let Some(problem) = column.check(&value) {
             contradiction(&span, format!("this choice can never be stored: {}", problem.message), report)
                 .help("remove it, or change the other rule");
@@ -392,7 +394,9 @@ fn read_default(entry: &Entry<'_>, column: &Column, report: &mut Report) -> Opti
             return Some(Default::Now);
         }
         (DeValue::String(word), ColumnType::Uuid) if word == "uuid" => return Some(Default::Uuid),
-        (_, ty) if ty != ColumnType::Text && refuse_assigned_default(Some(entry), report) => return None,
+        (_, ty) if ty != ColumnType::Text && refuse_assigned_default(Some(entry), report) => {
+            return None;
+        }
         _ => {}
     }
     let value = value(entry, column.ty, report)?;

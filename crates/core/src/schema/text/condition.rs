@@ -12,7 +12,9 @@ use crate::schema::{Param, Table};
 pub(super) fn compile_access(source: &str, tables: &mut [DraftTable<'_>], report: &mut Report) {
     for draft in tables {
         for entry in std::mem::take(&mut draft.access) {
-            let Some(rule) = compile(&entry, source, &draft.table, &draft.broken, &[], report) else { continue };
+            let Some(rule) = compile(&entry, source, &draft.table, &draft.broken, &[], report) else {
+                continue;
+            };
             let access = &mut draft.table.access;
             match entry.key {
                 "read" => access.read = Some(rule),

@@ -172,7 +172,8 @@ impl Report {
         let start = source[..span.start].rfind('\n').map_or(0, |at| at + 1);
         let end = source[span.end..].find('\n').map_or(source.len(), |at| span.end + at);
         self.unreadable.push(start..end);
-        self.add(codes::SYNTAX, span, format!("this is not TOML: {message}"));
+        let message = message.strip_suffix(", expected literal string").unwrap_or(message);
+        self.add(codes::SYNTAX, span, format!("this is not TOML: {message}")).help(syntax_help(message));
     }
 
     /// The mistakes in order of place; `None` when there are none.
@@ -207,6 +208,27 @@ fn diagnostic(finding: Finding, file: &str, source: &str, lines: &Lines) -> Diag
         help: finding.help,
         related,
     }
+}
+
+/// What would be right, by what the TOML parser says.
+fn syntax_help(message: &str) -> &'static str {
+    const HELP: &[(&str, &str)] = &[
+        ("string values must be quoted", "put the text between quotes: key = \"text\""),
+        ("duplicate key", "remove one of them, or rename it"),
+        ("unclosed table", "close the header: [tables.notes.columns]"),
+        ("unclosed inline table", "close it on the same line: { type = \"text\" }"),
+        ("unclosed array", "close the list: [\"id\", \"title\"]"),
+        (
+            "invalid basic string",
+            "close the text with a quote, and write a backslash as \\\\, or put it between single quotes",
+        ),
+        ("invalid literal string", "close the text with a single quote"),
+    ];
+    let found = HELP.iter().find(|(start, _)| message.starts_with(start));
+    found.map_or(
+        "a line is key = value, [header], or # comment; docs/schema.md shows the form of each key",
+        |(_, help)| help,
+    )
 }
 
 /// The span, moved to character boundaries inside the text.

@@ -43,7 +43,7 @@ fn resolve_key(draft: &mut DraftTable<'_>, report: &mut Report) {
         report
             .add(
                 codes::BAD_PRIMARY_KEY,
-                draft.name_span.clone(),
+                draft.key_span.clone(),
                 format!("the primary key of table `{}` is empty", draft.table.name),
             )
             .help("name its columns, or remove it to use `id`");
@@ -165,7 +165,9 @@ impl Target {
 fn resolve_references(draft: &mut DraftTable<'_>, targets: &BTreeMap<String, Target>, report: &mut Report) {
     let (sync, name) = (draft.table.sync, &draft.table.name);
     for column in &mut draft.columns {
-        let Some(reference) = &column.reference else { continue };
+        let Some(reference) = &column.reference else {
+            continue;
+        };
         let Some(target) = targets.get(reference.table) else {
             report
                 .add(

@@ -10,31 +10,36 @@ use crate::value::{ColumnType, Value};
 
 /// Reads a value of a column of type `ty`; `what` says what it is for.
 pub(super) fn read(what: &str, value: &DeValue<'_>, span: &Span, ty: ColumnType, report: &mut Report) -> Option<Value> {
-    let json = match digits(value, ty).map_or_else(|| to_json(value), Ok) {
-        Ok(json) => json,
-        Err(why) => {
-            report.add(codes::BAD_LITERAL, span.clone(), format!("{what} is not of type {ty}: {why}"));
-            return None;
-        }
-    };
-    // A date without quotes has another spelling in TOML than the text would have; never guess which was meant.
-    let text_expected = matches!(ty, ColumnType::Text | ColumnType::Uuid | ColumnType::Bytes);
-    let read = match value {
-        DeValue::Datetime(_) if text_expected => Err(None),
-        _ => Value::from_json(&json, ty).map_err(Some),
-    };
+    let read = digits(value, ty).map_or_else(|| to_json(value), Ok).and_then(|json| {
+        // A date without quotes has another spelling in TOML than the text would have; never guess which was meant.
+        let guess = value.is_datetime() && matches!(ty, ColumnType::Text | ColumnType::Uuid | ColumnType::Bytes);
+        Value::from_json(&json, ty).ok().filter(|_| !guess).ok_or_else(|| format!("this is {}", kind(value)))
+    });
     match read {
         Ok(value) => Some(value),
-        Err(error) => {
-            let found = report
+        Err(label) => {
+            report
                 .add(codes::BAD_LITERAL, span.clone(), format!("{what} is not of type {ty}"))
-                .label(format!("this is {}", kind(value)));
-            found.help(match error {
-                Some(error) => format!("expected {}", error.expected),
-                None => format!("a value of type {ty} is written as a string"),
-            });
+                .label(label)
+                .help(format!("expected {}", expected(what, ty)));
             None
         }
+    }
+}
+
+fn expected(what: &str, ty: ColumnType) -> String {
+    let form = match Value::from_json(&Json::Object(serde_json::Map::new()), ty) {
+        Err(error) => error.expected,
+        Ok(_) => "JSON with finite numbers".to_owned(),
+    };
+    match ty {
+        ColumnType::Uuid if what == "`default`" => {
+            format!("{form}; or \"uuid\" for a new one in each row")
+        }
+        ColumnType::Timestamp | ColumnType::Date if what == "`default`" => {
+            format!("{form}; or \"now\"")
+        }
+        _ => form,
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) type Word<'t> = (&'t str, Span);
 impl<'t> Entry<'t> {
     fn wrong(&self, expected: &str, example: &str, report: &mut Report) {
         report
-            .add(codes::WRONG_FORM, self.span.clone(), format!("`{}` is {expected}", self.key))
+            .add(codes::WRONG_FORM, self.span.clone(), format!("`{}` must be {expected}", self.key))
             .label(format!("this is {}", kind(self.value)))
             .help(format!("such as: {} = {example}", self.key));
     }
@@ -137,7 +137,7 @@ impl<'t> Section<'t> {
         let table = entry.value.as_table();
         if table.is_none() {
             report
-                .add(codes::WRONG_FORM, entry.span.clone(), format!("{what} is a table of keys and values"))
+                .add(codes::WRONG_FORM, entry.span.clone(), format!("{what} must be a table of keys and values"))
                 .label(format!("this is {}", kind(entry.value)))
                 .help(format!("such as: {} = {{ … }}, or a header of its own in brackets", entry.key));
         }

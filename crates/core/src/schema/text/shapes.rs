@@ -23,8 +23,12 @@ pub(super) struct DraftShape<'t> {
 
 /// Reads `[shapes]`.
 pub(super) fn read<'t>(top: &mut Section<'t>, report: &mut Report) -> Vec<DraftShape<'t>> {
-    let Some(entry) = top.take("shapes") else { return Vec::new() };
-    let Some(section) = Section::of(&entry, "[shapes]".into(), report) else { return Vec::new() };
+    let Some(entry) = top.take("shapes") else {
+        return Vec::new();
+    };
+    let Some(section) = Section::of(&entry, "[shapes]".into(), report) else {
+        return Vec::new();
+    };
     let entries = section.into_entries();
     names::check_unique("shape", entries.iter().map(|e| (e.key, &e.key_span)), report);
     entries.iter().filter_map(|e| read_one(e, report)).collect()
@@ -51,7 +55,9 @@ fn read_one<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftShape<'t>
 }
 
 fn read_params(entry: &Entry<'_>, report: &mut Report) -> (Vec<(Param, Span)>, bool) {
-    let Some(section) = Section::of(entry, "`params`".into(), report) else { return (Vec::new(), true) };
+    let Some(section) = Section::of(entry, "`params`".into(), report) else {
+        return (Vec::new(), true);
+    };
     let entries = section.into_entries();
     names::check_unique("parameter", entries.iter().map(|e| (e.key, &e.key_span)), report);
     let params: Vec<_> = entries.iter().filter_map(|e| read_param(e, report)).collect();

@@ -4,8 +4,12 @@ use super::Span;
 
 /// Where `within` (bytes of the decoded `value`) stands in the file. The whole string when that cannot be told.
 pub(super) fn locate(source: &str, string: &Span, value: &str, within: &Span) -> Span {
-    let Some(raw) = source.get(string.clone()) else { return string.clone() };
-    let Some(map) = offsets(raw, value) else { return string.clone() };
+    let Some(raw) = source.get(string.clone()) else {
+        return string.clone();
+    };
+    let Some(map) = offsets(raw, value) else {
+        return string.clone();
+    };
     let at = |offset: usize| map.get(offset).map(|o| string.start + o);
     match (at(within.start), at(within.end.max(within.start))) {
         (Some(start), Some(end)) => start..end.max(start),

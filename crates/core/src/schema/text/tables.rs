@@ -18,6 +18,7 @@ pub(super) struct DraftTable<'t> {
     pub(super) broken: Vec<&'t str>,
     /// The key as written; `None`: not written.
     pub(super) key: Option<Vec<Word<'t>>>,
+    pub(super) key_span: Span,
     pub(super) search: Vec<Word<'t>>,
     pub(super) search_span: Span,
     pub(super) sync_span: Span,
@@ -68,13 +69,17 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
         columns: Vec::new(),
         broken: Vec::new(),
         key: None,
+        key_span: entry.key_span.clone(),
         search: Vec::new(),
         search_span: 0..0,
         sync_span: entry.key_span.clone(),
         access: Vec::new(),
         access_span: 0..0,
     };
-    draft.key = section.take("primary_key").and_then(|e| e.words(report));
+    if let Some(entry) = section.take("primary_key") {
+        draft.key = entry.words(report);
+        draft.key_span = entry.span;
+    }
     if let Some(rule) = section.take("on_delete_conflict").and_then(|e| e.choice(DELETE_RULES, &["manual"], report)) {
         draft.table.on_delete_conflict = rule;
     }
@@ -93,9 +98,13 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
 }
 
 fn read_access<'t>(section: &mut Section<'t>, draft: &mut DraftTable<'t>, report: &mut Report) {
-    let Some(entry) = section.take("access") else { return };
+    let Some(entry) = section.take("access") else {
+        return;
+    };
     let what = format!("`access` of table `{}`", draft.table.name);
-    let Some(mut access) = Section::of(&entry, what, report) else { return };
+    let Some(mut access) = Section::of(&entry, what, report) else {
+        return;
+    };
     // In the order in which the special ones override `write`.
     draft.access = ["read", "write", "insert", "update", "delete"].into_iter().filter_map(|k| access.take(k)).collect();
     draft.access_span = entry.key_span;

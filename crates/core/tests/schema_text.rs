@@ -1,0 +1,196 @@
+//! What app developers see of a schema file: the example and the documentation are read, every mistake is reported with
+//! its place in the words kept beside it, and nothing panics.
+#![cfg(feature = "text")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use landfall_core::schema::ddl::Place;
+use landfall_core::schema::{Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
+use landfall_core::{ColumnType, Schema};
+use proptest::prelude::*;
+
+const JOURNAL: &str = include_str!("../../../examples/journal/landfall.toml");
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn parse(text: &str) -> Schema {
+    Schema::parse("landfall.toml", text).unwrap_or_else(|e| panic!("{}", e.render(text, false)))
+}
+
+fn mistakes(text: &str) -> Diagnostics {
+    Schema::parse("landfall.toml", text).expect_err("the schema should be refused")
+}
+
+/// Compares with the expected file; with `LANDFALL_BLESS=1` writes it.
+fn check(file: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let found = mistakes(&text);
+    for diagnostic in &found {
+        assert!(text.get(diagnostic.span.clone()).is_some(), "{diagnostic}");
+        assert!(!diagnostic.message.is_empty() && diagnostic.line >= 1 && diagnostic.column >= 1);
+    }
+    let rendered = format!("{}\n{found}\n", found.render(&text, false));
+    let expected = file.with_extension("txt");
+    if std::env::var_os("LANDFALL_BLESS").is_some() {
+        std::fs::write(&expected, &rendered).unwrap();
+    }
+    let kept = std::fs::read_to_string(&expected).unwrap_or_default();
+    assert_eq!(rendered, kept, "{}: other words than kept; LANDFALL_BLESS=1 accepts them", file.display());
+    found.iter().map(|d| d.code.as_str().to_owned()).collect()
+}
+
+fn mistake_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mistakes");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "toml"));
+    files.sort();
+    files
+}
+
+/// The codes that stand in a text, such as `LF-1001`.
+fn codes_in(text: &str, prefix: &str) -> BTreeSet<String> {
+    let codes = text.match_indices(prefix).filter_map(|(at, _)| text.get(at..at + 7));
+    codes.filter(|c| c[3..].bytes().all(|b| b.is_ascii_digit())).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_mistake_has_its_words_and_every_code_its_mistake() {
+    let mut seen = BTreeSet::new();
+    for file in mistake_files() {
+        let codes = check(&file);
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(codes.contains(&format!("LF-{}", &name[..4])), "{name} gives {codes:?}");
+        seen.extend(codes);
+    }
+    // The limits and upgrades have tests of their own, without a file.
+    seen.extend(["LF-1002".to_owned(), "LF-1028".to_owned()]);
+    assert_eq!(seen, codes_in(include_str!("../src/error.rs"), "LF-1"));
+}
+
+#[test]
+fn every_code_is_documented() {
+    let documented = codes_in(&std::fs::read_to_string(repository().join("docs/errors.md")).unwrap(), "LF-");
+    let given = codes_in(include_str!("../src/error.rs"), "LF-");
+    assert_eq!(given.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn the_limits_are_said_clearly() {
+    let column = |n: usize| format!("c{n} = \"text\"\n");
+    let many = |n: usize| (0..n).map(column).collect::<String>();
+    let head = "[app]\nname = \"big\"\n";
+    let wide = |n: usize| format!("{head}[tables.t.columns]\nid = \"uuid\"\n{}", many(n - 1));
+    let tables = |n: usize| (0..n).fold(head.to_owned(), |s, i| s + &format!("[tables.t{i}.columns]\nid = \"uuid\"\n"));
+    parse(&wide(MAX_COLUMNS));
+    parse(&tables(MAX_TABLES));
+    let long = format!("{JOURNAL}#{}", "x".repeat(MAX_SCHEMA_BYTES));
+    for (text, words) in [
+        (wide(MAX_COLUMNS + 1), "table `t` has 501 columns, at most 500 are allowed"),
+        (tables(MAX_TABLES + 1), "the schema has 501 tables, at most 500 are allowed"),
+        (long, "at most 1048576 are allowed"),
+    ] {
+        let found = mistakes(&text).to_string();
+        assert!(found.contains("error[LF-1002]") && found.contains(words), "{found}");
+    }
+}
+
+#[test]
+fn the_example_covers_every_column_type_and_survives_its_compiled_form() {
+    let schema = parse(JOURNAL);
+    assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    let kind = |ty: ColumnType| ty.to_string().split('(').next().unwrap_or_default().to_owned();
+    let types: BTreeSet<_> = schema.tables.iter().flat_map(|t| &t.columns).map(|c| kind(c.ty)).collect();
+    let all = ["boolean", "bytes", "date", "decimal", "float", "integer", "json", "text", "timestamp", "uuid"];
+    assert_eq!(types.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn the_example_runs_on_sqlite() {
+    let schema = parse(JOURNAL);
+    for place in [Place::Device, Place::Server] {
+        let db = rusqlite::Connection::open_in_memory().unwrap();
+        for sql in schema.create_sql(place) {
+            db.execute_batch(&sql).unwrap_or_else(|e| panic!("{e}: {sql}"));
+        }
+    }
+}
+
+#[test]
+fn every_snippet_of_the_documentation_is_a_schema() {
+    let documentation = std::fs::read_to_string(repository().join("docs/schema.md")).unwrap();
+    let snippets: Vec<_> = documentation.split("```toml\n").skip(1).filter_map(|s| s.split("```").next()).collect();
+    assert!(snippets.len() >= 7, "{}", snippets.len());
+    for snippet in snippets {
+        let app = if snippet.contains("[app]") { "" } else { "[app]\nname = \"docs\"\n" };
+        parse(&format!("{app}{snippet}"));
+    }
+}
+
+/// A part of the example, replaced by something that often stands in schemas.
+fn mutation() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "\\PC{0,6}",
+        prop::sample::select(vec![
+            "\"",
+            "'",
+            "[",
+            "]",
+            "{",
+            "}",
+            "=",
+            "\n",
+            "\"\"\"",
+            "\\",
+            "\u{fe}",
+            "\r\n",
+            ":x",
+            "notes",
+            "uuid",
+            "decimal",
+            "-1",
+            "2026-11-21",
+            "[[tables]]",
+            "default = \"now\"",
+            "primary_key = []\n",
+            "search = \"id\"\n",
+            ", required = true",
+        ])
+        .prop_map(str::to_owned),
+    ];
+    (0..JOURNAL.len(), 0usize..40, piece).prop_map(|(at, length, piece)| {
+        let start = JOURNAL.floor_char_boundary(at);
+        let end = JOURNAL.ceil_char_boundary((at + length).min(JOURNAL.len()));
+        format!("{}{piece}{}", &JOURNAL[..start], &JOURNAL[end..])
+    })
+}
+
+fn holds_for(text: &str) {
+    match Schema::parse("landfall.toml", text) {
+        Ok(schema) => assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema),
+        Err(found) => {
+            assert!(found.iter().count() > 0);
+            for diagnostic in &found {
+                let spans = diagnostic.related.iter().map(|(span, _)| span).chain([&diagnostic.span]);
+                spans.for_each(|span| assert!(text.get(span.clone()).is_some(), "{diagnostic:?}"));
+            }
+            assert!(!found.render(text, true).is_empty());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn garbage_gives_a_schema_or_mistakes_at_real_places(text in "\\PC{0,200}|[\\[\\]{}=\"'a-c.\n\\\\]{0,60}") {
+        holds_for(&text);
+    }
+
+    #[test]
+    fn a_damaged_example_gives_a_schema_or_mistakes_at_real_places(text in mutation()) {
+        holds_for(&text);
+    }
+}
