@@ -117,7 +117,9 @@ impl Upgrade {
     fn table(&mut self, old: &Table, new: &Table) {
         if old.primary_key != new.primary_key {
             let (was, is) = (old.primary_key.join(", "), new.primary_key.join(", "));
-            self.refuse_at(old, None, format!("the primary key was ({was}) and is now ({is}); declare a new table with the new key and copy the rows"));
+            self.refuse_at(old, None, format!(
+                "the primary key was ({was}) and is now ({is}); declare a new table with the new key and copy the rows"
+            ));
         }
         if old.sync != new.sync {
             let message =
@@ -171,7 +173,8 @@ impl Upgrade {
 
     fn added_column(&mut self, table: &Table, column: &Column) {
         if column.required && !table.is_key(&column.name) && !matches!(column.default, Some(Default::Value(_))) {
-            let message = "a new column is required, but rows that are there have no value for it; give it a constant default, or let it be NULL";
+            let message = "a new column is required, but rows that are there have no value for it; \
+                           give it a constant default, or let it be NULL";
             self.refuse_at(table, Some(column), message.into());
         }
         let (table, column) = (table.name.clone(), column.name.clone());

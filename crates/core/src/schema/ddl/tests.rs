@@ -254,9 +254,13 @@ fn objects(db: &Connection) -> Vec<(String, String)> {
 
 proptest! {
     #[test]
-    fn a_literal_reads_back(text in any::<String>(), float in any::<f64>(), bytes in any::<Vec<u8>>(), int in any::<i64>()) {
+    fn a_literal_reads_back(
+        text in any::<String>(), float in any::<f64>(), bytes in any::<Vec<u8>>(), int in any::<i64>()
+    ) {
         let db = Connection::open_in_memory().unwrap();
-        let read = |value: &Value| db.query_row(&format!("SELECT {}", literal(value)), [], |r| r.get::<_, rusqlite::types::Value>(0)).unwrap();
+        let read = |value: &Value| {
+            db.query_row(&format!("SELECT {}", literal(value)), [], |r| r.get::<_, rusqlite::types::Value>(0)).unwrap()
+        };
         prop_assert_eq!(read(&Value::Text(text.clone())), rusqlite::types::Value::Text(text));
         prop_assert_eq!(read(&Value::Bytes(bytes.clone())), rusqlite::types::Value::Blob(bytes));
         prop_assert_eq!(read(&Value::Int(int)), rusqlite::types::Value::Integer(int));

@@ -17,6 +17,8 @@ const LATER_MERGE_RULES: &[&str] = &[
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
+const PATTERN_HELP: &str = "write it in single quotes, where a backslash is a backslash: pattern = '[a-z]+\\d*'; \
+                            look-around and \\p{…} are not there";
 const USE_UUID: &str = "two devices without a network would assign the same number to two rows: use \
                         { type = \"uuid\", default = \"uuid\" }, or a key that is natural for the row";
 
@@ -284,9 +286,8 @@ fn read_pattern(entry: &Entry<'_>, report: &mut Report) -> Option<String> {
     match regex_lite::Regex::new(text).and_then(|_| regex_lite::Regex::new(&format!("^(?:{text})$"))) {
         Ok(_) => Some(text.to_owned()),
         Err(error) => {
-            report
-                .add(codes::BAD_PATTERN, entry.span.clone(), format!("the pattern is not a regular expression: {error}"))
-                .help("write it in single quotes, where a backslash is a backslash: pattern = '[a-z]+\\d*'; \\p{…} is not there");
+            let message = format!("the pattern is not a regular expression: {error}");
+            report.add(codes::BAD_PATTERN, entry.span.clone(), message).help(PATTERN_HELP);
             None
         }
     }

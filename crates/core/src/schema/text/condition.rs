@@ -1,11 +1,11 @@
 //! Conditions in SQL: access rules and `where`.
 
+use super::Report;
 use super::reader::Entry;
 use super::strings::locate;
 use super::tables::DraftTable;
-use super::{Report, Span};
 use crate::error::codes;
-use crate::predicate::Predicate;
+use crate::predicate::{Predicate, PredicateError};
 use crate::schema::{Param, Table};
 
 /// Compiles the access rules of all tables.
@@ -44,21 +44,23 @@ pub(super) fn compile(
         Some(false) => "FALSE",
         None => entry.text(report)?,
     };
-    match parse(text, table, params) {
+    match Predicate::parse(text, table, params) {
         Ok(predicate) => Some(predicate),
         Err(errors) => {
             // A column that could not be read is not unknown.
             if !words(text).any(|w| broken.iter().any(|b| b.eq_ignore_ascii_case(w))) {
-                for error in errors {
-                    let place = locate(source, &entry.span, text, &error.0);
-                    let finding = report.add(codes::BAD_PREDICATE, place, error.1);
-                    if let Some(help) = error.2 {
-                        finding.help(help);
-                    }
-                }
+                errors.into_iter().for_each(|error| refuse(error, text, entry, source, report));
             }
             None
         }
+    }
+}
+
+fn refuse(error: PredicateError, text: &str, entry: &Entry<'_>, source: &str, report: &mut Report) {
+    let place = locate(source, &entry.span, text, &error.range);
+    let finding = report.add(codes::BAD_PREDICATE, place, error.message);
+    if let Some(help) = error.help {
+        finding.help(help);
     }
 }
 
@@ -66,12 +68,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
 }
 
-/// The parser of conditions: errors as (bytes of `text`, message, help).
-fn parse(text: &str, _table: &Table, _params: &[Param]) -> Result<Predicate, Vec<(Span, String, Option<String>)>> {
-    Ok(Predicate(serde_json::Value::String(text.to_owned())))
-}
-
-/// Whether `text` uses the parameter `:name` outside of quotes.
+/// Whether `text`, which is not a valid condition, seems to use the parameter `:name` (outside of quotes).
 pub(super) fn uses_param(text: &str, name: &str) -> bool {
     let mut quote = None;
     let bytes = text.as_bytes();

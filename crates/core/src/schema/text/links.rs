@@ -9,6 +9,9 @@ use crate::error::codes;
 use crate::schema::{OnDelete, Reference};
 use crate::value::ColumnType;
 
+const LOCAL_REFERENCE_HELP: &str = "keep the other row's key in a plain column; a row leaves a device without being \
+                                    deleted, so that nothing could hold the reference";
+
 /// Checks what the drafts say about each other, and completes the tables (all but access).
 pub(super) fn check(tables: &mut [DraftTable<'_>], report: &mut Report) {
     for table in &mut *tables {
@@ -180,9 +183,8 @@ fn resolve_references(draft: &mut DraftTable<'_>, targets: &BTreeMap<String, Tar
         };
         if !sync || !target.sync {
             let local = if sync { reference.table } else { name };
-            report
-                .add(codes::LOCAL_TABLE, reference.span.clone(), format!("table `{local}` is local: it takes no part in references"))
-                .help("keep the other row's key in a plain column; a row leaves a device without being deleted, so that nothing could hold the reference");
+            let message = format!("table `{local}` is local: it takes no part in references");
+            report.add(codes::LOCAL_TABLE, reference.span.clone(), message).help(LOCAL_REFERENCE_HELP);
             continue;
         }
         if !target.broken {

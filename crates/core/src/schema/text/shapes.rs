@@ -4,6 +4,7 @@ use super::reader::{Entry, Section, Word};
 use super::tables::DraftTable;
 use super::{Report, Span, columns, condition, names};
 use crate::error::codes;
+use crate::predicate::Predicate;
 use crate::schema::{Param, Shape};
 
 /// Keys that the design has and this version has not.
@@ -109,14 +110,17 @@ pub(super) fn compile(
         }
         _ => None,
     };
-    check_params(&draft, report);
+    check_params(&draft, filter.as_ref(), report);
     let columns = draft.columns.map(|list| list.iter().map(|(c, _)| (*c).to_owned()).collect());
     Some(Shape { name: draft.name.to_owned(), table: (*name).to_owned(), filter, params, columns })
 }
 
-fn check_params(draft: &DraftShape<'_>, report: &mut Report) {
-    let text = draft.filter.as_ref().and_then(|e| e.value.as_str()).unwrap_or("");
-    for (param, span) in draft.params.iter().filter(|(p, _)| !condition::uses_param(text, &p.name)) {
+fn check_params(draft: &DraftShape<'_>, filter: Option<&Predicate>, report: &mut Report) {
+    let used = filter.map(Predicate::params).unwrap_or_default();
+    // A condition that was refused still shows which parameters it was meant to use.
+    let text = draft.filter.as_ref().filter(|_| filter.is_none()).and_then(|e| e.value.as_str()).unwrap_or("");
+    let unused = |name: &str| !used.contains(name) && !condition::uses_param(text, name);
+    for (param, span) in draft.params.iter().filter(|(p, _)| unused(&p.name)) {
         report
             .add(codes::UNUSED_PARAMETER, span.clone(), format!("the parameter `{}` is not used", param.name))
             .help(format!("use it in `where`, as :{}, or remove it", param.name));

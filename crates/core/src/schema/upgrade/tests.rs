@@ -47,7 +47,9 @@ fn additions_are_listed() {
         ),
         (
             "[tables.people",
-            "[tables.notes]\nsearch = \"title\"\non_delete_conflict = \"delete_wins\"\n[tables.notes.access]\ndelete = \"likes > 1\"\n[tables.more.columns]\nid = \"uuid\"\n[tables.people",
+            "[tables.notes]\nsearch = \"title\"\n\
+             on_delete_conflict = \"delete_wins\"\n\
+             [tables.notes.access]\ndelete = \"likes > 1\"\n[tables.more.columns]\nid = \"uuid\"\n[tables.people",
         ),
         ("[shapes.all]", "[shapes.some]"),
     ];
