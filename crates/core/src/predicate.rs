@@ -171,7 +171,11 @@ impl Predicate {
     ///
     /// # Errors
     /// All that is wrong with it: unknown names, types that do not go together, limits.
-    pub fn check(expr: impl Into<Expr>, table: &Table, params: &[Param]) -> Result<Self, Vec<TypeProblem>> {
+    pub fn check(
+        expr: impl Into<Expr>,
+        table: &Table,
+        params: &[Param],
+    ) -> Result<Self, Vec<TypeProblem>> {
         check::check(expr.into(), table, params).map(Self)
     }
 
@@ -254,17 +258,35 @@ impl Predicate {
 
     /// The names of the columns used.
     pub fn columns(&self) -> BTreeSet<String> {
-        self.names(|node| if let Expr::Column { name, .. } = node { Some(name) } else { None })
+        self.names(|node| {
+            if let Expr::Column { name, .. } = node {
+                Some(name)
+            } else {
+                None
+            }
+        })
     }
 
     /// The names of the parameters used.
     pub fn params(&self) -> BTreeSet<String> {
-        self.names(|node| if let Expr::Param { name, .. } = node { Some(name) } else { None })
+        self.names(|node| {
+            if let Expr::Param { name, .. } = node {
+                Some(name)
+            } else {
+                None
+            }
+        })
     }
 
     /// The names of the claims used.
     pub fn claims(&self) -> BTreeSet<String> {
-        self.names(|node| if let Expr::Claim { name, .. } = node { Some(name) } else { None })
+        self.names(|node| {
+            if let Expr::Claim { name, .. } = node {
+                Some(name)
+            } else {
+                None
+            }
+        })
     }
 
     fn names(&self, pick: impl Fn(&Expr) -> Option<&String>) -> BTreeSet<String> {
@@ -279,7 +301,9 @@ impl Predicate {
         let mut out = BTreeSet::new();
         self.0.visit(&mut |node| match node {
             Expr::Param { name, ty: Some(ty) } => match env.params.get(name) {
-                None => drop(out.insert(format!("the parameter :{name} of type {ty} is not given"))),
+                None => {
+                    out.insert(format!("the parameter :{name} of type {ty} is not given"));
+                }
                 Some(value) if !value.is_null() && env.param(name, *ty).is_null() => {
                     out.insert(format!("the parameter :{name} is not of type {ty}"));
                 }
@@ -299,10 +323,18 @@ impl Predicate {
 
 fn equality(conjunct: &Expr) -> Option<(String, Operand)> {
     let (left, right) = match conjunct {
-        Expr::Compare { op: CompareOp::Eq, left, right } => (left, right),
-        Expr::Column { name, .. } => return Some((name.clone(), Operand::Literal(Value::Bool(true)))),
+        Expr::Compare {
+            op: CompareOp::Eq,
+            left,
+            right,
+        } => (left, right),
+        Expr::Column { name, .. } => {
+            return Some((name.clone(), Operand::Literal(Value::Bool(true))));
+        }
         Expr::Not(inner) => match &**inner {
-            Expr::Column { name, .. } => return Some((name.clone(), Operand::Literal(Value::Bool(false)))),
+            Expr::Column { name, .. } => {
+                return Some((name.clone(), Operand::Literal(Value::Bool(false))));
+            }
             _ => return None,
         },
         _ => return None,
@@ -316,8 +348,14 @@ fn equality(conjunct: &Expr) -> Option<(String, Operand)> {
 
 fn operand(expr: &Expr, column: ColumnType) -> Option<Operand> {
     match expr {
-        Expr::Param { name, ty } if *ty == Some(column) => Some(Operand::Param { name: name.clone(), ty: column }),
-        Expr::Claim { name, ty } if *ty == Some(column) => Some(Operand::Claim { name: name.clone(), ty: column }),
+        Expr::Param { name, ty } if *ty == Some(column) => Some(Operand::Param {
+            name: name.clone(),
+            ty: column,
+        }),
+        Expr::Claim { name, ty } if *ty == Some(column) => Some(Operand::Claim {
+            name: name.clone(),
+            ty: column,
+        }),
         Expr::Literal(value) if value.fits(column) => Some(Operand::Literal(value.clone())),
         _ => None,
     }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use super::expr::ArithOp;
 use super::number::{self, Number};
 use super::{Truth, like};
-use crate::value::SqliteValue;
+use crate::value::{Decimal, SqliteValue};
 
 /// A function for SQLite's `create_scalar_function`.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,13 @@ pub struct SqlFunction {
     pub call: fn(&[SqliteValue]) -> Result<SqliteValue, String>,
 }
 
-/// The functions that lowered predicates use on SQLite.
+/// The functions that lowered predicates use on SQLite. A name may occur with several arities.
 pub fn functions() -> &'static [SqlFunction] {
-    const fn f(name: &'static str, arity: i32, call: fn(&[SqliteValue]) -> Result<SqliteValue, String>) -> SqlFunction {
+    const fn f(
+        name: &'static str,
+        arity: i32,
+        call: fn(&[SqliteValue]) -> Result<SqliteValue, String>,
+    ) -> SqlFunction {
         SqlFunction { name, arity, call }
     }
     const {
@@ -31,6 +35,9 @@ pub fn functions() -> &'static [SqlFunction] {
             f("landfall_mul", 2, |a| arith(ArithOp::Mul, a)),
             f("landfall_div", 2, |a| arith(ArithOp::Div, a)),
             f("landfall_rem", 2, |a| arith(ArithOp::Rem, a)),
+            f("landfall_add", 4, |a| arith_decimal(ArithOp::Add, a)),
+            f("landfall_sub", 4, |a| arith_decimal(ArithOp::Sub, a)),
+            f("landfall_rem", 4, |a| arith_decimal(ArithOp::Rem, a)),
             f("landfall_neg", 1, negate),
             f("landfall_compare", 4, compare),
             f("landfall_between", 6, between),
@@ -47,11 +54,35 @@ const UNDEFINED: &str = "a predicate function was called with values that it is 
 fn arith(op: ArithOp, args: &[SqliteValue]) -> Result<SqliteValue, String> {
     match args {
         [SqliteValue::Null, _] | [_, SqliteValue::Null] => Ok(SqliteValue::Null),
-        [SqliteValue::Integer(a), SqliteValue::Integer(b)] => {
-            number::arith_int(op, *a, *b).map(SqliteValue::Integer).map_err(|e| e.to_string())
-        }
-        [SqliteValue::Real(a), SqliteValue::Real(b)] => {
-            number::arith_float(op, *a, *b).map(SqliteValue::Real).map_err(|e| e.to_string())
+        [SqliteValue::Integer(a), SqliteValue::Integer(b)] => number::arith_int(op, *a, *b)
+            .map(SqliteValue::Integer)
+            .map_err(|e| e.to_string()),
+        [SqliteValue::Real(a), SqliteValue::Real(b)] => number::arith_float(op, *a, *b)
+            .map(SqliteValue::Real)
+            .map_err(|e| e.to_string()),
+        _ => Err(UNDEFINED.into()),
+    }
+}
+
+/// Decimals of different scales: units and scale, twice.
+fn arith_decimal(op: ArithOp, args: &[SqliteValue]) -> Result<SqliteValue, String> {
+    let [
+        a,
+        SqliteValue::Integer(a_scale),
+        b,
+        SqliteValue::Integer(b_scale),
+    ] = args
+    else {
+        return Err(UNDEFINED.into());
+    };
+    match (a, b, u8::try_from(*a_scale), u8::try_from(*b_scale)) {
+        (SqliteValue::Null, ..) | (_, SqliteValue::Null, ..) => Ok(SqliteValue::Null),
+        (SqliteValue::Integer(a), SqliteValue::Integer(b), Ok(a_scale), Ok(b_scale)) => {
+            let result =
+                number::arith_decimal(op, Decimal::new(*a, a_scale), Decimal::new(*b, b_scale));
+            result
+                .map(|d| SqliteValue::Integer(d.units))
+                .map_err(|e| e.to_string())
         }
         _ => Err(UNDEFINED.into()),
     }
@@ -60,7 +91,9 @@ fn arith(op: ArithOp, args: &[SqliteValue]) -> Result<SqliteValue, String> {
 fn negate(args: &[SqliteValue]) -> Result<SqliteValue, String> {
     match args {
         [SqliteValue::Null] => Ok(SqliteValue::Null),
-        [SqliteValue::Integer(_)] => arith(ArithOp::Sub, &[SqliteValue::Integer(0), args[0].clone()]),
+        [SqliteValue::Integer(_)] => {
+            arith(ArithOp::Sub, &[SqliteValue::Integer(0), args[0].clone()])
+        }
         [SqliteValue::Real(_)] => arith(ArithOp::Sub, &[SqliteValue::Real(0.0), args[0].clone()]),
         _ => Err(UNDEFINED.into()),
     }
@@ -75,7 +108,10 @@ fn order(
 ) -> Result<Option<Ordering>, String> {
     let number = |value: &SqliteValue, scale: &SqliteValue| match (value, scale) {
         (SqliteValue::Integer(units), SqliteValue::Integer(scale)) => {
-            u8::try_from(*scale).ok().map(|scale| Number::Exact { units: *units, scale })
+            u8::try_from(*scale).ok().map(|scale| Number::Exact {
+                units: *units,
+                scale,
+            })
         }
         (SqliteValue::Real(f), _) => Some(Number::Float(*f)),
         _ => None,
@@ -95,7 +131,10 @@ fn compare(args: &[SqliteValue]) -> Result<SqliteValue, String> {
     let [a, a_scale, b, b_scale] = args else {
         return Err(UNDEFINED.into());
     };
-    Ok(order(a, a_scale, b, b_scale)?.map_or(SqliteValue::Null, |o| SqliteValue::Integer(o as i64)))
+    Ok(
+        order(a, a_scale, b, b_scale)?
+            .map_or(SqliteValue::Null, |o| SqliteValue::Integer(o as i64)),
+    )
 }
 
 fn between(args: &[SqliteValue]) -> Result<SqliteValue, String> {
@@ -111,14 +150,22 @@ fn matches(args: &[SqliteValue], fold: bool) -> Result<SqliteValue, String> {
     match args {
         [SqliteValue::Null, _] | [_, SqliteValue::Null] => Ok(SqliteValue::Null),
         [SqliteValue::Text(text), SqliteValue::Text(pattern)] => {
-            let found = if fold { like::matches(&like::fold(text), pattern) } else { like::matches(text, pattern) };
+            let found = if fold {
+                like::matches(&like::fold(text), pattern)
+            } else {
+                like::matches(text, pattern)
+            };
             Ok(stored(found.into()))
         }
         _ => Err(UNDEFINED.into()),
     }
 }
 
-fn logic(args: &[SqliteValue], start: Truth, f: fn(Truth, Truth) -> Truth) -> Result<SqliteValue, String> {
+fn logic(
+    args: &[SqliteValue],
+    start: Truth,
+    f: fn(Truth, Truth) -> Truth,
+) -> Result<SqliteValue, String> {
     let mut all = start;
     for arg in args {
         all = f(

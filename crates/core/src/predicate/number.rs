@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::eval::EvalError;
 use super::expr::ArithOp;
-use crate::value::{Decimal, Value};
+use crate::value::{Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// A number, whatever its type.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,14 @@ pub(super) enum Number {
 impl Number {
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::Int(units) => Some(Self::Exact { units: *units, scale: 0 }),
-            Value::Decimal(d) => Some(Self::Exact { units: d.units, scale: d.scale }),
+            Value::Int(units) => Some(Self::Exact {
+                units: *units,
+                scale: 0,
+            }),
+            Value::Decimal(d) => Some(Self::Exact {
+                units: d.units,
+                scale: d.scale,
+            }),
             Value::Float(f) => Some(Self::Float(*f)),
             _ => None,
         }
@@ -34,7 +40,9 @@ pub(super) fn compare(a: Number, b: Number) -> Ordering {
         }
         (Number::Float(x), Number::Float(y)) => x.partial_cmp(&y).unwrap_or(Ordering::Equal),
         (Number::Exact { units, scale }, Number::Float(f)) => compare_with_float(units, scale, f),
-        (Number::Float(f), Number::Exact { units, scale }) => compare_with_float(units, scale, f).reverse(),
+        (Number::Float(f), Number::Exact { units, scale }) => {
+            compare_with_float(units, scale, f).reverse()
+        }
     }
 }
 
@@ -59,16 +67,40 @@ fn compare_with_float(units: i64, scale: u8, f: f64) -> Ordering {
     let shift = exponent.unsigned_abs().min(126);
     let floor = scaled >> shift;
     let exact = floor << shift == scaled;
-    units.cmp(&floor).then(if exact { Ordering::Equal } else { Ordering::Less })
+    units.cmp(&floor).then(if exact {
+        Ordering::Equal
+    } else {
+        Ordering::Less
+    })
 }
 
-/// `units` at a larger scale.
-pub(super) fn rescale(units: i64, from: u8, to: u8) -> Result<i64, EvalError> {
-    let factor = 10i64.checked_pow(u32::from(to.saturating_sub(from))).ok_or(EvalError::Overflow)?;
-    units.checked_mul(factor).ok_or(EvalError::Overflow)
+/// Decimals other than a quotient: exact, then checked against the range at the result's scale, which is the larger of
+/// the two, for a product their sum.
+pub(super) fn arith_decimal(op: ArithOp, a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
+    let scale = if op == ArithOp::Mul {
+        a.scale.saturating_add(b.scale)
+    } else {
+        a.scale.max(b.scale)
+    };
+    if scale > MAX_DECIMAL_SCALE {
+        return Err(EvalError::Undefined);
+    }
+    // Below 2¹²³ each: 2⁶³ × 10¹⁸.
+    let at_scale = |d: Decimal| i128::from(d.units) * 10i128.pow(u32::from(scale - d.scale));
+    let units = match op {
+        ArithOp::Add => at_scale(a) + at_scale(b),
+        ArithOp::Sub => at_scale(a) - at_scale(b),
+        ArithOp::Mul => i128::from(a.units) * i128::from(b.units),
+        ArithOp::Rem if b.units == 0 => return Err(EvalError::DivisionByZero),
+        ArithOp::Rem => at_scale(a) % at_scale(b),
+        ArithOp::Div => return Err(EvalError::Undefined),
+    };
+    Ok(Decimal::new(
+        i64::try_from(units).map_err(|_| EvalError::Overflow)?,
+        scale,
+    ))
 }
 
-/// Integers, or units of decimals that have the right scales already.
 pub(super) fn arith_int(op: ArithOp, a: i64, b: i64) -> Result<i64, EvalError> {
     match op {
         ArithOp::Add => a.checked_add(b).ok_or(EvalError::Overflow),

@@ -3,14 +3,20 @@
 
 use super::{Dialect, Lowering, type_of};
 use crate::predicate::expr::{ArithOp, Expr};
-use crate::value::{ColumnType, Value};
+use crate::value::ColumnType;
 
-pub(super) fn result_type(op: ArithOp, a: Option<ColumnType>, b: Option<ColumnType>) -> Option<ColumnType> {
+pub(super) fn result_type(
+    op: ArithOp,
+    a: Option<ColumnType>,
+    b: Option<ColumnType>,
+) -> Option<ColumnType> {
     match (a, b) {
         (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) if op == ArithOp::Mul => {
             Some(ColumnType::Decimal(s.saturating_add(t)))
         }
-        (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) => Some(ColumnType::Decimal(s.max(t))),
+        (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) => {
+            Some(ColumnType::Decimal(s.max(t)))
+        }
         (a, b) => a.or(b),
     }
 }
@@ -29,14 +35,23 @@ impl Lowering<'_> {
     pub(super) fn arith(&mut self, op: ArithOp, left: &Expr, right: &Expr) {
         let (a, b) = (type_of(left), type_of(right));
         let ty = result_type(op, a, b);
+        // SQLite holds units, so scales that differ must be said; those of a product just add up.
+        let scales = match (a, b) {
+            (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t)))
+                if s != t && op != ArithOp::Mul =>
+            {
+                Some([s, t])
+            }
+            _ => None,
+        };
         self.push(function(op));
         for (i, operand) in [left, right].into_iter().enumerate() {
             if i > 0 {
                 self.push(", ");
             }
-            match ty {
-                Some(ColumnType::Decimal(scale)) if op != ArithOp::Mul => self.at_scale(operand, scale),
-                _ => self.expr(operand, type_of(operand).or(ty)),
+            self.expr(operand, type_of(operand).or(ty));
+            if let (Dialect::Sqlite, Some(scale)) = (self.dialect, scales.map(|scales| scales[i])) {
+                self.push(&format!(", {scale}"));
             }
         }
         self.result_scale(ty);
@@ -51,26 +66,10 @@ impl Lowering<'_> {
     /// PostgreSQL checks the result of decimals against the range at its scale.
     fn result_scale(&mut self, ty: Option<ColumnType>) {
         match (self.dialect, ty) {
-            (Dialect::Postgres, Some(ColumnType::Decimal(scale))) => self.push(&format!(", {scale})")),
+            (Dialect::Postgres, Some(ColumnType::Decimal(scale))) => {
+                self.push(&format!(", {scale})"))
+            }
             _ => self.push(")"),
-        }
-    }
-
-    /// A decimal operand at a larger scale. PostgreSQL's numbers know their scale; there the function checks the range.
-    fn at_scale(&mut self, operand: &Expr, scale: u8) {
-        let own = if let Some(ColumnType::Decimal(own)) = type_of(operand) { own } else { scale };
-        match operand {
-            _ if own == scale || self.dialect == Dialect::Postgres => {
-                self.expr(operand, Some(ColumnType::Decimal(scale)));
-            }
-            Expr::Literal(Value::Decimal(d)) if d.rescale(scale).is_some() => {
-                self.bind(d.rescale(scale).map_or(Value::Null, Value::Decimal), None);
-            }
-            _ => {
-                self.push("landfall_mul(");
-                self.expr(operand, None);
-                self.push(&format!(", {})", 10i64.pow(u32::from(scale - own))));
-            }
         }
     }
 }
