@@ -171,11 +171,7 @@ impl Predicate {
     ///
     /// # Errors
     /// All that is wrong with it: unknown names, types that do not go together, limits.
-    pub fn check(
-        expr: impl Into<Expr>,
-        table: &Table,
-        params: &[Param],
-    ) -> Result<Self, Vec<TypeProblem>> {
+    pub fn check(expr: impl Into<Expr>, table: &Table, params: &[Param]) -> Result<Self, Vec<TypeProblem>> {
         check::check(expr.into(), table, params).map(Self)
     }
 
@@ -258,35 +254,17 @@ impl Predicate {
 
     /// The names of the columns used.
     pub fn columns(&self) -> BTreeSet<String> {
-        self.names(|node| {
-            if let Expr::Column { name, .. } = node {
-                Some(name)
-            } else {
-                None
-            }
-        })
+        self.names(|node| if let Expr::Column { name, .. } = node { Some(name) } else { None })
     }
 
     /// The names of the parameters used.
     pub fn params(&self) -> BTreeSet<String> {
-        self.names(|node| {
-            if let Expr::Param { name, .. } = node {
-                Some(name)
-            } else {
-                None
-            }
-        })
+        self.names(|node| if let Expr::Param { name, .. } = node { Some(name) } else { None })
     }
 
     /// The names of the claims used.
     pub fn claims(&self) -> BTreeSet<String> {
-        self.names(|node| {
-            if let Expr::Claim { name, .. } = node {
-                Some(name)
-            } else {
-                None
-            }
-        })
+        self.names(|node| if let Expr::Claim { name, .. } = node { Some(name) } else { None })
     }
 
     fn names(&self, pick: impl Fn(&Expr) -> Option<&String>) -> BTreeSet<String> {
@@ -323,11 +301,7 @@ impl Predicate {
 
 fn equality(conjunct: &Expr) -> Option<(String, Operand)> {
     let (left, right) = match conjunct {
-        Expr::Compare {
-            op: CompareOp::Eq,
-            left,
-            right,
-        } => (left, right),
+        Expr::Compare { op: CompareOp::Eq, left, right } => (left, right),
         Expr::Column { name, .. } => {
             return Some((name.clone(), Operand::Literal(Value::Bool(true))));
         }
@@ -348,14 +322,8 @@ fn equality(conjunct: &Expr) -> Option<(String, Operand)> {
 
 fn operand(expr: &Expr, column: ColumnType) -> Option<Operand> {
     match expr {
-        Expr::Param { name, ty } if *ty == Some(column) => Some(Operand::Param {
-            name: name.clone(),
-            ty: column,
-        }),
-        Expr::Claim { name, ty } if *ty == Some(column) => Some(Operand::Claim {
-            name: name.clone(),
-            ty: column,
-        }),
+        Expr::Param { name, ty } if *ty == Some(column) => Some(Operand::Param { name: name.clone(), ty: column }),
+        Expr::Claim { name, ty } if *ty == Some(column) => Some(Operand::Claim { name: name.clone(), ty: column }),
         Expr::Literal(value) if value.fits(column) => Some(Operand::Literal(value.clone())),
         _ => None,
     }

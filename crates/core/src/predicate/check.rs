@@ -6,8 +6,7 @@ use super::expr::{ArithOp, Expr};
 use super::{MAX_DEPTH, MAX_LIST, MAX_NODES};
 use crate::schema::{Param, Table};
 use crate::value::{
-    ColumnType, Decimal, MAX_DECIMAL_SCALE, MAX_SAFE_INTEGER, Value, parse_date, parse_timestamp,
-    parse_uuid,
+    ColumnType, Decimal, MAX_DECIMAL_SCALE, MAX_SAFE_INTEGER, Value, parse_date, parse_timestamp, parse_uuid,
 };
 
 /// Something wrong with a condition.
@@ -39,10 +38,7 @@ type Ty = Option<ColumnType>;
 /// Where the types of names come from.
 enum Names<'a> {
     /// The schema; types in the tree are overwritten.
-    Schema {
-        table: &'a Table,
-        params: &'a [Param],
-    },
+    Schema { table: &'a Table, params: &'a [Param] },
     /// The tree itself, which was checked before; nothing is filled in.
     Tree,
 }
@@ -53,34 +49,18 @@ struct Checker<'a> {
     problems: Vec<TypeProblem>,
 }
 
-pub(super) fn check(
-    mut expr: Expr,
-    table: &Table,
-    params: &[Param],
-) -> Result<Expr, Vec<TypeProblem>> {
+pub(super) fn check(mut expr: Expr, table: &Table, params: &[Param]) -> Result<Expr, Vec<TypeProblem>> {
     limits(&expr, MAX_DEPTH).map_err(|problem| vec![problem])?;
-    let mut checker = Checker {
-        names: Names::Schema { table, params },
-        path: Vec::new(),
-        problems: Vec::new(),
-    };
+    let mut checker = Checker { names: Names::Schema { table, params }, path: Vec::new(), problems: Vec::new() };
     checker.boolean(&mut expr);
-    if checker.problems.is_empty() {
-        Ok(expr)
-    } else {
-        Err(checker.problems)
-    }
+    if checker.problems.is_empty() { Ok(expr) } else { Err(checker.problems) }
 }
 
 /// Checks a tree whose types are filled in.
 pub(super) fn verify(expr: &Expr) -> Result<(), TypeProblem> {
     // A conjunction of two checked predicates is one level deeper than they are; conjunctions are flat.
     limits(expr, MAX_DEPTH + 1)?;
-    let mut checker = Checker {
-        names: Names::Tree,
-        path: Vec::new(),
-        problems: Vec::new(),
-    };
+    let mut checker = Checker { names: Names::Tree, path: Vec::new(), problems: Vec::new() };
     let mut copy = expr.clone();
     checker.boolean(&mut copy);
     match checker.problems.into_iter().next() {
@@ -97,38 +77,23 @@ pub(super) fn verify(expr: &Expr) -> Result<(), TypeProblem> {
 /// Refuses trees that are too deep or too large, before anything recurses over them with more than a few words.
 fn limits(expr: &Expr, max_depth: usize) -> Result<(), TypeProblem> {
     let (mut stack, mut nodes, mut listed) = (vec![(expr, 1)], 0, 0);
-    let problem = |message: String, help: &str| {
-        Err(TypeProblem {
-            path: Vec::new(),
-            message,
-            help: Some(help.to_owned()),
-        })
-    };
+    let problem =
+        |message: String, help: &str| Err(TypeProblem { path: Vec::new(), message, help: Some(help.to_owned()) });
     while let Some((node, depth)) = stack.pop() {
         nodes += 1;
         if depth > max_depth {
-            return problem(
-                format!("the condition nests deeper than {max_depth} levels"),
-                "write it flatter",
-            );
+            return problem(format!("the condition nests deeper than {max_depth} levels"), "write it flatter");
         }
         if let Expr::In { expr, list } = node {
             listed += list.len();
             stack.push((expr, depth + 1));
-            stack.extend(
-                list.iter()
-                    .filter(|e| !e.is_constant())
-                    .map(|e| (e, depth + 1)),
-            );
+            stack.extend(list.iter().filter(|e| !e.is_constant()).map(|e| (e, depth + 1)));
         } else {
             stack.extend(node.children().into_iter().map(|e| (e, depth + 1)));
         }
     }
     if nodes > MAX_NODES {
-        return problem(
-            format!("the condition has {nodes} parts, at most {MAX_NODES} are allowed"),
-            "use IN lists",
-        );
+        return problem(format!("the condition has {nodes} parts, at most {MAX_NODES} are allowed"), "use IN lists");
     }
     if listed > MAX_LIST {
         let message = format!("IN lists have {listed} elements, at most {MAX_LIST} are allowed");
@@ -139,10 +104,7 @@ fn limits(expr: &Expr, max_depth: usize) -> Result<(), TypeProblem> {
 
 impl Expr {
     fn is_constant(&self) -> bool {
-        matches!(
-            self,
-            Self::Literal(_) | Self::Param { .. } | Self::Claim { .. }
-        )
+        matches!(self, Self::Literal(_) | Self::Param { .. } | Self::Claim { .. })
     }
 
     /// Whether the node takes its type from what it stands beside.
@@ -153,11 +115,7 @@ impl Expr {
 
 impl Checker<'_> {
     fn problem(&mut self, message: impl Into<String>, help: Option<String>) {
-        self.problems.push(TypeProblem {
-            path: self.path.clone(),
-            message: message.into(),
-            help,
-        });
+        self.problems.push(TypeProblem { path: self.path.clone(), message: message.into(), help });
     }
 
     fn at<T>(&mut self, child: usize, f: impl FnOnce(&mut Self) -> T) -> T {
@@ -235,10 +193,7 @@ impl Checker<'_> {
         *ty = table.column(name).map(|c| c.ty);
         if ty.is_none() {
             let help = nearest(name, table.columns.iter().map(|c| c.name.as_str()));
-            self.problem(
-                format!("the table '{}' has no column '{name}'", table.name),
-                help,
-            );
+            self.problem(format!("the table '{}' has no column '{name}'", table.name), help);
         }
         *ty
     }
@@ -260,10 +215,7 @@ impl Checker<'_> {
 
     fn filled_in(&mut self, ty: Ty) -> Ty {
         if ty.is_none() {
-            self.problem(
-                "a name without a type",
-                Some("compile the schema again".into()),
-            );
+            self.problem("a name without a type", Some("compile the schema again".into()));
         }
         ty
     }
@@ -275,12 +227,7 @@ impl Checker<'_> {
         for (i, element) in list.iter().enumerate() {
             if !element.is_constant() {
                 let help = Some("use OR for comparisons with columns and calculations".to_owned());
-                self.at(i + 1, |c| {
-                    c.problem(
-                        "an IN list holds literals, parameters and claims only",
-                        help,
-                    )
-                });
+                self.at(i + 1, |c| c.problem("an IN list holds literals, parameters and claims only", help));
             }
         }
         let mut all: Vec<&mut Expr> = std::iter::once(expr).chain(list).collect();
@@ -290,9 +237,7 @@ impl Checker<'_> {
 
     fn like(&mut self, expr: &mut Expr, pattern: &mut Expr) -> Ty {
         if !pattern.is_constant() {
-            self.at(1, |c| {
-                c.problem("a pattern is a literal, a parameter or a claim", None)
-            });
+            self.at(1, |c| c.problem("a pattern is a literal, a parameter or a claim", None));
         }
         for (i, side) in [expr, pattern].into_iter().enumerate() {
             if let Expr::Claim { ty: ty @ None, .. } = side {
@@ -312,19 +257,10 @@ impl Checker<'_> {
         operands: &mut [&mut Expr],
         adapt: fn(&Expr, ColumnType) -> Result<Option<Expr>, String>,
     ) -> Vec<Ty> {
-        let mut types: Vec<Ty> = operands
-            .iter_mut()
-            .enumerate()
-            .map(|(i, e)| self.at(i, |c| c.node(e)))
-            .collect();
-        let hard = operands
-            .iter()
-            .zip(&types)
-            .find_map(|(e, ty)| if e.is_soft() { None } else { *ty });
+        let mut types: Vec<Ty> = operands.iter_mut().enumerate().map(|(i, e)| self.at(i, |c| c.node(e))).collect();
+        let hard = operands.iter().zip(&types).find_map(|(e, ty)| if e.is_soft() { None } else { *ty });
         // Among literals and claims alone, the first literal says what a claim is.
-        let target = hard
-            .or_else(|| types.iter().find_map(|ty| *ty))
-            .unwrap_or(ColumnType::Text);
+        let target = hard.or_else(|| types.iter().find_map(|ty| *ty)).unwrap_or(ColumnType::Text);
         for (i, operand) in operands.iter_mut().enumerate() {
             if !operand.is_soft() || (hard.is_none() && !matches!(operand, Expr::Claim { .. })) {
                 continue;
@@ -358,23 +294,15 @@ impl Checker<'_> {
             return;
         };
         for (i, ty) in types.iter().enumerate().skip(1) {
-            if let Some(ty) = ty.filter(|ty| *ty != first && !(is_number(*ty) && is_number(first)))
-            {
-                let message =
-                    format!("a value of type {first} cannot be compared with one of type {ty}");
-                self.at(i, |c| {
-                    c.problem(message, Some("there are no implicit conversions".into()))
-                });
+            if let Some(ty) = ty.filter(|ty| *ty != first && !(is_number(*ty) && is_number(first))) {
+                let message = format!("a value of type {first} cannot be compared with one of type {ty}");
+                self.at(i, |c| c.problem(message, Some("there are no implicit conversions".into())));
             }
         }
     }
 
     fn arith(&mut self, op: ArithOp, left: &mut Expr, right: &mut Expr) -> Ty {
-        let adapt = if op == ArithOp::Mul {
-            adapt_factor
-        } else {
-            adapt
-        };
+        let adapt = if op == ArithOp::Mul { adapt_factor } else { adapt };
         let types = self.typed(&mut [left, right], adapt);
         let symbol = op.symbol();
         let (Some(a), Some(b)) = (types[0], types[1]) else {
@@ -409,20 +337,14 @@ impl Checker<'_> {
 }
 
 pub(super) fn is_number(ty: ColumnType) -> bool {
-    matches!(
-        ty,
-        ColumnType::Integer | ColumnType::Float | ColumnType::Decimal(_)
-    )
+    matches!(ty, ColumnType::Integer | ColumnType::Float | ColumnType::Decimal(_))
 }
 
 /// A literal or claim as one of type `target`; `Ok(None)` when it stays as it is.
 fn adapt(expr: &Expr, target: ColumnType) -> Result<Option<Expr>, String> {
     let value = match expr {
         Expr::Claim { name, .. } => {
-            return Ok(Some(Expr::Claim {
-                name: name.clone(),
-                ty: Some(target),
-            }));
+            return Ok(Some(Expr::Claim { name: name.clone(), ty: Some(target) }));
         }
         Expr::Literal(value) => value,
         _ => return Ok(None),
@@ -438,11 +360,7 @@ fn adapt(expr: &Expr, target: ColumnType) -> Result<Option<Expr>, String> {
             None => return Ok(None),
         },
     };
-    Ok(if same(&adapted, value) {
-        None
-    } else {
-        Some(Expr::Literal(adapted))
-    })
+    Ok(if same(&adapted, value) { None } else { Some(Expr::Literal(adapted)) })
 }
 
 /// For a factor the scale is part of the meaning: an integer becomes a decimal without digits after the point.
@@ -463,16 +381,14 @@ fn same(a: &Value, b: &Value) -> bool {
 /// A literal written as a string, where the type is one that is written so.
 fn literal_from_text(text: &str, target: ColumnType) -> Option<Result<Value, &'static str>> {
     Some(match target {
-        ColumnType::Uuid => parse_uuid(text)
-            .map(Value::Uuid)
-            .ok_or("36 characters such as 0190b3c2-…"),
-        ColumnType::Timestamp => parse_timestamp(text)
-            .map(Value::Timestamp)
-            .ok_or("RFC 3339 such as 2026-11-21T08:30:00Z"),
+        ColumnType::Uuid => parse_uuid(text).map(Value::Uuid).ok_or("36 characters such as 0190b3c2-…"),
+        ColumnType::Timestamp => {
+            parse_timestamp(text).map(Value::Timestamp).ok_or("RFC 3339 such as 2026-11-21T08:30:00Z")
+        }
         ColumnType::Date => parse_date(text).map(Value::Date).ok_or("YYYY-MM-DD"),
-        ColumnType::Decimal(scale) => Decimal::parse(text)
-            .map(|d| Value::Decimal(d.rescale(scale).unwrap_or(d)))
-            .ok_or("digits, such as 12.50"),
+        ColumnType::Decimal(scale) => {
+            Decimal::parse(text).map(|d| Value::Decimal(d.rescale(scale).unwrap_or(d))).ok_or("digits, such as 12.50")
+        }
         _ => return None,
     })
 }
@@ -480,14 +396,10 @@ fn literal_from_text(text: &str, target: ColumnType) -> Option<Result<Value, &'s
 /// A numeric literal as another numeric type: exactly, but for a decimal that becomes the nearest float.
 pub(super) fn number_as(value: &Value, target: ColumnType) -> Option<Value> {
     match (value, target) {
-        (Value::Int(v), ColumnType::Float)
-            if v.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() =>
-        {
+        (Value::Int(v), ColumnType::Float) if v.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
             Value::float(*v as f64)
         }
-        (Value::Int(v), ColumnType::Decimal(scale)) => {
-            Decimal::new(*v, 0).rescale(scale).map(Value::Decimal)
-        }
+        (Value::Int(v), ColumnType::Decimal(scale)) => Decimal::new(*v, 0).rescale(scale).map(Value::Decimal),
         (Value::Decimal(d), ColumnType::Decimal(scale)) => d.rescale(scale).map(Value::Decimal),
         (Value::Decimal(d), ColumnType::Float) => d.to_string().parse().ok().and_then(Value::float),
         (Value::Decimal(d), ColumnType::Integer) => d.rescale(0).map(|d| Value::Int(d.units)),
@@ -498,29 +410,18 @@ pub(super) fn number_as(value: &Value, target: ColumnType) -> Option<Value> {
 /// The nearest of some names, as a suggestion; all of them when none is near.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let mut names: Vec<&str> = names.collect();
-    let near = names
-        .iter()
-        .map(|n| (distance(name, n), *n))
-        .min()
-        .filter(|(d, n)| *d < n.len() && *d <= (n.len() / 3).max(2));
+    let near =
+        names.iter().map(|n| (distance(name, n), *n)).min().filter(|(d, n)| *d < n.len() && *d <= (n.len() / 3).max(2));
     if let Some((_, best)) = near {
         return Some(format!("did you mean '{best}'?"));
     }
     names.sort_unstable();
-    if names.is_empty() {
-        None
-    } else {
-        Some(format!("there are {}", names.join(", ")))
-    }
+    if names.is_empty() { None } else { Some(format!("there are {}", names.join(", "))) }
 }
 
 /// Edit distance (Levenshtein), in characters, without regard to case.
 fn distance(a: &str, b: &str) -> usize {
-    let fold = |s: &str| {
-        s.chars()
-            .map(|c| c.to_ascii_lowercase())
-            .collect::<Vec<_>>()
-    };
+    let fold = |s: &str| s.chars().map(|c| c.to_ascii_lowercase()).collect::<Vec<_>>();
     let (a, b) = (fold(a), fold(b));
     let mut previous: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

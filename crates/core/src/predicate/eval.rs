@@ -15,14 +15,10 @@ pub enum EvalError {
     #[error("division by zero; test the divisor first, as in `x <> 0 AND 10 / x > 2`")]
     DivisionByZero,
     /// A result does not fit.
-    #[error(
-        "the result of a calculation is too large for its type; use smaller numbers, or a float"
-    )]
+    #[error("the result of a calculation is too large for its type; use smaller numbers, or a float")]
     Overflow,
     /// A cell is not of its column's type; only a row that was not validated can have one.
-    #[error(
-        "the column '{column}' is of type {expected}, the row holds {found}; write a value of the column's type"
-    )]
+    #[error("the column '{column}' is of type {expected}, the row holds {found}; write a value of the column's type")]
     WrongType {
         /// The column.
         column: String,
@@ -32,9 +28,7 @@ pub enum EvalError {
         found: ColumnType,
     },
     /// An operation met a value that it is not defined for; no checked predicate leads here with valid rows.
-    #[error(
-        "an operation is not defined for these values; check the predicate against the current schema"
-    )]
+    #[error("an operation is not defined for these values; check the predicate against the current schema")]
     Undefined,
 }
 
@@ -91,33 +85,20 @@ impl Scope<'_> {
     fn truth(&self, expr: &Expr) -> Result<Truth, EvalError> {
         Ok(match expr {
             // Every operand is evaluated: an error must not depend on the order.
-            Expr::And(list) => list
-                .iter()
-                .map(|e| self.truth(e))
-                .try_fold_all(Truth::True, Truth::and)?,
-            Expr::Or(list) => list
-                .iter()
-                .map(|e| self.truth(e))
-                .try_fold_all(Truth::False, Truth::or)?,
+            Expr::And(list) => list.iter().map(|e| self.truth(e)).try_fold_all(Truth::True, Truth::and)?,
+            Expr::Or(list) => list.iter().map(|e| self.truth(e)).try_fold_all(Truth::False, Truth::or)?,
             Expr::Not(inner) => !self.truth(inner)?,
-            Expr::Compare { op, left, right } => {
-                compare(*op, &self.value(left)?, &self.value(right)?)?
-            }
+            Expr::Compare { op, left, right } => compare(*op, &self.value(left)?, &self.value(right)?)?,
             Expr::IsNull(inner) => match self.value(inner)? {
                 Out::Known(value) => value.is_null().into(),
                 Out::Unknown => Truth::Unknown,
             },
-            Expr::Like {
-                expr,
-                pattern,
-                escape,
-                fold,
-            } => matches(&self.value(expr)?, &self.value(pattern)?, *escape, *fold)?,
+            Expr::Like { expr, pattern, escape, fold } => {
+                matches(&self.value(expr)?, &self.value(pattern)?, *escape, *fold)?
+            }
             Expr::In { expr, list } => {
                 let sought = self.value(expr)?;
-                let found = list
-                    .iter()
-                    .map(|e| compare(CompareOp::Eq, &sought, &self.value(e)?));
+                let found = list.iter().map(|e| compare(CompareOp::Eq, &sought, &self.value(e)?));
                 found.try_fold_all(Truth::False, Truth::or)?
             }
             Expr::Between { expr, low, high } => {
@@ -140,9 +121,7 @@ impl Scope<'_> {
         Ok(match expr {
             Expr::Literal(value) => Out::Known(value.clone()),
             Expr::Column { name, ty } => self.column(name, *ty)?,
-            Expr::Param { name, ty } => {
-                Out::Known(self.env.param(name, ty.ok_or(EvalError::Undefined)?))
-            }
+            Expr::Param { name, ty } => Out::Known(self.env.param(name, ty.ok_or(EvalError::Undefined)?)),
             Expr::Claim { name, ty } => Out::Known(self.env.claim(name, *ty)),
             Expr::Arith { op, left, right } => match (self.value(left)?, self.value(right)?) {
                 (Out::Unknown, _) | (_, Out::Unknown) => Out::Unknown,
@@ -161,11 +140,9 @@ impl Scope<'_> {
             return Ok(Out::Unknown);
         };
         match (ty, value.type_of()) {
-            (Some(expected), Some(found)) if expected != found => Err(EvalError::WrongType {
-                column: name.to_owned(),
-                expected,
-                found,
-            }),
+            (Some(expected), Some(found)) if expected != found => {
+                Err(EvalError::WrongType { column: name.to_owned(), expected, found })
+            }
             _ => Ok(Out::Known(value.clone())),
         }
     }
@@ -173,11 +150,7 @@ impl Scope<'_> {
 
 /// Folds without stopping at a value that decides, but at an error.
 trait TryFoldAll: Iterator<Item = Result<Truth, EvalError>> + Sized {
-    fn try_fold_all(
-        mut self,
-        start: Truth,
-        f: impl Fn(Truth, Truth) -> Truth,
-    ) -> Result<Truth, EvalError> {
+    fn try_fold_all(mut self, start: Truth, f: impl Fn(Truth, Truth) -> Truth) -> Result<Truth, EvalError> {
         self.try_fold(start, |all, one| Ok(f(all, one?)))
     }
 }
@@ -198,12 +171,7 @@ fn compare(op: CompareOp, left: &Out, right: &Out) -> Result<Truth, EvalError> {
     Ok(op.holds(order).into())
 }
 
-fn matches(
-    text: &Out,
-    pattern: &Out,
-    escape: Option<char>,
-    fold: bool,
-) -> Result<Truth, EvalError> {
+fn matches(text: &Out, pattern: &Out, escape: Option<char>, fold: bool) -> Result<Truth, EvalError> {
     Ok(match (text, pattern) {
         (Out::Unknown, _) | (_, Out::Unknown) => Truth::Unknown,
         (Out::Known(Value::Null), _) | (_, Out::Known(Value::Null)) => Truth::Null,
@@ -223,9 +191,7 @@ fn arith(op: ArithOp, a: &Value, b: &Value) -> Result<Value, EvalError> {
         (Value::Null, _) | (_, Value::Null) => Value::Null,
         (Value::Int(a), Value::Int(b)) => Value::Int(number::arith_int(op, *a, *b)?),
         (Value::Float(a), Value::Float(b)) => Value::Float(number::arith_float(op, *a, *b)?),
-        (Value::Decimal(a), Value::Decimal(b)) => {
-            Value::Decimal(number::arith_decimal(op, *a, *b)?)
-        }
+        (Value::Decimal(a), Value::Decimal(b)) => Value::Decimal(number::arith_decimal(op, *a, *b)?),
         _ => return Err(EvalError::Undefined),
     })
 }
@@ -235,10 +201,7 @@ fn negate(value: Value) -> Result<Value, EvalError> {
         Value::Null => Value::Null,
         Value::Int(v) => Value::Int(v.checked_neg().ok_or(EvalError::Overflow)?),
         Value::Float(v) => Value::float(-v).ok_or(EvalError::Overflow)?,
-        Value::Decimal(d) => Value::Decimal(Decimal::new(
-            d.units.checked_neg().ok_or(EvalError::Overflow)?,
-            d.scale,
-        )),
+        Value::Decimal(d) => Value::Decimal(Decimal::new(d.units.checked_neg().ok_or(EvalError::Overflow)?, d.scale)),
         _ => return Err(EvalError::Undefined),
     })
 }

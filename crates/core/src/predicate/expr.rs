@@ -184,34 +184,21 @@ impl ArithOp {
 impl Expr {
     /// A column.
     pub fn col(name: impl Into<String>) -> Self {
-        Self::Column {
-            name: name.into(),
-            ty: None,
-        }
+        Self::Column { name: name.into(), ty: None }
     }
 
     /// A parameter, by its name without the colon.
     pub fn param(name: impl Into<String>) -> Self {
-        Self::Param {
-            name: name.into(),
-            ty: None,
-        }
+        Self::Param { name: name.into(), ty: None }
     }
 
     /// A claim of the subject's token.
     pub fn claim(name: impl Into<String>) -> Self {
-        Self::Claim {
-            name: name.into(),
-            ty: None,
-        }
+        Self::Claim { name: name.into(), ty: None }
     }
 
     fn compare(self, op: CompareOp, other: impl Into<Self>) -> Self {
-        Self::Compare {
-            op,
-            left: Box::new(self),
-            right: Box::new(other.into()),
-        }
+        Self::Compare { op, left: Box::new(self), right: Box::new(other.into()) }
     }
 
     /// `self = other`
@@ -254,11 +241,7 @@ impl Expr {
     #[must_use]
     pub fn and(self, other: impl Into<Self>) -> Self {
         let parts = |e| {
-            if let Self::And(list) = e {
-                list
-            } else {
-                vec![e]
-            }
+            if let Self::And(list) = e { list } else { vec![e] }
         };
         let mut list = parts(self);
         list.extend(parts(other.into()));
@@ -269,11 +252,7 @@ impl Expr {
     #[must_use]
     pub fn or(self, other: impl Into<Self>) -> Self {
         let parts = |e| {
-            if let Self::Or(list) = e {
-                list
-            } else {
-                vec![e]
-            }
+            if let Self::Or(list) = e { list } else { vec![e] }
         };
         let mut list = parts(self);
         list.extend(parts(other.into()));
@@ -295,50 +274,29 @@ impl Expr {
     /// `self LIKE pattern`, case-sensitive, without an escape character.
     #[must_use]
     pub fn like(self, pattern: impl Into<Self>) -> Self {
-        Self::Like {
-            expr: Box::new(self),
-            pattern: Box::new(pattern.into()),
-            escape: None,
-            fold: false,
-        }
+        Self::Like { expr: Box::new(self), pattern: Box::new(pattern.into()), escape: None, fold: false }
     }
 
     /// `self ILIKE pattern`, without an escape character.
     #[must_use]
     pub fn ilike(self, pattern: impl Into<Self>) -> Self {
-        Self::Like {
-            expr: Box::new(self),
-            pattern: Box::new(pattern.into()),
-            escape: None,
-            fold: true,
-        }
+        Self::Like { expr: Box::new(self), pattern: Box::new(pattern.into()), escape: None, fold: true }
     }
 
     /// `self IN (list)`
     #[must_use]
     pub fn is_in<E: Into<Self>>(self, list: impl IntoIterator<Item = E>) -> Self {
-        Self::In {
-            expr: Box::new(self),
-            list: list.into_iter().map(Into::into).collect(),
-        }
+        Self::In { expr: Box::new(self), list: list.into_iter().map(Into::into).collect() }
     }
 
     /// `self BETWEEN low AND high`
     #[must_use]
     pub fn between(self, low: impl Into<Self>, high: impl Into<Self>) -> Self {
-        Self::Between {
-            expr: Box::new(self),
-            low: Box::new(low.into()),
-            high: Box::new(high.into()),
-        }
+        Self::Between { expr: Box::new(self), low: Box::new(low.into()), high: Box::new(high.into()) }
     }
 
     fn arith(self, op: ArithOp, other: Self) -> Self {
-        Self::Arith {
-            op,
-            left: Box::new(self),
-            right: Box::new(other),
-        }
+        Self::Arith { op, left: Box::new(self), right: Box::new(other) }
     }
 
     /// The conjuncts at the top, from left to right; the expression itself when it is no conjunction.
@@ -352,9 +310,7 @@ impl Expr {
     /// The operands, in the order of the source.
     pub(super) fn children(&self) -> Vec<&Self> {
         match self {
-            Self::Literal(_) | Self::Column { .. } | Self::Param { .. } | Self::Claim { .. } => {
-                Vec::new()
-            }
+            Self::Literal(_) | Self::Column { .. } | Self::Param { .. } | Self::Claim { .. } => Vec::new(),
             Self::And(list) | Self::Or(list) => list.iter().collect(),
             Self::Not(e) | Self::IsNull(e) | Self::Neg(e) => vec![e],
             Self::Compare { left, right, .. } | Self::Arith { left, right, .. } => {

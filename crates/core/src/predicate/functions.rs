@@ -21,11 +21,7 @@ pub struct SqlFunction {
 
 /// The functions that lowered predicates use on SQLite. A name may occur with several arities.
 pub fn functions() -> &'static [SqlFunction] {
-    const fn f(
-        name: &'static str,
-        arity: i32,
-        call: fn(&[SqliteValue]) -> Result<SqliteValue, String>,
-    ) -> SqlFunction {
+    const fn f(name: &'static str, arity: i32, call: fn(&[SqliteValue]) -> Result<SqliteValue, String>) -> SqlFunction {
         SqlFunction { name, arity, call }
     }
     const {
@@ -54,35 +50,26 @@ const UNDEFINED: &str = "a predicate function was called with values that it is 
 fn arith(op: ArithOp, args: &[SqliteValue]) -> Result<SqliteValue, String> {
     match args {
         [SqliteValue::Null, _] | [_, SqliteValue::Null] => Ok(SqliteValue::Null),
-        [SqliteValue::Integer(a), SqliteValue::Integer(b)] => number::arith_int(op, *a, *b)
-            .map(SqliteValue::Integer)
-            .map_err(|e| e.to_string()),
-        [SqliteValue::Real(a), SqliteValue::Real(b)] => number::arith_float(op, *a, *b)
-            .map(SqliteValue::Real)
-            .map_err(|e| e.to_string()),
+        [SqliteValue::Integer(a), SqliteValue::Integer(b)] => {
+            number::arith_int(op, *a, *b).map(SqliteValue::Integer).map_err(|e| e.to_string())
+        }
+        [SqliteValue::Real(a), SqliteValue::Real(b)] => {
+            number::arith_float(op, *a, *b).map(SqliteValue::Real).map_err(|e| e.to_string())
+        }
         _ => Err(UNDEFINED.into()),
     }
 }
 
 /// Decimals of different scales: units and scale, twice.
 fn arith_decimal(op: ArithOp, args: &[SqliteValue]) -> Result<SqliteValue, String> {
-    let [
-        a,
-        SqliteValue::Integer(a_scale),
-        b,
-        SqliteValue::Integer(b_scale),
-    ] = args
-    else {
+    let [a, SqliteValue::Integer(a_scale), b, SqliteValue::Integer(b_scale)] = args else {
         return Err(UNDEFINED.into());
     };
     match (a, b, u8::try_from(*a_scale), u8::try_from(*b_scale)) {
         (SqliteValue::Null, ..) | (_, SqliteValue::Null, ..) => Ok(SqliteValue::Null),
         (SqliteValue::Integer(a), SqliteValue::Integer(b), Ok(a_scale), Ok(b_scale)) => {
-            let result =
-                number::arith_decimal(op, Decimal::new(*a, a_scale), Decimal::new(*b, b_scale));
-            result
-                .map(|d| SqliteValue::Integer(d.units))
-                .map_err(|e| e.to_string())
+            let result = number::arith_decimal(op, Decimal::new(*a, a_scale), Decimal::new(*b, b_scale));
+            result.map(|d| SqliteValue::Integer(d.units)).map_err(|e| e.to_string())
         }
         _ => Err(UNDEFINED.into()),
     }
@@ -91,9 +78,7 @@ fn arith_decimal(op: ArithOp, args: &[SqliteValue]) -> Result<SqliteValue, Strin
 fn negate(args: &[SqliteValue]) -> Result<SqliteValue, String> {
     match args {
         [SqliteValue::Null] => Ok(SqliteValue::Null),
-        [SqliteValue::Integer(_)] => {
-            arith(ArithOp::Sub, &[SqliteValue::Integer(0), args[0].clone()])
-        }
+        [SqliteValue::Integer(_)] => arith(ArithOp::Sub, &[SqliteValue::Integer(0), args[0].clone()]),
         [SqliteValue::Real(_)] => arith(ArithOp::Sub, &[SqliteValue::Real(0.0), args[0].clone()]),
         _ => Err(UNDEFINED.into()),
     }
@@ -108,10 +93,7 @@ fn order(
 ) -> Result<Option<Ordering>, String> {
     let number = |value: &SqliteValue, scale: &SqliteValue| match (value, scale) {
         (SqliteValue::Integer(units), SqliteValue::Integer(scale)) => {
-            u8::try_from(*scale).ok().map(|scale| Number::Exact {
-                units: *units,
-                scale,
-            })
+            u8::try_from(*scale).ok().map(|scale| Number::Exact { units: *units, scale })
         }
         (SqliteValue::Real(f), _) => Some(Number::Float(*f)),
         _ => None,
@@ -131,10 +113,7 @@ fn compare(args: &[SqliteValue]) -> Result<SqliteValue, String> {
     let [a, a_scale, b, b_scale] = args else {
         return Err(UNDEFINED.into());
     };
-    Ok(
-        order(a, a_scale, b, b_scale)?
-            .map_or(SqliteValue::Null, |o| SqliteValue::Integer(o as i64)),
-    )
+    Ok(order(a, a_scale, b, b_scale)?.map_or(SqliteValue::Null, |o| SqliteValue::Integer(o as i64)))
 }
 
 fn between(args: &[SqliteValue]) -> Result<SqliteValue, String> {
@@ -150,22 +129,14 @@ fn matches(args: &[SqliteValue], fold: bool) -> Result<SqliteValue, String> {
     match args {
         [SqliteValue::Null, _] | [_, SqliteValue::Null] => Ok(SqliteValue::Null),
         [SqliteValue::Text(text), SqliteValue::Text(pattern)] => {
-            let found = if fold {
-                like::matches(&like::fold(text), pattern)
-            } else {
-                like::matches(text, pattern)
-            };
+            let found = if fold { like::matches(&like::fold(text), pattern) } else { like::matches(text, pattern) };
             Ok(stored(found.into()))
         }
         _ => Err(UNDEFINED.into()),
     }
 }
 
-fn logic(
-    args: &[SqliteValue],
-    start: Truth,
-    f: fn(Truth, Truth) -> Truth,
-) -> Result<SqliteValue, String> {
+fn logic(args: &[SqliteValue], start: Truth, f: fn(Truth, Truth) -> Truth) -> Result<SqliteValue, String> {
     let mut all = start;
     for arg in args {
         all = f(

@@ -9,11 +9,7 @@ pub(super) fn normalise(pattern: &str, escape: Option<char>, fold: bool) -> Opti
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
-        let (literal, c) = if Some(c) == escape {
-            (true, chars.next()?)
-        } else {
-            (false, c)
-        };
+        let (literal, c) = if Some(c) == escape { (true, chars.next()?) } else { (false, c) };
         if c == '\\' || (literal && matches!(c, '%' | '_')) {
             out.push('\\');
         }

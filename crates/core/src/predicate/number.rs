@@ -18,14 +18,8 @@ pub(super) enum Number {
 impl Number {
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::Int(units) => Some(Self::Exact {
-                units: *units,
-                scale: 0,
-            }),
-            Value::Decimal(d) => Some(Self::Exact {
-                units: d.units,
-                scale: d.scale,
-            }),
+            Value::Int(units) => Some(Self::Exact { units: *units, scale: 0 }),
+            Value::Decimal(d) => Some(Self::Exact { units: d.units, scale: d.scale }),
             Value::Float(f) => Some(Self::Float(*f)),
             _ => None,
         }
@@ -40,9 +34,7 @@ pub(super) fn compare(a: Number, b: Number) -> Ordering {
         }
         (Number::Float(x), Number::Float(y)) => x.partial_cmp(&y).unwrap_or(Ordering::Equal),
         (Number::Exact { units, scale }, Number::Float(f)) => compare_with_float(units, scale, f),
-        (Number::Float(f), Number::Exact { units, scale }) => {
-            compare_with_float(units, scale, f).reverse()
-        }
+        (Number::Float(f), Number::Exact { units, scale }) => compare_with_float(units, scale, f).reverse(),
     }
 }
 
@@ -67,21 +59,13 @@ fn compare_with_float(units: i64, scale: u8, f: f64) -> Ordering {
     let shift = exponent.unsigned_abs().min(126);
     let floor = scaled >> shift;
     let exact = floor << shift == scaled;
-    units.cmp(&floor).then(if exact {
-        Ordering::Equal
-    } else {
-        Ordering::Less
-    })
+    units.cmp(&floor).then(if exact { Ordering::Equal } else { Ordering::Less })
 }
 
 /// Decimals other than a quotient: exact, then checked against the range at the result's scale, which is the larger of
 /// the two, for a product their sum.
 pub(super) fn arith_decimal(op: ArithOp, a: Decimal, b: Decimal) -> Result<Decimal, EvalError> {
-    let scale = if op == ArithOp::Mul {
-        a.scale.saturating_add(b.scale)
-    } else {
-        a.scale.max(b.scale)
-    };
+    let scale = if op == ArithOp::Mul { a.scale.saturating_add(b.scale) } else { a.scale.max(b.scale) };
     if scale > MAX_DECIMAL_SCALE {
         return Err(EvalError::Undefined);
     }
@@ -95,10 +79,7 @@ pub(super) fn arith_decimal(op: ArithOp, a: Decimal, b: Decimal) -> Result<Decim
         ArithOp::Rem => at_scale(a) % at_scale(b),
         ArithOp::Div => return Err(EvalError::Undefined),
     };
-    Ok(Decimal::new(
-        i64::try_from(units).map_err(|_| EvalError::Overflow)?,
-        scale,
-    ))
+    Ok(Decimal::new(i64::try_from(units).map_err(|_| EvalError::Overflow)?, scale))
 }
 
 pub(super) fn arith_int(op: ArithOp, a: i64, b: i64) -> Result<i64, EvalError> {

@@ -31,24 +31,10 @@ pub struct SqlFragment {
 }
 
 /// Lowers a tree without parameters and claims.
-pub(super) fn lower(
-    expr: &Expr,
-    alias: Option<&str>,
-    dialect: Dialect,
-    first_bind: usize,
-) -> SqlFragment {
-    let mut out = Lowering {
-        dialect,
-        alias,
-        first_bind,
-        sql: String::new(),
-        binds: Vec::new(),
-    };
+pub(super) fn lower(expr: &Expr, alias: Option<&str>, dialect: Dialect, first_bind: usize) -> SqlFragment {
+    let mut out = Lowering { dialect, alias, first_bind, sql: String::new(), binds: Vec::new() };
     out.conjunction(&expr.conjuncts());
-    SqlFragment {
-        sql: out.sql,
-        binds: out.binds,
-    }
+    SqlFragment { sql: out.sql, binds: out.binds }
 }
 
 struct Lowering<'a> {
@@ -72,8 +58,7 @@ fn type_of(expr: &Expr) -> Option<ColumnType> {
 
 /// Whether evaluating the node can fail.
 fn is_fallible(expr: &Expr) -> bool {
-    matches!(expr, Expr::Arith { .. } | Expr::Neg(_))
-        || expr.children().into_iter().any(is_fallible)
+    matches!(expr, Expr::Arith { .. } | Expr::Neg(_)) || expr.children().into_iter().any(is_fallible)
 }
 
 /// The same number as another numeric type, when it is exactly that.
@@ -83,9 +68,9 @@ fn exactly(value: &Value, ty: ColumnType) -> Option<Value> {
         (Value::Int(v), ColumnType::Float) => Value::float(*v as f64)?,
         (Value::Float(f), ColumnType::Float) => Value::Float(*f),
         (Value::Float(f), ColumnType::Integer) => Value::Int(*f as i64),
-        (Value::Float(f), ColumnType::Decimal(scale)) => Value::Decimal(
-            crate::value::Decimal::new((f * 10f64.powi(i32::from(scale))).round() as i64, scale),
-        ),
+        (Value::Float(f), ColumnType::Decimal(scale)) => {
+            Value::Decimal(crate::value::Decimal::new((f * 10f64.powi(i32::from(scale))).round() as i64, scale))
+        }
         (Value::Int(v), ColumnType::Integer) => Value::Int(*v),
         _ => check::number_as(value, ty)?,
     };
@@ -95,9 +80,7 @@ fn exactly(value: &Value, ty: ColumnType) -> Option<Value> {
 /// A literal number as the type of what it stands beside, so that the plain operator can be used.
 fn aligned(expr: &Expr, beside: Option<ColumnType>) -> Option<Expr> {
     match (expr, beside) {
-        (Expr::Literal(value), Some(ty)) if value.type_of() != beside => {
-            exactly(value, ty).map(Expr::Literal)
-        }
+        (Expr::Literal(value), Some(ty)) if value.type_of() != beside => exactly(value, ty).map(Expr::Literal),
         _ => None,
     }
 }
@@ -119,10 +102,7 @@ impl Lowering<'_> {
     /// The conjuncts at the top: those before the first that can fail stand plainly, so that indexes are used; the rest
     /// is tested in order, and only for rows for which those before are true.
     fn conjunction(&mut self, conjuncts: &[&Expr]) {
-        let plain = conjuncts
-            .iter()
-            .position(|e| is_fallible(e))
-            .unwrap_or(conjuncts.len());
+        let plain = conjuncts.iter().position(|e| is_fallible(e)).unwrap_or(conjuncts.len());
         let (plain, fallible) = conjuncts.split_at(plain);
         self.push("(");
         self.plain_conjunction(plain);
@@ -189,12 +169,7 @@ impl Lowering<'_> {
             Expr::Compare { op, left, right } => self.compare(*op, left, right),
             Expr::Between { expr, low, high } => self.between(expr, low, high),
             Expr::In { expr, list } => self.in_list(expr, list),
-            Expr::Like {
-                expr,
-                pattern,
-                escape,
-                fold,
-            } => self.like(expr, pattern, *escape, *fold),
+            Expr::Like { expr, pattern, escape, fold } => self.like(expr, pattern, *escape, *fold),
             Expr::Arith { op, left, right } => self.arith(*op, left, right),
             Expr::Neg(inner) => self.negate(inner),
         }
@@ -236,11 +211,7 @@ impl Lowering<'_> {
         const ARGUMENTS_MAX: usize = 90;
         let (head, tail) = list.split_at(list.len().min(ARGUMENTS_MAX));
         self.push(function);
-        self.push(if self.dialect == Dialect::Postgres {
-            "(ARRAY["
-        } else {
-            "("
-        });
+        self.push(if self.dialect == Dialect::Postgres { "(ARRAY[" } else { "(" });
         for (i, operand) in head.iter().enumerate() {
             if i > 0 {
                 self.push(", ");
@@ -251,16 +222,11 @@ impl Lowering<'_> {
             self.push(", ");
             self.logic(operator, function, tail);
         }
-        self.push(if self.dialect == Dialect::Postgres {
-            "])"
-        } else {
-            ")"
-        });
+        self.push(if self.dialect == Dialect::Postgres { "])" } else { ")" });
     }
 
     fn compare(&mut self, op: CompareOp, left: &Expr, right: &Expr) {
-        let (aligned_left, aligned_right) =
-            (aligned(left, type_of(right)), aligned(right, type_of(left)));
+        let (aligned_left, aligned_right) = (aligned(left, type_of(right)), aligned(right, type_of(left)));
         let (left, right) = match (&aligned_left, &aligned_right) {
             (_, Some(right)) => (left, right),
             (Some(left), None) => (left, right),
@@ -305,11 +271,7 @@ impl Lowering<'_> {
     /// defined for.
     fn scaled(&mut self, expr: &Expr, ty: Option<ColumnType>) {
         self.expr(expr, ty);
-        let scale = if let Some(ColumnType::Decimal(scale)) = ty {
-            scale
-        } else {
-            0
-        };
+        let scale = if let Some(ColumnType::Decimal(scale)) = ty { scale } else { 0 };
         match self.dialect {
             Dialect::Sqlite => self.push(&format!(", {scale}")),
             Dialect::Postgres if ty == Some(ColumnType::Integer) => self.push("::numeric"),
@@ -347,9 +309,7 @@ impl Lowering<'_> {
         let ty = type_of(expr);
         // A number that the sought one's type cannot hold is never equal to it.
         let values = list.iter().filter_map(|element| match (element, ty) {
-            (Expr::Literal(value), Some(ty)) if value.type_of() != Some(ty) && !value.is_null() => {
-                exactly(value, ty)
-            }
+            (Expr::Literal(value), Some(ty)) if value.type_of() != Some(ty) && !value.is_null() => exactly(value, ty),
             (Expr::Literal(value), _) => Some(value.clone()),
             _ => Some(Value::Null),
         });
@@ -392,11 +352,7 @@ impl Lowering<'_> {
         let text = Some(ColumnType::Text);
         match self.dialect {
             Dialect::Sqlite => {
-                self.push(if fold {
-                    "landfall_ilike("
-                } else {
-                    "landfall_like("
-                });
+                self.push(if fold { "landfall_ilike(" } else { "landfall_like(" });
                 self.expr(expr, text);
                 self.push(", ");
                 self.bind(pattern, text);

@@ -43,12 +43,7 @@ pub fn table() -> Table {
         unique: false,
         merge: MergeRule::Lww,
     };
-    let both = |(name, ty): &(&str, ColumnType)| {
-        [
-            column(format!("{name}1"), *ty),
-            column(format!("{name}2"), *ty),
-        ]
-    };
+    let both = |(name, ty): &(&str, ColumnType)| [column(format!("{name}1"), *ty), column(format!("{name}2"), *ty)];
     Table {
         name: "t".into(),
         columns: TYPES.iter().flat_map(both).collect(),
@@ -62,21 +57,11 @@ pub fn table() -> Table {
 
 /// One parameter of each type, named as the type's columns.
 pub fn params() -> Vec<Param> {
-    TYPES
-        .iter()
-        .map(|(name, ty)| Param {
-            name: (*name).into(),
-            ty: *ty,
-        })
-        .collect()
+    TYPES.iter().map(|(name, ty)| Param { name: (*name).into(), ty: *ty }).collect()
 }
 
 pub fn case() -> impl Strategy<Value = Case> {
-    (condition(3), prop::collection::vec(row(), 1..4), env()).prop_map(|(expr, rows, env)| Case {
-        expr,
-        rows,
-        env,
-    })
+    (condition(3), prop::collection::vec(row(), 1..4), env()).prop_map(|(expr, rows, env)| Case { expr, rows, env })
 }
 
 pub fn fallible(expr: &Expr) -> bool {
@@ -97,19 +82,11 @@ fn env() -> impl Strategy<Value = Env> {
     let values: Vec<_> = TYPES.iter().map(|(_, ty)| cell(*ty)).collect();
     let claims = prop::collection::btree_map(
         "[ab]",
-        prop_oneof![
-            value(ColumnType::Text),
-            value(ColumnType::Integer),
-            value(ColumnType::Boolean)
-        ],
+        prop_oneof![value(ColumnType::Text), value(ColumnType::Integer), value(ColumnType::Boolean)],
         0..3,
     );
     (values, claims).prop_map(|(values, claims)| Env {
-        params: TYPES
-            .iter()
-            .map(|(name, _)| (*name).to_owned())
-            .zip(values)
-            .collect(),
+        params: TYPES.iter().map(|(name, _)| (*name).to_owned()).zip(values).collect(),
         claims,
     })
 }
@@ -133,8 +110,7 @@ const INTEGERS: [i64; 16] = [
     1_000_000_000_000_000_000,
 ];
 /// The microseconds that have a written form.
-const YEARS_1_TO_9999: std::ops::RangeInclusive<i64> =
-    -62_135_596_800_000_000..=253_402_300_799_999_999;
+const YEARS_1_TO_9999: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 const FLOATS: [f64; 16] = [
     0.0,
     1.0,
@@ -167,60 +143,41 @@ fn value(ty: ColumnType) -> BoxedStrategy<Value> {
         ]
         .prop_map(|f| Value::float(f).unwrap_or_default())
         .boxed(),
-        ColumnType::Decimal(scale) => prop_oneof![
-            integer(),
-            (-20i64..20).prop_map(move |n| n * 10i64.pow(u32::from(scale)))
-        ]
-        .prop_map(move |units| Value::Decimal(Decimal::new(units, scale)))
-        .boxed(),
+        ColumnType::Decimal(scale) => {
+            prop_oneof![integer(), (-20i64..20).prop_map(move |n| n * 10i64.pow(u32::from(scale)))]
+                .prop_map(move |units| Value::Decimal(Decimal::new(units, scale)))
+                .boxed()
+        }
         ColumnType::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
-        ColumnType::Uuid => prop_oneof![(0u8..3).prop_map(|n| [n; 16]), any::<[u8; 16]>()]
-            .prop_map(Value::Uuid)
-            .boxed(),
-        ColumnType::Date => prop_oneof![-3i32..3, -700_000..2_900_000]
-            .prop_map(Value::Date)
-            .boxed(),
-        ColumnType::Timestamp => prop_oneof![-3i64..3, YEARS_1_TO_9999]
-            .prop_map(Value::Timestamp)
-            .boxed(),
-        ColumnType::Bytes => prop::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..3)
-            .prop_map(Value::Bytes)
-            .boxed(),
-        ColumnType::Json => (-2i64..3)
-            .prop_map(|n| Value::json(&serde_json::json!({ "n": n })))
-            .boxed(),
+        ColumnType::Uuid => {
+            prop_oneof![(0u8..3).prop_map(|n| [n; 16]), any::<[u8; 16]>()].prop_map(Value::Uuid).boxed()
+        }
+        ColumnType::Date => prop_oneof![-3i32..3, -700_000..2_900_000].prop_map(Value::Date).boxed(),
+        ColumnType::Timestamp => prop_oneof![-3i64..3, YEARS_1_TO_9999].prop_map(Value::Timestamp).boxed(),
+        ColumnType::Bytes => {
+            prop::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..3).prop_map(Value::Bytes).boxed()
+        }
+        ColumnType::Json => (-2i64..3).prop_map(|n| Value::json(&serde_json::json!({ "n": n }))).boxed(),
     }
 }
 
 /// Few characters, so that texts and patterns meet: cases, other scripts, beyond the basic plane, wildcards, a NUL.
 fn text() -> BoxedStrategy<String> {
     let alphabet: Vec<char> = "aaAbBäÄßİiσΣ😀\u{ffff}%_\\!\u{0}".chars().collect();
-    prop::collection::vec(prop::sample::select(alphabet), 0..5)
-        .prop_map(String::from_iter)
-        .boxed()
+    prop::collection::vec(prop::sample::select(alphabet), 0..5).prop_map(String::from_iter).boxed()
 }
 
 fn pattern() -> BoxedStrategy<String> {
     let alphabet: Vec<char> = "aAbäÄi%%%___\\!".chars().collect();
-    prop::collection::vec(prop::sample::select(alphabet), 0..6)
-        .prop_map(String::from_iter)
-        .boxed()
+    prop::collection::vec(prop::sample::select(alphabet), 0..6).prop_map(String::from_iter).boxed()
 }
 
 fn number_type() -> impl Strategy<Value = ColumnType> {
-    prop::sample::select(vec![
-        ColumnType::Integer,
-        ColumnType::Float,
-        ColumnType::Decimal(2),
-        ColumnType::Decimal(9),
-    ])
+    prop::sample::select(vec![ColumnType::Integer, ColumnType::Float, ColumnType::Decimal(2), ColumnType::Decimal(9)])
 }
 
 fn name_of(ty: ColumnType) -> &'static str {
-    TYPES
-        .iter()
-        .find(|(_, t)| *t == ty)
-        .map_or("text", |(name, _)| name)
+    TYPES.iter().find(|(_, t)| *t == ty).map_or("text", |(name, _)| name)
 }
 
 /// A column, parameter, literal or claim of a type.
@@ -264,21 +221,9 @@ fn calculation(ty: ColumnType, depth: u32) -> BoxedStrategy<Expr> {
         }
         _ => {
             // Another scale, so that one of the two is brought to the other's.
-            choices.push(
-                (column(), Just(Expr::col("fine2")))
-                    .prop_map(|(a, b)| a + b)
-                    .boxed(),
-            );
-            choices.push(
-                (Just(Expr::col("dec2")), column())
-                    .prop_map(|(a, b)| a % b)
-                    .boxed(),
-            );
-            choices.push(
-                (column(), leaf(ColumnType::Decimal(2)))
-                    .prop_map(|(a, b)| a * b)
-                    .boxed(),
-            );
+            choices.push((column(), Just(Expr::col("fine2"))).prop_map(|(a, b)| a + b).boxed());
+            choices.push((Just(Expr::col("dec2")), column()).prop_map(|(a, b)| a % b).boxed());
+            choices.push((column(), leaf(ColumnType::Decimal(2))).prop_map(|(a, b)| a * b).boxed());
             choices.push((column(), -30i64..30).prop_map(|(a, b)| a * b).boxed());
         }
     }
@@ -286,9 +231,7 @@ fn calculation(ty: ColumnType, depth: u32) -> BoxedStrategy<Expr> {
 }
 
 fn number() -> BoxedStrategy<Expr> {
-    number_type()
-        .prop_flat_map(|ty| prop_oneof![4 => leaf(ty), 1 => calculation(ty, 2)])
-        .boxed()
+    number_type().prop_flat_map(|ty| prop_oneof![4 => leaf(ty), 1 => calculation(ty, 2)]).boxed()
 }
 
 fn operator() -> impl Strategy<Value = CompareOp> {
@@ -297,11 +240,7 @@ fn operator() -> impl Strategy<Value = CompareOp> {
 }
 
 fn compare(left: BoxedStrategy<Expr>, right: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> {
-    let build = |(left, op, right)| Expr::Compare {
-        op,
-        left: Box::new(left),
-        right: Box::new(right),
-    };
+    let build = |(left, op, right)| Expr::Compare { op, left: Box::new(left), right: Box::new(right) };
     (left, operator(), right).prop_map(build).boxed()
 }
 
@@ -311,13 +250,7 @@ fn comparable_type() -> impl Strategy<Value = ColumnType> {
 
 fn simple() -> BoxedStrategy<Expr> {
     let claim = || "[abc]".prop_map(Expr::claim);
-    let like = || {
-        (
-            leaf(ColumnType::Text),
-            prop::option::of(prop::sample::select(vec!['!', '\\', 'a'])),
-            any::<bool>(),
-        )
-    };
+    let like = || (leaf(ColumnType::Text), prop::option::of(prop::sample::select(vec!['!', '\\', 'a'])), any::<bool>());
     prop_oneof![
         3 => comparable_type().prop_flat_map(|ty| compare(leaf(ty), leaf(ty))),
         3 => compare(number(), number()),

@@ -46,49 +46,24 @@ fn database() -> rusqlite::Result<Connection> {
     for f in functions() {
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
         db.create_scalar_function(f.name, f.arity, flags, move |context| {
-            let args: Vec<SqliteValue> = (0..context.len())
-                .map(|i| stored(context.get_raw(i)))
-                .collect();
-            (f.call)(&args)
-                .map(owned)
-                .map_err(|e| rusqlite::Error::UserFunctionError(e.into()))
+            let args: Vec<SqliteValue> = (0..context.len()).map(|i| stored(context.get_raw(i))).collect();
+            (f.call)(&args).map(owned).map_err(|e| rusqlite::Error::UserFunctionError(e.into()))
         })?;
     }
     let table = generate::table();
-    let columns: Vec<String> = table
-        .columns
-        .iter()
-        .map(|c| format!("\"{}\" {}", c.name, c.ty.sqlite_type()))
-        .collect();
-    db.execute_batch(&format!(
-        "CREATE TABLE t (n INTEGER PRIMARY KEY, {}) STRICT",
-        columns.join(", ")
-    ))?;
+    let columns: Vec<String> = table.columns.iter().map(|c| format!("\"{}\" {}", c.name, c.ty.sqlite_type())).collect();
+    db.execute_batch(&format!("CREATE TABLE t (n INTEGER PRIMARY KEY, {}) STRICT", columns.join(", ")))?;
     for column in &table.columns {
-        db.execute_batch(&format!(
-            "CREATE INDEX \"i_{0}\" ON t (\"{0}\")",
-            column.name
-        ))?;
+        db.execute_batch(&format!("CREATE INDEX \"i_{0}\" ON t (\"{0}\")", column.name))?;
     }
     Ok(db)
 }
 
 /// The numbers of the rows that SQLite selects; `Err` when the statement fails.
-fn selected(
-    db: &Connection,
-    source: &str,
-    predicate: &Predicate,
-    env: &Env,
-) -> rusqlite::Result<Vec<u32>> {
+fn selected(db: &Connection, source: &str, predicate: &Predicate, env: &Env) -> rusqlite::Result<Vec<u32>> {
     let fragment = predicate.to_sql(Some("x"), Dialect::Sqlite, env);
-    let mut statement = db.prepare(&format!(
-        "SELECT n FROM t AS x {source} WHERE {} ORDER BY n",
-        fragment.sql
-    ))?;
-    let rows = statement.query_map(
-        params_from_iter(fragment.binds.into_iter().map(Bound)),
-        |row| row.get(0),
-    )?;
+    let mut statement = db.prepare(&format!("SELECT n FROM t AS x {source} WHERE {} ORDER BY n", fragment.sql))?;
+    let rows = statement.query_map(params_from_iter(fragment.binds.into_iter().map(Bound)), |row| row.get(0))?;
     rows.collect()
 }
 
@@ -98,10 +73,7 @@ fn fill(db: &Connection, rows: &[Cells]) -> rusqlite::Result<()> {
         let names: Vec<String> = row.keys().map(|k| format!(", \"{k}\"")).collect();
         let marks = ", ?".repeat(row.len());
         let values = row.values().cloned().map(Bound);
-        db.execute(
-            &format!("INSERT INTO t (n{}) VALUES ({n}{marks})", names.concat()),
-            params_from_iter(values),
-        )?;
+        db.execute(&format!("INSERT INTO t (n{}) VALUES ({n}{marks})", names.concat()), params_from_iter(values))?;
     }
     Ok(())
 }
@@ -131,35 +103,17 @@ fn agree(db: &Connection, case: &Case) -> Result<(), TestCaseError> {
         match (&expected, found) {
             (Ok(expected), Ok(found)) => prop_assert_eq!(expected, &found, "{} {}", source, sql),
             (Err(_), Err(rusqlite::Error::SqliteFailure(_, Some(message)))) => {
-                let told = ["division by zero", "too large"]
-                    .iter()
-                    .any(|m| message.contains(m));
-                prop_assert!(
-                    told,
-                    "another failure than the evaluator's: {} in {}",
-                    message,
-                    sql
-                );
+                let told = ["division by zero", "too large"].iter().any(|m| message.contains(m));
+                prop_assert!(told, "another failure than the evaluator's: {} in {}", message, sql);
             }
-            (expected, found) => prop_assert!(
-                false,
-                "{:?} against {:?}: {} {}",
-                expected,
-                found,
-                source,
-                sql
-            ),
+            (expected, found) => prop_assert!(false, "{:?} against {:?}: {} {}", expected, found, source, sql),
         }
     }
     Ok(())
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 3_000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 #[test]

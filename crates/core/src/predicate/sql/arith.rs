@@ -5,18 +5,12 @@ use super::{Dialect, Lowering, type_of};
 use crate::predicate::expr::{ArithOp, Expr};
 use crate::value::ColumnType;
 
-pub(super) fn result_type(
-    op: ArithOp,
-    a: Option<ColumnType>,
-    b: Option<ColumnType>,
-) -> Option<ColumnType> {
+pub(super) fn result_type(op: ArithOp, a: Option<ColumnType>, b: Option<ColumnType>) -> Option<ColumnType> {
     match (a, b) {
         (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) if op == ArithOp::Mul => {
             Some(ColumnType::Decimal(s.saturating_add(t)))
         }
-        (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) => {
-            Some(ColumnType::Decimal(s.max(t)))
-        }
+        (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) => Some(ColumnType::Decimal(s.max(t))),
         (a, b) => a.or(b),
     }
 }
@@ -37,9 +31,7 @@ impl Lowering<'_> {
         let ty = result_type(op, a, b);
         // SQLite holds units, so scales that differ must be said; those of a product just add up.
         let scales = match (a, b) {
-            (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t)))
-                if s != t && op != ArithOp::Mul =>
-            {
+            (Some(ColumnType::Decimal(s)), Some(ColumnType::Decimal(t))) if s != t && op != ArithOp::Mul => {
                 Some([s, t])
             }
             _ => None,
@@ -66,9 +58,7 @@ impl Lowering<'_> {
     /// PostgreSQL checks the result of decimals against the range at its scale.
     fn result_scale(&mut self, ty: Option<ColumnType>) {
         match (self.dialect, ty) {
-            (Dialect::Postgres, Some(ColumnType::Decimal(scale))) => {
-                self.push(&format!(", {scale})"))
-            }
+            (Dialect::Postgres, Some(ColumnType::Decimal(scale))) => self.push(&format!(", {scale})")),
             _ => self.push(")"),
         }
     }
