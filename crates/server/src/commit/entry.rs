@@ -1,0 +1,255 @@
+//! One entry: its operations are merged into the rows, under the subject's rights.
+
+use std::collections::BTreeMap;
+
+use landfall_core::error::codes;
+use landfall_core::hash::{Cells, row_hash};
+use landfall_core::merge::{Author, Merged, StoredRow, merge};
+use landfall_core::predicate::{Env, Predicate};
+use landfall_core::schema::Table;
+use landfall_core::{Operation, Problem, RowKey, Stamp};
+
+use super::outside::is_outside;
+use super::record::{RowChange, Tombstone};
+use super::tx::{Exists, StoreTx};
+use super::{Group, follow};
+use crate::store::{PushEntry, StoreError};
+
+/// Why an entry stops.
+pub(super) enum Stop {
+    /// It is refused.
+    Refused(Box<Problem>),
+    /// A row was written behind the store's back: that comes first.
+    Outside(usize, RowKey),
+    /// The database failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(Box::new(problem))
+    }
+}
+
+/// What an entry did.
+pub(super) struct Done {
+    pub(super) changes: Vec<RowChange>,
+    pub(super) stamp: Stamp,
+    pub(super) lost: u64,
+}
+
+/// A row that the entry has looked at.
+pub(super) struct Touched {
+    /// The live row when the entry began.
+    pub(super) before: Option<Cells>,
+    /// The row or tombstone now.
+    pub(super) now: Option<StoredRow>,
+    /// What a tombstone remembers.
+    pub(super) tombstone: Option<Tombstone>,
+    exists: Exists,
+}
+
+impl Touched {
+    /// The live row now.
+    pub(super) fn live(&self) -> Option<&Cells> {
+        self.now.as_ref().filter(|row| row.meta.deleted.is_none()).map(|row| &row.cells)
+    }
+}
+
+/// The run of one entry within its savepoint.
+pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
+    pub(super) group: &'g mut Group<'a, T>,
+    pub(super) author: Author,
+    env: Env,
+    /// By table and key, so that everything that follows is in a fixed order.
+    pub(super) touched: BTreeMap<(usize, RowKey), Touched>,
+    /// Rows deleted by this entry whose referrers have not been looked at.
+    pub(super) deleted: Vec<(usize, RowKey)>,
+    lost: u64,
+}
+
+impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
+    pub(super) fn new(group: &'g mut Group<'a, T>, push: &PushEntry) -> Self {
+        let txn = &push.entry.transaction;
+        // The author is who pushes, whatever the stamp says.
+        let stamp = Stamp { replica: txn.replica, ..txn.stamp.shifted(push.shift_ms, group.now_ms) };
+        let author = Author { stamp, seq: group.next_seq() };
+        let env = push.subject.env();
+        Self { group, author, env, touched: BTreeMap::new(), deleted: Vec::new(), lost: 0 }
+    }
+
+    /// Carries out the operations and what follows from them.
+    pub(super) fn apply(mut self, operations: &[Operation]) -> Result<Done, Stop> {
+        for operation in operations {
+            self.operation(operation)?;
+        }
+        follow::deletes(&mut self)?;
+        follow::checks(&mut self)?;
+        Ok(self.done())
+    }
+
+    fn done(self) -> Done {
+        let (plan, seq) = (self.group.plan, self.author.seq);
+        let mut changes = Vec::new();
+        for ((table, key), touched) in self.touched {
+            // A row that was written with the values it had is logged too: its bookkeeping names this sequence.
+            let written = touched.now.as_ref().is_some_and(|row| row.meta.last_seq() == seq);
+            let after = touched.now.filter(|row| row.meta.deleted.is_none()).map(|row| row.cells);
+            if written || touched.before != after {
+                changes.push(RowChange { table: plan.table(table).name.clone(), key, before: touched.before, after });
+            }
+        }
+        Done { changes, stamp: self.author.stamp, lost: self.lost }
+    }
+
+    fn operation(&mut self, operation: &Operation) -> Result<(), Stop> {
+        let plan = self.group.plan;
+        let Some(at) = plan.table_at(operation.table()) else {
+            return Ok(());
+        };
+        let (table, key, author) = (plan.table(at), operation.key(), self.author);
+        let env = std::mem::take(&mut self.env);
+        let access = Access { table, key, env: &env };
+        let merged = access.merge(self.load(at, key)?, operation, &author);
+        let result = merged.and_then(|merged| self.carry_out(at, key, operation, merged, &access));
+        self.env = env;
+        result
+    }
+
+    fn carry_out(
+        &mut self,
+        at: usize,
+        key: &RowKey,
+        operation: &Operation,
+        merged: Merged,
+        access: &Access<'_>,
+    ) -> Result<(), Stop> {
+        match merged {
+            Merged::Put { row, lost, .. } => {
+                self.lost += lost.len() as u64;
+                let touched = self.load(at, key)?;
+                let was_live = touched.live().is_some();
+                let is_new = !was_live && matches!(operation, Operation::Insert { .. });
+                let rules = &access.table.access;
+                match is_new {
+                    true => access.allow(rules.insert.as_ref(), &row.cells, "insert")?,
+                    false => access.allow(rules.update.as_ref(), &row.cells, "update")?,
+                }
+                if let Some(problem) = access.table.check_row(&row.cells).into_iter().next() {
+                    return Err(problem.into());
+                }
+                let tombstone = touched.tombstone.take();
+                self.put(at, key, row)?;
+                match tombstone {
+                    Some(tombstone) if !is_new => follow::revival(self, &tombstone),
+                    _ => Ok(()),
+                }
+            }
+            Merged::Delete { row } => self.delete(at, key, row),
+            Merged::Nothing { lost } => {
+                self.lost += lost.len() as u64;
+                Ok(())
+            }
+            Merged::Refused(problem) => Err(problem.into()),
+        }
+    }
+
+    /// The row, from this run or from the database.
+    pub(super) fn load(&mut self, at: usize, key: &RowKey) -> Result<&mut Touched, Stop> {
+        use std::collections::btree_map::Entry;
+        match self.touched.entry((at, key.clone())) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let found = self.group.tx.row(at, key)?;
+                if is_outside(self.group.plan.table(at), key, &found) {
+                    return Err(Stop::Outside(at, key.clone()));
+                }
+                let exists = Exists { row: found.cells.is_some(), book: found.book.is_some() };
+                let (mut now, mut tombstone) = (None, None);
+                if let Some(book) = found.book {
+                    let image = |bytes: Vec<u8>| minicbor::decode::<Tombstone>(&bytes).map_err(StoreError::from);
+                    tombstone = book.image.map(image).transpose()?;
+                    let last = || tombstone.as_ref().map(|t| t.cells.clone());
+                    now = found.cells.clone().or_else(last).map(|cells| StoredRow { cells, meta: book.meta });
+                }
+                Ok(entry.insert(Touched { before: found.cells, now, tombstone, exists }))
+            }
+        }
+    }
+
+    /// Writes a live row.
+    pub(super) fn put(&mut self, at: usize, key: &RowKey, row: StoredRow) -> Result<(), Stop> {
+        let hash = row_hash(&self.group.plan.table(at).name, key, &row.cells);
+        let exists = self.load(at, key)?.exists;
+        self.group.tx.put_row(at, key, &row, hash, exists)?;
+        let touched = self.load(at, key)?;
+        (touched.now, touched.tombstone, touched.exists) = (Some(row), None, Exists { row: true, book: true });
+        Ok(())
+    }
+
+    /// Deletes a row. What it takes along follows when all operations are carried out.
+    pub(super) fn delete(&mut self, at: usize, key: &RowKey, row: StoredRow) -> Result<(), Stop> {
+        let tombstone = Tombstone { cells: row.cells.clone(), ..Tombstone::default() };
+        self.bury(at, key, row, tombstone)?;
+        self.deleted.push((at, key.clone()));
+        Ok(())
+    }
+
+    /// Writes a tombstone.
+    pub(super) fn bury(&mut self, at: usize, key: &RowKey, row: StoredRow, what: Tombstone) -> Result<(), Stop> {
+        // Writing to a Vec cannot fail.
+        let image = minicbor::to_vec(&what).unwrap_or_default();
+        let exists = self.load(at, key)?.exists;
+        self.group.tx.put_tombstone(at, key, &row.meta, &image, exists)?;
+        let touched = self.load(at, key)?;
+        (touched.now, touched.tombstone, touched.exists) = (Some(row), Some(what), Exists { row: false, book: true });
+        Ok(())
+    }
+}
+
+/// A subject's rights on one row.
+struct Access<'a> {
+    table: &'a Table,
+    key: &'a RowKey,
+    env: &'a Env,
+}
+
+impl Access<'_> {
+    /// Merges an operation into the row as far as the subject may know of it. A row that the subject cannot read is
+    /// treated as if it were not there, so that an answer never tells that it is.
+    fn merge(&self, held: &Touched, operation: &Operation, author: &Author) -> Result<Merged, Stop> {
+        let rules = &self.table.access;
+        let visible = |cells: &Cells| rules.read.as_ref().is_none_or(|p| p.matches(cells, self.env).unwrap_or(false));
+        let seen = held.now.as_ref().is_none_or(|row| visible(&row.cells));
+        match (operation, held.live()) {
+            (Operation::Update { .. } | Operation::Delete { .. }, _) if !seen => {
+                return Ok(merge(self.table, None, operation, author));
+            }
+            (Operation::Insert { .. }, Some(_)) if !seen => return Err(self.refused("insert").into()),
+            (Operation::Delete { .. }, Some(row)) => self.allow(rules.delete.as_ref(), row, "delete")?,
+            (Operation::Insert { .. } | Operation::Update { .. }, Some(row)) => {
+                self.allow(rules.update.as_ref(), row, "update")?;
+            }
+            _ => {}
+        }
+        Ok(merge(self.table, held.now.as_ref(), operation, author))
+    }
+
+    fn allow(&self, rule: Option<&Predicate>, row: &Cells, verb: &str) -> Result<(), Stop> {
+        match rule.map_or(Ok(true), |rule| rule.matches(row, self.env)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.refused(verb).into()),
+            Err(error) => Err(Problem::from(error).row(&self.table.name, self.key).into()),
+        }
+    }
+
+    fn refused(&self, verb: &str) -> Problem {
+        Problem::new(codes::NOT_ALLOWED, format!("you are not allowed to {verb} this row; ask whoever gives access"))
+            .row(&self.table.name, self.key)
+    }
+}

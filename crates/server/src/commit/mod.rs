@@ -1,0 +1,298 @@
+//! What the server decides, independent of any database.
+//!
+//! A group of pushed entries goes through [`Group::decide`] within one database transaction. Each entry is told
+//! decided, copied, deferred, refused or accepted; an accepted one gets the next sequence, its row changes are written,
+//! logged with the rows before and after, and added to the logs of the buckets that hold the rows.
+//!
+//! - [`plan`](Plan): what the schema asks of rows, prepared once
+//! - `entry`: one entry's operations: merge, access, validation
+//! - `follow`: what follows from deletes and revivals, and the checks at the end
+//! - `outside`: writes behind the store's back
+//! - `record`: what is stored of it; `tx`: what is needed of a database
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use landfall_core::error::codes;
+use landfall_core::hash::{ContentHash, chain};
+use landfall_core::schema::TransactionLimits;
+use landfall_core::{BucketId, Problem, ReplicaId, Stamp};
+use landfall_protocol::Outcome;
+
+use crate::buckets::{BucketIndex, Fan};
+use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError};
+
+mod entry;
+mod follow;
+mod outside;
+mod plan;
+mod record;
+mod tx;
+
+pub use outside::is_outside;
+pub use plan::Plan;
+pub use record::{LogEntry, OUTSIDE, RowChange, Tombstone, stamp_bytes, stamp_from};
+pub use tx::{Book, Decided, Exists, Found, StoreTx};
+
+use entry::{EntryRun, Stop};
+
+/// A group of entries on its way into one database transaction.
+pub struct Group<'a, T: StoreTx> {
+    pub(crate) tx: &'a mut T,
+    pub(crate) plan: &'a Plan,
+    buckets: &'a BucketIndex,
+    now_ms: u64,
+    from: u64,
+    head: Head,
+    stamp: Stamp,
+    runs: BTreeMap<BucketId, Vec<Run>>,
+    replicas: BTreeMap<ReplicaId, ReplicaState>,
+    pub(crate) counters: Counters,
+}
+
+impl<'a, T: StoreTx> Group<'a, T> {
+    /// A group that goes on from `head`.
+    pub fn new(tx: &'a mut T, plan: &'a Plan, buckets: &'a BucketIndex, head: Head, now_ms: u64) -> Self {
+        Self {
+            tx,
+            plan,
+            buckets,
+            now_ms,
+            from: head.seq,
+            head,
+            stamp: Stamp::default(),
+            runs: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Decides entries in the order given, except that an entry waits for those of its predecessors that come later.
+    ///
+    /// # Errors
+    /// The database failed: the transaction must be rolled back.
+    pub fn decide(&mut self, pushes: &[PushEntry]) -> Result<Vec<Outcome>, StoreError> {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; pushes.len()];
+        let mut open: Vec<usize> = (0..pushes.len()).collect();
+        loop {
+            let mut waiting = Vec::new();
+            for &at in &open {
+                match self.decide_one(&pushes[at])? {
+                    outcome @ Outcome::Deferred { .. } => {
+                        waiting.push(at);
+                        outcomes[at] = Some(outcome);
+                    }
+                    outcome => outcomes[at] = Some(outcome),
+                }
+            }
+            // Each round decides at least one entry, so this ends.
+            if waiting.is_empty() || waiting.len() == open.len() {
+                self.counters.deferred += waiting.len() as u64;
+                break;
+            }
+            open = waiting;
+        }
+        Ok(outcomes.into_iter().flatten().collect())
+    }
+
+    /// What the group did, once everything is written.
+    ///
+    /// # Errors
+    /// The database failed: the transaction must be rolled back.
+    pub fn finish(self, outcomes: Vec<Outcome>) -> Result<GroupCommit, StoreError> {
+        for (replica, state) in self.replicas.iter().filter(|(_, state)| !state.subject.is_empty()) {
+            self.tx.put_replica(replica, state, self.now_ms)?;
+        }
+        Ok(GroupCommit {
+            outcomes,
+            from: self.from,
+            head: self.head,
+            stamp: self.stamp,
+            bucket_runs: self.runs.into_iter().collect(),
+            counters: self.counters,
+        })
+    }
+
+    fn decide_one(&mut self, push: &PushEntry) -> Result<Outcome, StoreError> {
+        let txn = &push.entry.transaction;
+        let mut state = self.replica(txn.replica)?;
+        if let Some(outcome) = refused_author(push, &state) {
+            self.counters.refused += 1;
+            return Ok(outcome);
+        }
+        if let Some(outcome) = self.known(push, &state)? {
+            return Ok(outcome);
+        }
+        let decision = match self.predecessors(push, &state)? {
+            Some(deferred @ Outcome::Deferred { .. }) => return Ok(deferred),
+            Some(refused) => Err(refused),
+            None => self.run(push)?,
+        };
+        let outcome = match decision {
+            Ok(seq) => {
+                self.counters.accepted += 1;
+                Outcome::Accepted { seq }
+            }
+            Err(refused) => {
+                self.counters.refused += 1;
+                self.tx.put_refusal(&txn.replica, txn.rseq, &push.entry.hash, &refused)?;
+                refused
+            }
+        };
+        state.subject.clone_from(&push.subject.id);
+        state.last_rseq = state.last_rseq.max(txn.rseq);
+        state.floor = state.floor.max(push.floor);
+        self.replicas.insert(txn.replica, state);
+        Ok(outcome)
+    }
+
+    fn replica(&mut self, id: ReplicaId) -> Result<ReplicaState, StoreError> {
+        if let Some(state) = self.replicas.get(&id) {
+            return Ok(state.clone());
+        }
+        let state = self.tx.replica(&id)?.unwrap_or_default();
+        self.replicas.insert(id, state.clone());
+        Ok(state)
+    }
+
+    /// The answer to an entry whose number was used before.
+    fn known(&mut self, push: &PushEntry, state: &ReplicaState) -> Result<Option<Outcome>, StoreError> {
+        let txn = &push.entry.transaction;
+        let used = if txn.rseq <= state.last_rseq { self.tx.decided(&txn.replica, txn.rseq)? } else { None };
+        match used {
+            Some(decided) if decided.hash == push.entry.hash => {
+                self.counters.repeated += 1;
+                Ok(Some(decided.outcome))
+            }
+            None if txn.rseq > state.forgotten => Ok(None),
+            // Other content; or the replica itself had said that it knows the answer, which a copy does not.
+            _ => {
+                self.counters.copied += 1;
+                Ok(Some(Outcome::Copied))
+            }
+        }
+    }
+
+    fn predecessors(&mut self, push: &PushEntry, state: &ReplicaState) -> Result<Option<Outcome>, StoreError> {
+        let txn = &push.entry.transaction;
+        let settled = push.floor.max(state.floor).max(state.forgotten);
+        let mut refused = None;
+        for &rseq in txn.after.iter().chain(&txn.requires) {
+            let decided = if rseq <= state.last_rseq { self.tx.decided(&txn.replica, rseq)? } else { None };
+            match decided.map(|d| d.outcome) {
+                Some(Outcome::Refused { .. }) if txn.requires.contains(&rseq) => refused = Some(rseq),
+                Some(_) => {}
+                None if rseq <= settled => {}
+                None => return Ok(Some(Outcome::Deferred { missing: rseq })),
+            }
+        }
+        Ok(refused.map(|rseq| Outcome::Refused {
+            problem: Problem::new(
+                codes::DEPENDS_ON_REFUSED,
+                format!("it depends on transaction {rseq}, which was refused; retry that one first"),
+            ),
+            because_of: Some(rseq),
+        }))
+    }
+
+    /// Runs an entry under a savepoint; again, when it meets a write from outside that must come first.
+    fn run(&mut self, push: &PushEntry) -> Result<Result<u64, Outcome>, StoreError> {
+        let refused = |problem| Ok(Err(Outcome::Refused { problem, because_of: None }));
+        let operations = match self.plan.prepare(&push.entry.transaction) {
+            Ok(operations) => operations,
+            Err(problem) => return refused(problem),
+        };
+        for operation in operations.iter() {
+            if let Some(table) = self.plan.table_at(operation.table()) {
+                self.settle_outside(table, operation.key())?;
+            }
+        }
+        loop {
+            self.tx.savepoint()?;
+            match EntryRun::new(self, push).apply(&operations) {
+                Ok(done) => {
+                    let seq = self.append(push, done)?;
+                    self.tx.release()?;
+                    return Ok(Ok(seq));
+                }
+                Err(Stop::Refused(problem)) => {
+                    self.tx.rollback()?;
+                    return refused(*problem);
+                }
+                Err(Stop::Outside(table, key)) => {
+                    self.tx.rollback()?;
+                    self.settle_outside(table, &key)?;
+                }
+                Err(Stop::Store(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn append(&mut self, push: &PushEntry, done: entry::Done) -> Result<u64, StoreError> {
+        let txn = &push.entry.transaction;
+        self.counters.lost_cells += done.lost;
+        let by = Signature {
+            replica: txn.replica,
+            rseq: txn.rseq,
+            hash: push.entry.hash,
+            subject: push.subject.id.clone(),
+            stamp: done.stamp,
+        };
+        let mut fan = Fan::new(self.next_seq());
+        for change in &done.changes {
+            fan.add(self.buckets, &change.table, &change.key, change.before.as_ref().into(), change.after.as_ref());
+        }
+        self.log(by, done.changes, fan)
+    }
+
+    /// Gives the next sequence to changes that are written already.
+    fn log(&mut self, by: Signature, changes: Vec<RowChange>, fan: Fan) -> Result<u64, StoreError> {
+        let seq = self.next_seq();
+        self.counters.rows += changes.len() as u64;
+        let chain = chain(self.head.chain, seq, &by.hash);
+        let Signature { replica, rseq, hash, subject, stamp } = by;
+        self.tx.append(&LogEntry { seq, replica, rseq, hash, chain, at_ms: self.now_ms, subject, stamp, changes })?;
+        for (bucket, run) in fan.into_runs() {
+            self.tx.append_run(bucket, seq, &run)?;
+            self.runs.entry(bucket).or_default().push((seq, Arc::from(run)));
+        }
+        self.head = Head { seq, chain, ..self.head };
+        self.stamp = self.stamp.max(stamp);
+        Ok(seq)
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.head.seq + 1
+    }
+}
+
+/// Who a sequence is of.
+struct Signature {
+    replica: ReplicaId,
+    rseq: u64,
+    hash: ContentHash,
+    subject: String,
+    stamp: Stamp,
+}
+
+/// Entries that no replica of this subject can have written. They are not remembered: the number may be somebody's.
+fn refused_author(push: &PushEntry, state: &ReplicaState) -> Option<Outcome> {
+    let txn = &push.entry.transaction;
+    let problem = if txn.replica == OUTSIDE || txn.rseq == 0 {
+        Problem::new(
+            codes::BAD_TRANSACTION,
+            "a replica id of zeros, or number 0; make a random replica id, count from 1",
+        )
+    } else if !state.subject.is_empty() && state.subject != push.subject.id {
+        let error = StoreError::OtherSubject { owner: state.subject.clone() };
+        Problem::new(error.code(), error.to_string())
+    } else {
+        return None;
+    };
+    Some(Outcome::Refused { problem, because_of: None })
+}
+
+/// Limits on a pushed transaction.
+pub(crate) fn limits() -> TransactionLimits {
+    TransactionLimits::default()
+}

@@ -1,0 +1,285 @@
+//! Where the server keeps its data: one writer, many readers.
+//!
+//! [`Store`] and [`StoreReader`] are the contract; [`sqlite`] implements it on an embedded SQLite file. What an entry
+//! means is decided by [`crate::commit`], which knows no database: a back end gives it the small
+//! [`crate::commit::StoreTx`]. Every back end passes the same contract suite (`store/contract.rs`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use landfall_core::predicate::Env;
+use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
+use landfall_protocol::{Entry, Outcome, RowBlock};
+
+use crate::buckets::{Bucket, Template};
+use crate::commit::LogEntry;
+
+mod error;
+pub mod sqlite;
+
+pub use error::{StoreError, codes};
+pub use sqlite::{Location, SqliteOptions, SqliteStore};
+
+/// Who pushes or subscribes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// The stable name; the claim `sub`.
+    pub id: String,
+    /// The token's claims, JSON scalars as values. `sub` is added where it is absent.
+    pub claims: BTreeMap<String, Value>,
+}
+
+impl Subject {
+    /// A subject without further claims.
+    pub fn named(id: impl Into<String>) -> Self {
+        Self { id: id.into(), claims: BTreeMap::new() }
+    }
+
+    /// The claim, `sub` among them.
+    pub fn claim(&self, name: &str) -> Option<Value> {
+        let own = || (name == "sub").then(|| Value::Text(self.id.clone()));
+        self.claims.get(name).cloned().or_else(own)
+    }
+
+    /// What access rules see: all claims and no parameters.
+    pub fn env(&self) -> Env {
+        let mut claims = self.claims.clone();
+        claims.entry("sub".to_owned()).or_insert_with(|| Value::Text(self.id.clone()));
+        Env { params: BTreeMap::new(), claims }
+    }
+}
+
+/// One pushed transaction with what the session knows about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushEntry {
+    /// The transaction and the hash of the bytes that travelled.
+    pub entry: Entry,
+    /// Who pushes it. The same for all entries of a replica.
+    pub subject: Arc<Subject>,
+    /// The server's clock less the device's, milliseconds.
+    pub shift_ms: i64,
+    /// The replica knows the decision on everything up to this rseq.
+    pub floor: u64,
+}
+
+/// The end of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The history.
+    pub epoch: Epoch,
+    /// The newest sequence; 0 when there is none.
+    pub seq: u64,
+    /// The chain value of that sequence; 0 when there is none.
+    pub chain: u64,
+}
+
+/// A bucket's encoded changes of one sequence ([`landfall_protocol::ChangeList::to_run`]).
+pub type Run = (u64, Arc<[u8]>);
+
+/// What a group did. It may leave the server: everything in it is durable.
+#[derive(Clone, Debug, Default)]
+pub struct GroupCommit {
+    /// The decision on each entry, in the order in which they were given.
+    pub outcomes: Vec<Outcome>,
+    /// The head before the group.
+    pub from: u64,
+    /// The head after the group.
+    pub head: Head,
+    /// The largest stamp of the transactions of this group; the zero stamp when there are none.
+    pub stamp: Stamp,
+    /// The changes by bucket, each in order of sequence; only of buckets that have any.
+    pub bucket_runs: Vec<(BucketId, Vec<Run>)>,
+    /// What happened, for metrics.
+    pub counters: Counters,
+}
+
+/// What a group did, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Entries accepted now.
+    pub accepted: u64,
+    /// Entries refused now.
+    pub refused: u64,
+    /// Entries that were decided before.
+    pub repeated: u64,
+    /// Entries returned undecided.
+    pub deferred: u64,
+    /// Entries of copied databases.
+    pub copied: u64,
+    /// Rows changed, cascades among them.
+    pub rows: u64,
+    /// Writes behind the store's back that were given a sequence.
+    pub outside: u64,
+    /// Cells in which a concurrent write won over an accepted one.
+    pub lost_cells: u64,
+}
+
+/// What is known of a replica.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaState {
+    /// Whose it is; empty when the replica is new.
+    pub subject: String,
+    /// The largest rseq that was decided; 0 for none. Larger than what the device claims: the database is a copy.
+    pub last_rseq: u64,
+    /// The replica knows the decision on everything up to this rseq.
+    pub floor: u64,
+    /// Decisions up to this rseq may have been forgotten by [`Store::truncate_log`].
+    pub forgotten: u64,
+}
+
+/// A part of a bucket's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSlice {
+    /// Sequence and encoded changes, in order.
+    pub runs: Vec<(u64, Vec<u8>)>,
+    /// The slice is complete up to this sequence.
+    pub to: u64,
+}
+
+/// Rows of a bucket in key order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The head when the rows were read.
+    pub read_at: u64,
+    /// The rows; columns in the order of the bucket's columns.
+    pub rows: RowBlock,
+    /// The key to continue after; it need not be one of the rows. Absent when nothing was looked at.
+    pub last_key: Option<RowKey>,
+    /// Whether rows may follow.
+    pub more: bool,
+}
+
+/// What a scan for outside writes did.
+#[derive(Clone, Debug, Default)]
+pub struct OutsideWrites {
+    /// What was found, each with a sequence, durably; `outcomes` is empty.
+    pub commit: GroupCommit,
+    /// Whether the scan is through. If not, call again: each call looks at a bounded number of rows.
+    pub done: bool,
+}
+
+/// The single writer.
+pub trait Store: Send {
+    /// Decides all entries in one transaction and one fsync, each under its own savepoint: a refusal never undoes its
+    /// neighbours. Entries of one replica may stand in any order. `now_ms` is the server's clock, milliseconds since
+    /// the Unix epoch; stamps never pass it.
+    ///
+    /// # Errors
+    /// Nothing of the group is applied then, and the store can be used again.
+    fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError>;
+
+    /// Opens the bucket of a template and its values: the one that exists, or a new one, made durably.
+    ///
+    /// # Errors
+    /// [`StoreError`]; no bucket is made then.
+    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError>;
+
+    /// The templates of the schema's shapes, by shape name.
+    fn templates(&self) -> &BTreeMap<String, Arc<Template>>;
+
+    /// The end of the log.
+    fn head(&self) -> Head;
+
+    /// Begins a new history after the server was restored from a copy. Sequences go on from the head; floors go back,
+    /// since devices offer again what they had been told was accepted.
+    ///
+    /// # Errors
+    /// The old history stays then.
+    fn start_epoch(&mut self, fresh: Epoch) -> Result<Head, StoreError>;
+
+    /// What is known of a replica that says hello.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherSubject`] when it is somebody else's.
+    fn hello(&mut self, replica: ReplicaId, subject: &str) -> Result<ReplicaState, StoreError>;
+
+    /// Forgets the log before `before_seq` (never the head): cursors before it are too old from then on. Decisions
+    /// above a replica's floor stay remembered. Returns the number of log entries removed.
+    ///
+    /// # Errors
+    /// Nothing is forgotten then.
+    fn truncate_log(&mut self, before_seq: u64) -> Result<u64, StoreError>;
+
+    /// Looks at a bounded number of rows for writes behind the store's back, and gives each a sequence. Cheap when no
+    /// other connection has written since the last scan was done.
+    ///
+    /// # Errors
+    /// Nothing is applied then; call again.
+    fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError>;
+
+    /// A secret kept with the data (a signing key); `fresh` becomes it when there is none of this name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn secret(&mut self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
+
+    /// Another reader.
+    ///
+    /// # Errors
+    /// When no further connection can be opened.
+    fn reader(&self) -> Result<Box<dyn StoreReader>, StoreError>;
+}
+
+/// Reads what is committed. Each call is one snapshot.
+pub trait StoreReader: Send {
+    /// The end of the log.
+    ///
+    /// # Errors
+    /// [`StoreError`], as in every call of this trait: the database cannot be read.
+    fn head(&self) -> Result<Head, StoreError>;
+
+    /// The chain value of a sequence; `None` when it is not in the log (too old, or never given).
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError>;
+
+    /// The oldest sequence after which the log is whole: older cursors cannot be continued.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn oldest_seq(&self) -> Result<u64, StoreError>;
+
+    /// The bucket of this id, when the present schema still has its template.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn bucket(&self, id: BucketId) -> Result<Option<Bucket>, StoreError>;
+
+    /// The bucket's changes after `after`, up to `up_to` or until about `max_bytes` (at least one run if there is one).
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn bucket_log(&self, bucket: BucketId, after: u64, up_to: u64, max_bytes: usize) -> Result<LogSlice, StoreError>;
+
+    /// The largest stamp of the transactions after `after` up to `up_to`; the zero stamp when there are none.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn stamp_max(&self, after: u64, up_to: u64) -> Result<Stamp, StoreError>;
+
+    /// Rows of a bucket in key order, from one snapshot. A page may have fewer rows than allowed, even none, and `more`
+    /// all the same: the number of rows looked at is bounded too.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn page(
+        &self,
+        bucket: &Bucket,
+        after_key: Option<&RowKey>,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Page, StoreError>;
+
+    /// Rows of a bucket, roughly: for progress bars.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn count_rows(&self, bucket: &Bucket) -> Result<u64, StoreError>;
+
+    /// The log entry of a sequence, with the rows before and after; `None` when it is not in the log.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn log_entry(&self, seq: u64) -> Result<Option<LogEntry>, StoreError>;
+}

@@ -1,0 +1,261 @@
+//! The embedded store: one SQLite file in WAL mode, one writer connection, any number of read-only connections.
+//!
+//! App tables are plain tables under their own names ([`landfall_core::schema::ddl`]) that other programs may read and
+//! write. Bookkeeping lives in tables prefixed `_landfall_`; their layout is in `open.rs` and in
+//! `docs/architecture.md`. A commit is durable (`synchronous=FULL`) before anything of it leaves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use landfall_core::hash::ContentHash;
+use landfall_core::predicate::Env;
+use landfall_core::schema::Schema;
+use landfall_core::{BucketId, Epoch, ReplicaId};
+use rusqlite::{Connection, params};
+
+use super::{GroupCommit, Head, OutsideWrites, PushEntry, ReplicaState, Store, StoreError, StoreReader};
+use crate::buckets::{Bucket, BucketIndex, Template, encode_env};
+use crate::commit::{Group, Plan};
+
+mod open;
+mod outside;
+mod read;
+mod retention;
+mod tables;
+mod tx;
+mod values;
+
+use read::{Shared, SqliteReader, lock, meta_number, narrowing, read_head, replica_state};
+use tables::TableSql;
+use tx::{SqliteTx, signed};
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub enum Location {
+    /// A file. Beside it stand `-wal`, `-shm` and `.lock`.
+    Path(PathBuf),
+    /// A file of a registered SQLite VFS.
+    Vfs {
+        /// The file's name there.
+        name: String,
+        /// The VFS.
+        vfs: String,
+    },
+}
+
+/// How the database is opened.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Where.
+    pub location: Location,
+    /// One connection for everything, and no shared memory: for file systems that have none (the simulator's). The
+    /// readers share the writer's connection then.
+    pub exclusive: bool,
+}
+
+impl SqliteOptions {
+    /// A file, with readers of their own.
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self { location: Location::Path(path.into()), exclusive: false }
+    }
+}
+
+/// The embedded store. Dropping it closes the database; readers live on.
+pub struct SqliteStore {
+    conn: Shared,
+    options: SqliteOptions,
+    plan: Plan,
+    tables: Arc<Vec<TableSql>>,
+    templates: BTreeMap<String, Arc<Template>>,
+    by_id: Arc<BTreeMap<ContentHash, Arc<Template>>>,
+    buckets: BucketIndex,
+    head: Head,
+    scan: outside::Scan,
+    /// Keeps other servers away; the system lets go of it when this process ends, however it ends.
+    _lock: Option<std::fs::File>,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database of `schema`, follows additive changes of the schema, and gives a sequence to
+    /// everything that other programs wrote since. `fresh` becomes the epoch of a new database.
+    ///
+    /// # Errors
+    /// A database that cannot be used is left as it was: another app's, a newer one, a damaged one, one in use.
+    pub fn open(options: SqliteOptions, schema: Schema, fresh: Epoch, now_ms: u64) -> Result<Self, StoreError> {
+        let lock_file = open::lock_file(&options)?;
+        let conn = open::connect(&options)?;
+        let schema = Arc::new(schema);
+        open::prepare(&conn, &options, &schema, fresh)?;
+        let templates = crate::buckets::templates(&schema);
+        let by_id: BTreeMap<_, _> = templates.values().map(|t| (t.id, Arc::clone(t))).collect();
+        let buckets = open::load_buckets(&conn, &by_id)?;
+        let head = read_head(&conn)?;
+        let mut store = Self {
+            conn: Arc::new(conn.into()),
+            options,
+            tables: Arc::new(TableSql::all(&schema)),
+            plan: Plan::new(schema),
+            templates,
+            by_id: Arc::new(by_id),
+            buckets,
+            head,
+            scan: outside::Scan::default(),
+            _lock: lock_file,
+        };
+        while !store.check_outside_writes(now_ms)?.done {}
+        Ok(store)
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.plan.schema()
+    }
+
+    /// How many buckets there are.
+    pub fn bucket_count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Runs `f` in one durable transaction; on an error nothing of it is applied.
+    fn transaction<R>(conn: &Shared, f: impl FnOnce(&Connection) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        let conn = lock(conn);
+        conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let result = f(&conn).and_then(|value| {
+            conn.prepare_cached("COMMIT")?.execute([])?;
+            Ok(value)
+        });
+        // SQLite rolls back by itself after some errors.
+        if result.is_err() && !conn.is_autocommit() {
+            let _ = conn.execute_batch("ROLLBACK");
+        }
+        result
+    }
+
+    /// Runs `f` on a group in one durable transaction, and moves the head when it is committed.
+    fn group(
+        &mut self,
+        now_ms: u64,
+        f: impl FnOnce(Group<'_, SqliteTx<'_>>) -> Result<GroupCommit, StoreError>,
+    ) -> Result<GroupCommit, StoreError> {
+        let (plan, buckets, head) = (&self.plan, &self.buckets, self.head);
+        let commit = Self::transaction(&self.conn, |conn| {
+            let mut tx = SqliteTx { conn, tables: &self.tables };
+            f(Group::new(&mut tx, plan, buckets, head, now_ms))
+        })?;
+        self.head = commit.head;
+        Ok(commit)
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError> {
+        self.group(now_ms, |mut group| {
+            let outcomes = group.decide(pushes)?;
+            group.finish(outcomes)
+        })
+    }
+
+    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {
+        if let Some(bucket) = self.buckets.find(template, env) {
+            return Ok(bucket.clone());
+        }
+        let since = self.head.seq;
+        let mut bucket = Bucket { id: BucketId(0), template: Arc::clone(template), env: Arc::new(env.clone()), since };
+        let (columns, _) = narrowing(&bucket);
+        let table = self.tables.iter().find(|t| t.name == template.table);
+        let index = table.filter(|_| template.has_values()).map(|t| t.bucket_index(&columns));
+        bucket.id = Self::transaction(&self.conn, |conn| {
+            const SQL: &str = "INSERT INTO _landfall_buckets (template, env, created_seq, retired) VALUES (?, ?, ?, 0)";
+            if let Some(index) = index {
+                conn.execute_batch(&index)?;
+            }
+            conn.prepare_cached(SQL)?.execute(params![template.id, encode_env(env), signed(since)])?;
+            Ok(BucketId(tx::unsigned(conn.last_insert_rowid())))
+        })?;
+        self.buckets.insert(bucket.clone());
+        Ok(bucket)
+    }
+
+    fn templates(&self) -> &BTreeMap<String, Arc<Template>> {
+        &self.templates
+    }
+
+    fn head(&self) -> Head {
+        self.head
+    }
+
+    fn start_epoch(&mut self, fresh: Epoch) -> Result<Head, StoreError> {
+        Self::transaction(&self.conn, |conn| {
+            open::put_meta(conn, "epoch", &fresh.0)?;
+            conn.execute("UPDATE _landfall_replicas SET floor = forgotten", [])?;
+            Ok(())
+        })?;
+        self.head.epoch = fresh;
+        Ok(self.head)
+    }
+
+    fn hello(&mut self, replica: ReplicaId, subject: &str) -> Result<ReplicaState, StoreError> {
+        let state = replica_state(&lock(&self.conn), &replica)?.unwrap_or_default();
+        if !state.subject.is_empty() && state.subject != subject {
+            return Err(StoreError::OtherSubject { owner: state.subject });
+        }
+        Ok(state)
+    }
+
+    fn truncate_log(&mut self, before_seq: u64) -> Result<u64, StoreError> {
+        let before_seq = before_seq.min(self.head.seq);
+        Self::transaction(&self.conn, |conn| {
+            if before_seq <= meta_number(conn, "log_from")? {
+                return Ok(0);
+            }
+            retention::truncate(conn, before_seq)
+        })
+    }
+
+    fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError> {
+        let mut scan = self.scan.clone();
+        scan.begin(&lock(&self.conn))?;
+        if scan.is_done() {
+            return Ok(OutsideWrites { commit: self.nothing(), done: true });
+        }
+        let keys = scan.step(&lock(&self.conn), &self.tables, &self.plan)?;
+        let commit = if keys.is_empty() {
+            self.nothing()
+        } else {
+            self.group(now_ms, |mut group| {
+                for (table, key) in &keys {
+                    group.settle_outside(*table, key)?;
+                }
+                group.finish(Vec::new())
+            })?
+        };
+        let done = scan.is_done();
+        self.scan = scan;
+        Ok(OutsideWrites { commit, done })
+    }
+
+    fn secret(&mut self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        Self::transaction(&self.conn, |conn| {
+            let name = format!("secret:{name}");
+            match read::meta(conn, &name)? {
+                Some(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' has not 32 bytes"))),
+                None => open::put_meta(conn, &name, &fresh).map(|()| fresh),
+            }
+        })
+    }
+
+    fn reader(&self) -> Result<Box<dyn StoreReader>, StoreError> {
+        let conn = match self.options.exclusive {
+            true => Arc::clone(&self.conn),
+            false => Arc::new(open::connect_reader(&self.options)?.into()),
+        };
+        Ok(Box::new(SqliteReader { conn, tables: Arc::clone(&self.tables), templates: Arc::clone(&self.by_id) }))
+    }
+}
+
+impl SqliteStore {
+    fn nothing(&self) -> GroupCommit {
+        GroupCommit { from: self.head.seq, head: self.head, ..GroupCommit::default() }
+    }
+}

@@ -1,0 +1,251 @@
+//! Opening: whose database it is, creating and upgrading it, and polite refusals.
+//!
+//! The format version is the database's `user_version`; `application_id` says that it is a Landfall server's.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use landfall_core::Epoch;
+use landfall_core::hash::ContentHash;
+use landfall_core::schema::Schema;
+use landfall_core::schema::ddl::Place;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::read::{meta, read_bucket};
+use super::{Location, SqliteOptions};
+use crate::buckets::{BucketIndex, Template};
+use crate::store::StoreError;
+
+/// `LFsv`: a Landfall server's database.
+const APPLICATION_ID: i64 = 0x4c46_7376;
+/// The format of the bookkeeping tables.
+const FORMAT: i64 = 1;
+/// How long another program may hold the write lock.
+const BUSY: Duration = Duration::from_secs(10);
+/// A checkpoint costs two syncs: not after every few transactions.
+const CHECKPOINT_PAGES: i64 = 4_000;
+const STATEMENTS: usize = 256;
+
+const TABLES: &str = "
+CREATE TABLE _landfall_meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_rows (
+  tbl TEXT NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL, hash INTEGER, meta BLOB NOT NULL, image BLOB,
+  PRIMARY KEY (tbl, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_log (
+  seq INTEGER PRIMARY KEY, replica BLOB NOT NULL, rseq INTEGER NOT NULL, hash BLOB NOT NULL, chain INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL, subject TEXT NOT NULL, stamp BLOB NOT NULL, body BLOB
+) STRICT;
+CREATE UNIQUE INDEX _landfall_log_replica ON _landfall_log (replica, rseq);
+CREATE TABLE _landfall_refusals (
+  replica BLOB NOT NULL, rseq INTEGER NOT NULL, hash BLOB NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (replica, rseq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_replicas (
+  replica BLOB PRIMARY KEY, subject TEXT NOT NULL, last_rseq INTEGER NOT NULL, floor INTEGER NOT NULL,
+  forgotten INTEGER NOT NULL, seen_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_buckets (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, template BLOB NOT NULL, env BLOB NOT NULL, created_seq INTEGER NOT NULL,
+  retired INTEGER NOT NULL
+) STRICT;
+CREATE TABLE _landfall_bucket_log (
+  bucket INTEGER NOT NULL, seq INTEGER NOT NULL, run BLOB NOT NULL, PRIMARY KEY (bucket, seq)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The database's name in messages.
+fn shown(options: &SqliteOptions) -> String {
+    match &options.location {
+        Location::Path(path) => path.display().to_string(),
+        Location::Vfs { name, .. } => name.clone(),
+    }
+}
+
+/// Makes errors name the database.
+fn named(options: &SqliteOptions) -> impl Fn(StoreError) -> StoreError {
+    let path = shown(options);
+    move |error| match error {
+        StoreError::NotADatabase { detail, .. } => StoreError::NotADatabase { path: path.clone(), detail },
+        StoreError::ReadOnly { detail, .. } => StoreError::ReadOnly { path: path.clone(), detail },
+        StoreError::CannotOpen { detail, .. } => StoreError::CannotOpen { path: path.clone(), detail },
+        other => other,
+    }
+}
+
+/// Takes the lock that keeps another server away from the same file.
+pub(super) fn lock_file(options: &SqliteOptions) -> Result<Option<File>, StoreError> {
+    let Location::Path(path) = &options.location else {
+        return Ok(None);
+    };
+    let mut name = path.clone().into_os_string();
+    name.push(".lock");
+    let refused = |error: std::io::Error| refused_by_system(path, &error);
+    let file = File::options().create(true).append(true).open(Path::new(&name)).map_err(refused)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.clone() }),
+        Err(TryLockError::Error(error)) => Err(refused(error)),
+    }
+}
+
+fn refused_by_system(path: &Path, error: &std::io::Error) -> StoreError {
+    use std::io::ErrorKind as K;
+    let (path, detail) = (path.display().to_string(), error.to_string());
+    match error.kind() {
+        K::PermissionDenied | K::ReadOnlyFilesystem => StoreError::ReadOnly { path, detail },
+        K::StorageFull | K::QuotaExceeded => StoreError::DiskFull,
+        _ => StoreError::CannotOpen { path, detail },
+    }
+}
+
+fn open_with(options: &SqliteOptions, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = match &options.location {
+        Location::Path(path) => Connection::open_with_flags(path, flags),
+        Location::Vfs { name, vfs } => Connection::open_with_flags_and_vfs(name, flags, vfs.as_str()),
+    };
+    let conn = opened.map_err(StoreError::from).map_err(named(options))?;
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+/// Opens the writer's connection. Nothing is written yet.
+pub(super) fn connect(options: &SqliteOptions) -> Result<Connection, StoreError> {
+    open_with(options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// Opens a reader's connection.
+pub(super) fn connect_reader(options: &SqliteOptions) -> Result<Connection, StoreError> {
+    open_with(options, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Makes sure that the database is this app's and up to date.
+pub(super) fn prepare(
+    conn: &Connection,
+    options: &SqliteOptions,
+    schema: &Schema,
+    fresh: Epoch,
+) -> Result<(), StoreError> {
+    examine(conn, options, schema).map_err(named(options))?;
+    let pragmas = || -> Result<(), StoreError> {
+        if options.exclusive {
+            conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        }
+        conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // Savepoints of one entry are small; a temporary file for them would cost more than they do.
+        conn.pragma_update(None, "temp_store", "MEMORY")?;
+        conn.pragma_update(None, "foreign_keys", false)?;
+        Ok(())
+    };
+    pragmas().map_err(named(options))?;
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from).map_err(named(options))?;
+    let done = create_or_upgrade(conn, schema, fresh).and_then(|()| Ok(conn.execute_batch("COMMIT")?));
+    if done.is_err() && !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    done.map_err(named(options))
+}
+
+/// Whether the database may be used, by reading alone.
+fn examine(conn: &Connection, options: &SqliteOptions, schema: &Schema) -> Result<(), StoreError> {
+    let path = || shown(options);
+    let number = |pragma: &str| conn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let (id, format) = (number("application_id")?, number("user_version")?);
+    if id != APPLICATION_ID {
+        let is_new = tables == 0 && id == 0 && format == 0;
+        let found = || "another program".to_owned();
+        let refusal = || StoreError::OtherApp { path: path(), found: found(), expected: schema.name.clone() };
+        return if is_new { Ok(()) } else { Err(refusal()) };
+    }
+    if format > FORMAT {
+        return Err(StoreError::NewerFormat { path: path(), found: format, known: FORMAT });
+    }
+    let old = stored_schema(conn)?;
+    if old.name != schema.name {
+        let found = format!("the app '{}'", old.name);
+        return Err(StoreError::OtherApp { path: path(), found, expected: schema.name.clone() });
+    }
+    if old.version > schema.version {
+        return Err(StoreError::NewerSchema { path: path(), found: old.version, given: schema.version });
+    }
+    check_upgrade(&old, schema)
+}
+
+fn check_upgrade(old: &Schema, schema: &Schema) -> Result<(), StoreError> {
+    let Err(problems) = Schema::check_upgrade(old, schema) else {
+        return Ok(());
+    };
+    let problems = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Err(StoreError::Upgrade { from: old.version, problems })
+}
+
+fn stored_schema(conn: &Connection) -> Result<Schema, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("the stored schema {what}"));
+    let bytes = meta(conn, "schema")?.ok_or_else(|| damaged("is missing"))?;
+    let text = String::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
+    Schema::from_json(&text).map_err(|e| damaged(&format!("cannot be read: {e}")))
+}
+
+fn create_or_upgrade(conn: &Connection, schema: &Schema, fresh: Epoch) -> Result<(), StoreError> {
+    let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if id == APPLICATION_ID {
+        let old = stored_schema(conn)?;
+        if old != *schema {
+            for statement in schema.upgrade_sql(&old, Place::Server) {
+                conn.execute_batch(&statement)?;
+            }
+            put_meta(conn, "schema", schema.to_json().as_bytes())?;
+        }
+        return Ok(());
+    }
+    conn.execute_batch(TABLES)?;
+    for statement in schema.create_sql(Place::Server) {
+        conn.execute_batch(&statement)?;
+    }
+    put_meta(conn, "schema", schema.to_json().as_bytes())?;
+    put_meta(conn, "epoch", &fresh.0)?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", FORMAT)?;
+    Ok(())
+}
+
+pub(super) fn put_meta(conn: &Connection, name: &str, value: &[u8]) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO _landfall_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    conn.prepare_cached(SQL)?.execute(params![name, value])?;
+    Ok(())
+}
+
+/// The buckets whose template the schema still has. The others are retired for good, with their logs: they would have
+/// holes if the template ever came back.
+pub(super) fn load_buckets(
+    conn: &Connection,
+    templates: &BTreeMap<ContentHash, Arc<Template>>,
+) -> Result<BucketIndex, StoreError> {
+    let mut index = BucketIndex::default();
+    let mut retired = Vec::new();
+    {
+        let mut statement =
+            conn.prepare("SELECT id, template, env, created_seq FROM _landfall_buckets WHERE retired = 0 ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            match read_bucket(row, templates)? {
+                Some(bucket) => index.insert(bucket),
+                None => retired.push(row.get::<_, i64>(0)?),
+            }
+        }
+    }
+    let transaction = conn.unchecked_transaction()?;
+    for id in retired {
+        transaction.execute("UPDATE _landfall_buckets SET retired = 1 WHERE id = ?", [id])?;
+        transaction.execute("DELETE FROM _landfall_bucket_log WHERE bucket = ?", [id])?;
+    }
+    transaction.commit()?;
+    Ok(index)
+}

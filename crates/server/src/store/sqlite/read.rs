@@ -1,0 +1,288 @@
+//! Reading: what the writer and the readers share, and the reader itself.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use landfall_core::hash::ContentHash;
+use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
+use landfall_protocol::RowBlock;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::tables::TableSql;
+use super::tx::{signed, unsigned};
+use super::values::Bind;
+use crate::buckets::{Bucket, Template, decode_env};
+use crate::commit::{LogEntry, stamp_from};
+use crate::store::{Head, LogSlice, Page, ReplicaState, StoreError, StoreReader};
+
+/// Rows that a page looks at for each row that it may return.
+const LOOKED_AT_PER_ROW: usize = 20;
+/// Rows are counted up to here for progress bars.
+const COUNT_LIMIT: i64 = 1_000_000;
+
+/// A connection. Each has one user at a time; only in exclusive mode writer and readers share one.
+pub(super) type Shared = Arc<Mutex<Connection>>;
+
+pub(super) fn lock(conn: &Shared) -> MutexGuard<'_, Connection> {
+    // A panic elsewhere does not damage a connection: an open transaction is rolled back by whoever comes next.
+    conn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads on one connection.
+pub(super) struct SqliteReader {
+    pub(super) conn: Shared,
+    pub(super) tables: Arc<Vec<TableSql>>,
+    pub(super) templates: Arc<BTreeMap<ContentHash, Arc<Template>>>,
+}
+
+pub(super) fn meta(conn: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT value FROM _landfall_meta WHERE name = ?")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+pub(super) fn meta_number(conn: &Connection, name: &str) -> Result<u64, StoreError> {
+    match meta(conn, name)? {
+        None => Ok(0),
+        Some(bytes) => {
+            let bytes = bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' is not a number")))?;
+            Ok(u64::from_be_bytes(bytes))
+        }
+    }
+}
+
+pub(super) fn read_head(conn: &Connection) -> Result<Head, StoreError> {
+    let epoch = meta(conn, "epoch")?.and_then(|bytes| bytes.try_into().ok()).map(Epoch);
+    let epoch = epoch.ok_or_else(|| StoreError::Damaged("there is no epoch".into()))?;
+    let mut last = conn.prepare_cached("SELECT seq, chain FROM _landfall_log ORDER BY seq DESC LIMIT 1")?;
+    let found = last.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (seq, chain) = found.map_or((0, 0), |(seq, chain)| (unsigned(seq), unsigned(chain)));
+    Ok(Head { epoch, seq, chain })
+}
+
+pub(super) fn replica_state(conn: &Connection, replica: &ReplicaId) -> Result<Option<ReplicaState>, StoreError> {
+    const SQL: &str = "SELECT subject, last_rseq, floor, forgotten FROM _landfall_replicas WHERE replica = ?";
+    let state = |row: &rusqlite::Row<'_>| {
+        Ok(ReplicaState {
+            subject: row.get(0)?,
+            last_rseq: unsigned(row.get(1)?),
+            floor: unsigned(row.get(2)?),
+            forgotten: unsigned(row.get(3)?),
+        })
+    };
+    Ok(conn.prepare_cached(SQL)?.query_row([&replica.0], state).optional()?)
+}
+
+pub(super) fn log_entry(conn: &Connection, seq: u64) -> Result<Option<LogEntry>, StoreError> {
+    const SQL: &str = "SELECT replica, rseq, hash, chain, at_ms, subject, stamp, body FROM _landfall_log \
+         WHERE seq = ? AND body IS NOT NULL";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let mut rows = statement.query([signed(seq)])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let stamp =
+        stamp_from(&row.get::<_, Vec<u8>>(6)?).ok_or_else(|| StoreError::Damaged("a stamp in the log".into()))?;
+    Ok(Some(LogEntry {
+        seq,
+        replica: ReplicaId(row.get(0)?),
+        rseq: unsigned(row.get(1)?),
+        hash: row.get(2)?,
+        chain: unsigned(row.get(3)?),
+        at_ms: unsigned(row.get(4)?),
+        subject: row.get(5)?,
+        stamp,
+        changes: minicbor::decode(&row.get::<_, Vec<u8>>(7)?)?,
+    }))
+}
+
+/// A row of `SELECT id, template, env, created_seq FROM _landfall_buckets`; `None` when the schema no longer has its
+/// template.
+pub(super) fn read_bucket(
+    row: &rusqlite::Row<'_>,
+    templates: &BTreeMap<ContentHash, Arc<Template>>,
+) -> Result<Option<Bucket>, StoreError> {
+    let Some(template) = templates.get(&row.get::<_, ContentHash>(1)?) else {
+        return Ok(None);
+    };
+    let env = decode_env(&row.get::<_, Vec<u8>>(2)?)?;
+    let id = BucketId(unsigned(row.get(0)?));
+    Ok(Some(Bucket { id, template: Arc::clone(template), env: Arc::new(env), since: unsigned(row.get(3)?) }))
+}
+
+/// The equalities that narrow down a bucket's rows, as columns and values.
+pub(super) fn narrowing(bucket: &Bucket) -> (Vec<String>, Vec<Value>) {
+    let pairs = bucket.template.equalities.iter().map(|(column, operand)| (column.clone(), operand.value(&bucket.env)));
+    pairs.unzip()
+}
+
+impl SqliteReader {
+    fn table(&self, bucket: &Bucket) -> Result<&TableSql, StoreError> {
+        let named = self.tables.iter().find(|t| t.name == bucket.template.table);
+        named.ok_or_else(|| StoreError::Damaged(format!("a bucket of the table '{}'", bucket.template.table)))
+    }
+}
+
+impl StoreReader for SqliteReader {
+    fn head(&self) -> Result<Head, StoreError> {
+        read_head(&lock(&self.conn))
+    }
+
+    fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError> {
+        let conn = lock(&self.conn);
+        if seq < meta_number(&conn, "log_from")? {
+            return Ok(None);
+        }
+        if seq == 0 {
+            return Ok(Some(0));
+        }
+        let mut statement = conn.prepare_cached("SELECT chain FROM _landfall_log WHERE seq = ?")?;
+        Ok(statement.query_row([signed(seq)], |row| row.get(0)).optional()?.map(unsigned))
+    }
+
+    fn oldest_seq(&self) -> Result<u64, StoreError> {
+        meta_number(&lock(&self.conn), "log_from")
+    }
+
+    fn bucket(&self, id: BucketId) -> Result<Option<Bucket>, StoreError> {
+        const SQL: &str = "SELECT id, template, env, created_seq FROM _landfall_buckets WHERE id = ? AND retired = 0";
+        let conn = lock(&self.conn);
+        let mut statement = conn.prepare_cached(SQL)?;
+        let mut rows = statement.query([signed(id.0)])?;
+        match rows.next()? {
+            Some(row) => read_bucket(row, &self.templates),
+            None => Ok(None),
+        }
+    }
+
+    fn bucket_log(&self, bucket: BucketId, after: u64, up_to: u64, max_bytes: usize) -> Result<LogSlice, StoreError> {
+        const SQL: &str =
+            "SELECT seq, run FROM _landfall_bucket_log WHERE bucket = ? AND seq > ? AND seq <= ? ORDER BY seq";
+        let conn = lock(&self.conn);
+        let mut statement = conn.prepare_cached(SQL)?;
+        let mut rows = statement.query(params![signed(bucket.0), signed(after), signed(up_to)])?;
+        let (mut runs, mut bytes) = (Vec::new(), 0usize);
+        while let Some(row) = rows.next()? {
+            let (seq, run) = (unsigned(row.get(0)?), row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
+            if !runs.is_empty() && bytes + run.len() > max_bytes {
+                // Everything before this run is in the slice.
+                return Ok(LogSlice { runs, to: seq - 1 });
+            }
+            bytes += run.len();
+            runs.push((seq, run.to_vec()));
+        }
+        Ok(LogSlice { runs, to: up_to })
+    }
+
+    fn stamp_max(&self, after: u64, up_to: u64) -> Result<Stamp, StoreError> {
+        const SQL: &str = "SELECT max(stamp) FROM _landfall_log WHERE seq > ? AND seq <= ?";
+        let conn = lock(&self.conn);
+        let mut statement = conn.prepare_cached(SQL)?;
+        let found: Option<Vec<u8>> = statement.query_row([signed(after), signed(up_to)], |row| row.get(0))?;
+        let damaged = || StoreError::Damaged("a stamp in the log".into());
+        found.map_or(Ok(Stamp::default()), |bytes| stamp_from(&bytes).ok_or_else(damaged))
+    }
+
+    fn page(
+        &self,
+        bucket: &Bucket,
+        after_key: Option<&RowKey>,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Page, StoreError> {
+        let conn = lock(&self.conn);
+        let table = self.table(bucket)?;
+        let snapshot = conn.unchecked_transaction()?;
+        let read_at = read_head(&snapshot)?.seq;
+        let mut page = PageBuilder::new(table, bucket, max_rows.max(1), max_bytes);
+        let (columns, values) = narrowing(bucket);
+        let mut seq_of = snapshot.prepare_cached("SELECT seq FROM _landfall_rows WHERE tbl = ? AND key = ?")?;
+        let mut scan = snapshot.prepare_cached(&table.scan(&columns, after_key.is_some()))?;
+        let binds = values.iter().chain(after_key.into_iter().flat_map(|key| &key.0)).map(Bind);
+        let mut rows = scan.query(params_from_iter(binds))?;
+        let mut more = false;
+        while let Some(row) = rows.next()? {
+            if page.is_full() {
+                more = true;
+                break;
+            }
+            page.look_at(row, |key| {
+                let found = seq_of.query_row(params![table.name, key.to_bytes()], |row| row.get(0)).optional()?;
+                Ok(found.map_or(0, unsigned))
+            })?;
+        }
+        Ok(Page { read_at, rows: page.rows, last_key: page.last_key, more })
+    }
+
+    fn count_rows(&self, bucket: &Bucket) -> Result<u64, StoreError> {
+        let conn = lock(&self.conn);
+        let (columns, values) = narrowing(bucket);
+        let limit = Value::Int(COUNT_LIMIT);
+        let mut statement = conn.prepare_cached(&self.table(bucket)?.count(&columns))?;
+        Ok(unsigned(statement.query_row(params_from_iter(values.iter().chain([&limit]).map(Bind)), |row| row.get(0))?))
+    }
+
+    fn log_entry(&self, seq: u64) -> Result<Option<LogEntry>, StoreError> {
+        log_entry(&lock(&self.conn), seq)
+    }
+}
+
+/// Collects a page's rows, column by column.
+struct PageBuilder<'a> {
+    table: &'a TableSql,
+    bucket: &'a Bucket,
+    /// For each column of the bucket, its position in the table.
+    positions: Vec<usize>,
+    rows: RowBlock,
+    last_key: Option<RowKey>,
+    looked_at: usize,
+    max_rows: usize,
+    bytes_left: usize,
+}
+
+impl<'a> PageBuilder<'a> {
+    fn new(table: &'a TableSql, bucket: &'a Bucket, max_rows: usize, max_bytes: usize) -> Self {
+        let columns = &bucket.template.columns;
+        let position = |name: &String| table.columns.iter().position(|(own, _)| own == name);
+        Self {
+            table,
+            bucket,
+            positions: columns.iter().filter_map(|(name, _)| position(name)).collect(),
+            rows: RowBlock { seqs: Vec::new(), columns: columns.iter().map(|(_, ty)| (*ty, Vec::new())).collect() },
+            last_key: None,
+            looked_at: 0,
+            max_rows,
+            bytes_left: max_bytes,
+        }
+    }
+
+    fn max_looked_at(&self) -> usize {
+        self.max_rows.saturating_mul(LOOKED_AT_PER_ROW).min(1 << 20)
+    }
+
+    fn is_full(&self) -> bool {
+        let some = !self.rows.is_empty();
+        self.rows.len() >= self.max_rows || (some && self.bytes_left == 0) || self.looked_at >= self.max_looked_at()
+    }
+
+    fn look_at(
+        &mut self,
+        row: &rusqlite::Row<'_>,
+        seq_of: impl FnOnce(&RowKey) -> Result<u64, StoreError>,
+    ) -> Result<(), StoreError> {
+        // Another program wrote what is no key: nobody can name this row.
+        let Some(key) = self.table.key_in(row)? else {
+            return Ok(());
+        };
+        self.looked_at += 1;
+        if self.bucket.template.predicate.is_none() || self.bucket.holds(&self.table.cells(row)?) {
+            self.rows.seqs.push(seq_of(&key)?);
+            for ((ty, values), at) in self.rows.columns.iter_mut().zip(&self.positions) {
+                let value = super::values::read(row.get_ref(*at)?, *ty);
+                self.bytes_left = self.bytes_left.saturating_sub(value.size() + 1);
+                values.push(value);
+            }
+        }
+        self.last_key = Some(key);
+        Ok(())
+    }
+}
