@@ -97,6 +97,41 @@ fn the_limits_are_said_clearly() {
     }
 }
 
+/// Each of these once took a stack or quadratic time from some reader of nested text.
+#[test]
+fn hostile_files_of_full_size_are_refused_quickly() {
+    let size = MAX_SCHEMA_BYTES - 100;
+    let head = "[app]\nname = \"x\"\n[tables.t.columns]\nid = \"uuid\"\n";
+    for (before, unit, after) in [
+        ("", "=\n", ""),
+        ("", "[", ""),
+        ("x = ", "[", ""),
+        ("x = ", "{a=", ""),
+        ("", "a.", "a = 1"),
+        ("[", "a.", "a]"),
+        (head, "j = { type = \"json\", default = ", "1 }"),
+        (head, "a=1\n", ""),
+        ("x = \"\"\"", "\\\n ", "\"\"\""),
+        ("[app]\nname='x'\n[tables.t.columns]\nid='uuid'\n[tables.t.access]\nread='", "(", "'"),
+        ("[app]\nname='x'\n[tables.t.columns]\nid='uuid'\n[tables.t.access]\nread='", "NOT ", "'"),
+    ] {
+        let text = format!("{before}{}{after}", unit.repeat((size - before.len() - after.len()) / unit.len()));
+        let found = mistakes(&text);
+        assert!(found.render(&text, false).len() < 4 << 20, "{unit:?}");
+    }
+}
+
+#[test]
+fn every_merge_rule_of_the_design_is_known_and_not_there_yet() {
+    for rule in "first server client max min counter set map list text doc ot manual custom".split(' ') {
+        let text = format!(
+            "[app]\nname = \"x\"\n[tables.t.columns]\nid = \"uuid\"\na = {{ type = \"text\", merge = \"{rule}\" }}"
+        );
+        let found = mistakes(&text);
+        assert_eq!(found.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["LF-1014"], "{rule}");
+    }
+}
+
 #[test]
 fn the_example_covers_every_column_type_and_survives_its_compiled_form() {
     let schema = parse(JOURNAL);

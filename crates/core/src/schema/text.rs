@@ -55,9 +55,7 @@ fn read(source: &str, report: &mut Report) -> Schema {
         return schema;
     }
     let (document, errors) = DeTable::parse_recoverable(source);
-    for error in errors {
-        report.syntax(source, error.span().unwrap_or_default(), error.message());
-    }
+    report.syntax(source, errors.iter().map(|e| (e.span().unwrap_or_default(), e.message())));
     let mut top = Section::new("landfall.toml".into(), document.get_ref());
     read_app(&mut top, &mut schema, report);
     let mut tables = read_tables(&mut top, report);

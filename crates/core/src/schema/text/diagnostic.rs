@@ -43,30 +43,40 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All mistakes of a schema file, in the order of their places. Never empty.
+/// Most mistakes that are kept: more than anyone corrects in one go, few enough to show quickly.
+const MAX_DIAGNOSTICS: usize = 500;
+
+/// All mistakes of a schema file, in the order of their places. Never empty; what is beyond the first 500 is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Diagnostic>);
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+    omitted: usize,
+}
 
 impl Diagnostics {
     /// The mistakes.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// The mistakes over the text they were found in, as compilers show them; ends with a line that counts them.
     pub fn render(&self, source: &str, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut out = String::new();
-        for diagnostic in &self.0 {
+        for diagnostic in &self.list {
             out.push_str(&render_one(diagnostic, source, &renderer));
             out.push_str("\n\n");
         }
-        let file = self.0.first().map_or("", |d| d.file.as_str());
-        let count = match self.0.len() {
+        let file = self.list.first().map_or("", |d| d.file.as_str());
+        let count = match self.list.len() + self.omitted {
             1 => "1 mistake".to_owned(),
             n => format!("{n} mistakes"),
         };
-        out.push_str(&format!("error: {file} has {count}\n"));
+        let shown = match self.omitted {
+            0 => String::new(),
+            _ => format!("; the first {} are shown", self.list.len()),
+        };
+        out.push_str(&format!("error: {file} has {count}{shown}\n"));
         out
     }
 }
@@ -82,7 +92,7 @@ impl<'a> IntoIterator for &'a Diagnostics {
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, diagnostic) in self.0.iter().enumerate() {
+        for (i, diagnostic) in self.list.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
@@ -155,6 +165,8 @@ pub(super) struct Report {
     findings: Vec<Finding>,
     /// Lines (as spans) that are not TOML: what was recovered from them is guesswork and gives no further mistakes.
     unreadable: Vec<Span>,
+    /// Mistakes beyond the limit.
+    omitted: usize,
 }
 
 impl Report {
@@ -166,30 +178,37 @@ impl Report {
         &mut self.findings[at]
     }
 
-    /// Writes down that something is not TOML.
-    pub(super) fn syntax(&mut self, source: &str, span: Span, message: &str) {
-        let span = clamp(source, &span);
-        let start = source[..span.start].rfind('\n').map_or(0, |at| at + 1);
-        let end = source[span.end..].find('\n').map_or(source.len(), |at| span.end + at);
-        self.unreadable.push(start..end);
-        let message = message.strip_suffix(", expected literal string").unwrap_or(message);
-        self.add(codes::SYNTAX, span, format!("this is not TOML: {message}")).help(syntax_help(message));
+    /// Writes down what is not TOML, and counts what is beyond the limit: a file of another kind has millions.
+    pub(super) fn syntax<'e>(&mut self, source: &str, mut errors: impl Iterator<Item = (Span, &'e str)>) {
+        for (span, message) in errors.by_ref().take(MAX_DIAGNOSTICS) {
+            let span = clamp(source, &span);
+            let start = source[..span.start].rfind('\n').map_or(0, |at| at + 1);
+            let end = source[span.end..].find('\n').map_or(source.len(), |at| span.end + at);
+            self.unreadable.push(start..end);
+            let message = message.strip_suffix(", expected literal string").unwrap_or(message);
+            self.add(codes::SYNTAX, span, format!("this is not TOML: {message}")).help(syntax_help(message));
+        }
+        self.omitted += errors.count();
     }
 
     /// The mistakes in order of place; `None` when there are none.
     pub(super) fn finish(mut self, file: &str, source: &str) -> Option<Diagnostics> {
-        let unreadable = std::mem::take(&mut self.unreadable);
+        let mut unreadable = std::mem::take(&mut self.unreadable);
+        unreadable.sort_by_key(|lines| lines.start);
         // A missing key may be what could not be read.
         let guess = |f: &Finding| {
-            let inside = unreadable.iter().any(|line| f.span.start <= line.end && line.start <= f.span.end);
+            let before = unreadable.partition_point(|lines| lines.start <= f.span.end);
+            let inside = unreadable[..before].last().is_some_and(|lines| f.span.start <= lines.end);
             f.code != codes::SYNTAX && !unreadable.is_empty() && (inside || f.code == codes::MISSING_KEY)
         };
         self.findings.retain(|f| !guess(f));
         self.findings.sort_by(|a, b| (a.span.start, a.span.end, &a.code).cmp(&(b.span.start, b.span.end, &b.code)));
         self.findings.dedup_by(|a, b| (&a.code, &a.span, &a.message) == (&b.code, &b.span, &b.message));
+        let omitted = self.omitted + self.findings.len().saturating_sub(MAX_DIAGNOSTICS);
+        self.findings.truncate(MAX_DIAGNOSTICS);
         let lines = Lines::of(source);
         let list: Vec<_> = self.findings.into_iter().map(|f| diagnostic(f, file, source, &lines)).collect();
-        (!list.is_empty()).then_some(Diagnostics(list))
+        (!list.is_empty()).then_some(Diagnostics { list, omitted })
     }
 }
 
