@@ -1,6 +1,7 @@
 //! What app developers see of a schema file: the example and the documentation are read, every mistake is reported with
 //! its place in the words kept beside it, and nothing panics.
 #![cfg(feature = "text")]
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

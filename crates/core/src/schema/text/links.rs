@@ -31,7 +31,7 @@ fn resolve_key(draft: &mut DraftTable<'_>, report: &mut Report) {
     let Some(words) = draft.key.clone() else {
         if draft.column("id").is_some() {
             use_key(draft, &[("id", draft.name_span.clone())], report);
-        } else if !draft.broken.contains(&"id") && !(draft.columns.is_empty() && draft.broken.is_empty()) {
+        } else if !draft.broken.contains(&"id") && (!draft.columns.is_empty() || !draft.broken.is_empty()) {
             report
                 .add(
                     codes::BAD_PRIMARY_KEY,
