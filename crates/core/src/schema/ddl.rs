@@ -6,7 +6,8 @@
 //!   through plain indexes on unique and referring columns.
 //! - A key is never assigned by SQLite: an integer key is declared so that it is not an alias of the rowid.
 //! - A table whose rows are small and all of bounded width is WITHOUT ROWID (one b-tree, so that a load in key order
-//!   only appends). A wide row would spill out of that b-tree early, and FTS5 needs a rowid: those keep theirs.
+//!   only appends). A wide row would spill out of that b-tree early, and FTS5 needs a rowid: those keep theirs. (100,000
+//!   rows by uuid: narrow 8.7 instead of 13.2 MB and equal time; 1.5 kB wide 468 instead of 210 MB and twice the time.)
 //! - Constant defaults are SQL defaults. `now` and `uuid` are, on the device, calls of [`FUNCTION_NOW`],
 //!   [`FUNCTION_TODAY`] and [`FUNCTION_UUID`], which the engine registers, so that a plain INSERT gets the engine's
 //!   clock and randomness. Whoever applies changes from elsewhere names every column, NULL for one that is not held.
@@ -212,7 +213,12 @@ impl Table {
 
     fn upgrade_sql(&self, old: &Table, place: Place) -> Vec<String> {
         let mut out = Vec::new();
-        let search_changes = place == Place::Device && self.search != old.search;
+        let device = place == Place::Device;
+        // A device's table has its columns in the order of the schema: hooks know them by position.
+        let reordered = device && !self.only_appends_to(old);
+        let search_changes = device && (reordered || self.search != old.search);
+        // The table may have been made WITHOUT ROWID, by this or an earlier version; full-text search needs one.
+        let rebuild = reordered || (search_changes && old.search.is_empty());
         if search_changes {
             out.extend(old.drop_search_sql());
         }
@@ -220,20 +226,25 @@ impl Table {
         out.extend(dropped.map(|c| format!("DROP INDEX {}", old.index_name(c))));
         let added = self.columns.iter().filter(|c| old.column(&c.name).is_none());
         out.extend(added.map(|c| self.add_column_sql(c)));
-        // The table may have been made WITHOUT ROWID, by this or an earlier version; full-text search needs one.
-        let rebuild = search_changes && old.search.is_empty();
         if rebuild {
             out.extend(self.rebuild_sql(place));
         }
-        let missing = |c: &&Column| {
-            rebuild || !old.column(&c.name).is_some_and(|o| old.is_indexed(o) && self.has_same_index(old, o))
+        let kept = |c: &Column| {
+            !rebuild && old.column(&c.name).is_some_and(|o| old.is_indexed(o) && self.has_same_index(old, o))
         };
-        out.extend(self.columns.iter().filter(|c| self.is_indexed(c)).filter(missing).map(|c| self.one_index_sql(c)));
+        let indexed = self.columns.iter().filter(|c| self.is_indexed(c) && !kept(c));
+        out.extend(indexed.map(|c| self.one_index_sql(c)));
         if search_changes {
             out.extend(self.search_sql());
             out.extend(self.search_rebuild_sql());
         }
         out
+    }
+
+    /// Whether the columns of `old` come first, in the order that they had.
+    fn only_appends_to(&self, old: &Table) -> bool {
+        let names = |table: &Table| table.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+        names(self).starts_with(&names(old))
     }
 
     fn has_same_index(&self, old: &Table, column: &Column) -> bool {
