@@ -4,6 +4,7 @@
 //! randomness as arguments and gives effects as results; a driver carries them out.
 
 pub mod changes;
+pub mod db;
 pub mod live;
 pub mod mirror;
 pub mod session;

@@ -1,0 +1,255 @@
+//! Changes from the server: the live stream at the cut, and catching up of buckets that are behind.
+//!
+//! Rules, per cell. The live stream keeps what a live bucket shows at the cut. What a bucket that is behind brings is
+//! taken only where no live bucket shows the cell and no other bucket brought a newer one. A change that a bucket's rows
+//! already contain (they were read after it) is skipped.
+
+use std::collections::BTreeMap;
+
+use landfall_core::{BucketId, RowKey, Stamp, Value};
+use landfall_protocol::batch::{Change, ChangeList};
+use landfall_protocol::server::BucketChanges;
+
+use super::Database;
+use super::bookkeeping::{Bucket, BucketState};
+use super::buckets::bad;
+use super::error::DbError;
+use super::overlay::{Batch, RowWork};
+use crate::changes::ChangeSet;
+
+/// A row's cells as one bucket brings them.
+pub(super) struct Incoming<'a> {
+    pub bucket: BucketId,
+    pub seq: u64,
+    pub key: &'a RowKey,
+    /// All that the bucket shows.
+    pub whole: bool,
+    /// (Position of the column, value).
+    pub cells: &'a [(u16, Value)],
+}
+
+impl Database {
+    /// Applies one Live message, as one: memberships, rows, settling, the cut.
+    ///
+    /// # Errors
+    /// [`DbError::ServerData`] when it does not fit what the buckets announced; nothing is applied then.
+    pub fn apply_live(
+        &mut self,
+        to: u64,
+        chain: u64,
+        stamp: Stamp,
+        buckets: &[BucketChanges],
+        now_ms: u64,
+    ) -> Result<ChangeSet, DbError> {
+        if to < self.memory.meta.cut {
+            // Sent again after a reconnection: it is applied already.
+            return Ok(ChangeSet::default());
+        }
+        self.apply(now_ms, |db, changes| {
+            let mut batch = Batch::default();
+            for group in buckets {
+                let live = db.memory.buckets.get(&group.bucket).is_some_and(|b| b.state == BucketState::Live);
+                if live {
+                    db.apply_changes(group.bucket, &group.changes, &mut batch)?;
+                }
+            }
+            let meta = &mut db.memory.meta;
+            (meta.cut, meta.chain) = (to, chain);
+            meta.observe(stamp);
+            db.settle(&mut batch, now_ms)?;
+            db.flush(batch, changes)
+        })
+    }
+
+    /// Applies what happened in one bucket that is behind. When `done`, it is part of the live stream from here on.
+    ///
+    /// # Errors
+    /// [`DbError::ServerData`] when it does not fit what the bucket announced; nothing is applied then.
+    pub fn apply_catch_up(
+        &mut self,
+        bucket: BucketId,
+        to: u64,
+        changes: &ChangeList,
+        done: bool,
+    ) -> Result<ChangeSet, DbError> {
+        let behind = self.memory.buckets.get(&bucket).is_some_and(|b| b.state == BucketState::CatchingUp);
+        if !behind {
+            return Ok(ChangeSet::default());
+        }
+        let now_ms = self.shared.lock().now_ms;
+        self.apply(now_ms, |db, visible| {
+            let mut batch = Batch::default();
+            db.apply_changes(bucket, changes, &mut batch)?;
+            if let Some(mut held) = db.memory.buckets.get(&bucket).cloned() {
+                held.at = held.at.max(to);
+                if done {
+                    held.state = BucketState::Live;
+                }
+                db.save_bucket(bucket, held)?;
+            }
+            db.flush(batch, visible)?;
+            if done {
+                db.drop_stale_of(bucket, visible)?;
+            }
+            let mut batch = Batch::default();
+            db.settle(&mut batch, now_ms)?;
+            db.flush(batch, visible)
+        })
+    }
+
+    /// One transaction of the engine's that changes visible rows; what an app's triggers write meanwhile is announced
+    /// with it.
+    pub(super) fn apply(
+        &mut self,
+        now_ms: u64,
+        f: impl FnOnce(&mut Self, &mut ChangeSet) -> Result<(), DbError>,
+    ) -> Result<ChangeSet, DbError> {
+        let triggers = self.has_triggers;
+        if triggers {
+            let seed = self.shared.lock().seed;
+            self.start_capture(now_ms, seed, true)?;
+        } else {
+            self.shared.lock().now_ms = now_ms;
+        }
+        let result = self.transact(|db| {
+            let mut changes = ChangeSet::default();
+            f(db, &mut changes)?;
+            if triggers {
+                let marks = db.stop_capture();
+                db.record(marks, now_ms, &mut changes)?;
+            }
+            Ok(changes)
+        });
+        if triggers && result.is_err() {
+            self.stop_capture();
+        }
+        result
+    }
+
+    fn apply_changes(&mut self, id: BucketId, changes: &ChangeList, batch: &mut Batch) -> Result<(), DbError> {
+        let Some(bucket) = self.memory.buckets.get(&id).cloned() else { return Ok(()) };
+        for change in &changes.0 {
+            match change {
+                Change::Put { seq, key, whole, cells } => {
+                    let incoming = Incoming { bucket: id, seq: *seq, key, whole: *whole, cells };
+                    self.take(&bucket, &incoming, batch)?;
+                }
+                Change::Remove { seq, key, .. } => self.remove(id, &bucket, *seq, key, batch)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A row is in the bucket, and these cells are new.
+    pub(super) fn take(&self, bucket: &Bucket, incoming: &Incoming<'_>, batch: &mut Batch) -> Result<(), DbError> {
+        let (id, cut) = (incoming.bucket, self.memory.meta.cut);
+        let app = self.tables.by_id(bucket.table)?;
+        if let Some(problem) = app.table.check_key(incoming.key) {
+            return Err(bad(problem.to_string()));
+        }
+        let work = batch.row(self, bucket.table, incoming.key)?;
+        let member = work.held.contains(&id);
+        if !member && !incoming.whole {
+            // A part of a row that is no longer in the bucket: its removal follows.
+            return Ok(());
+        }
+        if member && !bucket.is_complete(cut) && incoming.seq <= work.version(id) {
+            return Ok(());
+        }
+        let values = bucket_cells(bucket, incoming)?;
+        let live = bucket.state == BucketState::Live;
+        let mut skipped = false;
+        let mut cells = work.confirmed.take().unwrap_or_else(|| app.table.key_cells(incoming.key));
+        for (name, value) in values {
+            if app.table.column(name).is_none() || app.table.is_key(name) {
+                continue;
+            }
+            if !live && self.shown_newer(work, id, name, incoming.seq) {
+                skipped = true;
+            } else {
+                cells.insert(name.to_owned(), value);
+            }
+        }
+        work.confirmed = Some(cells);
+        // A cell that was left at the cut must be caught up with like the others when the live bucket lets it go.
+        let version = if skipped { incoming.seq.min(cut) } else { incoming.seq };
+        self.advance(work, id, version, live);
+        work.held.insert(id);
+        Ok(())
+    }
+
+    /// Whether a cell here is shown by a live bucket, or was brought by another one as of `seq` or later.
+    fn shown_newer(&self, work: &RowWork, id: BucketId, column: &str, seq: u64) -> bool {
+        work.held.iter().filter(|other| **other != id).any(|other| {
+            self.memory.buckets.get(other).is_some_and(|b| {
+                let newer = match b.state {
+                    BucketState::Live => true,
+                    BucketState::Stale => false,
+                    BucketState::Loading | BucketState::CatchingUp => work.version(*other) >= seq,
+                };
+                newer && b.shows(column)
+            })
+        })
+    }
+
+    /// Records up to which sequence the bucket brought the row, keeping apart what other buckets behind brought.
+    fn advance(&self, work: &mut RowWork, id: BucketId, version: u64, live: bool) {
+        let cut = self.memory.meta.cut;
+        let behind = |id: &BucketId| {
+            self.memory.buckets.get(id).is_some_and(|b| b.state != BucketState::Stale && !b.is_complete(cut))
+        };
+        let others: Vec<BucketId> = work.held.iter().filter(|o| **o != id && behind(o)).copied().collect();
+        for other in others {
+            let known = work.version(other);
+            // What a live bucket sets back to the cut, the other must catch up with again.
+            let known = if live { known.min(version) } else { known };
+            work.versions.insert(other, known);
+        }
+        work.versions.insert(id, version);
+        work.seq = if work.held.iter().all(|o| *o == id) { version } else { work.seq.max(version) };
+    }
+
+    /// A row is no longer in the bucket.
+    fn remove(
+        &self,
+        id: BucketId,
+        bucket: &Bucket,
+        seq: u64,
+        key: &RowKey,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
+        let cut = self.memory.meta.cut;
+        let work = batch.row(self, bucket.table, key)?;
+        let contained = !bucket.is_complete(cut) && seq <= work.version(id);
+        if work.held.contains(&id) && !contained {
+            // Whoever else holds the row keeps its own version.
+            let others: Vec<BucketId> = work.held.iter().filter(|o| **o != id).copied().collect();
+            let kept: BTreeMap<_, _> = others.iter().map(|o| (*o, work.version(*o))).collect();
+            work.versions = kept;
+            work.held.remove(&id);
+            if let Some(cells) = work.confirmed.take().filter(|_| !work.held.is_empty()) {
+                work.confirmed = Some(self.only_held(bucket.table, &work.held, cells));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The incoming cells by name: each of its announced type; when whole, NULL for what is not given.
+fn bucket_cells<'a>(bucket: &'a Bucket, incoming: &Incoming<'_>) -> Result<BTreeMap<&'a str, Value>, DbError> {
+    let mut out = BTreeMap::new();
+    if incoming.whole {
+        out.extend(bucket.columns.iter().map(|(name, _)| (name.as_str(), Value::Null)));
+    }
+    for (at, value) in incoming.cells {
+        let (name, ty) = bucket
+            .columns
+            .get(usize::from(*at))
+            .ok_or_else(|| bad(format!("column {at} of a bucket with {} columns", bucket.columns.len())))?;
+        if !value.fits(*ty) {
+            return Err(bad(format!("a value for '{name}' that is not of type {ty}")));
+        }
+        out.insert(name.as_str(), value.clone());
+    }
+    Ok(out)
+}

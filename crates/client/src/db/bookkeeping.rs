@@ -1,0 +1,398 @@
+//! What the engine remembers beside the app's tables: statements that make the `_landfall_` tables, and the small state
+//! that is kept in memory as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use landfall_core::value::ColumnType;
+use landfall_core::{BucketId, Clock, Epoch, ReplicaId, Stamp, Value};
+use landfall_protocol::server::{Address, WireType};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::DbError;
+use super::outbox::Counts;
+
+/// The format of the bookkeeping, stored as `user_version`.
+pub(super) const FORMAT: i64 = 1;
+/// Marks a file as a Landfall device database ("LFdb"), stored as `application_id`.
+pub(super) const APPLICATION_ID: i64 = 0x4c46_6462;
+
+/// Entry states as stored.
+pub(super) const QUEUED: i64 = 0;
+pub(super) const SENT: i64 = 1;
+pub(super) const ACKED: i64 = 2;
+pub(super) const DEAD: i64 = 3;
+
+/// Statements that make an empty bookkeeping.
+///
+/// `_landfall_touched` *is* the overlay: an entry that is not in it does not show. `_landfall_rows.versions` is NULL
+/// unless buckets that are behind hold the row at different sequences.
+pub(super) const CREATE: &str = "
+CREATE TABLE _landfall_meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE _landfall_rows (
+  tbl INT NOT NULL, key BLOB NOT NULL, seq INT NOT NULL, held INT NOT NULL, versions BLOB,
+  PRIMARY KEY (tbl, key)) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_sets (id INTEGER PRIMARY KEY AUTOINCREMENT, buckets TEXT NOT NULL) STRICT;
+CREATE TABLE _landfall_subscriptions (handle INTEGER PRIMARY KEY AUTOINCREMENT, shape TEXT NOT NULL,
+  params BLOB NOT NULL, opened INT NOT NULL) STRICT;
+CREATE TABLE _landfall_uses (handle INT NOT NULL, bucket INT NOT NULL, PRIMARY KEY (handle, bucket)) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_buckets (bucket INTEGER PRIMARY KEY, tbl INT NOT NULL, columns BLOB NOT NULL,
+  state INT NOT NULL, at INT NOT NULL, next TEXT, need INT NOT NULL, rows INT NOT NULL, expected INT NOT NULL,
+  stale_of INT) STRICT;
+CREATE TABLE _landfall_outbox (rseq INTEGER PRIMARY KEY, state INT NOT NULL, seq INT, attempts INT NOT NULL DEFAULT 0,
+  next_attempt_ms INT NOT NULL DEFAULT 0, created_ms INT NOT NULL, body BLOB NOT NULL, preview BLOB, problem BLOB,
+  images BLOB) STRICT;
+CREATE INDEX _landfall_outbox_states ON _landfall_outbox (state, rseq);
+CREATE TABLE _landfall_touched (tbl INT NOT NULL, key BLOB NOT NULL, rseq INT NOT NULL, inserts INT NOT NULL,
+  PRIMARY KEY (tbl, key, rseq)) STRICT, WITHOUT ROWID;
+CREATE INDEX _landfall_touched_entries ON _landfall_touched (rseq);
+CREATE TABLE _landfall_images (tbl INT NOT NULL, key BLOB NOT NULL, image BLOB, PRIMARY KEY (tbl, key)) STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_acked (rseq INTEGER PRIMARY KEY, seq INT NOT NULL, at_ms INT NOT NULL, body BLOB NOT NULL,
+  preview BLOB) STRICT;
+";
+
+/// The small state: kept in memory, and stored with every transaction that changes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Meta {
+    pub replica: ReplicaId,
+    pub epoch: Option<Epoch>,
+    /// The cut: everything up to here is applied in live buckets. Meaningless without an epoch.
+    pub cut: u64,
+    pub chain: u64,
+    pub last_rseq: u64,
+    /// The hybrid clock's last reading, in device time.
+    pub clock: (u64, u32),
+    /// The server's clock less the device's, milliseconds.
+    pub offset_ms: i64,
+    /// The smallest undecided replica sequence.
+    pub first_undecided: Option<u64>,
+    pub counts: Counts,
+    /// The largest number given to a stale copy of a bucket.
+    pub last_stale: u64,
+}
+
+impl Meta {
+    pub fn new(replica: ReplicaId) -> Self {
+        Self {
+            replica,
+            epoch: None,
+            cut: 0,
+            chain: 0,
+            last_rseq: 0,
+            clock: (0, 0),
+            offset_ms: 0,
+            first_undecided: None,
+            counts: Counts::default(),
+            last_stale: 0,
+        }
+    }
+
+    pub fn clock(&self) -> Clock {
+        let last = Stamp { wall_ms: self.clock.0, counter: self.clock.1, replica: self.replica };
+        Clock::after(self.replica, last)
+    }
+
+    pub fn set_clock(&mut self, clock: &Clock) {
+        let last = clock.last();
+        self.clock = (last.wall_ms, last.counter);
+    }
+
+    /// Takes note of a stamp in the server's time.
+    pub fn observe(&mut self, stamp: Stamp) {
+        let mut clock = self.clock();
+        clock.observe(stamp.shifted(self.offset_ms.saturating_neg(), u64::MAX));
+        self.set_clock(&clock);
+    }
+
+    /// Name and value of everything that is stored. Counts are counted at open.
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 9] {
+        use rusqlite::types::Value::{Blob, Integer, Null};
+        let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
+        [
+            ("replica", Blob(self.replica.0.to_vec())),
+            ("epoch", epoch),
+            ("cut", Integer(self.cut as i64)),
+            ("chain", Integer(self.chain as i64)),
+            ("last_rseq", Integer(self.last_rseq as i64)),
+            ("clock_wall_ms", Integer(self.clock.0 as i64)),
+            ("clock_counter", Integer(i64::from(self.clock.1))),
+            ("clock_offset_ms", Integer(self.offset_ms)),
+            ("last_stale", Integer(self.last_stale as i64)),
+        ]
+    }
+
+    /// Stores what differs from `before` (everything when there is none).
+    pub fn save(&self, conn: &Connection, before: Option<&Self>) -> Result<(), DbError> {
+        let old = before.map(Self::fields);
+        for (i, (name, value)) in self.fields().into_iter().enumerate() {
+            if old.as_ref().is_none_or(|old| old[i].1 != value) {
+                set_meta(conn, name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn load(conn: &Connection) -> Result<Self, DbError> {
+        let number = |name: &str| -> Result<i64, DbError> {
+            get_meta::<i64>(conn, name)?.ok_or_else(|| DbError::bookkeeping(format!("'{name}' is missing")))
+        };
+        let id = |name: &str| -> Result<Option<[u8; 16]>, DbError> {
+            let bytes = get_meta::<Option<Vec<u8>>>(conn, name)?.flatten();
+            let id = bytes.map(|b| <[u8; 16]>::try_from(b).map_err(|_| DbError::bookkeeping(name)));
+            id.transpose()
+        };
+        let replica = id("replica")?.ok_or_else(|| DbError::bookkeeping("'replica' is missing"))?;
+        Ok(Self {
+            replica: ReplicaId(replica),
+            epoch: id("epoch")?.map(Epoch),
+            cut: number("cut")? as u64,
+            chain: number("chain")? as u64,
+            last_rseq: number("last_rseq")? as u64,
+            clock: (number("clock_wall_ms")? as u64, number("clock_counter")? as u32),
+            offset_ms: number("clock_offset_ms")?,
+            first_undecided: first_undecided(conn)?,
+            counts: count(conn)?,
+            last_stale: number("last_stale")? as u64,
+        })
+    }
+}
+
+/// The smallest undecided replica sequence.
+pub(super) fn first_undecided(conn: &Connection) -> Result<Option<u64>, DbError> {
+    let sql = "SELECT min(rseq) FROM _landfall_outbox WHERE state IN (0, 1)";
+    Ok(conn.prepare_cached(sql)?.query_row([], |r| r.get::<_, Option<i64>>(0))?.map(|v| v as u64))
+}
+
+/// Entries by state.
+pub(super) fn count(conn: &Connection) -> Result<Counts, DbError> {
+    let mut counts = Counts::default();
+    let mut statement = conn.prepare_cached("SELECT state, count(*) FROM _landfall_outbox GROUP BY state")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        *counts.of(row.get(0)?) = row.get::<_, i64>(1)? as u64;
+    }
+    Ok(counts)
+}
+
+pub(super) fn get_meta<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> Result<Option<T>, DbError> {
+    let mut statement = conn.prepare_cached("SELECT value FROM _landfall_meta WHERE name = ?")?;
+    Ok(statement.query_row([name], |r| r.get(0)).optional()?)
+}
+
+pub(super) fn set_meta(conn: &Connection, name: &str, value: impl rusqlite::ToSql) -> Result<(), DbError> {
+    let sql = "INSERT INTO _landfall_meta (name, value) VALUES (?, ?) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    conn.prepare_cached(sql)?.execute(params![name, value])?;
+    Ok(())
+}
+
+/// How far a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketState {
+    /// Chunks are being loaded.
+    Loading,
+    /// All chunks are here; changes since are being caught up with.
+    CatchingUp,
+    /// Part of the live stream: stands at the cut.
+    Live,
+    /// A former copy, shown until its successor is loaded. Never announced to the server.
+    Stale,
+}
+
+/// A bucket that the device holds.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    /// Number of its table in bookkeeping.
+    pub table: i64,
+    /// Key columns first. Changes and chunks refer to them by position.
+    pub columns: Vec<(String, ColumnType)>,
+    pub state: BucketState,
+    /// The position while it is not live.
+    pub at: u64,
+    /// Where loading goes on.
+    pub next: Option<Address>,
+    /// The bucket is complete when it is live and the cut has reached this.
+    pub need: u64,
+    /// Rows loaded so far.
+    pub rows: u64,
+    /// Rows that the server announced, roughly.
+    pub expected: u64,
+    /// What it is a former copy of; `Some(0)`: evicted rows that wait for their pending writes.
+    pub stale_of: Option<u64>,
+}
+
+/// Keeps rows with pending writes whose buckets were evicted, until those writes settle.
+pub(super) const LEFTOVER: BucketId = BucketId(i64::MAX as u64);
+/// Stale copies are numbered from here. The server counts its buckets from 1.
+pub(super) const FIRST_STALE: u64 = 1 << 62;
+
+impl Bucket {
+    /// The position up to which the bucket's rows are current.
+    pub fn position(&self, cut: u64) -> u64 {
+        if self.state == BucketState::Live { cut } else { self.at }
+    }
+
+    /// Whether no change can come any more that its rows already contain.
+    pub fn is_complete(&self, cut: u64) -> bool {
+        self.state == BucketState::Live && self.need <= cut
+    }
+
+    pub fn shows(&self, column: &str) -> bool {
+        self.columns.iter().any(|(name, _)| name == column)
+    }
+
+    pub fn save(&self, conn: &Connection, id: BucketId) -> Result<(), DbError> {
+        let columns: Vec<(String, WireType)> = self.columns.iter().map(|(n, t)| (n.clone(), WireType(*t))).collect();
+        let sql = "INSERT INTO _landfall_buckets (bucket, tbl, columns, state, at, next, need, rows, expected, stale_of)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                   ON CONFLICT (bucket) DO UPDATE SET tbl = ?2, columns = ?3, state = ?4, at = ?5, next = ?6, need = ?7,
+                     rows = ?8, expected = ?9, stale_of = ?10";
+        conn.prepare_cached(sql)?.execute(params![
+            id.0 as i64,
+            self.table,
+            encode(&columns),
+            self.state as i64,
+            self.at as i64,
+            self.next,
+            self.need as i64,
+            self.rows as i64,
+            self.expected as i64,
+            self.stale_of.map(|v| v as i64),
+        ])?;
+        Ok(())
+    }
+}
+
+/// A shape that the app has opened.
+#[derive(Clone, Debug)]
+pub(super) struct OpenShape {
+    pub shape: String,
+    pub params: BTreeMap<String, Value>,
+    /// Whether the server has named its buckets since they last had to be loaded anew.
+    pub opened: bool,
+    pub buckets: BTreeSet<BucketId>,
+}
+
+/// Membership sets, interned.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sets {
+    pub by_id: BTreeMap<i64, Arc<BTreeSet<BucketId>>>,
+    pub by_set: BTreeMap<Arc<BTreeSet<BucketId>>, i64>,
+}
+
+impl Sets {
+    pub fn insert(&mut self, id: i64, set: BTreeSet<BucketId>) {
+        let set = Arc::new(set);
+        self.by_id.insert(id, Arc::clone(&set));
+        self.by_set.insert(set, id);
+    }
+
+    pub fn of(&self, id: i64) -> Arc<BTreeSet<BucketId>> {
+        self.by_id.get(&id).cloned().unwrap_or_default()
+    }
+}
+
+/// Everything kept in memory beside the tables. Cloning is cheap, so that a transaction that fails is undone here too.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub meta: Meta,
+    pub buckets: Arc<BTreeMap<BucketId, Bucket>>,
+    pub shapes: Arc<BTreeMap<u64, OpenShape>>,
+    pub sets: Arc<Sets>,
+}
+
+impl Memory {
+    pub fn load(conn: &Connection) -> Result<Self, DbError> {
+        Ok(Self {
+            meta: Meta::load(conn)?,
+            buckets: Arc::new(load_buckets(conn)?),
+            shapes: Arc::new(load_shapes(conn)?),
+            sets: Arc::new(load_sets(conn)?),
+        })
+    }
+}
+
+fn load_buckets(conn: &Connection) -> Result<BTreeMap<BucketId, Bucket>, DbError> {
+    let mut statement = conn.prepare("SELECT * FROM _landfall_buckets")?;
+    let mut rows = statement.query([])?;
+    let mut buckets = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let number = |name: &str| row.get::<_, i64>(name).map(|v| v as u64);
+        let columns: Vec<(String, WireType)> = decode(&row.get::<_, Vec<u8>>("columns")?)?;
+        let state = match row.get::<_, i64>("state")? {
+            0 => BucketState::Loading,
+            1 => BucketState::CatchingUp,
+            2 => BucketState::Live,
+            3 => BucketState::Stale,
+            other => return Err(DbError::bookkeeping(format!("bucket state {other}"))),
+        };
+        let bucket = Bucket {
+            table: row.get("tbl")?,
+            columns: columns.into_iter().map(|(n, t)| (n, t.0)).collect(),
+            state,
+            at: number("at")?,
+            next: row.get("next")?,
+            need: number("need")?,
+            rows: number("rows")?,
+            expected: number("expected")?,
+            stale_of: row.get::<_, Option<i64>>("stale_of")?.map(|v| v as u64),
+        };
+        buckets.insert(BucketId(number("bucket")?), bucket);
+    }
+    Ok(buckets)
+}
+
+fn load_shapes(conn: &Connection) -> Result<BTreeMap<u64, OpenShape>, DbError> {
+    let mut shapes = BTreeMap::new();
+    let mut statement = conn.prepare("SELECT handle, shape, params, opened FROM _landfall_subscriptions")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let shape = OpenShape {
+            shape: row.get(1)?,
+            params: decode(&row.get::<_, Vec<u8>>(2)?)?,
+            opened: row.get(3)?,
+            buckets: BTreeSet::new(),
+        };
+        shapes.insert(row.get::<_, i64>(0)? as u64, shape);
+    }
+    let mut statement = conn.prepare("SELECT handle, bucket FROM _landfall_uses")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(shape) = shapes.get_mut(&(row.get::<_, i64>(0)? as u64)) {
+            shape.buckets.insert(BucketId(row.get::<_, i64>(1)? as u64));
+        }
+    }
+    Ok(shapes)
+}
+
+fn load_sets(conn: &Connection) -> Result<Sets, DbError> {
+    let mut sets = Sets::default();
+    let mut statement = conn.prepare("SELECT id, buckets FROM _landfall_sets ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        sets.insert(row.get(0)?, parse_set(&row.get::<_, String>(1)?)?);
+    }
+    Ok(sets)
+}
+
+/// A set as text, for eyes: `1,5`.
+pub(super) fn print_set(set: &BTreeSet<BucketId>) -> String {
+    set.iter().map(|b| b.0.to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn parse_set(text: &str) -> Result<BTreeSet<BucketId>, DbError> {
+    let parts = text.split(',').filter(|p| !p.is_empty());
+    parts.map(|p| p.parse().map(BucketId).map_err(|_| DbError::bookkeeping("a membership set"))).collect()
+}
+
+/// CBOR of a value that always encodes.
+pub(super) fn encode<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
+    // Writing to a Vec cannot fail.
+    minicbor::to_vec(value).unwrap_or_default()
+}
+
+/// Reads what [`encode`] wrote.
+pub(super) fn decode<T: for<'b> minicbor::Decode<'b, ()>>(bytes: &[u8]) -> Result<T, DbError> {
+    minicbor::decode(bytes).map_err(DbError::bookkeeping)
+}

@@ -1,0 +1,371 @@
+//! Subscriptions and the buckets that they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use landfall_core::{BucketId, Value};
+use landfall_protocol::server::{Address, Opening, Start};
+use rusqlite::params;
+
+use super::Database;
+use super::bookkeeping::{Bucket, BucketState, FIRST_STALE, LEFTOVER, OpenShape, encode, print_set};
+use super::error::DbError;
+use super::overlay::{Batch, parse_key};
+use crate::changes::ChangeSet;
+
+/// Rows are written in portions of this size, so that letting a large bucket go needs little memory.
+const PORTION: usize = 1_000;
+/// Beyond this many rows a change of a table is announced as a whole.
+const BULK: usize = 5_000;
+
+/// A shape that the app has opened. Survives a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscription {
+    /// Names it on this device; never reused.
+    pub handle: u64,
+    /// The shape.
+    pub shape: String,
+    /// Its parameters.
+    pub params: BTreeMap<String, Value>,
+    /// Whether the server has named its buckets.
+    pub opened: bool,
+    /// Its buckets.
+    pub buckets: Vec<HeldBucket>,
+}
+
+/// A bucket that the device holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldBucket {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// Up to which sequence its rows are current; for one that is still loading, the log position for Resume.
+    pub at: u64,
+    /// How far it is.
+    pub state: BucketState,
+    /// Where loading goes on.
+    pub next: Option<Address>,
+    /// Rows loaded so far.
+    pub rows: u64,
+    /// Rows that the server announced, roughly.
+    pub expected: u64,
+}
+
+/// Whether everything of a subscription is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    /// All rows, as of the cut.
+    Complete,
+    /// Rows are missing, or ahead of the cut.
+    Incomplete {
+        /// Rows loaded so far.
+        rows: u64,
+        /// Rows that the server announced, roughly.
+        expected: u64,
+    },
+}
+
+impl Database {
+    /// The open shapes, by handle.
+    pub fn subscriptions(&self) -> Vec<Subscription> {
+        let cut = self.memory.meta.cut;
+        let held = |id: &BucketId| {
+            let b = self.memory.buckets.get(id)?;
+            let (next, at) = (b.next.clone(), b.position(cut));
+            Some(HeldBucket { bucket: *id, at, state: b.state, next, rows: b.rows, expected: b.expected })
+        };
+        let one = |(handle, shape): (&u64, &OpenShape)| Subscription {
+            handle: *handle,
+            shape: shape.shape.clone(),
+            params: shape.params.clone(),
+            opened: shape.opened,
+            buckets: shape.buckets.iter().filter_map(held).collect(),
+        };
+        self.memory.shapes.iter().map(one).collect()
+    }
+
+    /// Whether everything of a subscription is here; `None`: there is no such subscription.
+    pub fn completeness(&self, handle: u64) -> Option<Completeness> {
+        let shape = self.memory.shapes.get(&handle)?;
+        let cut = self.memory.meta.cut;
+        let buckets: Vec<_> = shape.buckets.iter().filter_map(|id| self.memory.buckets.get(id)).collect();
+        if shape.opened && buckets.iter().all(|b| b.is_complete(cut)) {
+            return Some(Completeness::Complete);
+        }
+        let rows = buckets.iter().map(|b| b.rows).sum();
+        let expected = buckets.iter().map(|b| b.expected.max(b.rows)).sum();
+        Some(Completeness::Incomplete { rows, expected })
+    }
+
+    /// Remembers that the app wants a shape; gives its handle. The same shape with the same parameters gives the handle
+    /// that it has.
+    ///
+    /// # Errors
+    /// [`DbError::UnknownName`] when the schema has no such shape or parameter.
+    pub fn subscribe(&mut self, shape: &str, params: BTreeMap<String, Value>) -> Result<u64, DbError> {
+        self.check_params(shape, &params)?;
+        let same = |s: &OpenShape| s.shape == shape && s.params == params;
+        if let Some((handle, _)) = self.memory.shapes.iter().find(|(_, s)| same(s)) {
+            return Ok(*handle);
+        }
+        self.transact(|db| {
+            let sql = "INSERT INTO _landfall_subscriptions (shape, params, opened) VALUES (?, ?, 0)";
+            db.conn.prepare_cached(sql)?.execute(params![shape, encode(&params)])?;
+            let handle = db.conn.last_insert_rowid() as u64;
+            let open = OpenShape { shape: shape.to_owned(), params, opened: false, buckets: BTreeSet::new() };
+            Arc::make_mut(&mut db.memory.shapes).insert(handle, open);
+            Ok(handle)
+        })
+    }
+
+    fn check_params(&self, name: &str, params: &BTreeMap<String, Value>) -> Result<(), DbError> {
+        let shape = self.schema.shape(name).ok_or_else(|| DbError::UnknownName(format!("shape '{name}'")))?;
+        if let Some(unknown) = params.keys().find(|p| !shape.params.iter().any(|d| d.name == **p)) {
+            return Err(DbError::UnknownName(format!("parameter '{unknown}' of shape '{name}'")));
+        }
+        for declared in &shape.params {
+            match params.get(&declared.name) {
+                Some(value) if value.fits(declared.ty) => {}
+                Some(value) => {
+                    let found = value.type_of().map_or_else(|| "null".to_owned(), |t| t.to_string());
+                    let message =
+                        format!("the parameter '{}' of shape '{name}' is of type {}, not {found}", declared.name, declared.ty);
+                    let code = landfall_core::error::codes::WRONG_TYPE;
+                    return Err(DbError::Invalid(landfall_core::Problem::new(code, message)));
+                }
+                None => {
+                    return Err(DbError::UnknownName(format!(
+                        "value for the parameter '{}' of shape '{name}' in this call",
+                        declared.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets a shape. Buckets that no other shape uses go with their rows, except rows with pending writes, which
+    /// stay until those settle.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn unsubscribe(&mut self, handle: u64) -> Result<ChangeSet, DbError> {
+        self.transact(|db| {
+            let mut changes = ChangeSet::default();
+            db.conn.prepare_cached("DELETE FROM _landfall_subscriptions WHERE handle = ?")?.execute([handle as i64])?;
+            db.conn.prepare_cached("DELETE FROM _landfall_uses WHERE handle = ?")?.execute([handle as i64])?;
+            Arc::make_mut(&mut db.memory.shapes).remove(&handle);
+            db.drop_unused(&mut changes)?;
+            Ok(changes)
+        })
+    }
+
+    /// The server named the buckets of a subscription, and how each begins. Buckets that it no longer names go.
+    ///
+    /// A bucket that is being loaded goes on from where it is. To load it anew call [`Database::restart_load`] first.
+    ///
+    /// # Errors
+    /// [`DbError::ServerData`] when a bucket does not fit the schema.
+    pub fn opened(&mut self, handle: u64, openings: &[Opening]) -> Result<ChangeSet, DbError> {
+        self.transact(|db| {
+            let mut changes = ChangeSet::default();
+            if !db.memory.shapes.contains_key(&handle) {
+                return Ok(changes);
+            }
+            for opening in openings {
+                db.open_bucket(opening)?;
+            }
+            db.conn.prepare_cached("UPDATE _landfall_subscriptions SET opened = 1 WHERE handle = ?")?.execute([handle as i64])?;
+            db.conn.prepare_cached("DELETE FROM _landfall_uses WHERE handle = ?")?.execute([handle as i64])?;
+            let buckets: BTreeSet<BucketId> = openings.iter().map(|o| o.bucket).collect();
+            for bucket in &buckets {
+                let sql = "INSERT INTO _landfall_uses (handle, bucket) VALUES (?, ?)";
+                db.conn.prepare_cached(sql)?.execute(params![handle as i64, bucket.0 as i64])?;
+            }
+            if let Some(shape) = Arc::make_mut(&mut db.memory.shapes).get_mut(&handle) {
+                shape.opened = true;
+                shape.buckets = buckets;
+            }
+            db.drop_unused(&mut changes)?;
+            let mut batch = Batch::default();
+            let now_ms = db.shared.lock().now_ms;
+            db.settle(&mut batch, now_ms)?;
+            db.flush(batch, &mut changes)?;
+            Ok(changes)
+        })
+    }
+
+    fn open_bucket(&mut self, opening: &Opening) -> Result<(), DbError> {
+        let app = self.tables.get(&opening.table).map_err(|_| bad(format!("a bucket of table '{}'", opening.table)))?;
+        let keys = app.table.primary_key.iter();
+        if !keys.eq(opening.columns.iter().take(app.table.primary_key.len()).map(|(name, _)| name)) {
+            return Err(bad(format!("a bucket of '{}' without its key first", opening.table)));
+        }
+        let table = app.id;
+        let columns: Vec<_> = opening.columns.iter().map(|(name, ty)| (name.clone(), ty.0)).collect();
+        let held = self.memory.buckets.get(&opening.bucket).cloned();
+        let mut bucket = held.clone().unwrap_or(Bucket {
+            table,
+            columns: Vec::new(),
+            state: BucketState::CatchingUp,
+            at: 0,
+            next: None,
+            need: 0,
+            rows: 0,
+            expected: 0,
+            stale_of: None,
+        });
+        bucket.columns = columns;
+        match &opening.start {
+            Start::Live => bucket.state = BucketState::Live,
+            Start::CatchUp => {
+                bucket.at = bucket.position(self.memory.meta.cut);
+                bucket.state = BucketState::CatchingUp;
+            }
+            Start::Load { .. } if bucket.state == BucketState::Loading && bucket.next.is_some() => {}
+            Start::Load { at, first, rows } => {
+                if held.is_some() {
+                    self.set_stale(opening.bucket, false)?;
+                }
+                bucket.state = BucketState::Loading;
+                (bucket.at, bucket.next, bucket.expected) = (*at, Some(first.clone()), *rows);
+                (bucket.need, bucket.rows) = (*at, 0);
+            }
+        }
+        self.save_bucket(opening.bucket, bucket)
+    }
+
+    /// Gives up a load that is under way (its address has expired): the next [`Database::opened`] begins it anew. Rows
+    /// stay visible until then.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn restart_load(&mut self, bucket: BucketId) -> Result<(), DbError> {
+        self.transact(|db| match db.memory.buckets.get(&bucket).cloned() {
+            Some(mut held) if held.state == BucketState::Loading => {
+                held.next = None;
+                db.save_bucket(bucket, held)
+            }
+            _ => Ok(()),
+        })
+    }
+
+    pub(super) fn save_bucket(&mut self, id: BucketId, bucket: Bucket) -> Result<(), DbError> {
+        bucket.save(&self.conn, id)?;
+        Arc::make_mut(&mut self.memory.buckets).insert(id, bucket);
+        Ok(())
+    }
+
+    /// Makes what is held of a bucket a stale copy: its rows stay visible under another number, so that the bucket can
+    /// be loaded anew and rows that it no longer brings can be told.
+    pub(super) fn set_stale(&mut self, id: BucketId, other_history: bool) -> Result<(), DbError> {
+        let Some(mut copy) = self.memory.buckets.get(&id).cloned() else { return Ok(()) };
+        copy.at = if other_history { 0 } else { copy.position(self.memory.meta.cut) };
+        copy.state = BucketState::Stale;
+        copy.stale_of = Some(id.0);
+        copy.next = None;
+        let stale = self.memory.meta.last_stale.max(FIRST_STALE) + 1;
+        self.memory.meta.last_stale = stale;
+        self.save_bucket(BucketId(stale), copy)?;
+        self.rewrite_sets(id, Some(BucketId(stale)))
+    }
+
+    /// Replaces a bucket by another in every membership set, without touching rows.
+    fn rewrite_sets(&mut self, from: BucketId, to: Option<BucketId>) -> Result<(), DbError> {
+        let affected: Vec<_> = self.memory.sets.by_id.iter().filter(|(_, set)| set.contains(&from)).collect();
+        let affected: Vec<(i64, BTreeSet<BucketId>)> = affected.into_iter().map(|(id, s)| (*id, (**s).clone())).collect();
+        for (id, mut set) in affected {
+            set.remove(&from);
+            set.extend(to);
+            self.conn.prepare_cached("UPDATE _landfall_sets SET buckets = ? WHERE id = ?")?.execute(params![print_set(&set), id])?;
+            let sets = Arc::make_mut(&mut self.memory.sets);
+            sets.by_set.retain(|_, known| *known != id);
+            sets.insert(id, set);
+        }
+        Ok(())
+    }
+
+    /// Lets go of buckets that no shape uses and that no load will replace.
+    pub(super) fn drop_unused(&mut self, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let used: BTreeSet<BucketId> = self.memory.shapes.values().flat_map(|s| s.buckets.iter().copied()).collect();
+        let waiting = self.memory.shapes.values().any(|s| !s.opened);
+        let unused = |(id, bucket): (&BucketId, &Bucket)| match bucket.stale_of {
+            // Until every shape is answered, the server may still name what this is a copy of.
+            Some(of) => (!waiting && !used.contains(&BucketId(of))).then_some(*id),
+            None => (!used.contains(id) && *id != LEFTOVER).then_some(*id),
+        };
+        let unused: Vec<_> = self.memory.buckets.iter().filter_map(unused).collect();
+        for id in unused {
+            self.drop_bucket(id, changes)?;
+        }
+        Ok(())
+    }
+
+    /// The stale copies of a bucket go: it is loaded.
+    pub(super) fn drop_stale_of(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let stale = self.memory.buckets.iter().filter(|(_, b)| b.stale_of == Some(id.0)).map(|(id, _)| *id);
+        for stale in stale.collect::<Vec<_>>() {
+            self.drop_bucket(stale, changes)?;
+        }
+        Ok(())
+    }
+
+    /// A bucket goes, and rows that no other holds go with it. Rows with pending writes stay as they are until those
+    /// settle.
+    fn drop_bucket(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let Some(table) = self.memory.buckets.get(&id).map(|b| b.table) else { return Ok(()) };
+        let sets: Vec<i64> = self.memory.sets.by_id.iter().filter(|(_, s)| s.contains(&id)).map(|(id, _)| *id).collect();
+        let mut all = ChangeSet::default();
+        for set in sets {
+            let mut from = Vec::new();
+            while let Some(last) = self.leave(id, table, set, &from, &mut all)? {
+                from = last;
+            }
+        }
+        let name = self.tables.by_id(table)?.name().to_owned();
+        if all.rows.get(&name).is_some_and(|rows| rows.len() > BULK) {
+            all.rows.remove(&name);
+            all.bulk.insert(name);
+        }
+        changes.extend(all);
+        self.conn.prepare_cached("DELETE FROM _landfall_buckets WHERE bucket = ?")?.execute([id.0 as i64])?;
+        Arc::make_mut(&mut self.memory.buckets).remove(&id);
+        self.rewrite_sets(id, None)
+    }
+
+    /// One portion of rows of a set leaves the bucket; the last key looked at, while there are more.
+    fn leave(
+        &mut self,
+        id: BucketId,
+        table: i64,
+        set: i64,
+        from: &[u8],
+        changes: &mut ChangeSet,
+    ) -> Result<Option<Vec<u8>>, DbError> {
+        let sql = "SELECT key FROM _landfall_rows WHERE tbl = ? AND key > ? AND held = ? ORDER BY key LIMIT ?";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let keys = statement.query_map(params![table, from, set, PORTION as i64], |r| r.get::<_, Vec<u8>>(0))?;
+        let keys = keys.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        let mut batch = Batch::default();
+        for key in &keys {
+            let pending = self.has_pending(table, key)?;
+            let work = batch.row(self, table, &parse_key(key)?)?;
+            work.held.remove(&id);
+            work.versions.remove(&id);
+            if pending && work.held.is_empty() {
+                work.held.insert(LEFTOVER);
+            }
+        }
+        self.flush(batch, changes)?;
+        Ok(keys.into_iter().nth(PORTION - 1))
+    }
+
+    fn has_pending(&self, table: i64, key: &[u8]) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM _landfall_touched WHERE tbl = ? AND key = ?";
+        Ok(self.conn.prepare_cached(sql)?.exists(params![table, key])?)
+    }
+}
+
+pub(super) fn bad(what: String) -> DbError {
+    DbError::ServerData(what)
+}

@@ -1,0 +1,160 @@
+//! First load: a chunk is a run of rows in key order. Rows that nothing else here knows of, which is nearly all of them,
+//! cost one insert and one bookkeeping row each.
+
+use std::collections::BTreeSet;
+
+use landfall_core::{BucketId, RowKey, Value};
+use landfall_protocol::server::Chunk;
+use rusqlite::config::DbConfig;
+use rusqlite::params;
+
+use super::Database;
+use super::apply::Incoming;
+use super::bookkeeping::{Bucket, BucketState};
+use super::buckets::bad;
+use super::error::DbError;
+use super::overlay::Batch;
+use super::tables::Bind;
+use crate::changes::ChangeSet;
+
+/// Where each column of the app's table stands in the chunk.
+struct Layout<'a> {
+    /// By position in the app's table: the chunk's values; `None`: the bucket does not show the column.
+    columns: Vec<Option<&'a Vec<Value>>>,
+    /// The key's columns, in key order.
+    key: Vec<&'a Vec<Value>>,
+}
+
+impl Database {
+    /// Applies a chunk of a bucket that is loading, in one transaction. The change is announced for the table as a
+    /// whole. A chunk of a bucket that is not loading is ignored.
+    ///
+    /// # Errors
+    /// [`DbError::ServerData`] when it does not fit what the bucket announced; nothing is applied then.
+    pub fn apply_chunk(&mut self, chunk: &Chunk) -> Result<ChangeSet, DbError> {
+        let loading = |b: &&Bucket| b.state == BucketState::Loading;
+        let Some(bucket) = self.memory.buckets.get(&chunk.bucket).filter(loading).cloned() else {
+            return Ok(ChangeSet::default());
+        };
+        let now_ms = self.shared.lock().now_ms;
+        let quiet = self.without_triggers(&bucket)?;
+        if quiet {
+            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        }
+        let result = self.apply(now_ms, |db, changes| db.load_chunk(chunk, bucket, changes));
+        if quiet {
+            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+        }
+        result
+    }
+
+    /// Whether the table's triggers have nothing to do in a load: only the guards are there.
+    fn without_triggers(&self, bucket: &Bucket) -> Result<bool, DbError> {
+        Ok(!self.has_triggers && self.tables.by_id(bucket.table)?.table.search.is_empty())
+    }
+
+    fn load_chunk(&mut self, chunk: &Chunk, mut bucket: Bucket, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let id = chunk.bucket;
+        let known = self.insert_fresh(chunk, &bucket)?;
+        let mut batch = Batch::default();
+        for at in known {
+            self.merge_row(chunk, &bucket, at, &mut batch)?;
+        }
+        self.flush(batch, changes)?;
+        let name = self.tables.by_id(bucket.table)?.name().to_owned();
+        changes.rows.remove(&name);
+        if !chunk.rows.is_empty() {
+            changes.bulk.insert(name);
+        }
+        bucket.need = bucket.need.max(chunk.read_at);
+        bucket.rows += chunk.rows.len() as u64;
+        bucket.next = chunk.next.clone();
+        if bucket.next.is_none() {
+            bucket.state = BucketState::CatchingUp;
+        }
+        self.save_bucket(id, bucket)
+    }
+
+    /// Inserts the rows that are not known here; the positions of those that are.
+    fn insert_fresh(&mut self, chunk: &Chunk, bucket: &Bucket) -> Result<Vec<usize>, DbError> {
+        let pending = self.pending_keys(bucket.table)?;
+        let set = self.intern(&BTreeSet::from([chunk.bucket]))?;
+        let app = self.tables.by_id(bucket.table)?;
+        let layout = layout(chunk, bucket, &app.table)?;
+        let types: Vec<_> = app.table.key_columns().map(|c| c.ty).collect();
+        let mut bookkeeping = self.conn.prepare_cached(
+            "INSERT INTO _landfall_rows (tbl, key, seq, held) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO NOTHING",
+        )?;
+        let mut insert = self.conn.prepare_cached(&app.insert)?;
+        let mut known = Vec::new();
+        for (at, seq) in chunk.rows.seqs.iter().enumerate() {
+            let key = RowKey(layout.key.iter().map(|values| values[at].clone()).collect());
+            if key.0.iter().zip(&types).any(|(value, ty)| value.is_null() || !value.fits(*ty)) {
+                return Err(bad("a chunk row whose key is not of the table's types".into()));
+            }
+            let bytes = key.to_bytes();
+            let fresh = !pending.contains(&bytes)
+                && bookkeeping.execute(params![bucket.table, bytes, *seq as i64, set])? == 1;
+            if !fresh {
+                known.push(at);
+                continue;
+            }
+            for (position, column) in layout.columns.iter().enumerate() {
+                let value = column.map_or(&Value::Null, |values| &values[at]);
+                insert.raw_bind_parameter(position + 1, Bind(value))?;
+            }
+            insert.raw_execute()?;
+        }
+        Ok(known)
+    }
+
+    /// Keys of rows with pending work; few.
+    fn pending_keys(&self, table: i64) -> Result<BTreeSet<Vec<u8>>, DbError> {
+        let mut statement = self.conn.prepare_cached("SELECT key FROM _landfall_images WHERE tbl = ?")?;
+        let keys = statement.query_map([table], |r| r.get(0))?;
+        Ok(keys.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// A row that another bucket holds, or on which work is pending.
+    fn merge_row(&self, chunk: &Chunk, bucket: &Bucket, at: usize, batch: &mut Batch) -> Result<(), DbError> {
+        let keys = self.tables.by_id(bucket.table)?.table.primary_key.len();
+        let value = |column: usize| chunk.rows.columns.get(column).and_then(|(_, values)| values.get(at)).cloned();
+        let key = (0..keys).map(value).collect::<Option<Vec<_>>>().map(RowKey);
+        let key = key.ok_or_else(|| bad("a chunk without its key".into()))?;
+        let cells: Vec<(u16, Value)> =
+            (keys..chunk.rows.columns.len()).filter_map(|c| Some((c as u16, value(c)?))).collect();
+        let seq = chunk.rows.seqs.get(at).copied().unwrap_or(0);
+        let id: BucketId = chunk.bucket;
+        self.take(bucket, &Incoming { bucket: id, seq, key: &key, whole: true, cells: &cells }, batch)
+    }
+}
+
+fn layout<'a>(
+    chunk: &'a Chunk,
+    bucket: &Bucket,
+    table: &landfall_core::schema::Table,
+) -> Result<Layout<'a>, DbError> {
+    if chunk.rows.columns.len() != bucket.columns.len() {
+        return Err(bad(format!(
+            "a chunk of {} columns for a bucket of {}",
+            chunk.rows.columns.len(),
+            bucket.columns.len()
+        )));
+    }
+    let rows = chunk.rows.seqs.len();
+    let mut by_name: std::collections::BTreeMap<&str, &Vec<Value>> = std::collections::BTreeMap::new();
+    for ((name, ty), (found, values)) in bucket.columns.iter().zip(&chunk.rows.columns) {
+        let wrong_ty = table.column(name).is_some_and(|c| c.ty != *found);
+        if found != ty || wrong_ty || values.len() != rows {
+            return Err(bad(format!("a chunk whose column '{name}' is not what the bucket announced")));
+        }
+        if values.iter().any(|v| !v.fits(*ty)) {
+            return Err(bad(format!("a chunk with a value for '{name}' that is not of type {ty}")));
+        }
+        by_name.insert(name, values);
+    }
+    let columns = table.columns.iter().map(|c| by_name.get(c.name.as_str()).copied()).collect();
+    let key = table.primary_key.iter().map(|k| by_name.get(k.as_str()).copied()).collect::<Option<Vec<_>>>();
+    let key = key.ok_or_else(|| bad("a chunk without its key".into()))?;
+    Ok(Layout { columns, key })
+}

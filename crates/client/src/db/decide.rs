@@ -1,0 +1,236 @@
+//! Decisions of the server: acknowledged entries wait to settle, refused ones become dead letters together with what
+//! shares their fate.
+
+use std::collections::BTreeSet;
+
+use landfall_core::error::codes;
+use landfall_core::{Problem, Transaction};
+use landfall_protocol::server::{Decision, Outcome};
+use rusqlite::params;
+
+use super::Database;
+use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, encode, first_undecided};
+use super::error::DbError;
+use super::outbox::StoredImages;
+use super::overlay::{Batch, operations};
+use crate::changes::ChangeSet;
+
+/// What decisions did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decided {
+    /// What changed visibly.
+    pub changes: ChangeSet,
+    /// Entries that are refused now, with those that share the fate of one.
+    pub refused: Vec<u64>,
+    /// Entries that must be offered again, after their predecessors.
+    pub deferred: Vec<u64>,
+    /// The server knows another database under this replica id: call [`Database::new_replica`].
+    pub copied: bool,
+}
+
+impl Database {
+    /// Applies decisions, in one transaction.
+    ///
+    /// # Errors
+    /// When the database cannot be written; the decisions will come again.
+    pub fn decide(&mut self, decisions: &[Decision], now_ms: u64) -> Result<Decided, DbError> {
+        self.transact(|db| {
+            let (mut decided, mut batch) = (Decided::default(), Batch::default());
+            for decision in decisions {
+                db.decide_one(decision, &mut decided, &mut batch)?;
+            }
+            db.settle(&mut batch, now_ms)?;
+            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
+            db.flush(batch, &mut decided.changes)?;
+            Ok(decided)
+        })
+    }
+
+    fn decide_one(&mut self, decision: &Decision, decided: &mut Decided, batch: &mut Batch) -> Result<(), DbError> {
+        let rseq = decision.rseq;
+        // A decision on what is decided already, or is not ours any more, says nothing new.
+        let Some(state @ (QUEUED | SENT)) = self.state_of(rseq)? else { return Ok(()) };
+        match &decision.outcome {
+            Outcome::Accepted { seq } => {
+                let sql = "UPDATE _landfall_outbox SET seq = ?, problem = NULL WHERE rseq = ?";
+                self.conn.prepare_cached(sql)?.execute(params![*seq as i64, rseq as i64])?;
+                self.set_state(rseq, state, ACKED)?;
+                self.show(rseq, batch)
+            }
+            Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
+            Outcome::Deferred { .. } => {
+                decided.deferred.push(rseq);
+                Ok(())
+            }
+            Outcome::Copied => {
+                decided.copied = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts an entry into the overlay, if it is not there: one that was hidden with a refused predecessor, or one that
+    /// is offered again.
+    pub(super) fn show(&mut self, rseq: u64, batch: &mut Batch) -> Result<(), DbError> {
+        if self.conn.prepare_cached("SELECT 1 FROM _landfall_touched WHERE rseq = ?")?.exists([rseq as i64])? {
+            return Ok(());
+        }
+        let sql = "SELECT body, preview FROM _landfall_outbox WHERE rseq = ?";
+        let (body, preview): (Vec<u8>, Option<Vec<u8>>) =
+            self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        let entry = operations(&body, preview.as_deref())?;
+        for (table, key) in entry.rows() {
+            let id = self.tables.get(table)?.id;
+            batch.row(self, id, key)?;
+            self.touch_row(id, &key.to_bytes(), rseq, entry.inserts(table, key))?;
+        }
+        Ok(())
+    }
+
+    /// Takes an entry out of the overlay.
+    pub(super) fn hide(&mut self, rseq: u64, batch: &mut Batch) -> Result<(), DbError> {
+        batch.touch(self, rseq)?;
+        self.conn.prepare_cached("DELETE FROM _landfall_touched WHERE rseq = ?")?.execute([rseq as i64])?;
+        Ok(())
+    }
+
+    fn refuse(
+        &mut self,
+        rseq: u64,
+        state: i64,
+        problem: &Problem,
+        decided: &mut Decided,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
+        self.bury(rseq, state, problem, batch)?;
+        decided.refused.push(rseq);
+        let mut gone = BTreeSet::from([rseq]);
+        // Whatever requires an entry comes after it: one pass in order finds the whole family.
+        for later in self.undecided()?.into_iter().filter(|r| *r > rseq) {
+            let mut transaction = self.transaction(later)?;
+            let Some(state) = self.state_of(later)? else { continue };
+            if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
+                let shared = Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was refused"));
+                self.share_fate(later, state, &shared, batch)?;
+                gone.insert(later);
+                if !decided.refused.contains(&later) {
+                    decided.refused.push(later);
+                }
+            } else if state == QUEUED && transaction.after.iter().any(|r| gone.contains(r)) {
+                self.bypass(&mut transaction, &gone)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry becomes a dead letter, with the rows as they are seen now.
+    fn bury(&mut self, rseq: u64, state: i64, problem: &Problem, batch: &mut Batch) -> Result<(), DbError> {
+        let images = self.seen_rows(rseq)?;
+        self.hide(rseq, batch)?;
+        let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
+        let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
+        self.conn.prepare_cached(sql)?.execute(row)?;
+        self.set_state(rseq, state, DEAD)
+    }
+
+    /// An entry that was never sent dies with the one it requires. One that was sent only leaves the overlay: the server
+    /// may know it, and has the last word.
+    fn share_fate(&mut self, rseq: u64, state: i64, problem: &Problem, batch: &mut Batch) -> Result<(), DbError> {
+        if state == QUEUED {
+            return self.bury(rseq, state, problem, batch);
+        }
+        let images = self.seen_rows(rseq)?;
+        self.hide(rseq, batch)?;
+        let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
+        let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
+        self.conn.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// The rows of an entry as the app sees them; `None` when it is not in the overlay any more.
+    fn seen_rows(&self, rseq: u64) -> Result<Option<StoredImages>, DbError> {
+        let mut statement = self.conn.prepare_cached("SELECT tbl, key FROM _landfall_touched WHERE rseq = ?")?;
+        let mut rows = statement.query([rseq as i64])?;
+        let (mut images, mut any) = (StoredImages::new(), false);
+        while let Some(row) = rows.next()? {
+            any = true;
+            let app = self.tables.by_id(row.get(0)?)?;
+            let key = super::overlay::parse_key(&row.get::<_, Vec<u8>>(1)?)?;
+            if let Some(cells) = app.read(&self.conn, &key)? {
+                images.push((app.name().to_owned(), key, cells));
+            }
+        }
+        Ok(any.then_some(images))
+    }
+
+    /// Rewrites an entry that was never sent, so that it follows what the entries that died with it followed: the
+    /// server will never hear of those.
+    fn bypass(&mut self, transaction: &mut Transaction, gone: &BTreeSet<u64>) -> Result<(), DbError> {
+        let mut after = BTreeSet::new();
+        let mut queue: Vec<u64> = std::mem::take(&mut transaction.after);
+        while let Some(rseq) = queue.pop() {
+            if gone.contains(&rseq) {
+                queue.extend(self.transaction(rseq)?.after);
+            } else if matches!(self.state_of(rseq)?, Some(QUEUED | SENT)) {
+                after.insert(rseq);
+            }
+        }
+        transaction.after = after.into_iter().collect();
+        let sql = "UPDATE _landfall_outbox SET body = ? WHERE rseq = ? AND state = ?";
+        let row = params![transaction.to_bytes(), transaction.rseq as i64, QUEUED];
+        self.conn.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    pub(super) fn transaction(&self, rseq: u64) -> Result<Transaction, DbError> {
+        let sql = "SELECT body FROM _landfall_outbox WHERE rseq = ?";
+        let body: Vec<u8> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        decode(&body)
+    }
+
+    /// Up to which sequence every open bucket has passed; `None` while nothing may settle: no shape is open, one has not
+    /// been answered yet, or a bucket is still loading (rows that it has yet to bring must not vanish in between).
+    fn passed(&self) -> Option<u64> {
+        let memory = &self.memory;
+        if memory.shapes.is_empty() || memory.shapes.values().any(|s| !s.opened) {
+            return None;
+        }
+        let cut = memory.meta.cut;
+        let open = memory.buckets.iter().filter(|(id, b)| **id != LEFTOVER && b.state != BucketState::Stale);
+        let position = |b: &super::bookkeeping::Bucket| (b.state != BucketState::Loading).then(|| b.position(cut));
+        open.map(|(_, b)| position(b)).try_fold(cut, |low, position| position.map(|p| low.min(p)))
+    }
+
+    /// Acknowledged entries that every open bucket has passed leave the overlay, and are kept for a restored server.
+    pub(super) fn settle(&mut self, batch: &mut Batch, now_ms: u64) -> Result<(), DbError> {
+        if self.memory.meta.counts.acked == 0 {
+            return Ok(());
+        }
+        let Some(passed) = self.passed() else { return Ok(()) };
+        let sql = "SELECT rseq FROM _landfall_outbox WHERE state = ? AND seq <= ? ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let due = statement.query_map(params![ACKED, passed as i64], |r| r.get::<_, i64>(0))?;
+        let due = due.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        for rseq in &due {
+            self.retire(*rseq as u64, batch, now_ms)?;
+        }
+        if !due.is_empty() {
+            let horizon = now_ms.saturating_sub(self.options.acked_retention_ms);
+            self.conn.prepare_cached("DELETE FROM _landfall_acked WHERE at_ms < ?")?.execute([horizon as i64])?;
+        }
+        Ok(())
+    }
+
+    /// One acknowledged entry leaves the overlay and the outbox.
+    pub(super) fn retire(&mut self, rseq: u64, batch: &mut Batch, now_ms: u64) -> Result<(), DbError> {
+        self.hide(rseq, batch)?;
+        let sql = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview)
+                   SELECT rseq, seq, ?, body, preview FROM _landfall_outbox WHERE rseq = ?
+                   ON CONFLICT (rseq) DO UPDATE SET seq = excluded.seq, at_ms = excluded.at_ms";
+        self.conn.prepare_cached(sql)?.execute(params![now_ms as i64, rseq as i64])?;
+        self.conn.prepare_cached("DELETE FROM _landfall_outbox WHERE rseq = ?")?.execute([rseq as i64])?;
+        self.memory.meta.counts.moved(ACKED, None);
+        Ok(())
+    }
+}

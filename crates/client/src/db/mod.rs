@@ -1,0 +1,212 @@
+//! The local database: the app's tables, the outbox, what the server confirmed, and the rules that tie them.
+//!
+//! **Visible row = confirmed row ⊕ unsettled entries in order of replica sequence.** Each call that changes something
+//! is one SQLite transaction, durable on return as [`Durability`] says, undone as a whole on error.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `open` | opening and upgrading a file, refusing foreign ones |
+//! | `bookkeeping` | the `_landfall_` tables and the state kept in memory |
+//! | `tables` | one app row by key, in stored form |
+//! | `hooks`, `authorizer`, `capture`, `functions` | what SQLite asks and tells while statements run |
+//! | `query`, `write` | the app's reads and writes |
+//! | `record`, `rules` | from touched rows to operations; what the device can refuse by itself |
+//! | `outbox`, `decide` | entries on their way; decisions, dead letters, settling |
+//! | `overlay` | confirmed rows, memberships, and what they look like under pending work |
+//! | `buckets`, `apply`, `chunk`, `session` | subscriptions, the live stream, first load, greeting a server |
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use landfall_core::{ReplicaId, Schema};
+use landfall_protocol::Cursor;
+use rusqlite::Connection;
+
+mod apply;
+mod authorizer;
+mod bookkeeping;
+mod buckets;
+mod capture;
+mod chunk;
+mod decide;
+mod error;
+mod functions;
+mod hooks;
+mod open;
+mod outbox;
+mod overlay;
+mod query;
+mod record;
+mod rules;
+mod session;
+mod tables;
+mod triggers;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use bookkeeping::BucketState;
+pub use buckets::{Completeness, HeldBucket, Subscription};
+pub use decide::Decided;
+pub use error::{DbError, OpenError, codes};
+pub use outbox::{Counts, EntryState, OutboxEntry};
+pub use query::{Reads, Rows};
+pub use write::{WriteTx, Written};
+
+use bookkeeping::Memory;
+use hooks::{Mode, Shared};
+use tables::AppTables;
+
+/// Where a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A file.
+    Path(PathBuf),
+    /// Memory: gone when closed.
+    Memory,
+    /// A file in a registered file system of SQLite (the simulator's disk, the browser's storage).
+    Vfs {
+        /// The file's name there.
+        name: String,
+        /// The file system's name.
+        vfs: String,
+    },
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Memory => f.write_str("the database in memory"),
+            Self::Vfs { name, vfs } => write!(f, "{name} ({vfs})"),
+        }
+    }
+}
+
+/// What a commit promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Survives a power cut (`synchronous = FULL`).
+    #[default]
+    Full,
+    /// Survives a crash of the program; a power cut may take the last commits (`synchronous = NORMAL`).
+    Normal,
+}
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Take the file for this connection alone, before write-ahead logging begins: the browser's storage and the
+    /// simulator need it, and it saves the shared-memory file elsewhere.
+    pub exclusive: bool,
+    /// What a commit promises.
+    pub durability: Durability,
+    /// How long settled transactions are kept, to be offered again to a restored server. Milliseconds.
+    pub acked_retention_ms: u64,
+    /// SQLite's page cache, KiB.
+    pub cache_kib: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            exclusive: false,
+            durability: Durability::Full,
+            acked_retention_ms: 7 * 24 * 3_600 * 1_000,
+            cache_kib: 8 * 1024,
+        }
+    }
+}
+
+/// One local database. Synchronous; it reads no clock and draws no randomness: both are arguments.
+pub struct Database {
+    conn: Connection,
+    schema: Arc<Schema>,
+    tables: Arc<AppTables>,
+    shared: Shared,
+    memory: Memory,
+    options: Options,
+    /// Whether the app has made triggers, which may write local tables when the engine applies changes.
+    has_triggers: bool,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("app", &self.schema.name).field("meta", &self.memory.meta).finish()
+    }
+}
+
+impl Database {
+    /// The schema that it was opened with.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Which database this is.
+    pub fn replica(&self) -> ReplicaId {
+        self.memory.meta.replica
+    }
+
+    /// The cut, tied to the server's history; `None` before the first session.
+    pub fn cursor(&self) -> Option<Cursor> {
+        let meta = &self.memory.meta;
+        meta.epoch.map(|epoch| Cursor { epoch, seq: meta.cut, chain: meta.chain })
+    }
+
+    /// The largest replica sequence used; 0 for none.
+    pub fn last_rseq(&self) -> u64 {
+        self.memory.meta.last_rseq
+    }
+
+    /// All own transactions up to this one are decided.
+    pub fn floor(&self) -> u64 {
+        let meta = &self.memory.meta;
+        meta.first_undecided.map_or(meta.last_rseq, |first| first - 1)
+    }
+
+    /// The server's clock less the device's, as measured at the last greeting. Milliseconds.
+    pub fn clock_offset_ms(&self) -> i64 {
+        self.memory.meta.offset_ms
+    }
+
+    /// What a commit promises.
+    pub fn durability(&self) -> Durability {
+        self.options.durability
+    }
+
+    /// Runs `f` in one SQLite transaction of the engine's. On error everything is undone, in memory too.
+    fn transact<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, DbError>) -> Result<R, DbError> {
+        let before = self.begin()?;
+        let result = f(self).and_then(|value| self.commit(&before).map(|()| value));
+        if result.is_err() {
+            self.abandon(before);
+        }
+        result
+    }
+
+    fn begin(&mut self) -> Result<Memory, DbError> {
+        self.shared.set_mode(Mode::Engine);
+        if !self.conn.is_autocommit() {
+            // A rollback that failed earlier (the disk was full or failing) is tried again before anything new.
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(self.memory.clone())
+    }
+
+    fn commit(&mut self, before: &Memory) -> Result<(), DbError> {
+        self.memory.meta.save(&self.conn, Some(&before.meta))?;
+        self.conn.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    fn abandon(&mut self, before: Memory) {
+        self.shared.set_mode(Mode::Engine);
+        self.memory = before;
+        if !self.conn.is_autocommit() {
+            // When this fails the transaction stays open, unseen; `begin` tries again.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Opening: a new file is laid out, one of ours is checked and upgraded, anything else is refused and left as it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use landfall_core::schema::ddl::{Place, RECURSIVE_TRIGGERS, quote};
+use landfall_core::{ReplicaId, Schema};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::bookkeeping::{self, APPLICATION_ID, CREATE, FORMAT, Memory, Meta, decode, encode};
+use super::error::{DbError, OpenError, message};
+use super::functions::{self, GUARD};
+use super::hooks::Shared;
+use super::tables::AppTables;
+use super::{Database, Durability, Location, Options, authorizer};
+
+/// More than the engine's own statements, so that an app's keep their place.
+const STATEMENT_CACHE: usize = 256;
+
+impl Database {
+    /// Opens a database, or makes it when there is none. `fresh` is the replica id of a new one.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing on disk is changed then.
+    pub fn open(
+        location: &Location,
+        schema: Schema,
+        options: Options,
+        now_ms: u64,
+        fresh: ReplicaId,
+    ) -> Result<Self, OpenError> {
+        let place = location.to_string();
+        let conn = connect(location).map_err(|e| classify(&place, &e))?;
+        let is_new = inspect(&conn, &place)?;
+        configure(&conn, location, &options).map_err(|e| classify(&place, &e))?;
+        let empty = Arc::new(AppTables::new(&Schema { tables: Vec::new(), ..schema.clone() }, &BTreeMap::new()));
+        let shared = Shared::new(empty, now_ms);
+        functions::register(&conn, &shared).map_err(|e| classify(&place, &e))?;
+        let ids = prepare(&conn, &schema, is_new, &place, fresh)?;
+        let tables = Arc::new(AppTables::new(&schema, &ids));
+        shared.lock().tables = Arc::clone(&tables);
+        let memory = Memory::load(&conn)?;
+        let mut database =
+            Self { conn, schema: Arc::new(schema), tables, shared, memory, options, has_triggers: false };
+        database.watch_statements().map_err(|e| classify(&place, &e))?;
+        Ok(database)
+    }
+
+    fn watch_statements(&mut self) -> rusqlite::Result<()> {
+        let shared = self.shared.clone();
+        self.conn.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
+            authorizer::authorize(&shared, &context)
+        }))
+    }
+}
+
+fn connect(location: &Location) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    match location {
+        Location::Path(path) => Connection::open_with_flags(path, flags),
+        Location::Memory => Connection::open_in_memory_with_flags(flags),
+        Location::Vfs { name, vfs } => Connection::open_with_flags_and_vfs(name, flags, vfs.as_str()),
+    }
+}
+
+/// Whose file it is, before anything is changed in it. True: it is new.
+fn inspect(conn: &Connection, place: &str) -> Result<bool, OpenError> {
+    let number = |sql: &str| conn.query_row(sql, [], |r| r.get::<_, i64>(0)).map_err(|e| classify(place, &e));
+    let objects = number("SELECT count(*) FROM sqlite_schema")?;
+    let application = number("PRAGMA application_id")?;
+    let format = number("PRAGMA user_version")?;
+    if objects == 0 && (application == 0 || application == APPLICATION_ID) {
+        return Ok(true);
+    }
+    if application != APPLICATION_ID {
+        return Err(OpenError::ForeignDatabase { place: place.to_owned() });
+    }
+    if format > FORMAT {
+        return Err(OpenError::NewerFormat { place: place.to_owned(), found: format, supported: FORMAT });
+    }
+    Ok(false)
+}
+
+fn configure(conn: &Connection, location: &Location, options: &Options) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    conn.busy_timeout(std::time::Duration::from_secs(5))?;
+    // A page of 4 KiB everywhere (the builds differ); no effect on a file that has pages already.
+    conn.execute_batch("PRAGMA page_size = 4096")?;
+    if options.exclusive {
+        // Before write-ahead logging begins, or SQLite still asks for shared memory.
+        conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+    }
+    if *location != Location::Memory {
+        conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0))?;
+    }
+    let synchronous = match options.durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -{}; PRAGMA foreign_keys = OFF;
+         PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216; {RECURSIVE_TRIGGERS};",
+        options.cache_kib
+    ))?;
+    // Search tables' own tables cannot be written by hand, nor the schema table.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(())
+}
+
+/// Lays a new database out, or brings one of ours to this schema, in one transaction. Gives the tables' numbers.
+fn prepare(
+    conn: &Connection,
+    schema: &Schema,
+    is_new: bool,
+    place: &str,
+    fresh: ReplicaId,
+) -> Result<BTreeMap<String, i64>, OpenError> {
+    let old = if is_new { None } else { stored_schema(conn, schema, place)? };
+    if old.as_ref() == Some(schema) {
+        return Ok(table_ids(conn)?);
+    }
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| classify(place, &e))?;
+    let result = match &old {
+        None => create(conn, schema, fresh),
+        Some(old) => upgrade(conn, old, schema),
+    };
+    let result = result.and_then(|()| table_ids(conn)).and_then(|ids| {
+        conn.execute_batch("COMMIT")?;
+        Ok(ids)
+    });
+    result.map_err(|error| {
+        let _ = conn.execute_batch("ROLLBACK");
+        match error {
+            DbError::DiskFull => OpenError::DiskFull { place: place.to_owned() },
+            DbError::Busy => OpenError::InUse { place: place.to_owned() },
+            DbError::Io(cause) => OpenError::CannotOpen { place: place.to_owned(), cause },
+            other => OpenError::Database(other),
+        }
+    })
+}
+
+/// The schema that the database was last opened with, unless this one cannot follow it.
+fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Option<Schema>, OpenError> {
+    let json = bookkeeping::get_meta::<String>(conn, "schema")?
+        .ok_or_else(|| OpenError::Damaged { place: place.to_owned(), cause: "it holds no schema".into() })?;
+    // The name stands by itself, so that a schema that this build cannot read still says whose it is.
+    let found = bookkeeping::get_meta::<String>(conn, "app")?.unwrap_or_default();
+    if found != schema.name {
+        return Err(OpenError::OtherApp { place: place.to_owned(), found, expected: schema.name.clone() });
+    }
+    let conflict = |reason: String| OpenError::SchemaConflict { place: place.to_owned(), reason };
+    let old = Schema::from_json(&json).map_err(|e| conflict(format!("the stored schema cannot be read ({e})")))?;
+    match upgrade_conflict(&old, schema) {
+        None => Ok(Some(old)),
+        Some(reason) => Err(conflict(reason)),
+    }
+}
+
+/// Why `new` cannot follow `old` on a device; `None`: it can. Tables and columns may be added.
+fn upgrade_conflict(old: &Schema, new: &Schema) -> Option<String> {
+    if new.version < old.version {
+        return Some(format!("it is version {}, the database has version {}; upgrade the app", new.version, old.version));
+    }
+    old.tables.iter().find_map(|before| {
+        let Some(after) = new.table(&before.name) else {
+            return Some(format!("the table '{}' is gone; keep it", before.name));
+        };
+        if after.primary_key != before.primary_key || after.sync != before.sync {
+            return Some(format!("the key or the kind of table '{}' changed; use a new table", before.name));
+        }
+        before.columns.iter().find_map(|column| match after.column(&column.name) {
+            None => Some(format!("the column '{}.{}' is gone; keep it", before.name, column.name)),
+            Some(now) if now.ty != column.ty => Some(format!(
+                "the column '{}.{}' was {} and is now {}; add a new column instead",
+                before.name, column.name, column.ty, now.ty
+            )),
+            Some(_) => None,
+        })
+    })
+}
+
+fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {
+    conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {CREATE}"))?;
+    for sql in schema.create_sql(Place::Device) {
+        conn.execute_batch(&sql)?;
+    }
+    Meta::new(fresh).save(conn, None)?;
+    finish(conn, schema)
+}
+
+fn upgrade(conn: &Connection, old: &Schema, schema: &Schema) -> Result<(), DbError> {
+    for sql in schema.upgrade_sql(old, Place::Device) {
+        conn.execute_batch(&sql)?;
+    }
+    for table in &schema.tables {
+        let Some(before) = old.table(&table.name) else { continue };
+        let added: Vec<_> = table.columns.iter().filter(|c| before.column(&c.name).is_none()).collect();
+        if !added.is_empty() {
+            widen_images(conn, &table.name, &added)?;
+        }
+    }
+    finish(conn, schema)
+}
+
+/// Confirmed images that were set aside get the added columns as the rows themselves do.
+fn widen_images(
+    conn: &Connection,
+    table: &str,
+    added: &[&landfall_core::schema::Column],
+) -> Result<(), DbError> {
+    let id: i64 = conn.query_row("SELECT id FROM _landfall_tables WHERE name = ?", [table], |r| r.get(0))?;
+    let mut statement = conn.prepare("SELECT key, image FROM _landfall_images WHERE tbl = ? AND image IS NOT NULL")?;
+    let images = statement.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let images = images.collect::<rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>>>()?;
+    for (key, image) in images {
+        let mut cells: landfall_core::hash::Cells = decode(&image)?;
+        for column in added {
+            let value = match &column.default {
+                Some(landfall_core::schema::Default::Value(value)) => value.clone(),
+                _ => landfall_core::Value::Null,
+            };
+            cells.entry(column.name.clone()).or_insert(value);
+        }
+        conn.execute(
+            "UPDATE _landfall_images SET image = ? WHERE tbl = ? AND key = ?",
+            rusqlite::params![encode(&cells), id, key],
+        )?;
+    }
+    Ok(())
+}
+
+/// What both ways end with: table numbers, guards, the schema itself.
+fn finish(conn: &Connection, schema: &Schema) -> Result<(), DbError> {
+    for table in &schema.tables {
+        conn.execute("INSERT INTO _landfall_tables (name) VALUES (?) ON CONFLICT DO NOTHING", [&table.name])?;
+        if table.sync {
+            conn.execute_batch(&guards(&table.name))?;
+        }
+    }
+    bookkeeping::set_meta(conn, "app", &schema.name)?;
+    bookkeeping::set_meta(conn, "schema", schema.to_json())
+}
+
+/// Triggers that make a write through any other connection fail: they name a function that only the engine has. SQLite
+/// looks it up when the statement is prepared; `WHEN 0` keeps the body from ever running.
+fn guards(table: &str) -> String {
+    let one = |event: &str| {
+        let name = quote(&format!("_landfall_guard_{table}.{event}"));
+        format!(
+            "CREATE TRIGGER IF NOT EXISTS {name} AFTER {event} ON {} WHEN 0 BEGIN SELECT {GUARD}(); END;",
+            quote(table)
+        )
+    };
+    ["insert", "update", "delete"].map(one).concat()
+}
+
+fn table_ids(conn: &Connection) -> Result<BTreeMap<String, i64>, DbError> {
+    let mut statement = conn.prepare("SELECT name, id FROM _landfall_tables")?;
+    let ids = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What an error while opening means to a person.
+fn classify(place: &str, error: &rusqlite::Error) -> OpenError {
+    let place = place.to_owned();
+    let cause = message(error);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { place },
+        Some(ErrorCode::DiskFull) => OpenError::DiskFull { place },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse { place },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { place, cause },
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => {
+            OpenError::CannotOpen { place, cause }
+        }
+        _ => OpenError::CannotOpen { place, cause },
+    }
+}

@@ -1,0 +1,297 @@
+//! The outbox: what is to be sent, what was sent, and what a person can do about dead letters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_core::error::codes;
+use landfall_core::hash::Cells;
+use landfall_core::{Operation, Problem, RowKey, Transaction, Value};
+use landfall_protocol::Entry;
+use rusqlite::{OptionalExtension, params};
+
+use super::bookkeeping::{ACKED, DEAD, QUEUED, SENT, decode, encode};
+use super::error::DbError;
+use super::write::WriteTx;
+use super::{Database, Written};
+
+/// Where an entry stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntryState {
+    /// Waits to be sent.
+    Queued,
+    /// Was handed to the network at least once; its content is frozen.
+    Sent,
+    /// Committed by the server under this sequence; it settles when every open bucket has passed it.
+    Acknowledged(u64),
+    /// Refused for good: a dead letter, until a person retries or discards it.
+    Dead,
+}
+
+/// An entry of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxEntry {
+    /// Its replica sequence.
+    pub rseq: u64,
+    /// Where it stands.
+    pub state: EntryState,
+    /// When it was written, by the device's clock. Milliseconds since the Unix epoch.
+    pub created_ms: u64,
+    /// How often the server failed on it.
+    pub attempts: u32,
+    /// What it does.
+    pub transaction: Transaction,
+    /// Why it was refused, or what the server last failed with.
+    pub problem: Option<Problem>,
+    /// Of a dead letter: the rows as they were seen when it was refused, by table and key.
+    pub images: BTreeMap<(String, RowKey), Cells>,
+}
+
+/// How many entries there are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Queued.
+    pub pending: u64,
+    /// Sent, not decided.
+    pub sent: u64,
+    /// Acknowledged, not settled.
+    pub acked: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Counts {
+    pub(super) fn of(&mut self, state: i64) -> &mut u64 {
+        match state {
+            QUEUED => &mut self.pending,
+            SENT => &mut self.sent,
+            ACKED => &mut self.acked,
+            _ => &mut self.dead,
+        }
+    }
+
+    pub(super) fn moved(&mut self, from: i64, to: Option<i64>) {
+        *self.of(from) = self.of(from).saturating_sub(1);
+        if let Some(to) = to {
+            *self.of(to) += 1;
+        }
+    }
+}
+
+/// The rows of a dead letter, as stored: (table, key, cells).
+pub(super) type StoredImages = Vec<(String, RowKey, Cells)>;
+
+impl Database {
+    /// How many entries there are in each state.
+    pub fn counts(&self) -> Counts {
+        self.memory.meta.counts
+    }
+
+    /// Undecided entries that may be sent now, in order: each one's predecessors are decided, in flight, or before it
+    /// in this very batch. At most `max_entries`, and `max_bytes` of their bodies (one entry always fits).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn sendable(
+        &self,
+        max_entries: usize,
+        max_bytes: usize,
+        in_flight: &BTreeSet<u64>,
+    ) -> Result<Vec<Entry>, DbError> {
+        let sql = "SELECT rseq, body FROM _landfall_outbox WHERE state IN (0, 1) ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let (mut batch, mut waiting) = (Vec::new(), BTreeSet::new());
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            let rseq = row.get::<_, i64>(0)? as u64;
+            if in_flight.contains(&rseq) {
+                continue;
+            }
+            let body: Vec<u8> = row.get(1)?;
+            let transaction: Transaction = decode(&body)?;
+            // Predecessors are older, so that whatever is undecided and not sendable has been seen already.
+            let blocked = transaction.after.iter().any(|p| waiting.contains(p));
+            let full = batch.len() >= max_entries || (!batch.is_empty() && bytes + body.len() > max_bytes);
+            if full {
+                break;
+            }
+            if blocked {
+                waiting.insert(rseq);
+                continue;
+            }
+            bytes += body.len();
+            batch.push(Entry::from(transaction));
+        }
+        Ok(batch)
+    }
+
+    /// Freezes entries: they are about to be handed to the network. Durable on return; call it before the bytes leave.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing may be sent then.
+    pub fn mark_sent(&mut self, rseqs: &[u64]) -> Result<(), DbError> {
+        let fresh = |db: &Self, rseq: u64| -> Result<bool, DbError> { Ok(db.state_of(rseq)? == Some(QUEUED)) };
+        let mut queued = Vec::new();
+        for rseq in rseqs {
+            if fresh(self, *rseq)? {
+                queued.push(*rseq);
+            }
+        }
+        if queued.is_empty() {
+            return Ok(());
+        }
+        self.transact(|db| {
+            for rseq in queued {
+                db.set_state(rseq, QUEUED, SENT)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Counts a failure of the server on an entry, so that it is not tried for ever. Gives the attempts so far.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn note_attempt(&mut self, rseq: u64, problem: &Problem, next_attempt_ms: u64) -> Result<u32, DbError> {
+        self.transact(|db| {
+            let sql = "UPDATE _landfall_outbox SET attempts = attempts + 1, problem = ?, next_attempt_ms = ?
+                       WHERE rseq = ? AND state IN (0, 1) RETURNING attempts";
+            let row = params![encode(problem), next_attempt_ms as i64, rseq as i64];
+            let attempts = db.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, u32>(0)).optional()?;
+            attempts.ok_or(DbError::NoSuchEntry { rseq, state: "undecided" })
+        })
+    }
+
+    /// Undecided entries, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn undecided(&self) -> Result<Vec<u64>, DbError> {
+        let sql = "SELECT rseq FROM _landfall_outbox WHERE state IN (0, 1) ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map([], |r| r.get::<_, i64>(0))?;
+        Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Every entry, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn outbox(&self) -> Result<Vec<OutboxEntry>, DbError> {
+        let sql = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            entries.push(parse_entry(row)?);
+        }
+        Ok(entries)
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn entry(&self, rseq: u64) -> Result<Option<OutboxEntry>, DbError> {
+        let sql = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox WHERE rseq = ?";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([rseq as i64])?;
+        rows.next()?.map(parse_entry).transpose()
+    }
+
+    /// Writes a dead letter's operations again, as a new transaction on the rows as they are now, validated again. The
+    /// dead letter goes. A row that is gone and was only updated is created again from what was last seen of it.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter; otherwise as [`Database::write`].
+    pub fn retry(
+        &mut self,
+        rseq: u64,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<Written<()>, DbError> {
+        let entry = self.entry(rseq)?.filter(|e| e.state == EntryState::Dead);
+        let entry = entry.ok_or(DbError::NoSuchEntry { rseq, state: "dead" })?;
+        self.write(now_ms, random, |tx| {
+            for operation in &entry.transaction.operations {
+                replay(tx, operation, &entry.images)?;
+            }
+            tx.database().drop_dead(rseq)
+        })
+    }
+
+    /// Throws a dead letter away.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter.
+    pub fn discard(&mut self, rseq: u64) -> Result<(), DbError> {
+        self.transact(|db| db.drop_dead(rseq))
+    }
+
+    fn drop_dead(&mut self, rseq: u64) -> Result<(), DbError> {
+        let sql = "DELETE FROM _landfall_outbox WHERE rseq = ? AND state = ?";
+        if self.conn.prepare_cached(sql)?.execute(params![rseq as i64, DEAD])? == 0 {
+            return Err(DbError::NoSuchEntry { rseq, state: "dead" });
+        }
+        self.memory.meta.counts.moved(DEAD, None);
+        Ok(())
+    }
+
+    pub(super) fn state_of(&self, rseq: u64) -> Result<Option<i64>, DbError> {
+        let mut statement = self.conn.prepare_cached("SELECT state FROM _landfall_outbox WHERE rseq = ?")?;
+        Ok(statement.query_row([rseq as i64], |r| r.get(0)).optional()?)
+    }
+
+    pub(super) fn set_state(&mut self, rseq: u64, from: i64, to: i64) -> Result<(), DbError> {
+        let mut statement = self.conn.prepare_cached("UPDATE _landfall_outbox SET state = ? WHERE rseq = ?")?;
+        statement.execute(params![to, rseq as i64])?;
+        self.memory.meta.counts.moved(from, Some(to));
+        Ok(())
+    }
+}
+
+fn replay(
+    tx: &mut WriteTx<'_>,
+    operation: &Operation,
+    images: &BTreeMap<(String, RowKey), Cells>,
+) -> Result<(), DbError> {
+    let (table, key) = (operation.table(), operation.key());
+    let cells: Vec<(&str, Value)> = operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();
+    if matches!(operation, Operation::Delete { .. }) {
+        return tx.delete(table, key).map(|_| ());
+    }
+    if tx.update(table, key, &cells)? {
+        return Ok(());
+    }
+    let app = tx.database().tables.get(table)?;
+    let mut row = match operation {
+        Operation::Insert { .. } => app.table.key_cells(key),
+        _ => images.get(&(table.to_owned(), key.clone())).cloned().ok_or_else(|| {
+            let message = "the row no longer exists and no copy of it was kept; create it again";
+            DbError::Invalid(Problem::new(codes::ROW_GONE, message).row(table, key))
+        })?,
+    };
+    row.extend(cells.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let row: Vec<(&str, Value)> = row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    tx.insert(table, &row)
+}
+
+fn parse_entry(row: &rusqlite::Row<'_>) -> Result<OutboxEntry, DbError> {
+    let state = match row.get::<_, i64>(1)? {
+        QUEUED => EntryState::Queued,
+        SENT => EntryState::Sent,
+        ACKED => EntryState::Acknowledged(row.get::<_, Option<i64>>(2)?.unwrap_or(0) as u64),
+        _ => EntryState::Dead,
+    };
+    let problem: Option<Vec<u8>> = row.get(6)?;
+    let images: Option<Vec<u8>> = row.get(7)?;
+    let images: StoredImages = images.as_deref().map(decode).transpose()?.unwrap_or_default();
+    Ok(OutboxEntry {
+        rseq: row.get::<_, i64>(0)? as u64,
+        state,
+        attempts: row.get(3)?,
+        created_ms: row.get::<_, i64>(4)? as u64,
+        transaction: decode(&row.get::<_, Vec<u8>>(5)?)?,
+        problem: problem.as_deref().map(decode).transpose()?,
+        images: images.into_iter().map(|(table, key, cells)| ((table, key), cells)).collect(),
+    })
+}

@@ -1,0 +1,328 @@
+//! Confirmed rows, who holds them, and what they look like under pending work.
+//!
+//! A [`Batch`] collects the rows that one event touches. Each is loaded once, changed in memory, and written once by
+//! [`Database::flush`]: bookkeeping, confirmed image, and the visible row = confirmed ⊕ unsettled entries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use landfall_core::hash::Cells;
+use landfall_core::{BucketId, Operation, RowKey, Transaction, Value};
+use rusqlite::{OptionalExtension, params};
+
+use super::Database;
+use super::bookkeeping::{BucketState, LEFTOVER, decode, encode, print_set};
+use super::error::DbError;
+use super::tables::AppTable;
+use crate::changes::ChangeSet;
+
+/// The confirmed side of one row.
+#[derive(Clone, Debug)]
+pub(super) struct RowWork {
+    /// The buckets that hold it.
+    pub held: BTreeSet<BucketId>,
+    /// The sequence of its last change, for every bucket that is not in `versions`.
+    pub seq: u64,
+    /// The sequence up to which a bucket that is behind brought it, where that differs.
+    pub versions: BTreeMap<BucketId, u64>,
+    /// The confirmed cells: only columns that are held.
+    pub confirmed: Option<Cells>,
+    /// What the app sees before this event.
+    pub visible: Option<Cells>,
+    stored: Option<StoredRecord>,
+    had_image: bool,
+}
+
+#[derive(Clone, Debug)]
+struct StoredRecord {
+    seq: u64,
+    set: i64,
+    versions: Option<Vec<u8>>,
+}
+
+impl RowWork {
+    /// The sequence up to which `bucket` brought the row.
+    pub fn version(&self, bucket: BucketId) -> u64 {
+        self.versions.get(&bucket).copied().unwrap_or(self.seq)
+    }
+}
+
+/// An entry's operations by row: those that travel, then those that only preview what the server will do.
+#[derive(Debug)]
+pub(super) struct EntryOperations(BTreeMap<(String, RowKey), Vec<Operation>>);
+
+impl EntryOperations {
+    fn new(operations: impl IntoIterator<Item = Operation>) -> Self {
+        let mut by_row: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for operation in operations {
+            by_row.entry((operation.table().to_owned(), operation.key().clone())).or_default().push(operation);
+        }
+        Self(by_row)
+    }
+
+    /// The rows.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &RowKey)> {
+        self.0.keys().map(|(table, key)| (table.as_str(), key))
+    }
+
+    /// Whether the entry makes this row.
+    pub fn inserts(&self, table: &str, key: &RowKey) -> bool {
+        let operations = self.0.get(&(table.to_owned(), key.clone()));
+        operations.is_some_and(|list| list.iter().any(|o| matches!(o, Operation::Insert { .. })))
+    }
+}
+
+/// The rows of one event.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub rows: BTreeMap<(i64, RowKey), RowWork>,
+    entries: BTreeMap<u64, Rc<EntryOperations>>,
+}
+
+impl Batch {
+    /// The row, loaded when this event touches it for the first time.
+    pub fn row(&mut self, db: &Database, table: i64, key: &RowKey) -> Result<&mut RowWork, DbError> {
+        use std::collections::btree_map::Entry;
+        match self.rows.entry((table, key.clone())) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => Ok(entry.insert(db.load_row(table, key)?)),
+        }
+    }
+
+    /// Loads every row that an entry touches.
+    pub fn touch(&mut self, db: &Database, rseq: u64) -> Result<(), DbError> {
+        let sql = "SELECT tbl, key FROM _landfall_touched WHERE rseq = ?";
+        let mut statement = db.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([rseq as i64])?;
+        while let Some(row) = rows.next()? {
+            let key = parse_key(&row.get::<_, Vec<u8>>(1)?)?;
+            self.row(db, row.get(0)?, &key)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, db: &Database, rseq: u64) -> Result<Rc<EntryOperations>, DbError> {
+        if let Some(entry) = self.entries.get(&rseq) {
+            return Ok(Rc::clone(entry));
+        }
+        let entry = Rc::new(db.entry_operations(rseq)?);
+        self.entries.insert(rseq, Rc::clone(&entry));
+        Ok(entry)
+    }
+}
+
+pub(super) fn parse_key(bytes: &[u8]) -> Result<RowKey, DbError> {
+    RowKey::from_bytes(bytes).map_err(DbError::bookkeeping)
+}
+
+impl Database {
+    /// The confirmed side of a row and what is visible of it.
+    pub(super) fn load_row(&self, table: i64, key: &RowKey) -> Result<RowWork, DbError> {
+        let bytes = key.to_bytes();
+        let sql = "SELECT seq, held, versions FROM _landfall_rows WHERE tbl = ? AND key = ?";
+        let stored = self.conn.prepare_cached(sql)?.query_row(params![table, bytes], |r| {
+            Ok(StoredRecord { seq: r.get::<_, i64>(0)? as u64, set: r.get(1)?, versions: r.get(2)? })
+        });
+        let stored = stored.optional()?;
+        let image = self.image(table, &bytes)?;
+        let visible = self.tables.by_id(table)?.read(&self.conn, key)?;
+        let held = stored.as_ref().map(|s| (*self.memory.sets.of(s.set)).clone()).unwrap_or_default();
+        let confirmed = match (&image, &stored) {
+            (Some(image), _) => image.clone(),
+            (None, Some(_)) => visible.clone().map(|cells| self.only_held(table, &held, cells)),
+            (None, None) => None,
+        };
+        let versions = match stored.as_ref().and_then(|s| s.versions.as_deref()) {
+            Some(bytes) => decode(bytes)?,
+            None => BTreeMap::new(),
+        };
+        Ok(RowWork {
+            seq: stored.as_ref().map_or(0, |s| s.seq),
+            held,
+            versions,
+            confirmed,
+            visible,
+            stored,
+            had_image: image.is_some(),
+        })
+    }
+
+    /// The confirmed image set aside; `None`: none is; `Some(None)`: the row is not confirmed.
+    fn image(&self, table: i64, key: &[u8]) -> Result<Option<Option<Cells>>, DbError> {
+        let sql = "SELECT image FROM _landfall_images WHERE tbl = ? AND key = ?";
+        let image = self.conn.prepare_cached(sql)?.query_row(params![table, key], |r| r.get::<_, Option<Vec<u8>>>(0));
+        image.optional()?.map(|bytes| bytes.map(|b| decode(&b)).transpose()).transpose()
+    }
+
+    /// The cells of columns that some bucket of the set shows.
+    pub(super) fn only_held(&self, table: i64, held: &BTreeSet<BucketId>, mut cells: Cells) -> Cells {
+        if held.contains(&LEFTOVER) {
+            return cells;
+        }
+        let Ok(app) = self.tables.by_id(table) else { return cells };
+        let buckets: Vec<_> = held.iter().filter_map(|id| self.memory.buckets.get(id)).collect();
+        cells.retain(|name, _| app.table.is_key(name) || buckets.iter().any(|b| b.shows(name)));
+        cells
+    }
+
+    /// The base of a cell: the sequence up to which the device's confirmed copy of it is current; 0 for one that it
+    /// does not hold.
+    pub(super) fn cell_base(&self, held: &BTreeSet<BucketId>, seq: u64, column: &str) -> u64 {
+        let cut = self.memory.meta.cut;
+        let alone = held.len() == 1;
+        let base = |id: &BucketId| {
+            if *id == LEFTOVER {
+                return Some(seq);
+            }
+            let bucket = self.memory.buckets.get(id).filter(|b| b.shows(column))?;
+            // A row held by one bucket was seen as of its own last change, even if the bucket is behind that.
+            let own = if alone && bucket.state != BucketState::Stale { seq } else { 0 };
+            Some(bucket.position(cut).max(own))
+        };
+        held.iter().filter_map(base).max().unwrap_or(0)
+    }
+
+    /// The operations of an unsettled entry.
+    fn entry_operations(&self, rseq: u64) -> Result<EntryOperations, DbError> {
+        let sql = "SELECT body, preview FROM _landfall_outbox WHERE rseq = ?";
+        let (body, preview): (Vec<u8>, Option<Vec<u8>>) =
+            self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        operations(&body, preview.as_deref())
+    }
+
+    /// Unsettled entries that show on a row, oldest first.
+    fn pending_on(&self, table: i64, key: &[u8]) -> Result<Vec<u64>, DbError> {
+        let sql = "SELECT rseq FROM _landfall_touched WHERE tbl = ? AND key = ? ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params![table, key], |r| r.get::<_, i64>(0))?;
+        Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Writes every row of the batch and says what changed visibly.
+    pub(super) fn flush(&mut self, batch: Batch, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let Batch { rows, entries } = batch;
+        let mut entries = Batch { rows: BTreeMap::new(), entries };
+        for ((table, key), work) in rows {
+            self.flush_row(table, key, work, &mut entries, changes)?;
+        }
+        Ok(())
+    }
+
+    fn flush_row(
+        &mut self,
+        table: i64,
+        key: RowKey,
+        mut work: RowWork,
+        entries: &mut Batch,
+        changes: &mut ChangeSet,
+    ) -> Result<(), DbError> {
+        let bytes = key.to_bytes();
+        let pending = self.pending_on(table, &bytes)?;
+        if pending.is_empty() {
+            work.held.remove(&LEFTOVER);
+        }
+        let confirmed = match work.confirmed.take() {
+            Some(cells) if !work.held.is_empty() => Some(self.only_held(table, &work.held, cells)),
+            _ => None,
+        };
+        self.save_record(table, &bytes, &mut work)?;
+        self.save_image(table, &bytes, &work, confirmed.as_ref(), !pending.is_empty())?;
+        let tables = Arc::clone(&self.tables);
+        let app = tables.by_id(table)?;
+        let mut visible = confirmed;
+        for rseq in pending {
+            let entry = entries.entry(self, rseq)?;
+            visible = preview(app, &key, visible, &entry);
+        }
+        let visible = visible.map(|cells| whole(app, cells));
+        if visible != work.visible {
+            app.put(&self.conn, &key, work.visible.as_ref(), visible.as_ref())?;
+            changes.record(app.name(), key, work.visible, visible);
+        }
+        Ok(())
+    }
+
+    fn save_record(&mut self, table: i64, key: &[u8], work: &mut RowWork) -> Result<(), DbError> {
+        if work.held.is_empty() {
+            if work.stored.is_some() {
+                let sql = "DELETE FROM _landfall_rows WHERE tbl = ? AND key = ?";
+                self.conn.prepare_cached(sql)?.execute(params![table, key])?;
+            }
+            return Ok(());
+        }
+        let set = self.intern(&work.held)?;
+        let (seq, cut) = (work.seq, self.memory.meta.cut);
+        let buckets = &self.memory.buckets;
+        let behind = |id: &BucketId| buckets.get(id).is_some_and(|b| !b.is_complete(cut));
+        work.versions.retain(|id, version| work.held.contains(id) && behind(id) && *version != seq);
+        let versions = (!work.versions.is_empty()).then(|| encode(&work.versions));
+        let same = work.stored.as_ref().is_some_and(|s| s.seq == seq && s.set == set && s.versions == versions);
+        if !same {
+            let sql = "INSERT INTO _landfall_rows (tbl, key, seq, held, versions) VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT (tbl, key) DO UPDATE SET seq = ?3, held = ?4, versions = ?5";
+            self.conn.prepare_cached(sql)?.execute(params![table, key, seq as i64, set, versions])?;
+        }
+        Ok(())
+    }
+
+    fn save_image(
+        &self,
+        table: i64,
+        key: &[u8],
+        work: &RowWork,
+        confirmed: Option<&Cells>,
+        pending: bool,
+    ) -> Result<(), DbError> {
+        if pending {
+            self.set_image(table, key, confirmed)
+        } else if work.had_image {
+            let sql = "DELETE FROM _landfall_images WHERE tbl = ? AND key = ?";
+            self.conn.prepare_cached(sql)?.execute(params![table, key])?;
+            Ok(())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sets the confirmed image of a row aside.
+    pub(super) fn set_image(&self, table: i64, key: &[u8], image: Option<&Cells>) -> Result<(), DbError> {
+        let sql = "INSERT INTO _landfall_images (tbl, key, image) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (tbl, key) DO UPDATE SET image = ?3 WHERE image IS NOT ?3";
+        self.conn.prepare_cached(sql)?.execute(params![table, key, image.map(encode)])?;
+        Ok(())
+    }
+
+    /// The number of a membership set.
+    pub(super) fn intern(&mut self, set: &BTreeSet<BucketId>) -> Result<i64, DbError> {
+        if let Some(id) = self.memory.sets.by_set.get(set) {
+            return Ok(*id);
+        }
+        self.conn.prepare_cached("INSERT INTO _landfall_sets (buckets) VALUES (?)")?.execute([print_set(set)])?;
+        let id = self.conn.last_insert_rowid();
+        Arc::make_mut(&mut self.memory.sets).insert(id, set.clone());
+        Ok(id)
+    }
+}
+
+/// An entry's operations from its stored form.
+pub(super) fn operations(body: &[u8], preview: Option<&[u8]>) -> Result<EntryOperations, DbError> {
+    let transaction: Transaction = decode(body)?;
+    let preview: Vec<Operation> = preview.map(decode).transpose()?.unwrap_or_default();
+    Ok(EntryOperations::new(transaction.operations.into_iter().chain(preview)))
+}
+
+fn preview(app: &AppTable, key: &RowKey, row: Option<Cells>, entry: &EntryOperations) -> Option<Cells> {
+    let Some(operations) = entry.0.get(&(app.name().to_owned(), key.clone())) else { return row };
+    operations.iter().fold(row, |row, operation| operation.preview(row, || app.table.key_cells(key)))
+}
+
+/// All columns; NULL for one that is not held, as SQL shows it.
+fn whole(app: &AppTable, mut cells: Cells) -> Cells {
+    for column in &app.table.columns {
+        if !cells.contains_key(&column.name) {
+            cells.insert(column.name.clone(), Value::Null);
+        }
+    }
+    cells
+}

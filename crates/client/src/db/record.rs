@@ -1,0 +1,287 @@
+//! From touched rows to an outbox entry: the net difference of a transaction as operations with bases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_core::hash::Cells;
+use landfall_core::schema::TransactionLimits;
+use landfall_core::{CellWrite, Operation, Problem, RowKey, Transaction, Value};
+use rusqlite::{OptionalExtension, params};
+
+use super::Database;
+use super::bookkeeping::{QUEUED, encode};
+use super::error::DbError;
+use super::hooks::{Mark, Marks};
+use super::tables::AppTable;
+use super::write::app_tables;
+use crate::changes::ChangeSet;
+
+/// A synced row that the transaction changed, by itself or as a preview of what the server will do.
+#[derive(Debug)]
+pub(super) struct Touched {
+    pub table: i64,
+    pub key: RowKey,
+    /// The visible row before the transaction.
+    pub before: Option<Cells>,
+}
+
+/// The net changes of a transaction.
+#[derive(Debug, Default)]
+pub(super) struct Net {
+    pub operations: Vec<Operation>,
+    /// What the server will do as a consequence: shown here, not sent.
+    pub preview: Vec<Operation>,
+    pub touched: Vec<Touched>,
+}
+
+impl Database {
+    /// Turns what the hook marked into an outbox entry; its replica sequence, when a synced row changed.
+    pub(super) fn record(
+        &mut self,
+        marks: Marks,
+        now_ms: u64,
+        changes: &mut ChangeSet,
+    ) -> Result<Option<u64>, DbError> {
+        self.check_keys(&marks)?;
+        let tables = app_tables(self);
+        let mut net = Net::default();
+        for mark in marks.list {
+            let Some(app) = tables.list.get(mark.table) else { continue };
+            self.record_row(app, mark, &mut net, changes)?;
+        }
+        self.check_rules(&net)?;
+        self.preview_cascades(&mut net, changes)?;
+        if net.operations.is_empty() {
+            return Ok(None);
+        }
+        self.append(net, now_ms).map(Some)
+    }
+
+    /// Refuses a transaction that leaves a row under another key, or under a key not in stored form.
+    fn check_keys(&self, marks: &Marks) -> Result<(), DbError> {
+        // A row may have been moved more than once: what counts is where it began and where it is now.
+        let mut moved: BTreeMap<(usize, &RowKey), &RowKey> = BTreeMap::new();
+        for (table, from, to) in &marks.rekeyed {
+            let origin = moved.iter().find(|((t, _), now)| t == table && **now == from).map(|((_, origin), _)| *origin);
+            moved.insert((*table, origin.unwrap_or(from)), to);
+        }
+        for ((table, from), to) in moved {
+            let Some(app) = self.tables.list.get(table) else { continue };
+            let there = |key: &RowKey| app.read_stored(&self.conn, key).map(|row| row.is_some());
+            if from != to && marks.was_there(table, from) && !there(from)? && there(to)? {
+                return Err(DbError::KeyChanged {
+                    table: app.name().to_owned(),
+                    from: from.to_string(),
+                    to: to.to_string(),
+                });
+            }
+        }
+        for (table, key, problem) in &marks.bad_keys {
+            let Some(app) = self.tables.list.get(*table) else { continue };
+            if app.has_stored_key(&self.conn, key)? {
+                let name = app.table.primary_key.join(", ");
+                return Err(DbError::StoredForm {
+                    table: app.name().to_owned(),
+                    column: name,
+                    cause: problem.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn record_row(
+        &mut self,
+        app: &AppTable,
+        mark: Mark,
+        net: &mut Net,
+        changes: &mut ChangeSet,
+    ) -> Result<(), DbError> {
+        let before = mark.before.map(|values| app.cells(values)).transpose()?;
+        let after = self.read_canonical(app, &mark.key)?;
+        if before == after {
+            return Ok(());
+        }
+        if app.table.sync {
+            let operation = self.operation(app, &mark.key, before.as_ref(), after.as_ref())?;
+            net.touched.push(Touched { table: app.id, key: mark.key.clone(), before: before.clone() });
+            net.operations.push(operation);
+        } else if let Some(cells) = &after {
+            check_row(app, &mark.key, cells)?;
+        }
+        changes.record(app.name(), mark.key, before, after);
+        Ok(())
+    }
+
+    /// A row as it is now. A value that SQL stored in another form than the engine would (JSON with spaces) is written
+    /// again in the engine's form, so that equal values are equal everywhere.
+    fn read_canonical(&self, app: &AppTable, key: &RowKey) -> Result<Option<Cells>, DbError> {
+        let Some(stored) = app.read_stored(&self.conn, key)? else { return Ok(None) };
+        let cells = app.cells(stored.clone())?;
+        let odd: Vec<(&str, Value)> = app
+            .table
+            .columns
+            .iter()
+            .zip(&stored)
+            .filter_map(|(column, stored)| {
+                let value = cells.get(&column.name)?;
+                (value.to_sqlite() != *stored).then(|| (column.name.as_str(), value.clone()))
+            })
+            .collect();
+        if !odd.is_empty() {
+            app.set(&self.conn, key, &odd)?;
+        }
+        Ok(Some(cells))
+    }
+
+    fn operation(
+        &self,
+        app: &AppTable,
+        key: &RowKey,
+        before: Option<&Cells>,
+        after: Option<&Cells>,
+    ) -> Result<Operation, DbError> {
+        let work = self.load_row(app.id, key)?;
+        let base = |column: &str| self.cell_base(&work.held, work.seq, column);
+        let table = app.name().to_owned();
+        let key = key.clone();
+        let writes = |cells: Vec<(String, Value)>| {
+            let row = cells.first().map_or(0, |(column, _)| base(column));
+            let write = |(column, value): (String, Value)| {
+                let own = base(&column);
+                CellWrite { base: (own != row).then_some(own), column, value }
+            };
+            (row, cells.into_iter().map(write).collect::<Vec<_>>())
+        };
+        Ok(match (before, after) {
+            (_, None) => {
+                let base = app.table.data_columns().filter(|c| self.holds(&work.held, &c.name));
+                let base = base.map(|c| self.cell_base(&work.held, work.seq, &c.name)).min();
+                let base = base.unwrap_or_else(|| self.row_base(&work.held));
+                Operation::Delete { table, key, base }
+            }
+            (None, Some(after)) => {
+                check_row(app, &key, after)?;
+                let valued = app.table.data_columns().filter_map(|c| Some((c.name.clone(), after.get(&c.name)?.clone())));
+                let (base, cells) = writes(valued.filter(|(_, v)| !v.is_null()).collect());
+                Operation::Insert { table, key, base, cells }
+            }
+            (Some(before), Some(after)) => {
+                let changed = app.table.data_columns().filter(|c| before.get(&c.name) != after.get(&c.name));
+                let changed: Vec<_> =
+                    changed.filter_map(|c| Some((c.name.clone(), after.get(&c.name)?.clone()))).collect();
+                for (name, value) in &changed {
+                    if let Some(problem) = app.table.column(name).and_then(|c| c.check(value)) {
+                        return Err(DbError::Invalid(problem.row(app.name(), &key)));
+                    }
+                }
+                let (base, cells) = writes(changed);
+                Operation::Update { table, key, base, cells }
+            }
+        })
+    }
+
+    /// Appends the entry, sets images aside, and takes note of which rows it touches.
+    fn append(&mut self, net: Net, now_ms: u64) -> Result<u64, DbError> {
+        let rseq = self.memory.meta.last_rseq + 1;
+        let mut clock = self.memory.meta.clock();
+        let stamp = clock.tick(now_ms);
+        self.memory.meta.set_clock(&clock);
+        let (after, requires) = self.predecessors(&net)?;
+        let replica = self.memory.meta.replica;
+        let transaction = Transaction { replica, rseq, stamp, operations: net.operations, after, requires };
+        self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
+        let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));
+        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview) VALUES (?, ?, ?, ?, ?)";
+        let row = params![rseq as i64, QUEUED, now_ms as i64, transaction.to_bytes(), preview];
+        self.conn.prepare_cached(sql)?.execute(row)?;
+        let inserted: BTreeSet<(&str, &RowKey)> = transaction
+            .operations
+            .iter()
+            .filter(|o| matches!(o, Operation::Insert { .. }))
+            .map(|o| (o.table(), o.key()))
+            .collect();
+        for touched in &net.touched {
+            let name = self.tables.by_id(touched.table)?.name();
+            let inserts = inserted.contains(&(name, &touched.key));
+            self.set_aside(touched)?;
+            self.touch_row(touched.table, &touched.key.to_bytes(), rseq, inserts)?;
+        }
+        let meta = &mut self.memory.meta;
+        meta.last_rseq = rseq;
+        meta.first_undecided.get_or_insert(rseq);
+        meta.counts.pending += 1;
+        Ok(rseq)
+    }
+
+    pub(super) fn touch_row(&self, table: i64, key: &[u8], rseq: u64, inserts: bool) -> Result<(), DbError> {
+        let sql = "INSERT INTO _landfall_touched (tbl, key, rseq, inserts) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (tbl, key, rseq) DO UPDATE SET inserts = max(inserts, excluded.inserts)";
+        self.conn.prepare_cached(sql)?.execute(params![table, key, rseq as i64, inserts])?;
+        Ok(())
+    }
+
+    /// The confirmed image of a row that gets its first unsettled entry: what was visible until now.
+    fn set_aside(&self, touched: &Touched) -> Result<(), DbError> {
+        let key = touched.key.to_bytes();
+        let sql = "SELECT 1 FROM _landfall_images WHERE tbl = ? AND key = ?";
+        if self.conn.prepare_cached(sql)?.exists(params![touched.table, key])? {
+            return Ok(());
+        }
+        let work = self.load_row(touched.table, &touched.key)?;
+        let held = !work.held.is_empty();
+        let image = touched.before.clone().filter(|_| held);
+        let image = image.map(|cells| self.only_held(touched.table, &work.held, cells));
+        self.set_image(touched.table, &key, image.as_ref())
+    }
+
+    /// Undecided entries that this one must follow (order), and those whose refusal takes it along (fate).
+    ///
+    /// The latest entry on each row suffices for order: that one follows the one before it.
+    fn predecessors(&self, net: &Net) -> Result<(Vec<u64>, Vec<u64>), DbError> {
+        let (mut after, mut requires) = (BTreeSet::new(), BTreeSet::new());
+        for touched in &net.touched {
+            let key = touched.key.to_bytes();
+            after.extend(self.latest_undecided(touched.table, &key, false)?);
+        }
+        let needs_row = net.operations.iter().chain(&net.preview).filter(|o| !matches!(o, Operation::Insert { .. }));
+        for operation in needs_row {
+            let table = self.tables.get(operation.table())?.id;
+            requires.extend(self.latest_undecided(table, &operation.key().to_bytes(), true)?);
+        }
+        for operation in &net.operations {
+            let app = self.tables.get(operation.table())?;
+            for write in operation.cells().iter().filter(|w| !w.value.is_null()) {
+                let Some(reference) = app.table.column(&write.column).and_then(|c| c.references.as_ref()) else {
+                    continue;
+                };
+                let target = self.tables.get(&reference.table)?.id;
+                let key = RowKey::single(write.value.clone()).to_bytes();
+                requires.extend(self.latest_undecided(target, &key, true)?);
+            }
+        }
+        after.extend(&requires);
+        Ok((after.into_iter().collect(), requires.into_iter().collect()))
+    }
+
+    fn latest_undecided(&self, table: i64, key: &[u8], inserts: bool) -> Result<Option<u64>, DbError> {
+        let sql = "SELECT t.rseq FROM _landfall_touched t JOIN _landfall_outbox o ON o.rseq = t.rseq
+                   WHERE t.tbl = ? AND t.key = ? AND t.inserts >= ? AND o.state < 2 ORDER BY t.rseq DESC LIMIT 1";
+        let found = self.conn.prepare_cached(sql)?.query_row(params![table, key, inserts], |r| r.get::<_, i64>(0));
+        Ok(found.optional()?.map(|v| v as u64))
+    }
+
+    fn holds(&self, held: &BTreeSet<landfall_core::BucketId>, column: &str) -> bool {
+        held.iter().filter_map(|id| self.memory.buckets.get(id)).any(|b| b.shows(column))
+    }
+
+    /// The base of a row of which only the key is held.
+    fn row_base(&self, held: &BTreeSet<landfall_core::BucketId>) -> u64 {
+        let cut = self.memory.meta.cut;
+        held.iter().filter_map(|id| self.memory.buckets.get(id)).map(|b| b.position(cut)).min().unwrap_or(0)
+    }
+}
+
+fn check_row(app: &AppTable, key: &RowKey, cells: &Cells) -> Result<(), DbError> {
+    let problem = app.table.check_key(key).or_else(|| app.table.check_row(cells).into_iter().next());
+    problem.map_or(Ok(()), |p: Problem| Err(DbError::Invalid(p)))
+}

@@ -1,0 +1,139 @@
+//! Greeting a server: what its history means for what is held here, and what to do when this database is a copy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use landfall_core::{BucketId, ReplicaId, Transaction};
+use landfall_protocol::server::{Resumption, Welcome};
+use rusqlite::params;
+
+use super::Database;
+use super::bookkeeping::{ACKED, LEFTOVER, QUEUED, SENT, decode, first_undecided};
+use super::error::DbError;
+use super::overlay::Batch;
+use crate::changes::ChangeSet;
+
+impl Database {
+    /// Takes note of the server's history and clock.
+    ///
+    /// When the log no longer reaches back to the cursor, or the history is another one, every bucket is to be loaded
+    /// anew: what is held stays visible until then. In another history, acknowledged transactions are offered again
+    /// under their own number and bytes.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn welcome(&mut self, welcome: &Welcome, now_ms: u64) -> Result<ChangeSet, DbError> {
+        let offset = i64::try_from(i128::from(welcome.clock_ms) - i128::from(now_ms)).unwrap_or(0);
+        self.apply(now_ms, |db, changes| {
+            db.memory.meta.offset_ms = offset;
+            let same_history = db.memory.meta.epoch == Some(welcome.epoch);
+            let goes_on = same_history && welcome.resumption == Resumption::Continue;
+            if !goes_on {
+                db.begin_anew(same_history, now_ms, changes)?;
+                let meta = &mut db.memory.meta;
+                meta.epoch = Some(welcome.epoch);
+                (meta.cut, meta.chain) = (welcome.start, welcome.chain);
+            }
+            Ok(())
+        })
+    }
+
+    fn begin_anew(
+        &mut self,
+        same_history: bool,
+        now_ms: u64,
+        changes: &mut ChangeSet,
+    ) -> Result<(), DbError> {
+        let held: Vec<BucketId> =
+            self.memory.buckets.iter().filter(|(id, b)| b.stale_of.is_none() && **id != LEFTOVER).map(|(id, _)| *id).collect();
+        for id in held {
+            self.set_stale(id, !same_history)?;
+            self.conn.prepare_cached("DELETE FROM _landfall_buckets WHERE bucket = ?")?.execute([id.0 as i64])?;
+            Arc::make_mut(&mut self.memory.buckets).remove(&id);
+        }
+        self.conn.prepare_cached("DELETE FROM _landfall_uses")?.execute([])?;
+        self.conn.prepare_cached("UPDATE _landfall_subscriptions SET opened = 0")?.execute([])?;
+        for shape in Arc::make_mut(&mut self.memory.shapes).values_mut() {
+            shape.opened = false;
+            shape.buckets.clear();
+        }
+        let first = self.memory.meta.epoch.is_none();
+        if !same_history && !first {
+            self.offer_again(now_ms, changes)?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledged transactions become undecided again, with the bytes that they were sent with: the server that knows
+    /// them gives the same answer, the one that lost them commits them.
+    fn offer_again(&mut self, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let mut batch = Batch::default();
+        let replica = self.memory.meta.replica;
+        for rseq in self.acknowledged()? {
+            if self.transaction(rseq)?.replica == replica {
+                self.conn.prepare_cached("UPDATE _landfall_outbox SET seq = NULL WHERE rseq = ?")?.execute([rseq as i64])?;
+                self.set_state(rseq, ACKED, SENT)?;
+            } else {
+                // Written under an id that this database gave up: nobody will decide it again.
+                self.retire(rseq, &mut batch, now_ms)?;
+            }
+        }
+        let mut statement = self.conn.prepare("SELECT rseq, body FROM _landfall_acked ORDER BY rseq")?;
+        let kept = statement.query_map([], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+        let kept = kept.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        for (rseq, body) in kept {
+            let transaction: Transaction = decode(&body)?;
+            if transaction.replica != replica {
+                continue;
+            }
+            let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview)
+                       SELECT rseq, ?, at_ms, body, preview FROM _landfall_acked WHERE rseq = ?";
+            self.conn.prepare_cached(sql)?.execute(params![SENT, rseq])?;
+            self.memory.meta.counts.sent += 1;
+            self.show(rseq as u64, &mut batch)?;
+        }
+        self.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
+        self.memory.meta.first_undecided = first_undecided(&self.conn)?;
+        self.flush(batch, changes)
+    }
+
+    fn acknowledged(&self) -> Result<Vec<u64>, DbError> {
+        let mut statement = self.conn.prepare_cached("SELECT rseq FROM _landfall_outbox WHERE state = ? ORDER BY rseq")?;
+        let rows = statement.query_map([ACKED], |r| r.get::<_, i64>(0))?;
+        Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// This database is a copy: it takes a new replica id, and what is undecided is queued again under the new id and
+    /// new numbers. Numbers go on from where they are, so that they stay unique on this device.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn new_replica(&mut self, replica: ReplicaId) -> Result<ChangeSet, DbError> {
+        let now_ms = self.shared.lock().now_ms;
+        self.apply(now_ms, |db, _| {
+            let mut renamed: BTreeMap<u64, u64> = BTreeMap::new();
+            let mut next = db.memory.meta.last_rseq;
+            for old in db.undecided()? {
+                let mut transaction = db.transaction(old)?;
+                next += 1;
+                let rename = |list: &[u64]| list.iter().filter_map(|r| renamed.get(r).copied()).collect();
+                (transaction.after, transaction.requires) = (rename(&transaction.after), rename(&transaction.requires));
+                (transaction.replica, transaction.stamp.replica, transaction.rseq) = (replica, replica, next);
+                renamed.insert(old, next);
+                let from = db.state_of(old)?.unwrap_or(QUEUED);
+                db.set_state(old, from, QUEUED)?;
+                let sql = "UPDATE _landfall_outbox SET rseq = ?, body = ? WHERE rseq = ?";
+                db.conn.prepare_cached(sql)?.execute(params![next as i64, transaction.to_bytes(), old as i64])?;
+                let sql = "UPDATE _landfall_touched SET rseq = ? WHERE rseq = ?";
+                db.conn.prepare_cached(sql)?.execute(params![next as i64, old as i64])?;
+            }
+            // The transactions kept for a restored server carry the old id; the other copy keeps them too.
+            db.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
+            let meta = &mut db.memory.meta;
+            (meta.replica, meta.last_rseq) = (replica, next);
+            meta.first_undecided = first_undecided(&db.conn)?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Properties of the local database.
+
+use landfall_core::schema::{
+    Access, Column, Default as ColumnDefault, DeleteRule, MergeRule, OnDelete, Reference, Schema, Shape, Table,
+};
+use landfall_core::{ReplicaId, RowKey, Value};
+use landfall_core::value::ColumnType;
+
+use super::{Database, DbError, Location, Options, Written};
+
+mod capture;
+
+/// A column without any rule.
+pub(super) fn column(name: &str, ty: ColumnType) -> Column {
+    Column {
+        name: name.into(),
+        ty,
+        required: false,
+        default: None,
+        max_length: None,
+        pattern: None,
+        min: None,
+        max: None,
+        one_of: Vec::new(),
+        references: None,
+        unique: false,
+        merge: MergeRule::Lww,
+    }
+}
+
+pub(super) fn table(name: &str, columns: Vec<Column>) -> Table {
+    Table {
+        name: name.into(),
+        primary_key: vec![columns[0].name.clone()],
+        columns,
+        sync: true,
+        on_delete_conflict: DeleteRule::UpdateWins,
+        access: Access::default(),
+        search: Vec::new(),
+    }
+}
+
+fn refers(mut column: Column, table: &str, on_delete: OnDelete) -> Column {
+    column.references = Some(Reference { table: table.into(), on_delete });
+    column
+}
+
+/// Notes with a search table, tags that go with their note, pins that hold it, small counters without rowid, and a
+/// local table.
+pub(super) fn schema() -> Schema {
+    let mut notes = table(
+        "notes",
+        vec![
+            Column { default: Some(ColumnDefault::Uuid), ..column("id", ColumnType::Uuid) },
+            Column { required: true, max_length: Some(200), ..column("title", ColumnType::Text) },
+            column("body", ColumnType::Text),
+            Column { default: Some(ColumnDefault::Value(Value::Int(0))), ..column("likes", ColumnType::Integer) },
+            column("price", ColumnType::Decimal(2)),
+            column("extra", ColumnType::Json),
+            Column { default: Some(ColumnDefault::Now), ..column("made", ColumnType::Timestamp) },
+        ],
+    );
+    notes.search = vec!["title".into(), "body".into()];
+    let tags = table(
+        "tags",
+        vec![
+            column("id", ColumnType::Integer),
+            refers(column("note", ColumnType::Uuid), "notes", OnDelete::Cascade),
+            Column { unique: true, ..column("name", ColumnType::Text) },
+        ],
+    );
+    let pins = table(
+        "pins",
+        vec![column("id", ColumnType::Integer), refers(column("note", ColumnType::Uuid), "notes", OnDelete::Restrict)],
+    );
+    let counters = table(
+        "counters",
+        vec![column("id", ColumnType::Integer), column("a", ColumnType::Integer), column("b", ColumnType::Integer)],
+    );
+    let mut drafts = table("drafts", vec![column("id", ColumnType::Integer), column("text", ColumnType::Text)]);
+    drafts.sync = false;
+    let shape = |name: &str| Shape { name: name.into(), table: name.into(), filter: None, params: Vec::new(), columns: None };
+    Schema {
+        name: "journal".into(),
+        version: 1,
+        tables: vec![notes, tags, pins, counters, drafts],
+        shapes: vec![shape("notes"), shape("tags"), shape("counters")],
+    }
+}
+
+pub(super) const NOW: u64 = 1_795_000_000_000;
+
+pub(super) fn replica(n: u8) -> ReplicaId {
+    ReplicaId([n; 16])
+}
+
+pub(super) fn open(location: &Location) -> Database {
+    Database::open(location, schema(), Options::default(), NOW, replica(1)).expect("opens")
+}
+
+pub(super) fn memory() -> Database {
+    open(&Location::Memory)
+}
+
+/// Runs statements in one write.
+pub(super) fn write(db: &mut Database, statements: &[&str]) -> Result<Written<()>, DbError> {
+    let entropy = db.last_rseq() as u8;
+    db.write(NOW, &mut |bytes| bytes.fill(entropy), |tx| {
+        for sql in statements {
+            tx.execute(sql, &[])?;
+        }
+        Ok(())
+    })
+}
+
+pub(super) fn uuid(n: u8) -> Value {
+    Value::Uuid([n; 16])
+}
+
+pub(super) fn key(value: impl Into<i64>) -> RowKey {
+    RowKey::single(Value::Int(value.into()))
+}
+
+pub(super) fn text(value: &str) -> Value {
+    Value::Text(value.into())
+}
+
+/// The answer's rows.
+pub(super) fn rows(db: &Database, sql: &str) -> Vec<Vec<Value>> {
+    db.query(sql, &[]).expect("a query").rows
+}

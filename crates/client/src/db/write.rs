@@ -1,0 +1,275 @@
+//! The app's writes: plain SQL or typed calls, inside one transaction that the engine begins and ends.
+
+use std::sync::Arc;
+
+use landfall_core::schema::ddl::quote;
+use landfall_core::{RowKey, Value};
+
+use super::bookkeeping::Memory;
+use super::error::DbError;
+use super::hooks::{Marks, Mode};
+use super::query::{Rows, WRITE_MARK, explain, run_query};
+use super::tables::{AppTable, Bind};
+use super::{Database, capture};
+use crate::changes::ChangeSet;
+
+/// What a write transaction did. It is durable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written<R> {
+    /// What the app's function returned.
+    pub value: R,
+    /// The outbox entry; `None` when no synced row changed.
+    pub rseq: Option<u64>,
+    /// What changed visibly, local tables included.
+    pub changes: ChangeSet,
+}
+
+/// A write transaction in progress.
+#[derive(Debug)]
+pub struct WriteTx<'a> {
+    db: &'a mut Database,
+    depth: u32,
+    /// The state to go back to; taken when the transaction ends in order.
+    undo: Option<Memory>,
+}
+
+impl Drop for WriteTx<'_> {
+    fn drop(&mut self) {
+        if let Some(before) = self.undo.take() {
+            self.db.stop_capture();
+            self.db.abandon(before);
+        }
+    }
+}
+
+impl Database {
+    /// Runs `f` in one transaction and records what it changed, net, as one outbox entry. Durable on return, as
+    /// [`super::Durability`] says. When `f` or a rule refuses, everything is rolled back.
+    ///
+    /// # Errors
+    /// What `f` returns; [`DbError::Invalid`] with the rule that a row breaks; [`DbError::KeyChanged`].
+    pub fn write<R>(
+        &mut self,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        let undo = self.begin()?;
+        let mut seed = [0; 32];
+        random(&mut seed);
+        self.start_capture(now_ms, seed, false)?;
+        let mut tx = WriteTx { db: self, depth: 0, undo: Some(undo) };
+        let value = f(&mut tx)?;
+        tx.still_open("a statement of this transaction")?;
+        tx.finish(value, now_ms)
+    }
+
+    pub(super) fn start_capture(&mut self, now_ms: u64, seed: [u8; 32], local_only: bool) -> Result<(), DbError> {
+        capture::install(&mut self.conn, &self.shared, true)?;
+        let mut inner = self.shared.lock();
+        inner.marks = Some(Marks::default());
+        inner.local_only = local_only;
+        inner.now_ms = now_ms;
+        (inner.seed, inner.drawn) = (seed, 0);
+        Ok(())
+    }
+
+    pub(super) fn stop_capture(&mut self) -> Marks {
+        // Taking the hook away cannot fail: nothing is allocated for it.
+        let _ = capture::install(&mut self.conn, &self.shared, false);
+        self.shared.lock().marks.take().unwrap_or_default()
+    }
+}
+
+impl WriteTx<'_> {
+    fn finish<R>(mut self, value: R, now_ms: u64) -> Result<Written<R>, DbError> {
+        let marks = self.db.stop_capture();
+        self.db.shared.set_mode(Mode::Engine);
+        let mut changes = ChangeSet::default();
+        let rseq = self.db.record(marks, now_ms, &mut changes)?;
+        if let Some(before) = &self.undo {
+            self.db.commit(before)?;
+        }
+        self.undo = None;
+        Ok(Written { value, rseq, changes })
+    }
+
+    /// Runs one statement; how many rows it changed. Parameters are bound by position.
+    ///
+    /// # Errors
+    /// [`DbError::NotPermitted`] for transaction control, changes of the schema and the like; [`DbError::Sql`];
+    /// [`DbError::StoredForm`] when a value is not of the column's storage class.
+    pub fn execute(&mut self, sql: &str, params: &[Value]) -> Result<usize, DbError> {
+        self.run(&format!("{WRITE_MARK}{sql}"), params)
+    }
+
+    /// Runs a query inside the transaction, also a statement with RETURNING.
+    ///
+    /// # Errors
+    /// As [`WriteTx::execute`].
+    pub fn query(&mut self, sql: &str, params: &[Value]) -> Result<Rows, DbError> {
+        self.db.shared.set_mode(Mode::Write);
+        let result = run_query(&self.db.conn, &self.db.tables, &format!("{WRITE_MARK}{sql}"), params);
+        let result = result.map_err(|error| explain(&self.db.shared, &self.db.tables, error));
+        self.db.shared.set_mode(Mode::Engine);
+        self.still_open(sql)?;
+        result
+    }
+
+    fn run(&mut self, sql: &str, params: &[Value]) -> Result<usize, DbError> {
+        let db = &*self.db;
+        db.shared.set_mode(Mode::Write);
+        let result = db.conn.prepare_cached(sql).and_then(|mut statement| {
+            let values = rusqlite::params_from_iter(params.iter().map(Bind));
+            if statement.column_count() == 0 {
+                return statement.execute(values);
+            }
+            // A statement with RETURNING, or a query: run it to its end.
+            let mut rows = statement.query(values)?;
+            let mut count = 0;
+            while rows.next()?.is_some() {
+                count += 1;
+            }
+            Ok(count)
+        });
+        let result = result.map_err(|error| explain(&db.shared, &db.tables, error));
+        db.shared.set_mode(Mode::Engine);
+        if let Err(error) = &result
+            && db.conn.is_autocommit()
+        {
+            return Err(DbError::RolledBack(error.to_string()));
+        }
+        self.still_open(sql)?;
+        result
+    }
+
+    /// Some errors, and `OR ROLLBACK`, end the whole transaction: nothing may be written after that.
+    fn still_open(&self, sql: &str) -> Result<(), DbError> {
+        if self.db.conn.is_autocommit() {
+            return Err(DbError::RolledBack(sql.trim_start_matches(WRITE_MARK).to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Runs `f` as a part that succeeds or is undone by itself; the transaction goes on either way.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn savepoint<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, DbError>) -> Result<R, DbError> {
+        let name = format!("landfall_{}", self.depth);
+        self.db.conn.prepare_cached(&format!("SAVEPOINT {name}"))?.execute([])?;
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        self.still_open("a statement of this savepoint")?;
+        if result.is_err() {
+            self.db.conn.prepare_cached(&format!("ROLLBACK TO {name}"))?.execute([])?;
+        }
+        self.db.conn.prepare_cached(&format!("RELEASE {name}"))?.execute([])?;
+        result
+    }
+
+    /// Inserts a row. Columns that are not named get their default.
+    ///
+    /// # Errors
+    /// As [`WriteTx::execute`]; [`DbError::UnknownName`].
+    pub fn insert(&mut self, table: &str, cells: &[(&str, Value)]) -> Result<(), DbError> {
+        let sql = self.insert_sql(table, cells)?;
+        self.run(&sql, &values(cells)).map(|_| ())
+    }
+
+    /// Sets columns of a row; whether there was such a row.
+    ///
+    /// # Errors
+    /// As [`WriteTx::execute`]; [`DbError::UnknownName`].
+    pub fn update(&mut self, table: &str, key: &RowKey, cells: &[(&str, Value)]) -> Result<bool, DbError> {
+        let app = self.check(table, cells)?;
+        if cells.is_empty() {
+            return Ok(app.read_stored(&self.db.conn, key)?.is_some());
+        }
+        let sql = format!("{WRITE_MARK}{}", app.update_sql(cells.iter().map(|(name, _)| *name)));
+        let params: Vec<Value> = values(cells).into_iter().chain(key.0.iter().cloned()).collect();
+        Ok(self.run(&sql, &params)? > 0)
+    }
+
+    /// Deletes a row; whether there was one.
+    ///
+    /// # Errors
+    /// As [`WriteTx::execute`].
+    pub fn delete(&mut self, table: &str, key: &RowKey) -> Result<bool, DbError> {
+        let sql = format!("{WRITE_MARK}{}", self.check(table, &[])?.delete_sql());
+        Ok(self.run(&sql, &key.0)? > 0)
+    }
+
+    /// Inserts a row, or sets these columns of the row that has the same key.
+    ///
+    /// # Errors
+    /// As [`WriteTx::execute`]; the key must be among `cells`.
+    pub fn upsert(&mut self, table: &str, cells: &[(&str, Value)]) -> Result<(), DbError> {
+        let app = self.check(table, cells)?;
+        let part = |name: &String| cells.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        let key: Option<Vec<Value>> = app.table.primary_key.iter().map(part).collect();
+        let key = key.map(RowKey).ok_or_else(|| DbError::UnknownName(format!("key among the cells for '{table}'")))?;
+        let data: Vec<_> = cells.iter().filter(|(name, _)| !app.table.is_key(name)).cloned().collect();
+        if self.update(table, &key, &data)? { Ok(()) } else { self.insert(table, cells) }
+    }
+
+    /// As [`WriteTx::upsert`], the row being found by a unique column: `unique` names it, `cells` hold its value.
+    ///
+    /// # Errors
+    /// As [`WriteTx::execute`]; [`DbError::UnknownName`] when the column is not declared unique.
+    pub fn upsert_by(&mut self, table: &str, unique: &str, cells: &[(&str, Value)]) -> Result<(), DbError> {
+        let db = &*self.db;
+        let app = self.check(table, cells)?;
+        let value = cells.iter().find(|(name, _)| *name == unique).map(|(_, v)| v);
+        let declared = app.table.column(unique).is_some_and(|c| c.unique);
+        let (Some(value), true) = (value, declared) else {
+            return Err(DbError::UnknownName(format!("unique column '{table}.{unique}' among the cells")));
+        };
+        let found = app.keys_where(&db.conn, unique, value, 1)?;
+        let data: Vec<_> = cells.iter().filter(|(name, _)| !app.table.is_key(name)).cloned().collect();
+        match found.into_iter().next() {
+            Some(key) => self.update(table, &key, &data).map(|_| ()),
+            None => self.insert(table, cells),
+        }
+    }
+
+    fn insert_sql(&self, table: &str, cells: &[(&str, Value)]) -> Result<String, DbError> {
+        self.check(table, cells)?;
+        if cells.is_empty() {
+            return Ok(format!("{WRITE_MARK}INSERT INTO {} DEFAULT VALUES", quote(table)));
+        }
+        let names = cells.iter().map(|(name, _)| quote(name)).collect::<Vec<_>>().join(", ");
+        let holes = vec!["?"; cells.len()].join(", ");
+        Ok(format!("{WRITE_MARK}INSERT INTO {} ({names}) VALUES ({holes})", quote(table)))
+    }
+
+    /// Typed values keep their type: a wrong one is refused here, before SQLite would convert it.
+    fn check(&self, table: &str, cells: &[(&str, Value)]) -> Result<&AppTable, DbError> {
+        let app = self.db.tables.get(table)?;
+        for (name, value) in cells {
+            let column = app.table.column(name);
+            let column = column.ok_or_else(|| DbError::UnknownName(format!("column '{table}.{name}'")))?;
+            if !value.is_null()
+                && let Some(problem) = column.check(value)
+            {
+                return Err(DbError::Invalid(landfall_core::Problem { table: Some(table.to_owned()), ..problem }));
+            }
+        }
+        Ok(app)
+    }
+
+    /// The engine itself, for calls that are part of this transaction.
+    pub(super) fn database(&mut self) -> &mut Database {
+        self.db
+    }
+}
+
+fn values(cells: &[(&str, Value)]) -> Vec<Value> {
+    cells.iter().map(|(_, value)| value.clone()).collect()
+}
+
+/// Positions and tables are shared with the hooks.
+pub(super) fn app_tables(db: &Database) -> Arc<super::tables::AppTables> {
+    Arc::clone(&db.tables)
+}
