@@ -130,12 +130,12 @@ fn refuse_unless_trigger(action: &AuthAction<'_>) -> Option<String> {
             None
         }
         AuthAction::Insert { table_name } | AuthAction::Delete { table_name }
-            if table_name.starts_with("sqlite_temp_") =>
+            if table_name.starts_with("sqlite_temp_") || *table_name == "sqlite_master" =>
         {
             None
         }
         AuthAction::Select | AuthAction::Read { .. } => None,
         AuthAction::Function { function_name } if *function_name != GUARD => None,
-        other => Some(format!("{other:?} only CREATE TEMP TRIGGER and DROP TRIGGER of such a one may be run here")),
+        _ => Some("only CREATE TEMP TRIGGER and DROP TRIGGER of such a one may be run here".to_owned()),
     }
 }
