@@ -64,6 +64,41 @@ pub fn case() -> impl Strategy<Value = Case> {
     (condition(3), prop::collection::vec(row(), 1..4), env()).prop_map(|(expr, rows, env)| Case { expr, rows, env })
 }
 
+/// One operation on numbers of two types, over the values at which conversions go wrong.
+pub fn number_case() -> impl Strategy<Value = Case> {
+    const EDGES: [i64; 8] =
+        [1 << 53, (1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN, 15, 900_719_925_474_099_201, 0];
+    let edge = |ty| match ty {
+        ColumnType::Float => (prop::sample::select(EDGES.to_vec()), 0u32..3)
+            .prop_map(|(n, scale)| Value::float(n as f64 / 10f64.powi(scale as i32)).unwrap_or_default())
+            .boxed(),
+        ColumnType::Decimal(scale) => prop::sample::select(EDGES.to_vec())
+            .prop_map(move |units| Value::Decimal(Decimal::new(units, scale)))
+            .boxed(),
+        _ => prop::sample::select(EDGES.to_vec()).prop_map(Value::Int).boxed(),
+    };
+    let literal = move || number_type().prop_flat_map(edge).prop_map(Expr::Literal);
+    (number_type(), number_type()).prop_flat_map(move |(a, b)| {
+        let column = move |ty| Expr::col(format!("{}1", name_of(ty)));
+        let cells: Vec<_> =
+            table().columns.iter().map(|c| if is_number(c.ty) { edge(c.ty) } else { cell(c.ty) }).collect();
+        let names: Vec<String> = table().columns.into_iter().map(|c| c.name).collect();
+        let row = cells.prop_map(move |cells| names.iter().cloned().zip(cells).collect::<Cells>());
+        let either = move || prop_oneof![Just(column(b)), literal()];
+        let expr = prop_oneof![
+            2 => compare(Just(column(a)).boxed(), either().boxed()),
+            1 => compare(either().boxed(), Just(column(a)).boxed()),
+            1 => prop::collection::vec(literal(), 1..4).prop_map(move |list| column(a).is_in(list)),
+            1 => (either(), either()).prop_map(move |(low, high)| column(a).between(low, high)),
+        ];
+        (expr, prop::collection::vec(row, 1..3)).prop_map(|(expr, rows)| Case { expr, rows, env: Env::default() })
+    })
+}
+
+fn is_number(ty: ColumnType) -> bool {
+    matches!(ty, ColumnType::Integer | ColumnType::Float | ColumnType::Decimal(_))
+}
+
 pub fn fallible(expr: &Expr) -> bool {
     format!("{expr:?}").contains("Arith") || format!("{expr:?}").contains("Neg(")
 }

@@ -2,6 +2,7 @@
 //! rows for which the evaluator says true, and fails exactly when the evaluator fails.
 
 mod generate;
+mod oracles;
 
 use generate::{Case, case, fallible};
 use landfall_core::hash::Cells;
@@ -120,6 +121,14 @@ fn config() -> ProptestConfig {
 fn sqlite_selects_what_the_evaluator_says() {
     let db = database().unwrap_or_else(|e| panic!("{e}"));
     proptest!(config(), |(case in case())| agree(&db, &case)?);
+}
+
+/// The same, over single operations on numbers, where the values that matter are few: around 2⁵³ and the limits.
+#[test]
+fn sqlite_selects_what_the_evaluator_says_of_numbers() {
+    let db = database().unwrap_or_else(|e| panic!("{e}"));
+    let config = ProptestConfig { cases: 3_000, ..config() };
+    proptest!(config, |(case in generate::number_case())| agree(&db, &case)?);
 }
 
 proptest! {
