@@ -171,7 +171,14 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn range(&self, sql: &impl Spanned) -> Range<usize> {
-        range(self.text, sql.span()).unwrap_or(0..self.text.len())
+        let range = range(self.text, sql.span()).unwrap_or(0..self.text.len());
+        // The parser leaves the closing parenthesis of a call out.
+        let count = |c| self.text[range.clone()].matches(c).count();
+        let rest = &self.text[range.end..];
+        match rest.trim_start().strip_prefix(')') {
+            Some(after) if count('(') > count(')') => range.start..self.text.len() - after.len(),
+            _ => range,
+        }
     }
 
     fn refuse(&mut self, sql: &impl Spanned, message: impl Into<String>, help: &str) -> Read {

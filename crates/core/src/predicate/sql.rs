@@ -2,7 +2,7 @@
 //!
 //! Plain operators stand wherever they are exact, so that indexes are used; functions stand where the database's own
 //! operator means something else, or where all operands must be evaluated because one of them can fail. On SQLite the
-//! functions are [`super::functions`], on PostgreSQL functions of the same names.
+//! functions are [`super::functions`], on PostgreSQL functions of the same names, see [`Dialect::Postgres`].
 
 mod arith;
 
@@ -16,8 +16,22 @@ use crate::value::{ColumnType, Value};
 pub enum Dialect {
     /// SQLite, with columns in the stored forms of [`Value::to_sqlite`].
     Sqlite,
-    /// PostgreSQL 17 or newer, with columns of the types bigint, double precision, numeric, text, uuid, boolean,
-    /// timestamptz, date, bytea.
+    /// PostgreSQL 17 or newer (`pg_c_utf8` has the simple case mapping), with columns of the types bigint, double
+    /// precision, numeric, text, uuid, boolean, timestamptz, date, bytea, jsonb.
+    ///
+    /// The database has to hold these functions, all `VOLATILE` (or constants would be computed while planning, before
+    /// a guard is tested) and called on NULL input (or an error beside a NULL would vanish):
+    ///
+    /// | function | meaning |
+    /// |---|---|
+    /// | `landfall_add`, `_sub`, `_mul`, `_div`, `_rem` `(int8, int8)`, `landfall_neg(int8)` | as `+ - * / %`, unary `-` |
+    /// | `landfall_add`, `_sub`, `_mul`, `_div` `(float8, float8)`, `landfall_neg(float8)` | the same; an underflow is 0 |
+    /// | `landfall_add`, `_sub`, `_mul`, `_rem` `(numeric, numeric, int4)`, `landfall_neg(numeric, int4)` | the same; an error when the result × 10^(last argument) does not fit 64 bits |
+    /// | `landfall_exact(float8) → numeric` | all digits of the float (a cast keeps 15) |
+    /// | `landfall_compare(numeric, numeric) → int4` | −1, 0, 1; NULL beside a NULL |
+    /// | `landfall_between(numeric, numeric, numeric) → bool` | `BETWEEN` |
+    /// | `landfall_in(numeric, numeric[]) → bool` | `IN` |
+    /// | `landfall_and(bool[])`, `landfall_or(bool[])` | conjunction and disjunction with SQL's NULL |
     Postgres,
 }
 
@@ -156,16 +170,15 @@ impl Lowering<'_> {
             Expr::Param { ty, .. } | Expr::Claim { ty, .. } => self.bind(Value::Null, *ty),
             Expr::And(list) => self.logic("AND", "landfall_and", list),
             Expr::Or(list) => self.logic("OR", "landfall_or", list),
-            Expr::Not(inner) => {
-                self.push("(NOT ");
-                self.expr(inner, Some(ColumnType::Boolean));
-                self.push(")");
-            }
-            Expr::IsNull(inner) => {
-                self.push("(");
-                self.expr(inner, type_of(inner));
-                self.push(" IS NULL)");
-            }
+            Expr::Not(inner) => match &**inner {
+                Expr::IsNull(inner) => self.null_test(inner, " IS NOT NULL)"),
+                inner => {
+                    self.push("(NOT ");
+                    self.expr(inner, Some(ColumnType::Boolean));
+                    self.push(")");
+                }
+            },
+            Expr::IsNull(inner) => self.null_test(inner, " IS NULL)"),
             Expr::Compare { op, left, right } => self.compare(*op, left, right),
             Expr::Between { expr, low, high } => self.between(expr, low, high),
             Expr::In { expr, list } => self.in_list(expr, list),
@@ -173,6 +186,12 @@ impl Lowering<'_> {
             Expr::Arith { op, left, right } => self.arith(*op, left, right),
             Expr::Neg(inner) => self.negate(inner),
         }
+    }
+
+    fn null_test(&mut self, operand: &Expr, test: &str) {
+        self.push("(");
+        self.expr(operand, type_of(operand));
+        self.push(test);
     }
 
     fn column(&mut self, name: &str) {
@@ -241,9 +260,9 @@ impl Lowering<'_> {
             self.expr(right, b.or(a));
         } else {
             self.push("landfall_compare(");
-            self.scaled(left, a.or(b));
+            self.scaled(a.or(b), |out| out.expr(left, a.or(b)));
             self.push(", ");
-            self.scaled(right, b.or(a));
+            self.scaled(b.or(a), |out| out.expr(right, b.or(a)));
             self.push(&format!(") {} 0", op.symbol()));
         }
         self.push(")");
@@ -267,15 +286,30 @@ impl Lowering<'_> {
         }
     }
 
-    /// An operand of a comparing function: on SQLite with its scale, on PostgreSQL as one of the types that it is
-    /// defined for.
-    fn scaled(&mut self, expr: &Expr, ty: Option<ColumnType>) {
-        self.expr(expr, ty);
-        let scale = if let Some(ColumnType::Decimal(scale)) = ty { scale } else { 0 };
-        match self.dialect {
-            Dialect::Sqlite => self.push(&format!(", {scale}")),
-            Dialect::Postgres if ty == Some(ColumnType::Integer) => self.push("::numeric"),
-            Dialect::Postgres => {}
+    /// An operand of a comparing function: on SQLite with its scale, on PostgreSQL as a numeric.
+    fn scaled(&mut self, ty: Option<ColumnType>, operand: impl FnOnce(&mut Self)) {
+        match (self.dialect, ty) {
+            (Dialect::Sqlite, Some(ColumnType::Decimal(scale))) => {
+                operand(self);
+                self.push(&format!(", {scale}"));
+            }
+            (Dialect::Sqlite, _) => {
+                operand(self);
+                self.push(", 0");
+            }
+            (Dialect::Postgres, Some(ColumnType::Float)) => {
+                self.push("landfall_exact(");
+                operand(self);
+                self.push(")");
+            }
+            (Dialect::Postgres, ty) => {
+                operand(self);
+                self.push(match ty {
+                    Some(ColumnType::Integer) => "::numeric",
+                    Some(ColumnType::Boolean) => "::int4::numeric",
+                    _ => "",
+                });
+            }
         }
     }
 
@@ -300,7 +334,8 @@ impl Lowering<'_> {
             if i > 0 {
                 self.push(", ");
             }
-            self.scaled(operand, type_of(operand).or(ty));
+            let own = type_of(operand).or(ty);
+            self.scaled(own, |out| out.expr(operand, own));
         }
         self.push(")");
     }
@@ -322,17 +357,24 @@ impl Lowering<'_> {
             return self.push(" END)");
         }
         let hint = ty.or_else(|| values.iter().find_map(Value::type_of));
-        let function = self.dialect == Dialect::Postgres && is_fallible(expr);
-        self.push(if function { "landfall_in(" } else { "(" });
-        self.collated(expr, hint);
-        self.push(if function { ", ARRAY[" } else { " IN (" });
-        for (i, value) in values.into_iter().enumerate() {
-            if i > 0 {
-                self.push(", ");
+        if self.dialect == Dialect::Postgres && is_fallible(expr) {
+            self.push("landfall_in(");
+            self.scaled(hint, |out| out.expr(expr, hint));
+            self.push(", ARRAY[");
+            for (i, value) in values.into_iter().enumerate() {
+                self.push(if i > 0 { ", " } else { "" });
+                self.scaled(hint, |out| out.bind(value, hint));
             }
+            return self.push("])");
+        }
+        self.push("(");
+        self.collated(expr, hint);
+        self.push(" IN (");
+        for (i, value) in values.into_iter().enumerate() {
+            self.push(if i > 0 { ", " } else { "" });
             self.bind(value, hint);
         }
-        self.push(if function { "])" } else { "))" });
+        self.push("))");
     }
 
     fn like(&mut self, expr: &Expr, pattern: &Expr, escape: Option<char>, fold: bool) {

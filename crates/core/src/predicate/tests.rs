@@ -264,6 +264,31 @@ fn conditions_lower_to_bound_sql() {
 mod text {
     use super::*;
 
+    #[test]
+    fn conditions_on_postgres() {
+        let conditions = [
+            "owner < 'ä' AND title IN ('a', 'B')",
+            "title BETWEEN 'a' AND claim('sub')",
+            "title LIKE '50!%\\%' ESCAPE '!' OR title ILIKE 'Ä_' OR title NOT LIKE 'x!' ESCAPE '!'",
+            "price > rank AND price >= rate",
+            "score > price OR score BETWEEN price AND 3",
+            "rank IN (1, 2.5, 3.0) AND rank IN (2.5)",
+            "rank <> 0 AND 10 / rank > 2 AND done",
+            "(rank + 1 > 2) IN (TRUE) OR NOT done",
+            "-price + rate * 2 BETWEEN 1 AND 2",
+            "score / 2 = rank % 3",
+            "due < '2026-11-21' AND at >= '2026-11-21T08:30:00Z' AND blob = X'00' AND list_id = :list",
+            "meta IS NOT NULL AND claim('admin') AND price = :least",
+        ];
+        let env = Env { claims: [("admin".to_owned(), Value::Bool(true))].into(), ..Env::default() };
+        let lower = |text: &&str| {
+            let fragment = parsed(text).to_sql(Some("t"), Dialect::Postgres, &env);
+            let binds: Vec<String> = fragment.binds.iter().map(|v| v.to_json().to_string()).collect();
+            format!("{text}\n{}\n[{}]", fragment.sql, binds.join(", "))
+        };
+        insta::assert_snapshot!("postgres", conditions.iter().map(lower).collect::<Vec<_>>().join("\n\n"));
+    }
+
     fn errors(text: &str) -> String {
         match Predicate::parse(text, &table(), &params()) {
             Ok(p) => panic!("accepted: {p:?}"),

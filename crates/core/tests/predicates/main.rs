@@ -131,6 +131,34 @@ fn sqlite_selects_what_the_evaluator_says_of_numbers() {
     proptest!(config, |(case in generate::number_case())| agree(&db, &case)?);
 }
 
+/// A comparison of a column with a value of its type is answered by the column's index, also beside a guarded division.
+#[test]
+fn plain_comparisons_use_indexes() {
+    let db = database().unwrap_or_else(|e| panic!("{e}"));
+    let guarded = Expr::col("int1").eq(5).and((Expr::from(10) / Expr::col("int2")).gt(1));
+    let conditions = [
+        ("text1", Expr::col("text1").eq("a")),
+        ("uuid1", Expr::col("uuid1").eq(Expr::param("uuid"))),
+        ("dec1", Expr::col("dec1").ge(Value::Decimal(landfall_core::value::Decimal::new(15, 1)))),
+        ("float1", Expr::col("float1").lt(3)),
+        ("date1", Expr::col("date1").between("2026-01-01", "2026-12-31")),
+        ("text1", Expr::col("text1").is_in(["a", "b"])),
+        ("int1", guarded),
+    ];
+    for (column, expr) in conditions {
+        let predicate = checked(&expr).unwrap_or_else(|e| panic!("{e}"));
+        let sql = predicate.to_sql(Some("x"), Dialect::Sqlite, &Env::default()).sql;
+        let plan: String = db
+            .prepare(&format!("EXPLAIN QUERY PLAN SELECT n FROM t AS x WHERE {sql}"))
+            .and_then(|mut s| {
+                let binds = vec![rusqlite::types::Null; s.parameter_count()];
+                s.query_row(params_from_iter(binds), |row| row.get(3))
+            })
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert!(plan.starts_with("SEARCH") && plan.contains(&format!("i_{column}")), "{plan}: {sql}");
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 
