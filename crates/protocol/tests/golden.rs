@@ -2,6 +2,8 @@
 //!
 //! `LANDFALL_BLESS=1 cargo test -p landfall-protocol --test golden` writes them anew; review the difference.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 mod common;
 
 use std::fmt::Write as _;
