@@ -1,2 +1,58 @@
-//! Landfall: benchmarks beside their floors.
-fn main() {}
+//! Landfall's benchmarks. Each figure stands beside its floor, measured in the same run: machines differ, ratios less.
+//!
+//! `cargo xtask bench [--json FILE] [FILTER…]` builds everything in release and runs this.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+mod figures;
+mod floors;
+mod process;
+mod scenarios;
+mod wire;
+
+use figures::Report;
+
+/// Any error of a benchmark ends it with a sentence.
+pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(about = "Landfall's benchmarks, each figure beside its floor")]
+struct Args {
+    /// Only scenarios whose name contains one of these.
+    filters: Vec<String>,
+    /// Write the figures as JSON too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// The `landfall` binary; by default the one beside this program.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// A tenth of the work: to see that it runs.
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> Fallible<()> {
+    let args = Args::parse();
+    let beside = std::env::current_exe()?.with_file_name("landfall");
+    let server = args.server.unwrap_or(beside);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut report = Report::new(floors::fsync_ms()?);
+    let context = scenarios::Context { server, scale: if args.quick { 10 } else { 1 } };
+    for (name, run) in scenarios::ALL {
+        if !args.filters.is_empty() && !args.filters.iter().any(|f| name.contains(f.as_str())) {
+            continue;
+        }
+        eprintln!("running {name} …");
+        match runtime.block_on(run(context.clone())) {
+            Ok(figures) => report.extend(name, figures),
+            Err(error) => report.failed(name, &error.to_string()),
+        }
+    }
+    print!("{}", report.table());
+    if let Some(path) = args.json {
+        std::fs::write(path, report.json()?)?;
+    }
+    if report.any_failed() { Err("a benchmark could not be run; see the table".into()) } else { Ok(()) }
+}

@@ -1,0 +1,108 @@
+//! Floors: the least that the same work can cost on this machine, measured in the same run.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use rusqlite::Connection;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::Fallible;
+use crate::figures::Latency;
+use crate::process::scratch;
+
+/// Median of an fsync after a small append, milliseconds.
+pub fn fsync_ms() -> Fallible<f64> {
+    let folder = tempfile::tempdir()?;
+    let mut file = std::fs::File::create(folder.path().join("fsync"))?;
+    let mut times = Latency::new();
+    for _ in 0..101 {
+        file.write_all(&[7; 4096])?;
+        let start = Instant::now();
+        file.sync_data()?;
+        times.record(start.elapsed());
+    }
+    Ok(times.ms(0.5))
+}
+
+/// A bare database with the table of the benchmarks.
+pub fn bare(path: &Path) -> Fallible<Connection> {
+    let conn = Connection::open(path)?;
+    conn.execute_batch(
+        "PRAGMA journal_mode=wal; PRAGMA synchronous=full;
+         CREATE TABLE items (id TEXT PRIMARY KEY, list_id TEXT, title TEXT, done INTEGER, position INTEGER,
+           updated_at INTEGER) STRICT, WITHOUT ROWID;",
+    )?;
+    Ok(conn)
+}
+
+/// Inserts rows `from..to` in one transaction.
+pub fn insert(conn: &mut Connection, keys: &[String], list: &str) -> Fallible<()> {
+    let tx = conn.transaction()?;
+    {
+        let mut statement = tx.prepare_cached("INSERT INTO items VALUES (?1, ?2, ?3, 0, ?4, ?5)")?;
+        for (i, key) in keys.iter().enumerate() {
+            let title = crate::wire::title(i as u64);
+            statement.execute((key, list, title, i as i64, 1_790_000_000_000_000i64))?;
+        }
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+/// Durable rows per second in bare transactions of `group` rows, over about `budget`.
+pub fn rows_per_second(group: usize, budget: Duration) -> Fallible<f64> {
+    let (_folder, path) = scratch()?;
+    let mut conn = bare(&path)?;
+    let list = crate::wire::uuid_text(0);
+    let (start, mut rows) = (Instant::now(), 0usize);
+    while start.elapsed() < budget {
+        let keys: Vec<String> = (0..group).map(|_| crate::wire::random_uuid()).collect();
+        insert(&mut conn, &keys, &list)?;
+        rows += group;
+    }
+    Ok(rows as f64 / start.elapsed().as_secs_f64())
+}
+
+/// A bare WebSocket broadcast: one sender, `receivers` sockets, `size` bytes. Latency until the last has it, and the
+/// processor seconds per message of this process, which is sender and receivers.
+pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Duration) -> Fallible<(Latency, f64)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (done, mut dones) = tokio::sync::mpsc::unbounded_channel();
+    let mut sinks = Vec::new();
+    for _ in 0..receivers {
+        let client = TcpStream::connect(address).await?;
+        let (server, _) = listener.accept().await?;
+        server.set_nodelay(true)?;
+        let accept = tokio::spawn(tokio_tungstenite::accept_async(server));
+        let (mut socket, _) = tokio_tungstenite::client_async("ws://bench/", client).await?;
+        let done = done.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = socket.next().await {
+                if message.is_binary() {
+                    let _ = done.send(());
+                }
+            }
+        });
+        sinks.push(accept.await??);
+    }
+    let payload = Message::Binary(vec![7u8; size].into());
+    let mut latency = Latency::new();
+    let cpu = crate::process::cpu_of(std::process::id())?;
+    for _ in 0..messages {
+        let start = Instant::now();
+        for sink in &mut sinks {
+            sink.send(payload.clone()).await?;
+        }
+        for _ in 0..receivers {
+            dones.recv().await.ok_or("a receiver ended")?;
+        }
+        latency.record(start.elapsed());
+        tokio::time::sleep(pause).await;
+    }
+    let cpu = (crate::process::cpu_of(std::process::id())? - cpu) / messages as f64;
+    Ok((latency, cpu))
+}

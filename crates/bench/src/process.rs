@@ -1,0 +1,112 @@
+//! The real server as a child process, and what the operating system says of it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::Fallible;
+
+/// The schema of all benchmarks: the rows of the published comparisons.
+pub const SCHEMA: &str = r#"
+[app]
+name = "bench"
+version = 1
+
+[tables.items.columns]
+id = "uuid"
+list_id = { type = "uuid", required = true }
+title = { type = "text", required = true, max_length = 200 }
+done = { type = "boolean", required = true }
+position = { type = "integer", required = true }
+updated_at = { type = "timestamp", required = true }
+
+[shapes.list]
+table = "items"
+where = "list_id = :list"
+params = { list = "uuid" }
+"#;
+
+/// A server on a fresh directory; ended when dropped.
+pub struct Server {
+    child: Child,
+    /// Its address, such as `127.0.0.1:40123`.
+    pub address: String,
+    /// Its data.
+    pub folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts the binary and waits until it says its address.
+    pub fn start(binary: &Path) -> Fallible<Self> {
+        let folder = tempfile::tempdir()?;
+        let schema = folder.path().join("landfall.toml");
+        std::fs::write(&schema, SCHEMA)?;
+        let mut child = Command::new(binary)
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--schema"])
+            .arg(&schema)
+            .arg("--data")
+            .arg(folder.path().join("data"))
+            .env("RUST_LOG", "error")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|e| format!("{} cannot be started: {e}; build it with cargo xtask bench", binary.display()))?;
+        let stdout = child.stdout.take().ok_or("the server has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let address = loop {
+            let line = lines.next().ok_or("the server ended before it was ready")??;
+            if let Some((_, rest)) = line.split_once("http://") {
+                break rest.split_whitespace().next().unwrap_or_default().trim_end_matches('/').to_owned();
+            }
+        };
+        // Keep reading, so that the server never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, address, folder })
+    }
+
+    /// Resident memory, bytes.
+    pub fn memory(&self) -> Fallible<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// Peak of resident memory, bytes.
+    pub fn peak(&self) -> Fallible<f64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> Fallible<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text.lines().find_map(|l| l.strip_prefix(field)).ok_or("no such field")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024.0)
+    }
+
+    /// Processor time so far, seconds.
+    pub fn cpu_s(&self) -> Fallible<f64> {
+        cpu_of(self.child.id())
+    }
+}
+
+/// Processor time of a process, user and system, in seconds.
+pub fn cpu_of(pid: u32) -> Fallible<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = text.rsplit_once(')').ok_or("unreadable process state")?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    Ok(ticks / 100.0)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Its data goes with it: there is nothing to drain for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A scratch file in a fresh directory on the disk that servers use.
+pub fn scratch() -> Fallible<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("bench.db");
+    Ok((folder, path))
+}

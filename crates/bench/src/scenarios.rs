@@ -1,0 +1,42 @@
+//! The scenarios, by the letters of the published comparisons where they have one.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use crate::Fallible;
+use crate::figures::Figure;
+
+mod device;
+mod fanout;
+mod load;
+mod memory;
+mod push;
+
+/// What a scenario needs to know.
+#[derive(Clone)]
+pub struct Context {
+    /// The server's binary.
+    pub server: PathBuf,
+    /// Divides the work.
+    pub scale: u32,
+}
+
+type Running = Pin<Box<dyn Future<Output = Fallible<Vec<Figure>>>>>;
+type Scenario = (&'static str, fn(Context) -> Running);
+
+/// All scenarios, in the order in which they run.
+pub const ALL: &[Scenario] = &[
+    ("B-push-1", |c| Box::pin(push::run(c, 1))),
+    ("B-push-16", |c| Box::pin(push::run(c, 16))),
+    ("B-push-256", |c| Box::pin(push::run(c, 256))),
+    ("A-fanout-1", |c| Box::pin(fanout::run(c, 1, 50))),
+    ("A-fanout-100", |c| Box::pin(fanout::run(c, 100, 50))),
+    ("A-fanout-1000", |c| Box::pin(fanout::run(c, 1_000, 5))),
+    ("C-first-load", |c| Box::pin(load::run(c))),
+    ("D-return", |c| Box::pin(load::come_back(c))),
+    ("E-memory", |c| Box::pin(memory::run(c))),
+    ("local-write", |c| Box::pin(device::local_writes(c))),
+    ("outbox-drain-500", |c| Box::pin(device::drain(c))),
+    ("live-queries-100", |c| Box::pin(device::live_queries(c))),
+];

@@ -1,0 +1,61 @@
+//! A: one write until the last of N live subscribers has it.
+
+use std::time::{Duration, Instant};
+
+use super::Context;
+use crate::figures::{Figure, Latency};
+use crate::process::Server;
+use crate::wire::Device;
+use crate::{Fallible, floors};
+
+pub async fn run(context: Context, subscribers: usize, per_second: u32) -> Fallible<Vec<Figure>> {
+    let server = Server::start(&context.server)?;
+    let http = reqwest::Client::new();
+    let writes = (4 * per_second / context.scale).max(5) as usize;
+    let pause = Duration::from_secs(1) / per_second;
+    let (seen, mut sightings) = tokio::sync::mpsc::unbounded_channel();
+    let mut tasks = Vec::new();
+    for _ in 0..subscribers {
+        let mut device = Device::connect(&server.address, 0).await?;
+        device.subscribe(&http, &server.address).await?;
+        let seen = seen.clone();
+        tasks.push(tokio::spawn(async move {
+            while let Ok(size) = device.next_change().await {
+                if seen.send(size).is_err() {
+                    return;
+                }
+            }
+        }));
+    }
+    let mut writer = Device::connect(&server.address, 0).await?;
+    let (mut latency, mut bytes) = (Latency::new(), 0usize);
+    let (mut server_cpu, mut own_cpu) = (server.cpu_s()?, crate::process::cpu_of(std::process::id())?);
+    for _ in 0..writes {
+        let transaction = writer.insert();
+        let start = Instant::now();
+        writer.push(vec![transaction]).await?;
+        for _ in 0..subscribers {
+            bytes = sightings.recv().await.ok_or("a subscriber ended")?;
+        }
+        latency.record(start.elapsed());
+        tokio::time::sleep(pause.saturating_sub(start.elapsed())).await;
+    }
+    server_cpu = server.cpu_s()? - server_cpu;
+    own_cpu = crate::process::cpu_of(std::process::id())? - own_cpu;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(server);
+    let (floor, floor_cpu) = floors::broadcast(subscribers, bytes, writes, Duration::from_millis(2)).await?;
+    let per_write = (server_cpu + own_cpu) * 1e3 / writes as f64;
+    let aim = match subscribers {
+        100 => "≤ 2 / 5 ms",
+        1_000 => "≤ 18 / 30 ms",
+        _ => "",
+    };
+    Ok(vec![
+        Figure::new(format!("write → last of {subscribers}, p50 (durable)"), latency.ms(0.5), "ms").floor(floor.ms(0.5)).aim(aim),
+        Figure::new("write → last, p99", latency.ms(0.99), "ms").floor(floor.ms(0.99)),
+        Figure::new("processor time per write, server and devices", per_write, "ms").floor(floor_cpu * 1e3).aim("≤ 1.5× a bare broadcast"),
+        Figure::new("of it the server", server_cpu * 1e3 / writes as f64, "ms"),
+        Figure::new("bytes per delivery", bytes as f64, "B"),
+    ])
+}
