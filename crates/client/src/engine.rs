@@ -11,11 +11,13 @@ use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welc
 use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION};
 
 use crate::changes::ChangeSet;
-use crate::db::{BucketState, Database, DbError, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written};
-use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, RowsDiff};
-use crate::mirror::MirrorRecord;
+use crate::db::{
+    BucketState, Completeness, Database, DbError, HeldBucket, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written,
+};
+use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
+use crate::mirror::{Mirror, MirrorRecord};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
-use crate::status::{Connectivity, Status};
+use crate::status::{Connectivity, Progress, Status};
 
 /// The two clocks of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +127,15 @@ pub enum Effect {
     },
     /// Append to the mirror of the outbox, off the critical path.
     Mirror(MirrorRecord),
+    /// Write the mirror anew from [`Engine::mirror`]: the database has a new identity.
+    MirrorAnew,
+    /// A live query could not be run; it keeps its old answer and is tried again at the next change.
+    QueryFailed {
+        /// The query.
+        query: QueryId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Names an open shape.
@@ -139,7 +150,7 @@ pub struct Engine {
     agent: String,
     effects: VecDeque<Effect>,
     status: Status,
-    positions: BTreeMap<BucketId, u64>,
+    complete_tables: BTreeSet<String>,
     fresh_replica: ReplicaId,
 }
 
@@ -162,15 +173,16 @@ impl Engine {
         random: &mut Entropy<'_>,
     ) -> Result<Self, OpenError> {
         let db = Database::open(location, schema, options, now.wall_ms, fill_id(random))?;
+        let live = LiveQueries::new(db.recorder());
         let mut engine = Self {
             db,
             session: Session::new(false, false),
-            live: LiveQueries::default(),
+            live,
             token: None,
             agent: concat!("landfall/", env!("CARGO_PKG_VERSION")).to_owned(),
             effects: VecDeque::new(),
             status: Status::default(),
-            positions: BTreeMap::new(),
+            complete_tables: BTreeSet::new(),
             fresh_replica: ReplicaId::default(),
         };
         engine.refresh_status(now);
@@ -236,8 +248,8 @@ impl Engine {
     }
 
     fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
-        if let Some(body) = self.db.entry_body(rseq)? {
-            let replica = self.db.replica();
+        if let Some(entry) = self.db.entry(rseq)? {
+            let (replica, body) = (self.db.replica(), entry.transaction.to_bytes());
             self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body }));
         }
         Ok(())
@@ -257,10 +269,12 @@ impl Engine {
     /// When there is no such dead letter, or it is still not valid.
     pub fn retry(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<u64, DbError> {
         let written = self.db.retry(rseq, now.wall_ms, random)?;
-        self.mirror_appended(written.value)?;
+        self.mirror_gone(rseq);
+        let again = written.rseq.unwrap_or(rseq);
+        self.mirror_appended(again)?;
         self.announce(&written.changes);
         self.step(&Event::Written, now, random);
-        Ok(written.value)
+        Ok(again)
     }
 
     /// Throws a dead letter away.
@@ -269,6 +283,7 @@ impl Engine {
     /// When there is no such dead letter.
     pub fn discard(&mut self, rseq: u64, now: Moment) -> Result<(), DbError> {
         self.db.discard(rseq)?;
+        self.mirror_gone(rseq);
         self.refresh_status(now);
         Ok(())
     }
@@ -284,7 +299,7 @@ impl Engine {
         now: Moment,
         random: &mut Entropy<'_>,
     ) -> Result<ShapeHandle, DbError> {
-        let known: BTreeSet<_> = self.db.subscriptions()?.iter().map(|s| s.handle).collect();
+        let known: BTreeSet<_> = self.db.subscriptions().iter().map(|s| s.handle).collect();
         let handle = self.db.subscribe(shape, params)?;
         if !known.contains(&handle) {
             self.step(&Event::Subscribed { handle }, now, random);
@@ -299,32 +314,71 @@ impl Engine {
     pub fn close_shape(&mut self, handle: ShapeHandle, now: Moment, random: &mut Entropy<'_>) -> Result<(), DbError> {
         let changes = self.db.unsubscribe(handle)?;
         self.announce(&changes);
-        self.forget_gone_buckets()?;
+        self.forget_gone_buckets();
         self.step(&Event::Unsubscribed { handle }, now, random);
         Ok(())
     }
 
-    fn forget_gone_buckets(&mut self) -> Result<(), DbError> {
+    fn forget_gone_buckets(&mut self) {
         let held: BTreeSet<BucketId> =
-            self.db.subscriptions()?.iter().flat_map(|s| s.buckets.iter().map(|b| b.bucket)).collect();
+            self.db.subscriptions().iter().flat_map(|s| s.buckets.iter().map(|b| b.bucket)).collect();
         self.session.retain_loading(|bucket| held.contains(&bucket));
-        Ok(())
     }
 
     /// Whether everything that an open shape names is here.
+    pub fn is_complete(&self, handle: ShapeHandle) -> bool {
+        self.db.completeness(handle) == Some(Completeness::Complete)
+    }
+
+    /// Whether everything that all open shapes name is here.
+    pub fn all_complete(&self) -> bool {
+        self.db.subscriptions().iter().all(|s| self.is_complete(s.handle))
+    }
+
+    /// The outbox as a mirror: what stands in the file when it is written anew.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn is_complete(&self, handle: ShapeHandle) -> Result<bool, DbError> {
-        self.db.is_complete(handle)
+    pub fn mirror(&self) -> Result<Mirror, DbError> {
+        let entries = self.db.outbox()?;
+        let open = entries.iter().filter(|e| e.state.is_open()).map(|e| e.transaction.clone());
+        Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
+    }
+
+    fn mirror_gone(&mut self, rseq: u64) {
+        let replica = self.db.replica();
+        self.effects.push_back(Effect::Mirror(MirrorRecord::Decided { replica, rseq }));
     }
 
     /// Watches a query: gives its rows now and [`Effect::Rows`] whenever they change.
     ///
     /// # Errors
     /// When the query is wrong.
-    pub fn watch(&mut self, query: LiveQuery) -> Result<(QueryId, Rows), LiveError> {
-        self.live.watch(self.db.connection(), self.db.schema(), query)
+    pub fn watch(&mut self, query: LiveQuery) -> Result<Watched, LiveError> {
+        let tables = self.complete_tables();
+        let complete = |reads: &ReadSet| reads.tables.keys().all(|table| tables.contains(table));
+        self.live.watch(self.db.connection(), self.db.schema(), query, &complete)
+    }
+
+    /// The tables of which everything that the open shapes name is here; local tables always.
+    fn complete_tables(&self) -> BTreeSet<String> {
+        let subscriptions = self.db.subscriptions();
+        let schema = self.db.schema();
+        let is_complete = |table: &landfall_core::schema::Table| {
+            let mut shapes = subscriptions
+                .iter()
+                .filter(|s| schema.shape(&s.shape).is_some_and(|shape| shape.table == table.name))
+                .peekable();
+            !table.sync || (shapes.peek().is_some() && shapes.all(|s| self.is_complete(s.handle)))
+        };
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for table in schema.tables.iter().filter(|t| is_complete(t)) {
+            names.insert(table.name.clone());
+            if !table.search.is_empty() {
+                names.insert(format!("{}_search", table.name));
+            }
+        }
+        names
     }
 
     /// Ends a watch.
@@ -380,7 +434,8 @@ impl Engine {
         }
         let changes = self.db.apply_chunk(chunk)?;
         self.announce(&changes);
-        let at = self.positions.get(&bucket).copied().unwrap_or(0);
+        let held = self.db.subscriptions().into_iter().flat_map(|s| s.buckets).find(|b| b.bucket == bucket);
+        let Some(HeldBucket { at, .. }) = held else { return Ok(None) };
         Ok(Some(Event::ChunkLoaded { bucket, next: chunk.next.clone(), at }))
     }
 
@@ -399,7 +454,6 @@ impl Engine {
                 let cells = buckets.iter().map(|b| b.changes.0.len() as u64).sum::<u64>();
                 let changes = self.db.apply_live(to, chain, stamp, &buckets, now.wall_ms)?;
                 self.announce(&changes);
-                self.mirror_settled()?;
                 self.status.last_synced_ms = Some(now.wall_ms);
                 Event::Live { bytes: 64 + 128 * cells }
             }
@@ -424,6 +478,7 @@ impl Engine {
         let copied = welcome.last_rseq > self.db.last_rseq();
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.announce(&changes);
+        self.forget_gone_buckets();
         self.status.subject = Some(welcome.subject.clone());
         self.status.token_expires_in_ms = welcome.token_expires_in_ms;
         Ok(Event::Welcome { limits: welcome.limits, copied })
@@ -433,7 +488,11 @@ impl Engine {
         let decided = self.db.decide(decisions, now.wall_ms)?;
         self.announce(&decided.changes);
         let copied = decisions.iter().filter(|d| d.outcome == Outcome::Copied).map(|d| d.rseq).collect();
-        self.mirror_settled()?;
+        for decision in decisions {
+            if matches!(decision.outcome, Outcome::Accepted { .. }) {
+                self.mirror_gone(decision.rseq);
+            }
+        }
         Ok(Event::Acknowledge { id, deferred: !decided.deferred.is_empty(), copied })
     }
 
@@ -443,30 +502,15 @@ impl Engine {
         };
         let changes = self.db.opened(handle, buckets)?;
         self.announce(&changes);
-        self.forget_gone_buckets()?;
-        let (mut load, mut resume) = (Vec::new(), Vec::new());
-        for bucket in self.held_of(handle)? {
-            self.positions.insert(bucket.bucket, bucket.at);
-            match (&bucket.state, bucket.next) {
-                (BucketState::Loading, Some(next)) => load.push((bucket.bucket, next)),
-                (BucketState::Loaded, _) => resume.push((bucket.bucket, bucket.at)),
-                _ => {}
-            }
-        }
-        Ok(Event::Opened { id, load, resume })
+        self.forget_gone_buckets();
+        let loading = self.held_of(handle).into_iter().filter(|b| b.state == BucketState::Loading);
+        let load = loading.filter_map(|b| Some((b.bucket, b.next?))).collect();
+        Ok(Event::Opened { id, load })
     }
 
-    fn held_of(&self, handle: u64) -> Result<Vec<crate::db::HeldBucket>, DbError> {
-        let subscription = self.db.subscriptions()?.into_iter().find(|s| s.handle == handle);
-        Ok(subscription.map(|s| s.buckets).unwrap_or_default())
-    }
-
-    fn mirror_settled(&mut self) -> Result<(), DbError> {
-        for rseq in self.db.take_decided() {
-            let replica = self.db.replica();
-            self.effects.push_back(Effect::Mirror(MirrorRecord::Decided { replica, rseq }));
-        }
-        Ok(())
+    fn held_of(&self, handle: u64) -> Vec<HeldBucket> {
+        let subscription = self.db.subscriptions().into_iter().find(|s| s.handle == handle);
+        subscription.map(|s| s.buckets).unwrap_or_default()
     }
 
     /// Lets the session take an event, and carries out what it commands.
@@ -498,12 +542,13 @@ impl Engine {
                 self.send(ClientMessage::Hello(hello));
             }
             Command::OpenAll => {
-                for subscription in self.db.subscriptions()? {
-                    self.send_open(subscription.handle)?;
+                for subscription in self.db.subscriptions() {
+                    self.send_open(subscription.handle);
                 }
                 self.send_applied();
             }
-            Command::Open { handle } => self.send_open(handle)?,
+            Command::Open { handle } => self.send_open(handle),
+            Command::Reopen { bucket } => self.reopen(bucket)?,
             Command::Close { id } => self.send(ClientMessage::Close { id }),
             Command::Push { max_entries, only_sent } => return self.push(max_entries, only_sent, now),
             Command::Resume { bucket, at } => self.send(ClientMessage::Resume { bucket, at }),
@@ -515,10 +560,24 @@ impl Engine {
             Command::NewReplica => {
                 let changes = self.db.new_replica(self.fresh_replica)?;
                 self.announce(&changes);
+                self.effects.push_back(Effect::MirrorAnew);
                 return Ok(self.session.replaced(now.mono_ms));
             }
         }
         Ok(Vec::new())
+    }
+
+    fn reopen(&mut self, bucket: BucketId) -> Result<(), DbError> {
+        self.db.restart_load(bucket)?;
+        for subscription in self.db.subscriptions() {
+            if subscription.buckets.iter().any(|b| b.bucket == bucket) {
+                if let Some(id) = self.session.reopening(subscription.handle) {
+                    self.send(ClientMessage::Close { id });
+                }
+                self.send_open(subscription.handle);
+            }
+        }
+        Ok(())
     }
 
     fn send_applied(&mut self) {
@@ -542,21 +601,22 @@ impl Engine {
         }
     }
 
-    fn send_open(&mut self, handle: u64) -> Result<(), DbError> {
-        let Some(subscription) = self.db.subscriptions()?.into_iter().find(|s| s.handle == handle) else {
-            return Ok(());
-        };
-        let current = |b: &&crate::db::HeldBucket| b.state != BucketState::Loading;
+    fn send_open(&mut self, handle: u64) {
+        let Some(subscription) = self.db.subscriptions().into_iter().find(|s| s.handle == handle) else { return };
+        let current = |b: &&HeldBucket| matches!(b.state, BucketState::CatchingUp | BucketState::Live);
         let held = subscription.buckets.iter().filter(current).map(|b| Held { bucket: b.bucket, at: b.at }).collect();
         let id = self.session.opening(handle);
         self.send(ClientMessage::Open { id, shape: subscription.shape, params: subscription.params, held });
-        Ok(())
     }
 
     /// Sends a push if there is something to send. Entries are frozen, durably, before their bytes leave.
     fn push(&mut self, max_entries: usize, only_sent: bool, now: Moment) -> Result<Vec<Command>, DbError> {
         let budget = self.session.limits().frame_bytes as usize / 2;
-        let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), only_sent)?;
+        let mut except = self.session.in_flight();
+        if only_sent {
+            except.extend(self.db.never_sent()?);
+        }
+        let entries = self.db.sendable(max_entries, budget, &except)?;
         let rseqs: Vec<u64> = entries.iter().map(|e| e.transaction.rseq).collect();
         self.db.mark_sent(&rseqs)?;
         let Some(id) = self.session.pushed(rseqs) else {
@@ -569,23 +629,47 @@ impl Engine {
 
     /// Tells live queries, after the commit.
     fn announce(&mut self, changes: &ChangeSet) {
-        if changes.is_empty() {
+        if changes.is_empty() || self.live.is_empty() {
             return;
         }
-        for (query, diff) in self.live.notify(self.db.connection(), self.db.schema(), changes) {
-            self.effects.push_back(Effect::Rows { query, diff });
+        let tables = &self.complete_tables;
+        let complete = |reads: &ReadSet| reads.tables.keys().all(|table| tables.contains(table));
+        let notified = self.live.notify(self.db.connection(), changes, &complete);
+        self.effects.extend(notified.diffs.into_iter().map(|(query, diff)| Effect::Rows { query, diff }));
+        let failed = notified.failed.into_iter();
+        self.effects.extend(failed.map(|(query, error)| Effect::QueryFailed { query, reason: error.to_string() }));
+    }
+
+    /// Tells live queries when a table has become complete, or is no longer.
+    fn refresh_completeness(&mut self) {
+        let tables = self.complete_tables();
+        if tables == self.complete_tables {
+            return;
         }
+        self.complete_tables = tables;
+        let tables = &self.complete_tables;
+        let complete = |reads: &ReadSet| reads.tables.keys().all(|table| tables.contains(table));
+        let diffs = self.live.recheck(&complete).into_iter();
+        self.effects.extend(diffs.map(|(query, diff)| Effect::Rows { query, diff }));
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let parts = self.db.subscriptions().into_iter().filter_map(|s| match self.db.completeness(s.handle) {
+            Some(Completeness::Incomplete { rows, expected }) => Some(Progress { rows, expected }),
+            Some(Completeness::Complete) | None => None,
+        });
+        parts.reduce(|a, b| Progress { rows: a.rows + b.rows, expected: a.expected + b.expected })
     }
 
     fn refresh_status(&mut self, now: Moment) {
+        self.refresh_completeness();
         let mut next = self.status.clone();
         next.connectivity = Connectivity::of(self.session.state(), now.mono_ms);
         next.last_error = self.session.last_error().map(str::to_owned);
         next.durability = self.db.durability();
-        if let Ok(counts) = self.db.counts() {
-            (next.pending, next.acknowledged, next.dead) = (counts.pending + counts.sent, counts.acked, counts.dead);
-        }
-        next.loading = self.db.loading_progress().ok().flatten();
+        let counts = self.db.counts();
+        (next.pending, next.acknowledged, next.dead) = (counts.pending + counts.sent, counts.acked, counts.dead);
+        next.loading = self.progress();
         if next != self.status {
             self.status = next;
             self.effects.push_back(Effect::Status(Box::new(self.status.clone())));

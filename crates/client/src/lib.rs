@@ -5,6 +5,13 @@
 
 pub mod changes;
 pub mod db;
+#[cfg(feature = "tokio-driver")]
+pub mod driver;
+pub mod engine;
 pub mod live;
 pub mod mirror;
 pub mod session;
+pub mod status;
+
+pub use engine::{Effect, Engine, Input, Moment, ShapeHandle};
+pub use status::Status;

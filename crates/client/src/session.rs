@@ -99,8 +99,6 @@ pub enum Event {
         id: u32,
         /// Buckets to be loaded: where to go on.
         load: Vec<(BucketId, Address)>,
-        /// Buckets that are loaded and not yet resumed.
-        resume: Vec<(BucketId, u64)>,
     },
     /// Live changes were applied.
     Live {
@@ -213,6 +211,11 @@ pub enum Command {
         max_entries: usize,
         /// Only entries that were sent before: their fate must be known before the replica id changes.
         only_sent: bool,
+    },
+    /// A bucket's addresses are no longer valid: close and open again the subscriptions that hold it.
+    Reopen {
+        /// The bucket.
+        bucket: BucketId,
     },
     /// Send Resume.
     Resume {
@@ -357,6 +360,13 @@ impl Session {
     /// The subscription that an Open was for.
     pub fn handle_of(&self, id: u32) -> Option<u64> {
         self.opens.get(&id).copied()
+    }
+
+    /// The Open of a subscription, to be closed before it is opened again.
+    pub fn reopening(&mut self, handle: u64) -> Option<u32> {
+        let id = self.opens.iter().find(|(_, h)| **h == handle).map(|(id, _)| *id)?;
+        self.opens.remove(&id);
+        Some(id)
     }
 
     /// A new number for an Open of this subscription.
@@ -645,14 +655,10 @@ impl Session {
                 deferred,
                 copied,
             } => self.acknowledged(*id, *deferred, copied, now_ms),
-            Event::Opened { load, resume, .. } => {
+            Event::Opened { load, .. } => {
                 for (bucket, address) in load {
                     self.load(*bucket, address, out);
                 }
-                out.extend(resume.iter().map(|(bucket, at)| Command::Resume {
-                    bucket: *bucket,
-                    at: *at,
-                }));
             }
             Event::Live { bytes } => {
                 self.unreported_bytes += bytes;
@@ -762,7 +768,7 @@ impl Session {
         if gone {
             self.loading.remove(&bucket);
             if self.state == State::Online {
-                out.push(Command::OpenAll);
+                out.push(Command::Reopen { bucket });
             }
         } else {
             loading.retry_at_ms = Some(now_ms + loading.backoff.next_ms(random));

@@ -63,6 +63,7 @@ pub struct Status {
     /// Set while a shape loads.
     pub loading: Option<Progress>,
     /// What a returned write promises.
+    #[serde(serialize_with = "durability_name")]
     pub durability: Durability,
     /// What went wrong last, while it still matters.
     pub last_error: Option<String>,
@@ -70,4 +71,11 @@ pub struct Status {
     pub subject: Option<String>,
     /// How long the token was valid when the server last said so.
     pub token_expires_in_ms: Option<u64>,
+}
+
+fn durability_name<S: serde::Serializer>(durability: &Durability, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match durability {
+        Durability::Full => "full",
+        Durability::Normal => "normal",
+    })
 }
