@@ -12,7 +12,7 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 
 use crate::changes::ChangeSet;
 use crate::db::{
-    BucketState, Completeness, Database, DbError, HeldBucket, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written,
+    BucketState, Completeness, EntryState, Database, DbError, HeldBucket, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord};
@@ -341,7 +341,8 @@ impl Engine {
     /// When the database cannot be read.
     pub fn mirror(&self) -> Result<Mirror, DbError> {
         let entries = self.db.outbox()?;
-        let open = entries.iter().filter(|e| e.state.is_open()).map(|e| e.transaction.clone());
+        let open = entries.iter().filter(|e| !matches!(e.state, EntryState::Acknowledged(_)));
+        let open = open.map(|e| (e.rseq, e.transaction.to_bytes()));
         Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
     }
 

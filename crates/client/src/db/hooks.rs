@@ -8,6 +8,7 @@ use landfall_core::RowKey;
 use landfall_core::value::SqliteValue;
 
 use super::tables::AppTables;
+use crate::live::Recorder;
 
 /// Who is preparing or running statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub(super) struct Inner {
     pub local_only: bool,
     /// Some while a statement's reads are to be learnt: table → columns.
     pub reads: Option<BTreeMap<String, BTreeSet<String>>>,
+    /// Listens for live queries.
+    pub recorder: Recorder,
     /// Why the authorizer said no.
     pub denied: Option<String>,
     /// The engine's clock for SQL functions, milliseconds since the Unix epoch.
@@ -88,6 +91,7 @@ impl Shared {
             marks: None,
             local_only: false,
             reads: None,
+            recorder: Recorder::default(),
             denied: None,
             now_ms,
             seed: [0; 32],

@@ -29,6 +29,7 @@ mod buckets;
 mod capture;
 mod chunk;
 mod decide;
+mod engine_side;
 mod error;
 mod functions;
 mod hooks;
