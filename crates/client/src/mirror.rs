@@ -128,9 +128,7 @@ pub enum MirrorError {
         found: u32,
     },
     /// It belongs to another app.
-    #[error(
-        "the outbox mirror belongs to the app '{found}', not to '{expected}'; choose another path [LF-5302]"
-    )]
+    #[error("the outbox mirror belongs to the app '{found}', not to '{expected}'; choose another path [LF-5302]")]
     OtherApp {
         /// Whose it is.
         found: String,
@@ -138,9 +136,7 @@ pub enum MirrorError {
         expected: String,
     },
     /// The file cannot be read or written.
-    #[error(
-        "the outbox mirror {path} cannot be used: {source}; free space or correct its permissions [LF-5303]"
-    )]
+    #[error("the outbox mirror {path} cannot be used: {source}; free space or correct its permissions [LF-5303]")]
     Io {
         /// Which file.
         path: String,
@@ -176,11 +172,7 @@ pub fn read(bytes: &[u8]) -> (Vec<MirrorRecord>, usize) {
                 at += 2;
             }
             (MARK, Some(END)) => {
-                match content
-                    .take()
-                    .as_deref()
-                    .and_then(MirrorRecord::from_content)
-                {
+                match content.take().as_deref().and_then(MirrorRecord::from_content) {
                     Some(record) => records.push(record),
                     None => damaged += 1,
                 }
@@ -232,18 +224,9 @@ impl Mirror {
         entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
     ) -> Self {
         let mut out = Self::default();
-        out.take(MirrorRecord::Header {
-            format: FORMAT,
-            app: app.to_owned(),
-            replica,
-            last_rseq,
-        });
+        out.take(MirrorRecord::Header { format: FORMAT, app: app.to_owned(), replica, last_rseq });
         for (rseq, body) in entries {
-            out.take(MirrorRecord::Appended {
-                replica,
-                rseq,
-                body,
-            });
+            out.take(MirrorRecord::Appended { replica, rseq, body });
         }
         out
     }
@@ -267,21 +250,12 @@ impl Mirror {
 
     fn take(&mut self, record: MirrorRecord) {
         match record {
-            MirrorRecord::Header {
-                format,
-                app,
-                replica,
-                last_rseq,
-            } => {
+            MirrorRecord::Header { format, app, replica, last_rseq } => {
                 self.format = self.format.max(format);
                 (self.app, self.replica) = (Some(app), Some(replica));
                 self.seen(replica, last_rseq);
             }
-            MirrorRecord::Appended {
-                replica,
-                rseq,
-                body,
-            } => {
+            MirrorRecord::Appended { replica, rseq, body } => {
                 self.replica = Some(replica);
                 self.seen(replica, rseq);
                 if !self.decided.contains(&(replica, rseq)) {
@@ -292,10 +266,7 @@ impl Mirror {
             }
             MirrorRecord::Decided { replica, rseq } => {
                 self.seen(replica, rseq);
-                self.open_bytes -= self
-                    .open
-                    .remove(&(replica, rseq))
-                    .map_or(0, |body| body.len());
+                self.open_bytes -= self.open.remove(&(replica, rseq)).map_or(0, |body| body.len());
                 self.decided.insert((replica, rseq));
             }
         }
@@ -330,34 +301,18 @@ impl Mirror {
     pub fn compact(&mut self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.open_bytes + 64 * (self.open.len() + 1));
         // The present replica's header comes last, so that a reader takes it for the present one.
-        let mut replicas: Vec<_> = self
-            .last_rseq
-            .iter()
-            .map(|(replica, last)| (*replica, *last))
-            .collect();
+        let mut replicas: Vec<_> = self.last_rseq.iter().map(|(replica, last)| (*replica, *last)).collect();
         replicas.sort_by_key(|(replica, _)| Some(*replica) == self.replica);
         let app = self.app.clone().unwrap_or_default();
         for (replica, last_rseq) in replicas {
             let current = Some(replica) == self.replica;
             let entries = self.open.range((replica, 0)..=(replica, u64::MAX));
             if current || entries.clone().next().is_some() {
-                let header = MirrorRecord::Header {
-                    format: FORMAT,
-                    app: app.clone(),
-                    replica,
-                    last_rseq,
-                };
+                let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq };
                 out.extend(header.to_frame());
             }
             for ((_, rseq), body) in entries {
-                out.extend(
-                    MirrorRecord::Appended {
-                        replica,
-                        rseq: *rseq,
-                        body: body.clone(),
-                    }
-                    .to_frame(),
-                );
+                out.extend(MirrorRecord::Appended { replica, rseq: *rseq, body: body.clone() }.to_frame());
             }
         }
         self.decided.clear();
@@ -370,10 +325,9 @@ impl Mirror {
             return Err(MirrorError::Newer { found: self.format });
         }
         match &self.app {
-            Some(found) if found != app => Err(MirrorError::OtherApp {
-                found: found.clone(),
-                expected: app.to_owned(),
-            }),
+            Some(found) if found != app => {
+                Err(MirrorError::OtherApp { found: found.clone(), expected: app.to_owned() })
+            }
             _ => Ok(()),
         }
     }
@@ -389,12 +343,7 @@ impl Mirror {
         };
         let mut out = Recovered {
             replica,
-            last_rseq: self
-                .last_rseq
-                .get(&replica)
-                .copied()
-                .unwrap_or(0)
-                .saturating_add(RSEQ_MARGIN),
+            last_rseq: self.last_rseq.get(&replica).copied().unwrap_or(0).saturating_add(RSEQ_MARGIN),
             transactions: Vec::new(),
             older: Vec::new(),
             damaged: self.damaged,

@@ -23,7 +23,7 @@ pub(super) fn to_bind(value: &Value) -> rusqlite::types::Value {
     }
 }
 
-fn stored(value: ValueRef<'_>) -> SqliteValue {
+pub(super) fn stored(value: ValueRef<'_>) -> SqliteValue {
     match value {
         ValueRef::Null => SqliteValue::Null,
         ValueRef::Integer(v) => SqliteValue::Integer(v),

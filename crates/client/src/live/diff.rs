@@ -43,26 +43,28 @@ impl RowsDiff {
     /// is its own identity. Rows of one identity are told apart by their order. O(n) for the parts that are equal at
     /// both ends, O(m log m) for the `m` rows between.
     pub fn between(old: &[Row], new: &[Row], key: &[usize], complete: bool) -> Self {
-        let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-        let tail = old[head..]
-            .iter()
-            .rev()
-            .zip(new[head..].iter().rev())
-            .take_while(|(a, b)| a == b)
-            .count();
-        let (a, b) = (&old[head..old.len() - tail], &new[head..new.len() - tail]);
+        Self::between_by(old, new, |row| row, key, complete)
+    }
+
+    /// As [`RowsDiff::between`], for things that have a row.
+    pub(super) fn between_by<T>(old: &[T], new: &[T], row: fn(&T) -> &Row, key: &[usize], complete: bool) -> Self {
+        let same = |(a, b): &(&T, &T)| row(a) == row(b);
+        let head = old.iter().zip(new).take_while(same).count();
+        let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(same).count();
+        let a: Vec<&Row> = old[head..old.len() - tail].iter().map(row).collect();
+        let b: Vec<&Row> = new[head..new.len() - tail].iter().map(row).collect();
+        Self::of_middle(&a, &b, head, key, complete)
+    }
+
+    fn of_middle(a: &[&Row], b: &[&Row], head: usize, key: &[usize], complete: bool) -> Self {
         let stays = longest_increasing(&pair(a, b, key));
-        let mut out = Self {
-            complete,
-            ..Self::default()
-        };
+        let mut out = Self { complete, ..Self::default() };
         let mut stays = stays.into_iter().peekable();
         let (mut at, mut taken) = (0, 0);
         loop {
             let (to_old, to_new) = stays.peek().copied().unwrap_or((a.len(), b.len()));
             out.removed.extend((at..to_old).map(|i| head + i));
-            out.inserted
-                .extend((taken..to_new).map(|i| (head + i, b[i].clone())));
+            out.inserted.extend((taken..to_new).map(|i| (head + i, b[i].clone())));
             if stays.next().is_none() {
                 return out;
             }
@@ -76,20 +78,12 @@ impl RowsDiff {
 
 /// Takes out what stands at the ascending old indexes `removed`, then puts in what is to stand at the ascending new
 /// indexes of `inserted`. One pass.
-pub(super) fn splice<T>(
-    rows: &mut Vec<T>,
-    removed: &[usize],
-    inserted: impl Iterator<Item = (usize, T)>,
-) {
+pub(super) fn splice<T>(rows: &mut Vec<T>, removed: &[usize], inserted: impl Iterator<Item = (usize, T)>) {
     let mut inserted = inserted.peekable();
     if removed.is_empty() && inserted.peek().is_none() {
         return;
     }
-    let from = removed
-        .first()
-        .copied()
-        .unwrap_or(usize::MAX)
-        .min(inserted.peek().map_or(usize::MAX, |(i, _)| *i));
+    let from = removed.first().copied().unwrap_or(usize::MAX).min(inserted.peek().map_or(usize::MAX, |(i, _)| *i));
     let rest = rows.split_off(from.min(rows.len()));
     let mut gone = removed.iter().copied().peekable();
     for (i, row) in rest.into_iter().enumerate() {
@@ -105,25 +99,22 @@ pub(super) fn splice<T>(
 }
 
 /// Pairs rows of one identity: for each row of `new`, in order, the index of its partner in `old`.
-fn pair(old: &[Row], new: &[Row], key: &[usize]) -> Vec<(usize, usize)> {
+fn pair(old: &[&Row], new: &[&Row], key: &[usize]) -> Vec<(usize, usize)> {
     let order = |a: &Row, b: &Row| {
         if key.is_empty() {
             return a.cmp(b);
         }
-        key.iter()
-            .map(|k| a.get(*k).cmp(&b.get(*k)))
-            .find(|o| o.is_ne())
-            .unwrap_or(Ordering::Equal)
+        key.iter().map(|k| a.get(*k).cmp(&b.get(*k))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     };
-    let sorted = |rows: &[Row]| {
+    let sorted = |rows: &[&Row]| {
         let mut indexes: Vec<usize> = (0..rows.len()).collect();
-        indexes.sort_by(|a, b| order(&rows[*a], &rows[*b]));
+        indexes.sort_by(|a, b| order(rows[*a], rows[*b]));
         indexes
     };
     let (a, b) = (sorted(old), sorted(new));
     let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
     while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
-        match order(&old[*x], &new[*y]) {
+        match order(old[*x], new[*y]) {
             Ordering::Less => i += 1,
             Ordering::Greater => j += 1,
             Ordering::Equal => {
@@ -190,9 +181,7 @@ mod tests {
 
     #[test]
     fn one_changed_cell_in_ten_thousand_rows_is_one_update() {
-        let old: Vec<Row> = (0..10_000)
-            .map(|i| vec![Value::Int(i), Value::Int(0)])
-            .collect();
+        let old: Vec<Row> = (0..10_000).map(|i| vec![Value::Int(i), Value::Int(0)]).collect();
         let mut new = old.clone();
         new[5_000][1] = Value::Int(1);
         let diff = RowsDiff::between(&old, &new, &[0], true);
@@ -207,9 +196,6 @@ mod tests {
         let moved = new.remove(900);
         new.insert(10, moved.clone());
         let diff = RowsDiff::between(&old, &new, &[0], true);
-        assert_eq!(
-            (diff.removed, diff.inserted, diff.updated),
-            (vec![900], vec![(10, moved)], vec![])
-        );
+        assert_eq!((diff.removed, diff.inserted, diff.updated), (vec![900], vec![(10, moved)], vec![]));
     }
 }

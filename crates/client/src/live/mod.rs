@@ -13,11 +13,12 @@ mod diff;
 mod pinned;
 mod reads;
 mod route;
+mod select;
 mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use landfall_core::error::Code;
 use landfall_core::{Schema, Value};
@@ -25,9 +26,11 @@ use rusqlite::Connection;
 
 pub use diff::{Row, RowsDiff};
 pub use reads::{Columns, ReadSet, Recorder};
+pub use select::{Order, Select};
 
-use crate::changes::ChangeSet;
-use route::Routes;
+use crate::changes::{ChangeSet, RowChange};
+use route::{Route, Routes};
+use select::SelectQuery;
 use sql::SqlQuery;
 
 /// A live query of one registry. Never reused.
@@ -47,6 +50,8 @@ pub enum LiveQuery {
         /// answer shows it, else the whole row.
         key: Option<Vec<String>>,
     },
+    /// Rows of one table by a predicate: cheaper to keep, and values have the schema's types.
+    Typed(Select),
 }
 
 /// The first answer of a live query.
@@ -76,9 +81,7 @@ pub struct Notified {
 #[non_exhaustive]
 pub enum LiveError {
     /// The statement does not read, or is more than a query.
-    #[error(
-        "only a query can be watched: one SELECT (or WITH … SELECT, VALUES) that changes nothing [LF-5201]"
-    )]
+    #[error("only a query can be watched: one SELECT (or WITH … SELECT, VALUES) that changes nothing [LF-5201]")]
     NotAQuery,
     /// A column that is to identify rows is not in the answer.
     #[error(
@@ -89,6 +92,20 @@ pub enum LiveError {
         column: String,
         /// The answer's columns.
         columns: String,
+    },
+    /// A table or column that the schema does not have.
+    #[error("the live query names '{name}', which {within} does not have; see the schema [LF-5205]")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// Where it was looked for.
+        within: String,
+    },
+    /// Rows cannot be ordered by this column.
+    #[error("rows cannot be ordered by the json column '{column}'; order by another column [LF-5206]")]
+    Unordered {
+        /// The column.
+        column: String,
     },
     /// SQLite does not accept the statement, or cannot run it.
     #[error("the live query cannot be run: {0} [LF-5203]")]
@@ -106,6 +123,8 @@ impl LiveError {
             Self::NoSuchKey { .. } => Code::of("LF-5202"),
             Self::Sqlite(_) => Code::of("LF-5203"),
             Self::Stored(_) => Code::of("LF-5204"),
+            Self::Unknown { .. } => Code::of("LF-5205"),
+            Self::Unordered { .. } => Code::of("LF-5206"),
         }
     }
 }
@@ -118,8 +137,22 @@ struct Change {
 }
 
 #[derive(Debug)]
+enum Query {
+    Sql(SqlQuery),
+    Typed(SelectQuery),
+}
+
+/// What a commit has for one query.
+#[derive(Default)]
+struct Work<'a> {
+    /// The rows do not tell it all.
+    run: bool,
+    rows: Vec<&'a RowChange>,
+}
+
+#[derive(Debug)]
 struct Entry {
-    query: SqlQuery,
+    query: Query,
     complete: bool,
     /// The last run failed.
     stale: bool,
@@ -141,10 +174,7 @@ pub type IsComplete<'a> = &'a dyn Fn(&ReadSet) -> bool;
 impl LiveQueries {
     /// No queries yet. `recorder` is the one that the connection's authorizer calls.
     pub fn new(recorder: Recorder) -> Self {
-        Self {
-            recorder,
-            ..Self::default()
-        }
+        Self { recorder, ..Self::default() }
     }
 
     /// Starts watching and gives the first answer. To be called outside of transactions; the connection's authorizer
@@ -159,33 +189,30 @@ impl LiveQueries {
         query: LiveQuery,
         is_complete: IsComplete<'_>,
     ) -> Result<Watched, LiveError> {
-        let LiveQuery::Sql { sql, params, key } = query;
-        let mut query = SqlQuery::new(conn, schema, &self.recorder, (sql, params, key))?;
-        let rows = query.run(conn)?.to_vec();
+        let (query, columns, rows) = match query {
+            LiveQuery::Sql { sql, params, key } => {
+                let mut query = SqlQuery::new(conn, schema, &self.recorder, (sql, params, key))?;
+                let (rows, columns) = (query.run(conn)?.to_vec(), query.columns.clone());
+                (Query::Sql(query), columns, rows)
+            }
+            LiveQuery::Typed(select) => {
+                let mut query = SelectQuery::new(schema, select)?;
+                query.run(conn)?;
+                let (columns, rows) = (query.columns(), query.rows());
+                (Query::Typed(query), columns, rows)
+            }
+        };
         self.last_id += 1;
         let id = QueryId(self.last_id);
-        for table in query.reads.tables.keys() {
+        for table in query.reads().tables.keys() {
             self.routes.add(id, table, &query.route(schema, table));
         }
-        if query.reads.opaque {
+        if query.reads().opaque {
             self.routes.add_opaque(id);
         }
-        let (columns, complete) = (query.columns.clone(), is_complete(&query.reads));
-        self.queries.insert(
-            id,
-            Entry {
-                query,
-                complete,
-                stale: false,
-                runs: 1,
-            },
-        );
-        Ok(Watched {
-            id,
-            columns,
-            rows,
-            complete,
-        })
+        let complete = is_complete(query.reads());
+        self.queries.insert(id, Entry { query, complete, stale: false, runs: 1 });
+        Ok(Watched { id, columns, rows, complete })
     }
 
     /// Stops watching. Unknown handles are ignored.
@@ -211,21 +238,16 @@ impl LiveQueries {
     }
 
     /// Tells what a commit did to the answers. To be called after the commit, once, before the next one.
-    pub fn notify(
-        &mut self,
-        conn: &Connection,
-        changes: &ChangeSet,
-        is_complete: IsComplete<'_>,
-    ) -> Notified {
+    pub fn notify(&mut self, conn: &Connection, changes: &ChangeSet, is_complete: IsComplete<'_>) -> Notified {
         let mut out = Notified::default();
         if changes.is_empty() {
             return out;
         }
-        for id in self.concerned(changes) {
+        for (id, work) in self.concerned(changes) {
             let Some(entry) = self.queries.get_mut(&id) else {
                 continue;
             };
-            match entry.refresh(conn, is_complete) {
+            match entry.refresh(conn, &work, is_complete) {
                 Ok(Some(diff)) => out.diffs.push((id, diff)),
                 Ok(None) => {}
                 Err(error) => out.failed.push((id, error)),
@@ -239,42 +261,33 @@ impl LiveQueries {
     pub fn recheck(&mut self, is_complete: IsComplete<'_>) -> Vec<(QueryId, RowsDiff)> {
         let mut out = Vec::new();
         for (id, entry) in &mut self.queries {
-            let complete = is_complete(&entry.query.reads);
+            let complete = is_complete(entry.query.reads());
             if complete != entry.complete {
                 entry.complete = complete;
-                out.push((
-                    *id,
-                    RowsDiff {
-                        complete,
-                        ..RowsDiff::default()
-                    },
-                ));
+                out.push((*id, RowsDiff { complete, ..RowsDiff::default() }));
             }
         }
         out
     }
 
-    fn concerned(&self, changes: &ChangeSet) -> BTreeSet<QueryId> {
-        let mut out: BTreeSet<QueryId> = self.routes.opaque().collect();
-        out.extend(
-            self.queries
-                .iter()
-                .filter(|(_, e)| e.stale)
-                .map(|(id, _)| *id),
-        );
-        for table in &changes.bulk {
-            out.extend(self.routes.of_table(table));
+    fn concerned<'a>(&self, changes: &'a ChangeSet) -> BTreeMap<QueryId, Work<'a>> {
+        let mut out: BTreeMap<QueryId, Work<'a>> = BTreeMap::new();
+        let stale = self.queries.iter().filter(|(_, e)| e.stale).map(|(id, _)| *id);
+        let bulk = changes.bulk.iter().flat_map(|table| self.routes.of_table(table));
+        for id in self.routes.opaque().chain(stale).chain(bulk) {
+            out.entry(id).or_default().run = true;
         }
         for (table, rows) in &changes.rows {
             for change in rows.values() {
                 self.routes.of_row(table, change, |id| {
-                    if !out.contains(&id)
-                        && self
-                            .queries
-                            .get(&id)
-                            .is_some_and(|e| e.query.reads.touches(table, change))
-                    {
-                        out.insert(id);
+                    if out.get(&id).is_some_and(|work| work.run) {
+                        return;
+                    }
+                    match self.queries.get(&id).map(|e| &e.query) {
+                        Some(query) if !query.reads().touches(table, change) => {}
+                        Some(Query::Sql(_)) => out.entry(id).or_default().run = true,
+                        Some(Query::Typed(_)) => out.entry(id).or_default().rows.push(change),
+                        None => {}
                     }
                 });
             }
@@ -283,17 +296,39 @@ impl LiveQueries {
     }
 }
 
+impl Query {
+    fn reads(&self) -> &ReadSet {
+        match self {
+            Self::Sql(query) => &query.reads,
+            Self::Typed(query) => &query.reads,
+        }
+    }
+
+    fn route(&self, schema: &Schema, table: &str) -> Route {
+        match self {
+            Self::Sql(query) => query.route(schema, table),
+            Self::Typed(query) => query.route(),
+        }
+    }
+}
+
 impl Entry {
     fn refresh(
         &mut self,
         conn: &Connection,
+        work: &Work<'_>,
         is_complete: IsComplete<'_>,
     ) -> Result<Option<RowsDiff>, LiveError> {
+        // Until it has succeeded.
         self.stale = true;
-        let Change { mut diff, ran } = self.query.rerun(conn)?;
+        let Change { mut diff, ran } = match &mut self.query {
+            Query::Sql(query) => query.rerun(conn)?,
+            Query::Typed(query) if work.run => query.rerun(conn)?,
+            Query::Typed(query) => query.update(conn, &work.rows)?,
+        };
         self.stale = false;
         self.runs += u64::from(ran);
-        diff.complete = is_complete(&self.query.reads);
+        diff.complete = is_complete(self.query.reads());
         let changed = !diff.is_empty() || diff.complete != self.complete;
         self.complete = diff.complete;
         Ok(changed.then_some(diff))

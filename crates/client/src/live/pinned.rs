@@ -36,35 +36,17 @@ impl Token<'_> {
 pub(super) fn pinned(schema: &Schema, sql: &str, params: &[Value]) -> Option<Pinned> {
     let tokens = tokens(sql.trim_end().trim_end_matches(';'))?;
     let once = |word: &str| {
-        let mut places = tokens
-            .iter()
-            .enumerate()
-            .filter(|(_, t)| t.is(word))
-            .map(|(i, _)| i);
+        let mut places = tokens.iter().enumerate().filter(|(_, t)| t.is(word)).map(|(i, _)| i);
         places.next().filter(|_| places.next().is_none())
     };
     let (select, from, filter) = (once("select")?, once("from")?, once("where")?);
-    let never = [
-        "union",
-        "intersect",
-        "except",
-        "with",
-        "window",
-        "values",
-        "case",
-        "between",
-        "indexed",
-    ];
+    let never = ["union", "intersect", "except", "with", "window", "values", "case", "between", "indexed"];
     if select != 0 || from > filter || tokens.iter().any(|t| never.iter().any(|word| t.is(word))) {
         return None;
     }
     let (table, alias) = source(schema, &tokens[from + 1..filter])?;
     let rest = &tokens[filter + 1..];
-    let ends = |t: &Token<'_>| {
-        ["group", "order", "limit", "having"]
-            .iter()
-            .any(|word| t.is(word))
-    };
+    let ends = |t: &Token<'_>| ["group", "order", "limit", "having"].iter().any(|word| t.is(word));
     let condition = &rest[..top_level(rest, ends).next().unwrap_or(rest.len())];
     if top_level(condition, |t| t.is("or")).next().is_some() {
         return None;
@@ -75,10 +57,7 @@ pub(super) fn pinned(schema: &Schema, sql: &str, params: &[Value]) -> Option<Pin
         equal.extend(equality(table, alias, condition.get(start..end)?, params));
         start = end + 1;
     }
-    (!equal.is_empty()).then(|| Pinned {
-        table: table.name.clone(),
-        equal,
-    })
+    (!equal.is_empty()).then(|| Pinned { table: table.name.clone(), equal })
 }
 
 /// `table`, `table alias` or `table AS alias`, and nothing else.
@@ -89,34 +68,21 @@ fn source<'s, 't>(schema: &'s Schema, tokens: &[Token<'t>]) -> Option<(&'s Table
         [Token::Name(name, _), word, Token::Name(alias, _)] if word.is("as") => (*name, *alias),
         _ => return None,
     };
-    let table = schema
-        .tables
-        .iter()
-        .find(|t| t.name.eq_ignore_ascii_case(name))?;
+    let table = schema.tables.iter().find(|t| t.name.eq_ignore_ascii_case(name))?;
     Some((table, alias))
 }
 
-fn equality(
-    table: &Table,
-    alias: &str,
-    tokens: &[Token<'_>],
-    params: &[Value],
-) -> Option<(String, Value)> {
+fn equality(table: &Table, alias: &str, tokens: &[Token<'_>], params: &[Value]) -> Option<(String, Value)> {
     let (name, value) = match tokens {
         [Token::Name(name, _), Token::Sign('='), value] => (*name, value),
-        [
-            Token::Name(of, _),
-            Token::Sign('.'),
-            Token::Name(name, _),
-            Token::Sign('='),
-            value,
-        ] if of.eq_ignore_ascii_case(alias) => (*name, value),
+        [Token::Name(of, _), Token::Sign('.'), Token::Name(name, _), Token::Sign('='), value]
+            if of.eq_ignore_ascii_case(alias) =>
+        {
+            (*name, value)
+        }
         _ => return None,
     };
-    let column = table
-        .columns
-        .iter()
-        .find(|c| c.name.eq_ignore_ascii_case(name))?;
+    let column = table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name))?;
     let given = match value {
         Token::Param(number) => params.get(number.checked_sub(1)?)?.to_sqlite(),
         Token::Text(text) => Value::Text(text.replace("''", "'")).to_sqlite(),
@@ -125,9 +91,7 @@ fn equality(
     };
     // A value of another storage class would be converted by SQLite before it is compared, one that is not a value of
     // the column's type (an upper-case uuid) equals none of its rows: both are left to SQLite.
-    let value = Value::from_sqlite(given.clone(), column.ty)
-        .ok()
-        .filter(|v| !v.is_null())?;
+    let value = Value::from_sqlite(given.clone(), column.ty).ok().filter(|v| !v.is_null())?;
     (value.to_sqlite() == given).then(|| (column.name.clone(), value))
 }
 
@@ -154,10 +118,7 @@ fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
     while let Some(&byte) = bytes.get(at) {
         let start = at;
         let run = |from: usize, more: fn(u8) -> bool| {
-            bytes[from..]
-                .iter()
-                .position(|b| !more(*b))
-                .map_or(bytes.len(), |n| from + n)
+            bytes[from..].iter().position(|b| !more(*b)).map_or(bytes.len(), |n| from + n)
         };
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => {
@@ -185,22 +146,15 @@ fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
             }
             b'?' => {
                 at = run(at + 1, |b| b.is_ascii_digit());
-                let number = if at == start + 1 {
-                    last_param + 1
-                } else {
-                    sql[start + 1..at].parse().ok()?
-                };
+                let number = if at == start + 1 { last_param + 1 } else { sql[start + 1..at].parse().ok()? };
                 last_param = last_param.max(number);
                 out.push(Token::Param(number));
             }
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
-                at = run(at, |b| {
-                    b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
-                });
+                at = run(at, |b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80);
                 out.push(Token::Name(&sql[start..at], false));
             }
-            b'(' | b')' | b',' | b'.' | b'*' | b'=' | b'<' | b'>' | b'!' | b'+' | b'-' | b'/'
-            | b'%' | b'|' | b'&' => {
+            b'(' | b')' | b',' | b'.' | b'*' | b'=' | b'<' | b'>' | b'!' | b'+' | b'-' | b'/' | b'%' | b'|' | b'&' => {
                 at += 1;
                 out.push(Token::Sign(char::from(byte)));
             }

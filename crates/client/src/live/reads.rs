@@ -65,9 +65,7 @@ impl Columns {
 }
 
 fn names_of<'a>(before: &'a Cells, after: &'a Cells) -> impl Iterator<Item = &'a String> {
-    before
-        .keys()
-        .chain(after.keys().filter(|k| !before.contains_key(*k)))
+    before.keys().chain(after.keys().filter(|k| !before.contains_key(*k)))
 }
 
 /// What the authorizer said while one statement was prepared.
@@ -94,13 +92,8 @@ impl Recorder {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(heard) = slot.as_mut() else { return };
         match context.action {
-            AuthAction::Read {
-                table_name,
-                column_name,
-            } => {
-                heard
-                    .reads
-                    .insert((table_name.to_owned(), column_name.to_owned()));
+            AuthAction::Read { table_name, column_name } => {
+                heard.reads.insert((table_name.to_owned(), column_name.to_owned()));
                 heard.elsewhere |= context.database_name.is_some_and(|name| name != "main");
             }
             AuthAction::Select => heard.selects = true,
@@ -125,36 +118,22 @@ impl Recorder {
     ///
     /// # Errors
     /// When SQLite does not accept the statement, or when it is not a query.
-    pub fn read_set(
-        &self,
-        conn: &Connection,
-        schema: &Schema,
-        sql: &str,
-    ) -> Result<ReadSet, LiveError> {
+    pub fn read_set(&self, conn: &Connection, schema: &Schema, sql: &str) -> Result<ReadSet, LiveError> {
         let heard = self.listen(conn, sql)?;
         let catalogue = Catalogue::read(conn)?;
         let opened = opened_tables(conn, sql, &catalogue)?;
-        let mut out = ReadSet {
-            opaque: heard.elsewhere || opened.unnamed,
-            ..ReadSet::default()
-        };
+        let mut out = ReadSet { opaque: heard.elsewhere || opened.unnamed, ..ReadSet::default() };
         let mut columns_known = !joins_by_name(sql);
         for (table, column) in &heard.reads {
             columns_known &= !catalogue.views.contains(table);
             out.add(schema, &catalogue, table, Some(column));
         }
-        let tables = heard
-            .reads
-            .iter()
-            .map(|(table, _)| table)
-            .collect::<BTreeSet<_>>();
+        let tables = heard.reads.iter().map(|(table, _)| table).collect::<BTreeSet<_>>();
         for table in opened.tables.iter().filter(|t| !tables.contains(t)) {
             out.add(schema, &catalogue, table, None);
         }
         if !columns_known {
-            out.tables
-                .values_mut()
-                .for_each(|columns| *columns = Columns::All);
+            out.tables.values_mut().for_each(|columns| *columns = Columns::All);
             // A virtual table joined by name would be neither heard nor opened under its name.
             out.opaque |= opened.virtual_tables;
         }
@@ -168,11 +147,7 @@ impl Recorder {
         let heard = slot().take().unwrap_or_default();
         let statement = prepared?;
         let query = heard.selects && statement.readonly() && statement.column_count() > 0;
-        if query && statement.is_explain() == 0 {
-            Ok(heard)
-        } else {
-            Err(LiveError::NotAQuery)
-        }
+        if query && statement.is_explain() == 0 { Ok(heard) } else { Err(LiveError::NotAQuery) }
     }
 }
 
@@ -196,9 +171,7 @@ impl ReadSet {
     }
 
     fn entry(&mut self, table: &str) -> &mut Columns {
-        self.tables
-            .entry(table.to_owned())
-            .or_insert_with(|| Columns::Only(BTreeSet::new()))
+        self.tables.entry(table.to_owned()).or_insert_with(|| Columns::Only(BTreeSet::new()))
     }
 }
 
@@ -206,9 +179,7 @@ impl ReadSet {
 fn is_search_of(table: &Table, name: &str) -> bool {
     const SHADOWS: [&str; 6] = ["", "_data", "_idx", "_content", "_docsize", "_config"];
     !table.search.is_empty()
-        && name
-            .strip_prefix(table.search_table().as_str())
-            .is_some_and(|rest| SHADOWS.contains(&rest))
+        && name.strip_prefix(table.search_table().as_str()).is_some_and(|rest| SHADOWS.contains(&rest))
 }
 
 /// Whether the text may join through `USING` or `NATURAL`. Looks at words only, so it may say yes too often.
@@ -229,8 +200,7 @@ struct Catalogue {
 impl Catalogue {
     fn read(conn: &Connection) -> Result<Self, LiveError> {
         let mut out = Self::default();
-        let mut statement =
-            conn.prepare_cached("SELECT type, name, tbl_name, rootpage FROM main.sqlite_schema")?;
+        let mut statement = conn.prepare_cached("SELECT type, name, tbl_name, rootpage FROM main.sqlite_schema")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);

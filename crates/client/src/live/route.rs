@@ -71,13 +71,7 @@ impl Routes {
     /// The queries that listen to a table at all. Some may come twice.
     pub fn of_table(&self, table: &str) -> impl Iterator<Item = QueryId> + '_ {
         let routes = self.tables.get(table).into_iter();
-        routes
-            .flat_map(|r| {
-                r.any
-                    .iter()
-                    .chain(r.equal.values().flat_map(|v| v.values().flatten()))
-            })
-            .copied()
+        routes.flat_map(|r| r.any.iter().chain(r.equal.values().flat_map(|v| v.values().flatten()))).copied()
     }
 
     /// Calls `found` for each query that the changed row can matter to, once for each.
@@ -87,21 +81,10 @@ impl Routes {
         };
         routes.any.iter().for_each(|id| found(*id));
         for (column, values) in &routes.equal {
-            let before = change
-                .before
-                .as_ref()
-                .map(|cells| operand(cell(cells, column)));
-            let after = change
-                .after
-                .as_ref()
-                .map(|cells| operand(cell(cells, column)));
+            let before = change.before.as_ref().map(|cells| operand(cell(cells, column)));
+            let after = change.after.as_ref().map(|cells| operand(cell(cells, column)));
             let sides = [before, after.filter(|v| Some(*v) != before)];
-            sides
-                .into_iter()
-                .flatten()
-                .filter_map(|v| values.get(v))
-                .flatten()
-                .for_each(|id| found(*id));
+            sides.into_iter().flatten().filter_map(|v| values.get(v)).flatten().for_each(|id| found(*id));
         }
     }
 }

@@ -28,23 +28,12 @@ impl SqlQuery {
         (sql, params, key): (String, Vec<Value>, Option<Vec<String>>),
     ) -> Result<Self, LiveError> {
         let reads = recorder.read_set(conn, schema, &sql)?;
-        let columns: Vec<String> = conn
-            .prepare_cached(&sql)?
-            .column_names()
-            .map(str::to_owned)
-            .collect();
+        let columns: Vec<String> = conn.prepare_cached(&sql)?.column_names().map(str::to_owned).collect();
         let key = match key {
             Some(names) => key_indexes(&columns, &names)?,
             None => implied_key(schema, &reads, &columns),
         };
-        Ok(Self {
-            sql,
-            params,
-            columns,
-            key,
-            reads,
-            rows: Vec::new(),
-        })
+        Ok(Self { sql, params, columns, key, reads, rows: Vec::new() })
     }
 
     /// How the query listens to `table`.
@@ -53,11 +42,7 @@ impl SqlQuery {
             return Route::Any;
         }
         match pinned(schema, &self.sql, &self.params).filter(|p| p.table == table) {
-            Some(pinned) => pinned
-                .equal
-                .into_iter()
-                .next()
-                .map_or(Route::Any, |(c, v)| Route::Equal(c, v)),
+            Some(pinned) => pinned.equal.into_iter().next().map_or(Route::Any, |(c, v)| Route::Equal(c, v)),
             None => Route::Any,
         }
     }
@@ -82,11 +67,7 @@ impl SqlQuery {
         let mut rows = statement.query(params_from_iter(self.params.iter().map(to_bind)))?;
         let mut out = Vec::with_capacity(self.rows.len());
         while let Some(row) = rows.next()? {
-            out.push(
-                (0..width)
-                    .map(|i| row.get_ref(i).map(plain))
-                    .collect::<Result<Row, _>>()?,
-            );
+            out.push((0..width).map(|i| row.get_ref(i).map(plain)).collect::<Result<Row, _>>()?);
         }
         Ok(out)
     }
@@ -95,10 +76,7 @@ impl SqlQuery {
 pub(super) fn key_indexes(columns: &[String], names: &[String]) -> Result<Vec<usize>, LiveError> {
     let index = |name: &String| {
         let found = columns.iter().position(|c| c == name);
-        found.ok_or_else(|| LiveError::NoSuchKey {
-            column: name.clone(),
-            columns: columns.join(", "),
-        })
+        found.ok_or_else(|| LiveError::NoSuchKey { column: name.clone(), columns: columns.join(", ") })
     };
     names.iter().map(index).collect()
 }
@@ -107,12 +85,8 @@ pub(super) fn key_indexes(columns: &[String], names: &[String]) -> Result<Vec<us
 /// say: should an alias deceive, differences are larger than they need be, and still right.
 fn implied_key(schema: &Schema, reads: &ReadSet, columns: &[String]) -> Vec<usize> {
     let mut tables = reads.tables.iter();
-    let (Some((name, Columns::Only(_) | Columns::All)), None) = (tables.next(), tables.next())
-    else {
+    let (Some((name, Columns::Only(_) | Columns::All)), None) = (tables.next(), tables.next()) else {
         return Vec::new();
     };
-    schema
-        .table(name)
-        .and_then(|t| key_indexes(columns, &t.primary_key).ok())
-        .unwrap_or_default()
+    schema.table(name).and_then(|t| key_indexes(columns, &t.primary_key).ok()).unwrap_or_default()
 }

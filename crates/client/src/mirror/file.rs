@@ -42,10 +42,7 @@ pub fn load(path: &Path) -> Result<Mirror, MirrorError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Mirror::from_bytes(&bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Mirror::default()),
-        Err(source) => Err(MirrorError::Io {
-            path: path.display().to_string(),
-            source,
-        }),
+        Err(source) => Err(MirrorError::Io { path: path.display().to_string(), source }),
     }
 }
 
@@ -60,35 +57,18 @@ impl FileMirror {
     /// When the file there is another app's or a newer build's, or no thread can be started.
     pub fn open(path: impl Into<PathBuf>, app: &str, content: Mirror) -> Result<Self, MirrorError> {
         let path = path.into();
-        let io_error = |source| MirrorError::Io {
-            path: path.display().to_string(),
-            source,
-        };
+        let io_error = |source| MirrorError::Io { path: path.display().to_string(), source };
         let found = load(&path)?;
         found.check(app)?;
         if let Some(stranger) = stranger(&found, &content) {
             keep(&path, stranger).map_err(io_error)?;
         }
         let (sender, receiver) = mpsc::channel();
-        let status = Arc::new(Mutex::new(MirrorStatus {
-            waiting: 1,
-            problem: None,
-        }));
-        let writer = Writer {
-            path: path.clone(),
-            file: None,
-            mirror: content,
-            status: Arc::clone(&status),
-        };
+        let status = Arc::new(Mutex::new(MirrorStatus { waiting: 1, problem: None }));
+        let writer = Writer { path: path.clone(), file: None, mirror: content, status: Arc::clone(&status) };
         let builder = std::thread::Builder::new().name("landfall-mirror".to_owned());
-        let thread = builder
-            .spawn(move || writer.run(&receiver))
-            .map_err(io_error)?;
-        Ok(Self {
-            sender: Some(sender),
-            status,
-            thread: Some(thread),
-        })
+        let thread = builder.spawn(move || writer.run(&receiver)).map_err(io_error)?;
+        Ok(Self { sender: Some(sender), status, thread: Some(thread) })
     }
 
     /// Hands over a record. Never waits.
@@ -118,13 +98,9 @@ impl FileMirror {
         if !matches!(job, Job::Flush(_)) {
             lock(&self.status).waiting += 1;
         }
-        let sent = self
-            .sender
-            .as_ref()
-            .is_some_and(|sender| sender.send(job).is_ok());
+        let sent = self.sender.as_ref().is_some_and(|sender| sender.send(job).is_ok());
         if !sent {
-            lock(&self.status).problem =
-                Some("the mirror's writer has stopped; open the database again".to_owned());
+            lock(&self.status).problem = Some("the mirror's writer has stopped; open the database again".to_owned());
         }
     }
 }
@@ -144,11 +120,7 @@ fn lock(status: &Mutex<MirrorStatus>) -> MutexGuard<'_, MirrorStatus> {
 
 /// A replica with undecided transactions in `found` that `content` does not know.
 fn stranger(found: &Mirror, content: &Mirror) -> Option<ReplicaId> {
-    found
-        .open
-        .keys()
-        .map(|(replica, _)| *replica)
-        .find(|replica| !content.last_rseq.contains_key(replica))
+    found.open.keys().map(|(replica, _)| *replica).find(|replica| !content.last_rseq.contains_key(replica))
 }
 
 fn keep(path: &Path, replica: ReplicaId) -> io::Result<()> {
@@ -192,9 +164,7 @@ impl Writer {
 
     fn write(&mut self, bytes: &[u8], records: u64) {
         let result = match &mut self.file {
-            Some(file) if !self.mirror.wants_compaction() => {
-                file.write_all(bytes).and_then(|()| file.sync_data())
-            }
+            Some(file) if !self.mirror.wants_compaction() => file.write_all(bytes).and_then(|()| file.sync_data()),
             _ => self.rewrite(),
         };
         let mut status = lock(&self.status);
@@ -218,11 +188,7 @@ impl Writer {
         let mut new = self.path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&new)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
         file.write_all(&self.mirror.compact())?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
@@ -235,13 +201,6 @@ impl Writer {
 
 /// Makes the new name durable. Only Unix can; elsewhere the file system does it with the rename.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if cfg!(unix) {
-        File::open(parent)?.sync_all()
-    } else {
-        Ok(())
-    }
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(parent)?.sync_all() } else { Ok(()) }
 }

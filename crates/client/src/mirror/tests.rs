@@ -13,56 +13,28 @@ fn transaction(rseq: u64) -> Transaction {
     Transaction {
         replica: REPLICA,
         rseq,
-        stamp: Stamp {
-            wall_ms: 1,
-            counter: 0,
-            replica: REPLICA,
-        },
-        operations: vec![Operation::Delete {
-            table: "notes".into(),
-            key,
-            base: 0,
-        }],
+        stamp: Stamp { wall_ms: 1, counter: 0, replica: REPLICA },
+        operations: vec![Operation::Delete { table: "notes".into(), key, base: 0 }],
         after: Vec::new(),
         requires: Vec::new(),
     }
 }
 
 fn appended(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Appended {
-        replica: REPLICA,
-        rseq,
-        body: transaction(rseq).to_bytes(),
-    }
+    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes() }
 }
 
 fn decided(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Decided {
-        replica: REPLICA,
-        rseq,
-    }
+    MirrorRecord::Decided { replica: REPLICA, rseq }
 }
 
 fn header() -> MirrorRecord {
-    MirrorRecord::Header {
-        format: FORMAT,
-        app: "journal".into(),
-        replica: REPLICA,
-        last_rseq: 0,
-    }
+    MirrorRecord::Header { format: FORMAT, app: "journal".into(), replica: REPLICA, last_rseq: 0 }
 }
 
 fn undecided(mirror: &Mirror) -> Vec<u64> {
-    let recovered = mirror
-        .recover("journal")
-        .expect("our own mirror")
-        .expect("a replica is known");
-    assert!(
-        recovered
-            .transactions
-            .iter()
-            .all(|t| *t == transaction(t.rseq))
-    );
+    let recovered = mirror.recover("journal").expect("our own mirror").expect("a replica is known");
+    assert!(recovered.transactions.iter().all(|t| *t == transaction(t.rseq)));
     recovered.transactions.iter().map(|t| t.rseq).collect()
 }
 
@@ -163,21 +135,9 @@ proptest! {
 
 #[test]
 fn a_body_that_holds_a_mirror_file_is_not_taken_for_one() {
-    let inner = [header(), appended(7)]
-        .iter()
-        .flat_map(MirrorRecord::to_frame)
-        .collect::<Vec<u8>>();
-    let outer = MirrorRecord::Appended {
-        replica: REPLICA,
-        rseq: 1,
-        body: inner,
-    };
-    let mut bytes = [
-        header().to_frame(),
-        outer.to_frame(),
-        appended(2).to_frame(),
-    ]
-    .concat();
+    let inner = [header(), appended(7)].iter().flat_map(MirrorRecord::to_frame).collect::<Vec<u8>>();
+    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner };
+    let mut bytes = [header().to_frame(), outer.to_frame(), appended(2).to_frame()].concat();
     let place = header().to_frame().len() + 4;
     bytes[place] ^= 1;
     assert_eq!(read(&bytes), (vec![header(), appended(2)], 1));
@@ -187,74 +147,33 @@ fn a_body_that_holds_a_mirror_file_is_not_taken_for_one() {
 fn the_database_is_the_truth_and_identity_survives_its_loss() {
     let bytes = frames(&[header(), appended(1), appended(2), decided(1)]).concat();
     let mirror = Mirror::from_bytes(&bytes);
-    assert_eq!(
-        plan(true, &mirror, "journal").expect("ours"),
-        Plan::FollowDatabase
-    );
+    assert_eq!(plan(true, &mirror, "journal").expect("ours"), Plan::FollowDatabase);
     let Plan::Recover(recovered) = plan(false, &mirror, "journal").expect("ours") else {
         panic!("there is something to recover");
     };
-    assert_eq!(
-        (recovered.replica, recovered.transactions),
-        (REPLICA, vec![transaction(2)])
-    );
-    assert!(
-        recovered.last_rseq > 2,
-        "a sequence would be given out twice"
-    );
-    assert_eq!(
-        plan(false, &Mirror::default(), "journal").expect("empty"),
-        Plan::StartEmpty
-    );
+    assert_eq!((recovered.replica, recovered.transactions), (REPLICA, vec![transaction(2)]));
+    assert!(recovered.last_rseq > 2, "a sequence would be given out twice");
+    assert_eq!(plan(false, &Mirror::default(), "journal").expect("empty"), Plan::StartEmpty);
 }
 
 #[test]
 fn mirrors_of_others_are_left_alone() {
-    let other = MirrorRecord::Header {
-        format: FORMAT,
-        app: "other".into(),
-        replica: REPLICA,
-        last_rseq: 0,
-    };
-    let newer = MirrorRecord::Header {
-        format: FORMAT + 1,
-        app: "journal".into(),
-        replica: REPLICA,
-        last_rseq: 0,
-    };
-    let plan_of =
-        |record: MirrorRecord| plan(true, &Mirror::from_bytes(&record.to_frame()), "journal");
+    let other = MirrorRecord::Header { format: FORMAT, app: "other".into(), replica: REPLICA, last_rseq: 0 };
+    let newer = MirrorRecord::Header { format: FORMAT + 1, app: "journal".into(), replica: REPLICA, last_rseq: 0 };
+    let plan_of = |record: MirrorRecord| plan(true, &Mirror::from_bytes(&record.to_frame()), "journal");
     assert!(matches!(plan_of(other), Err(MirrorError::OtherApp { .. })));
-    assert!(matches!(
-        plan_of(newer),
-        Err(MirrorError::Newer { found: 2 })
-    ));
+    assert!(matches!(plan_of(newer), Err(MirrorError::Newer { found: 2 })));
 }
 
 #[test]
 fn entries_of_an_earlier_identity_are_not_sent_by_themselves() {
     let now = ReplicaId([1; 16]);
     let mut mirror = Mirror::from_bytes(&frames(&[header(), appended(1)]).concat());
-    let body = Transaction {
-        replica: now,
-        ..transaction(1)
-    }
-    .to_bytes();
-    mirror.append(MirrorRecord::Appended {
-        replica: now,
-        rseq: 1,
-        body,
-    });
+    let body = Transaction { replica: now, ..transaction(1) }.to_bytes();
+    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body });
     for mirror in [mirror.clone(), Mirror::from_bytes(&mirror.compact())] {
         let recovered = mirror.recover("journal").expect("ours").expect("known");
-        assert_eq!(
-            (
-                recovered.replica,
-                recovered.transactions.len(),
-                recovered.older.len()
-            ),
-            (now, 1, 1)
-        );
+        assert_eq!((recovered.replica, recovered.transactions.len(), recovered.older.len()), (now, 1, 1));
     }
 }
 
@@ -287,9 +206,7 @@ mod file {
         assert_eq!(mirror.status(), MirrorStatus::default());
         let found = load(&path(&directory)).expect("it is there");
         assert_eq!((undecided(&found), found.damaged()), (vec![1, 2, 3], 0));
-        let size = std::fs::metadata(path(&directory))
-            .expect("it is there")
-            .len();
+        let size = std::fs::metadata(path(&directory)).expect("it is there").len();
         assert!(size < 200_000, "the file has {size} bytes");
     }
 
@@ -297,16 +214,10 @@ mod file {
     fn a_failing_disk_shows_in_the_status_and_is_made_good() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("missing").join("app.db.outbox");
-        let mirror = FileMirror::open(&path, "journal", empty())
-            .expect("opening does not wait for the disk");
+        let mirror = FileMirror::open(&path, "journal", empty()).expect("opening does not wait for the disk");
         mirror.append(appended(1));
         mirror.flush();
-        assert!(
-            mirror
-                .status()
-                .problem
-                .is_some_and(|p| p.contains("LF-5303"))
-        );
+        assert!(mirror.status().problem.is_some_and(|p| p.contains("LF-5303")));
         std::fs::create_dir(path.parent().expect("it has one")).expect("it can be made");
         mirror.append(appended(2));
         mirror.flush();
@@ -317,15 +228,10 @@ mod file {
     #[test]
     fn a_new_database_does_not_overwrite_what_it_does_not_know() {
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(path(&directory), frames(&[header(), appended(1)]).concat())
-            .expect("written");
+        std::fs::write(path(&directory), frames(&[header(), appended(1)]).concat()).expect("written");
         let fresh = Mirror::new("journal", ReplicaId([3; 16]), 0, []);
-        FileMirror::open(path(&directory), "journal", fresh)
-            .expect("it opens")
-            .flush();
-        let kept = directory
-            .path()
-            .join(format!("app.db.outbox.kept-{REPLICA}"));
+        FileMirror::open(path(&directory), "journal", fresh).expect("it opens").flush();
+        let kept = directory.path().join(format!("app.db.outbox.kept-{REPLICA}"));
         assert_eq!(undecided(&load(&kept).expect("kept")), [1]);
         assert!(load(&path(&directory)).expect("new").is_empty());
     }
