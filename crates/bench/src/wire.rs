@@ -52,12 +52,8 @@ pub struct Device {
 impl Device {
     /// Connects and is welcomed.
     pub async fn connect(address: &str, list: u8) -> Fallible<Self> {
-        let (socket, _) = tokio_tungstenite::connect_async_with_config(
-            format!("ws://{address}/v1/sync"),
-            None,
-            true,
-        )
-        .await?;
+        let (socket, _) =
+            tokio_tungstenite::connect_async_with_config(format!("ws://{address}/v1/sync"), None, true).await?;
         let replica = ReplicaId(random16());
         let mut device = Self { socket, replica, rseq: 0, list };
         let hello = Hello {

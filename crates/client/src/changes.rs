@@ -30,13 +30,7 @@ impl ChangeSet {
     }
 
     /// Records one row; several changes of one row become one, from the first before to the last after.
-    pub fn record(
-        &mut self,
-        table: &str,
-        key: RowKey,
-        before: Option<Cells>,
-        after: Option<Cells>,
-    ) {
+    pub fn record(&mut self, table: &str, key: RowKey, before: Option<Cells>, after: Option<Cells>) {
         if !self.rows.contains_key(table) {
             self.rows.insert(table.to_owned(), BTreeMap::new());
         }
@@ -63,10 +57,6 @@ impl ChangeSet {
 
     /// The tables of which anything changed.
     pub fn tables(&self) -> BTreeSet<&str> {
-        self.rows
-            .keys()
-            .chain(&self.bulk)
-            .map(String::as_str)
-            .collect()
+        self.rows.keys().chain(&self.bulk).map(String::as_str).collect()
     }
 }

@@ -14,12 +14,13 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot, watch};
 
 use crate::db::{DbError, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written};
 use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
-use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff};
-use crate::mirror::FileMirror;
+use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff, Watched};
+use crate::mirror::{FileMirror, MirrorError};
 use crate::session::Entropy;
 use crate::status::Status;
 
 mod chunks;
+mod open;
 mod socket;
 
 /// How to open a [`Client`].
@@ -85,6 +86,20 @@ pub enum StartError {
         /// What was given.
         address: String,
     },
+    /// The outbox's mirror is somebody else's, or cannot be read.
+    #[error(transparent)]
+    Mirror(MirrorError),
+    /// The new database could not take over what the mirror holds.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The file cannot be locked or moved.
+    #[error("{path} cannot be locked or moved: {source}; check that its directory can be written [LF-5904]")]
+    Lock {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The system refused a thread.
     #[error("the engine's thread could not be started: {0} [LF-5903]")]
     Thread(#[source] std::io::Error),
@@ -107,10 +122,8 @@ pub struct Client {
 
 /// A live query's answers, as they come.
 pub struct Watch {
-    /// Names the query.
-    pub id: QueryId,
-    /// The rows at first.
-    pub rows: Rows,
+    /// The answer at first.
+    pub first: Watched,
     diffs: tokio_mpsc::UnboundedReceiver<RowsDiff>,
     sender: mpsc::Sender<Message>,
 }
@@ -124,7 +137,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let id = self.id;
+        let id = self.first.id;
         let job: Job = Box::new(move |state, _| {
             state.watchers.remove(&id);
             state.engine.unwatch(id);
@@ -236,15 +249,14 @@ impl Client {
         let (diff_sender, diffs) = tokio_mpsc::unbounded_channel();
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |state, _| {
-            let watched = state.engine.watch(query).map(|(id, rows)| {
-                state.watchers.insert(id, diff_sender);
-                (id, rows)
+            let watched = state.engine.watch(query).inspect(|watched| {
+                state.watchers.insert(watched.id, diff_sender);
             });
             let _ = sender.send(watched);
         });
         self.sender.send(Message::Job(job)).map_err(|_| ClientError::Closed)?;
-        let (id, rows) = receiver.await.map_err(|_| ClientError::Closed)??;
-        Ok(Watch { id, rows, diffs, sender: self.sender.clone() })
+        let first = receiver.await.map_err(|_| ClientError::Closed)??;
+        Ok(Watch { first, diffs, sender: self.sender.clone() })
     }
 
     /// The status, now and whenever it changes.
@@ -331,6 +343,8 @@ struct Loop {
     status: watch::Sender<Status>,
     watchers: HashMap<QueryId, tokio_mpsc::UnboundedSender<RowsDiff>>,
     started: Instant,
+    /// Released last: fields are dropped in order.
+    _lock: Option<std::fs::File>,
 }
 
 impl Loop {
@@ -342,16 +356,15 @@ impl Loop {
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, StartError> {
         let started = Instant::now();
-        let now = moment(started);
-        let ClientOptions { location, schema, token, online, mirror, options, .. } = options;
-        let app = schema.name.clone();
-        let mut engine = Engine::open(&location, schema, options, now, &mut system_entropy)?;
-        let mirror = mirror.and_then(|path| crate::recovery::attach(&mut engine, &path, &app, now, &mut system_entropy));
+        let now = moment_of(started);
+        let open::Opened { mut engine, mirror, lock } =
+            open::open(&options.location, &options.schema, &options.options, options.mirror.as_deref(), now)?;
+        let ClientOptions { token, online, .. } = options;
         let network = server.map(|server| socket::Network::new(server, inputs, runtime));
         engine.handle(Input::SetToken { token }, now, &mut system_entropy);
         engine.handle(Input::SetOnline { online: online && network.is_some() }, now, &mut system_entropy);
         let watchers = HashMap::new();
-        let mut state = Self { engine, network, mirror, status, watchers, started };
+        let mut state = Self { engine, network, mirror, status, watchers, started, _lock: lock };
         state.carry_out();
         Ok(state)
     }
@@ -365,7 +378,7 @@ impl Loop {
                 }
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
-            let now = moment(self.started);
+            let now = moment_of(self.started);
             match message {
                 Ok(Message::Job(job)) => job(&mut self, now),
                 Ok(Message::Input(input)) => self.engine.handle(input, now, &mut system_entropy),
@@ -396,9 +409,17 @@ impl Loop {
                     }
                 }
                 Effect::Mirror(record) => {
-                    if let Some(mirror) = &mut self.mirror {
+                    if let Some(mirror) = &self.mirror {
                         mirror.append(record);
                     }
+                }
+                Effect::MirrorAnew => match (self.engine.mirror(), &self.mirror) {
+                    (Ok(content), Some(mirror)) => mirror.restart(content),
+                    (Err(error), _) => tracing::warn!(%error, "the outbox's mirror could not be written anew"),
+                    (Ok(_), None) => {}
+                },
+                Effect::QueryFailed { query, reason } => {
+                    tracing::warn!(?query, reason, "a live query could not be run");
                 }
                 network => {
                     if let Some(carrier) = &mut self.network {
@@ -410,7 +431,7 @@ impl Loop {
     }
 }
 
-fn moment(started: Instant) -> Moment {
+fn moment_of(started: Instant) -> Moment {
     let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
     Moment { wall_ms, mono_ms: started.elapsed().as_millis() as u64 }
 }

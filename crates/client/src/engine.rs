@@ -12,10 +12,11 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 
 use crate::changes::ChangeSet;
 use crate::db::{
-    BucketState, Completeness, EntryState, Database, DbError, HeldBucket, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written,
+    BucketState, Completeness, Database, DbError, EntryState, HeldBucket, Location, OpenError, Options, OutboxEntry,
+    Rows, WriteTx, Written,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
-use crate::mirror::{Mirror, MirrorRecord};
+use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{Connectivity, Progress, Status};
 
@@ -346,6 +347,17 @@ impl Engine {
         Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
     }
 
+    /// A database that was just made takes over what a lost one's mirror holds.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn adopt(&mut self, recovered: &Recovered, now: Moment) -> Result<(), DbError> {
+        let changes = self.db.adopt(recovered, now.wall_ms)?;
+        self.announce(&changes);
+        self.refresh_status(now);
+        Ok(())
+    }
+
     fn mirror_gone(&mut self, rseq: u64) {
         let replica = self.db.replica();
         self.effects.push_back(Effect::Mirror(MirrorRecord::Decided { replica, rseq }));
@@ -401,12 +413,10 @@ impl Engine {
             Input::Connected { connection } if connection == current => Event::Connected,
             Input::Disconnected { connection, reason } if connection == current => Event::Disconnected { reason },
             Input::BadFrame { connection, reason } if connection == current => Event::Violation { reason },
-            Input::Frame { connection, message } if connection == current => {
-                match self.message(message, now) {
-                    Ok(event) => event,
-                    Err(error) => Event::Fault { reason: error.to_string() },
-                }
-            }
+            Input::Frame { connection, message } if connection == current => match self.message(message, now) {
+                Ok(event) => event,
+                Err(error) => Event::Fault { reason: error.to_string() },
+            },
             Input::ChunkLoaded { request, chunk } => match self.chunk(request, &chunk) {
                 Ok(Some(event)) => event,
                 Ok(None) => return,

@@ -281,18 +281,9 @@ const FIRST_BATCH: usize = 64;
 impl Session {
     /// A session that connects at the first tick, or stays idle.
     pub fn new(online: bool, has_token: bool) -> Self {
-        let limits = Limits {
-            frame_bytes: 1 << 20,
-            push_entries: 256,
-            window_bytes: 1 << 20,
-            subscriptions: 64,
-        };
+        let limits = Limits { frame_bytes: 1 << 20, push_entries: 256, window_bytes: 1 << 20, subscriptions: 64 };
         Self {
-            state: if online {
-                State::Waiting { until_ms: 0 }
-            } else {
-                State::Idle
-            },
+            state: if online { State::Waiting { until_ms: 0 } } else { State::Idle },
             connection: 0,
             backoff: Backoff::default(),
             has_token,
@@ -344,12 +335,7 @@ impl Session {
 
     /// The entries that are in flight on this connection, or known not to be decidable under this replica id.
     pub fn in_flight(&self) -> BTreeSet<u64> {
-        self.pushes
-            .values()
-            .flatten()
-            .chain(&self.undecidable)
-            .copied()
-            .collect()
+        self.pushes.values().flatten().chain(&self.undecidable).copied().collect()
     }
 
     /// How often each cell of the table of states × events was reached.
@@ -404,8 +390,7 @@ impl Session {
             State::Online => Some(self.pong_by_ms.unwrap_or(self.ping_at_ms)),
         };
         let online = self.state == State::Online;
-        let paused = (online && self.more_to_send && self.paused_until_ms > 0)
-            .then_some(self.paused_until_ms);
+        let paused = (online && self.more_to_send && self.paused_until_ms > 0).then_some(self.paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
         let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
         chunks.chain(state).chain(paused).chain(report).min()
@@ -413,10 +398,7 @@ impl Session {
 
     /// The request that this chunk answers, if it is still wanted.
     pub fn bucket_of_request(&self, request: u64) -> Option<BucketId> {
-        self.loading
-            .iter()
-            .find(|(_, l)| l.request == Some(request))
-            .map(|(bucket, _)| *bucket)
+        self.loading.iter().find(|(_, l)| l.request == Some(request)).map(|(bucket, _)| *bucket)
     }
 
     /// A chunk arrived and is about to be applied: asks for the next one at once, so that the network and the disk work
@@ -437,19 +419,12 @@ impl Session {
         *next_request += 1;
         loading.request = Some(request);
         loading.retry_at_ms = None;
-        Command::Fetch {
-            request,
-            bucket,
-            address: loading.address.clone(),
-        }
+        Command::Fetch { request, bucket, address: loading.address.clone() }
     }
 
     /// Takes one event. `now_ms` is monotonic.
     pub fn handle(&mut self, event: &Event, now_ms: u64, random: &mut Entropy<'_>) -> Vec<Command> {
-        *self
-            .coverage
-            .entry((StateName::of(&self.state), EventName::of(event)))
-            .or_default() += 1;
+        *self.coverage.entry((StateName::of(&self.state), EventName::of(event))).or_default() += 1;
         let mut out = Vec::new();
         match event {
             Event::Tick => self.tick(now_ms, random, &mut out),
@@ -465,19 +440,11 @@ impl Session {
             Event::Welcome { limits, copied } => self.welcomed(*limits, *copied, now_ms, &mut out),
             Event::Error { .. } => self.error(event, now_ms, random, &mut out),
             Event::Written => self.more_to_send = true,
-            Event::ChunkLoaded { bucket, next, at } => {
-                self.chunk_loaded(*bucket, next.is_some(), *at, &mut out)
-            }
-            Event::ChunkFailed {
-                bucket,
-                gone,
-                reason,
-            } => {
+            Event::ChunkLoaded { bucket, next, at } => self.chunk_loaded(*bucket, next.is_some(), *at, &mut out),
+            Event::ChunkFailed { bucket, gone, reason } => {
                 self.chunk_failed(*bucket, *gone, reason, now_ms, random, &mut out);
             }
-            Event::Subscribed { handle } if self.state == State::Online => {
-                out.push(Command::Open { handle: *handle })
-            }
+            Event::Subscribed { handle } if self.state == State::Online => out.push(Command::Open { handle: *handle }),
             Event::Unsubscribed { handle } => self.unsubscribed(*handle, &mut out),
             Event::Subscribed { .. } => {}
             Event::Acknowledge { .. }
@@ -534,22 +501,13 @@ impl Session {
 
     fn connect(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         self.connection += 1;
-        self.state = State::Connecting {
-            until_ms: now_ms + GREETING_TIMEOUT_MS,
-        };
-        out.push(Command::Connect {
-            connection: self.connection,
-        });
+        self.state = State::Connecting { until_ms: now_ms + GREETING_TIMEOUT_MS };
+        out.push(Command::Connect { connection: self.connection });
     }
 
     fn disconnect(&mut self, out: &mut Vec<Command>) {
-        if matches!(
-            self.state,
-            State::Connecting { .. } | State::Greeting { .. } | State::Online
-        ) {
-            out.push(Command::Disconnect {
-                connection: self.connection,
-            });
+        if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
+            out.push(Command::Disconnect { connection: self.connection });
             // Frames that are still under way belong to a connection that no longer exists.
             self.connection += 1;
         }
@@ -568,14 +526,9 @@ impl Session {
 
     fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>, _: &mut [Command]) {
         self.forget_connection();
-        if matches!(
-            self.state,
-            State::Connecting { .. } | State::Greeting { .. } | State::Online
-        ) {
+        if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
             self.last_error = Some(reason.to_owned());
-            self.state = State::Waiting {
-                until_ms: now_ms + self.backoff.next_ms(random),
-            };
+            self.state = State::Waiting { until_ms: now_ms + self.backoff.next_ms(random) };
         }
     }
 
@@ -619,9 +572,7 @@ impl Session {
 
     fn connected(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         if matches!(self.state, State::Connecting { .. }) {
-            self.state = State::Greeting {
-                until_ms: now_ms + GREETING_TIMEOUT_MS,
-            };
+            self.state = State::Greeting { until_ms: now_ms + GREETING_TIMEOUT_MS };
             out.push(Command::Hello);
         }
     }
@@ -650,11 +601,7 @@ impl Session {
         }
         self.heard(now_ms);
         match event {
-            Event::Acknowledge {
-                id,
-                deferred,
-                copied,
-            } => self.acknowledged(*id, *deferred, copied, now_ms),
+            Event::Acknowledge { id, deferred, copied } => self.acknowledged(*id, *deferred, copied, now_ms),
             Event::Opened { load, .. } => {
                 for (bucket, address) in load {
                     self.load(*bucket, address, out);
@@ -675,19 +622,11 @@ impl Session {
     }
 
     fn load(&mut self, bucket: BucketId, address: &Address, out: &mut Vec<Command>) {
-        if self
-            .loading
-            .get(&bucket)
-            .is_some_and(|l| l.address == *address && l.request.is_some())
-        {
+        if self.loading.get(&bucket).is_some_and(|l| l.address == *address && l.request.is_some()) {
             return;
         }
-        let mut loading = Loading {
-            address: address.clone(),
-            request: None,
-            retry_at_ms: None,
-            backoff: Backoff::default(),
-        };
+        let mut loading =
+            Loading { address: address.clone(), request: None, retry_at_ms: None, backoff: Backoff::default() };
         out.push(Self::fetch(&mut loading, bucket, &mut self.next_request));
         self.loading.insert(bucket, loading);
     }
@@ -699,23 +638,13 @@ impl Session {
         self.undecidable.extend(copied);
         // Additive increase: the server keeps up.
         self.batch = (self.batch + FIRST_BATCH / 4).min(self.limits.push_entries.max(1) as usize);
-        self.paused_until_ms = if deferred {
-            now_ms + DEFERRED_PAUSE_MS
-        } else {
-            0
-        };
+        self.paused_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
     }
 
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
-        if self.more_to_send
-            && self.pushes.len() < MAX_PUSHES_IN_FLIGHT
-            && now_ms >= self.paused_until_ms
-        {
+        if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && now_ms >= self.paused_until_ms {
             self.paused_until_ms = 0;
-            out.push(Command::Push {
-                max_entries: self.batch,
-                only_sent: self.copied,
-            });
+            out.push(Command::Push { max_entries: self.batch, only_sent: self.copied });
         } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
             // Everything that was ever sent under this id is decided or cannot be: now the id can change.
             self.copied = false;
@@ -789,21 +718,8 @@ impl Session {
         self.loading.retain(|bucket, _| held(*bucket));
     }
 
-    fn error(
-        &mut self,
-        event: &Event,
-        now_ms: u64,
-        random: &mut Entropy<'_>,
-        out: &mut Vec<Command>,
-    ) {
-        let Event::Error {
-            code,
-            message,
-            fatal,
-            retry_after_ms,
-            about,
-        } = event
-        else {
+    fn error(&mut self, event: &Event, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
+        let Event::Error { code, message, fatal, retry_after_ms, about } = event else {
             return;
         };
         if !matches!(self.state, State::Greeting { .. } | State::Online) {
@@ -823,18 +739,11 @@ impl Session {
         let is = |known: landfall_core::Code| known.as_str() == code;
         self.state = if is(codes::NEEDS_SIGN_IN) {
             State::SignIn
-        } else if is(codes::UPGRADE_NEEDED)
-            || is(codes::SCHEMA_MISMATCH)
-            || is(codes::OTHER_SUBJECT)
-        {
-            State::Stopped {
-                until_ms: now_ms + STOPPED_RETRY_MS,
-            }
+        } else if is(codes::UPGRADE_NEEDED) || is(codes::SCHEMA_MISMATCH) || is(codes::OTHER_SUBJECT) {
+            State::Stopped { until_ms: now_ms + STOPPED_RETRY_MS }
         } else {
             let own = self.backoff.next_ms(random);
-            State::Waiting {
-                until_ms: now_ms + retry_after_ms.unwrap_or(0).min(MAX_BACKOFF_MS).max(own),
-            }
+            State::Waiting { until_ms: now_ms + retry_after_ms.unwrap_or(0).min(MAX_BACKOFF_MS).max(own) }
         };
     }
 

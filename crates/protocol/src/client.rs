@@ -32,10 +32,7 @@ pub struct Entry {
 
 impl From<Transaction> for Entry {
     fn from(transaction: Transaction) -> Self {
-        Self {
-            hash: transaction.content_hash(),
-            transaction,
-        }
+        Self { hash: transaction.content_hash(), transaction }
     }
 }
 
@@ -54,10 +51,7 @@ impl<'b, C> Decode<'b, C> for Entry {
         let start = d.position();
         let transaction = Transaction::decode(d, ctx)?;
         let bytes = d.input().get(start..d.position()).unwrap_or_default();
-        Ok(Self {
-            transaction,
-            hash: hash128(bytes),
-        })
+        Ok(Self { transaction, hash: hash128(bytes) })
     }
 }
 

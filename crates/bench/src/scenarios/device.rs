@@ -48,7 +48,9 @@ pub async fn local_writes(context: Context) -> Fallible<Vec<Figure>> {
         floor.record(start.elapsed());
     }
     Ok(vec![
-        Figure::new("local write transaction with outbox, p50", latency.ms(0.5), "ms").floor(floor.ms(0.5)).aim("≤ 1 ms over the floor"),
+        Figure::new("local write transaction with outbox, p50", latency.ms(0.5), "ms")
+            .floor(floor.ms(0.5))
+            .aim("≤ 1 ms over the floor"),
         Figure::new("local write transaction, p99", latency.ms(0.99), "ms").floor(floor.ms(0.99)),
     ])
 }
@@ -69,7 +71,10 @@ pub async fn drain(context: Context) -> Fallible<Vec<Figure>> {
     settled(&client).await?;
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
     client.close().await;
-    Ok(vec![Figure::new(format!("{queued} queued writes, connect to settled"), elapsed, "ms").aim("≤ 38 ms published by a peer")])
+    Ok(vec![
+        Figure::new(format!("{queued} queued writes, connect to settled"), elapsed, "ms")
+            .aim("≤ 38 ms published by a peer"),
+    ])
 }
 
 pub async fn live_queries(context: Context) -> Fallible<Vec<Figure>> {
@@ -82,7 +87,11 @@ pub async fn live_queries(context: Context) -> Fallible<Vec<Figure>> {
     settled(&client).await?;
     let mut watches = Vec::new();
     for i in 0..100 {
-        let sql = format!("SELECT id, title FROM items WHERE position BETWEEN {} AND {} ORDER BY position", i * 20, i * 20 + 19);
+        let sql = format!(
+            "SELECT id, title FROM items WHERE position BETWEEN {} AND {} ORDER BY position",
+            i * 20,
+            i * 20 + 19
+        );
         watches.push(client.watch(LiveQuery::sql(sql, Vec::new())).await?);
     }
     let cpu = crate::process::cpu_of(std::process::id())?;

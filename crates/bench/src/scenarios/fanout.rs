@@ -52,9 +52,13 @@ pub async fn run(context: Context, subscribers: usize, per_second: u32) -> Falli
         _ => "",
     };
     Ok(vec![
-        Figure::new(format!("write → last of {subscribers}, p50 (durable)"), latency.ms(0.5), "ms").floor(floor.ms(0.5)).aim(aim),
+        Figure::new(format!("write → last of {subscribers}, p50 (durable)"), latency.ms(0.5), "ms")
+            .floor(floor.ms(0.5))
+            .aim(aim),
         Figure::new("write → last, p99", latency.ms(0.99), "ms").floor(floor.ms(0.99)),
-        Figure::new("processor time per write, server and devices", per_write, "ms").floor(floor_cpu * 1e3).aim("≤ 1.5× a bare broadcast"),
+        Figure::new("processor time per write, server and devices", per_write, "ms")
+            .floor(floor_cpu * 1e3)
+            .aim("≤ 1.5× a bare broadcast"),
         Figure::new("of it the server", server_cpu * 1e3 / writes as f64, "ms"),
         Figure::new("bytes per delivery", bytes as f64, "B"),
     ])

@@ -124,6 +124,7 @@ pub async fn come_back(context: Context) -> Fallible<Vec<Figure>> {
         return Err(format!("{rows} rows instead of {}", remote + own).into());
     }
     Ok(vec![
-        Figure::new(format!("back after {remote} remote and {own} own changes"), elapsed, "s").aim("≤ 0.25 s, durable on both sides"),
+        Figure::new(format!("back after {remote} remote and {own} own changes"), elapsed, "s")
+            .aim("≤ 0.25 s, durable on both sides"),
     ])
 }

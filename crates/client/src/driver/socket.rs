@@ -85,14 +85,16 @@ impl Network {
                 self.runtime.spawn(async move {
                     let input = match fetch.await {
                         Ok(chunk) => Input::ChunkLoaded { request, chunk },
-                        Err(error) => {
-                            Input::ChunkFailed { request, gone: error.is_gone(), reason: error.to_string() }
-                        }
+                        Err(error) => Input::ChunkFailed { request, gone: error.is_gone(), reason: error.to_string() },
                     };
                     let _ = inputs.send(Message::Input(input));
                 });
             }
-            Effect::Status(_) | Effect::Rows { .. } | Effect::Mirror(_) => {}
+            Effect::Status(_)
+            | Effect::Rows { .. }
+            | Effect::QueryFailed { .. }
+            | Effect::Mirror(_)
+            | Effect::MirrorAnew => {}
         }
     }
 

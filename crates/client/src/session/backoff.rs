@@ -16,9 +16,7 @@ pub struct Backoff {
 impl Backoff {
     /// Counts one more failure and draws the wait before the next attempt: uniform in 1..=min(cap, first × 2ⁿ).
     pub fn next_ms(&mut self, random: &mut Entropy<'_>) -> u64 {
-        let ceiling = FIRST_MS
-            .saturating_mul(1 << self.failures.min(20))
-            .min(MAX_BACKOFF_MS);
+        let ceiling = FIRST_MS.saturating_mul(1 << self.failures.min(20)).min(MAX_BACKOFF_MS);
         self.failures = self.failures.saturating_add(1);
         let mut bytes = [0; 8];
         random(&mut bytes);

@@ -23,15 +23,8 @@ pub enum StateName {
 
 impl StateName {
     /// All states.
-    pub const ALL: [Self; 7] = [
-        Self::Idle,
-        Self::Waiting,
-        Self::Connecting,
-        Self::Greeting,
-        Self::Online,
-        Self::SignIn,
-        Self::Stopped,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Idle, Self::Waiting, Self::Connecting, Self::Greeting, Self::Online, Self::SignIn, Self::Stopped];
 
     /// The name of a state.
     pub fn of(state: &State) -> Self {
@@ -100,9 +93,7 @@ impl StateName {
             E::Disconnected => connected || self == Self::Connecting,
             E::Welcome => self == Self::Greeting,
             E::Error => connected,
-            E::Acknowledge | E::Opened | E::Live | E::CatchUp | E::Pong | E::Closed => {
-                self == Self::Online
-            }
+            E::Acknowledge | E::Opened | E::Live | E::CatchUp | E::Pong | E::Closed => self == Self::Online,
             E::Violation => connected,
             _ => true,
         }

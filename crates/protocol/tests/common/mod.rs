@@ -77,7 +77,10 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
     vec![
         ("hello", ClientMessage::Hello(hello())),
         ("hello-first", ClientMessage::Hello(plain)),
-        ("push", ClientMessage::Push { id: 1, entries: vec![transaction().into()], clock_ms: 1_790_000_000_001, floor: 4 }),
+        (
+            "push",
+            ClientMessage::Push { id: 1, entries: vec![transaction().into()], clock_ms: 1_790_000_000_001, floor: 4 },
+        ),
         ("open", ClientMessage::Open { id: 2, shape: "notes".into(), params, held }),
         ("resume", ClientMessage::Resume { bucket: BucketId(3), at: 40 }),
         ("close", ClientMessage::Close { id: 2 }),
@@ -120,7 +123,10 @@ pub fn outcomes() -> Vec<Outcome> {
     vec![
         Outcome::Accepted { seq: 42 },
         Outcome::Refused { problem, because_of: None },
-        Outcome::Refused { problem: Problem::new(core_codes::DEPENDS_ON_REFUSED, "6 was refused"), because_of: Some(6) },
+        Outcome::Refused {
+            problem: Problem::new(core_codes::DEPENDS_ON_REFUSED, "6 was refused"),
+            because_of: Some(6),
+        },
         Outcome::Deferred { missing: 5 },
         Outcome::Copied,
     ]
@@ -141,13 +147,16 @@ pub fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         schema_version: 1,
         limits: limits(),
     };
-    let columns = vec![("id".to_owned(), WireType(ColumnType::Uuid)), ("price".to_owned(), WireType(ColumnType::Decimal(2)))];
-    let opening = |bucket, start| Opening { bucket: BucketId(bucket), table: "notes".into(), columns: columns.clone(), start };
+    let columns =
+        vec![("id".to_owned(), WireType(ColumnType::Uuid)), ("price".to_owned(), WireType(ColumnType::Decimal(2)))];
+    let opening =
+        |bucket, start| Opening { bucket: BucketId(bucket), table: "notes".into(), columns: columns.clone(), start };
     let decisions = (1..).zip(outcomes()).map(|(rseq, outcome)| Decision { rseq, outcome }).collect();
     let load = Start::Load { at: 40, first: "/v1/chunks/first".into(), rows: 100_000 };
     let buckets = vec![opening(3, Start::Live), opening(4, Start::CatchUp), opening(5, load)];
     let stamp = transaction().stamp;
-    let resumed = |resumption| ServerMessage::Welcome(Welcome { resumption, token_expires_in_ms: None, ..welcome.clone() });
+    let resumed =
+        |resumption| ServerMessage::Welcome(Welcome { resumption, token_expires_in_ms: None, ..welcome.clone() });
     vec![
         ("welcome", ServerMessage::Welcome(welcome.clone())),
         ("welcome-fresh", resumed(Resumption::Fresh)),
