@@ -11,7 +11,7 @@ use super::world::World;
 use crate::changes::ChangeSet;
 use crate::live::{LiveQueries, LiveQuery, Order, Row, Select};
 
-const SQL: [&str; 14] = [
+const SQL: [&str; 16] = [
     "SELECT * FROM notes ORDER BY id",
     "SELECT id, title FROM notes WHERE stars = ? ORDER BY id",
     "SELECT count(*), sum(stars) FROM notes WHERE stars = ?1 AND (title > 'a' OR title IS NULL)",
@@ -25,6 +25,8 @@ const SQL: [&str; 14] = [
     "WITH RECURSIVE up(n) AS (SELECT min(id) FROM notes UNION SELECT n + 1 FROM up WHERE n + 1 IN (SELECT id FROM notes))
      SELECT n FROM up ORDER BY n",
     "SELECT id FROM notes ORDER BY price DESC, id LIMIT 3",
+    "SELECT id FROM notes WHERE stars = ?1 AND done OR id = 3 ORDER BY id",
+    "SELECT id FROM notes WHERE (title IS NULL OR body LIKE '%a%') AND notes.stars = ?1; ",
     "SELECT name FROM tags WHERE note = ? AND name <> 'c' ORDER BY name",
     "SELECT id, CASE WHEN stars = ?1 THEN body END FROM notes WHERE id < 5 OR stars = ?1 ORDER BY id",
 ];
