@@ -9,7 +9,7 @@
 //! bytes of checksum (BLAKE3 of the rest) and a [`MirrorRecord`] in CBOR. A frame that was torn, or changed in any bit,
 //! is skipped, alone. Records may occur twice and in any order: decided wins.
 
-#[cfg(feature = "tokio-driver")]
+#[cfg(any(test, feature = "tokio-driver"))]
 mod file;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use landfall_core::hash::hash128;
 use landfall_core::{ReplicaId, Transaction};
 use minicbor::{Decode, Encode};
 
-#[cfg(feature = "tokio-driver")]
+#[cfg(any(test, feature = "tokio-driver"))]
 pub use file::{FileMirror, MirrorStatus, load};
 
 /// The format that this build writes.

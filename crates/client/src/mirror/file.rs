@@ -158,7 +158,9 @@ impl Writer {
                 self.write(&bytes, taken);
             }
             // Nobody may be waiting any more.
-            flushes.into_iter().for_each(|done| drop(done.send(())));
+            for done in flushes {
+                let _ = done.send(());
+            }
         }
     }
 

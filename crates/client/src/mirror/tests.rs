@@ -177,7 +177,6 @@ fn entries_of_an_earlier_identity_are_not_sent_by_themselves() {
     }
 }
 
-#[cfg(feature = "tokio-driver")]
 mod file {
     use super::*;
 
