@@ -1,5 +1,3 @@
-//! Landfall: router, server session, buckets, access, stores.
+//! Landfall: the server.
 
-pub mod buckets;
-pub mod commit;
-pub mod store;
+pub mod auth;
