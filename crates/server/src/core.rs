@@ -1,0 +1,252 @@
+//! The server without its transports: sessions, hub, commits and chunks, on one thread, with time and randomness as
+//! arguments. The simulator drives this; the tokio driver runs the same parts on several threads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use landfall_core::Epoch;
+use landfall_protocol::{Chunk, ClientMessage, ServerMessage};
+use rand::Rng;
+
+use crate::hub::{Hub, RING_BYTES};
+use crate::session::{Event, Moment, Next, Outgoing, Read, Refusal, Reply, Request, Rules, Session};
+use crate::store::{Head, Store, StoreError, StoreReader};
+
+pub mod chunks;
+pub mod committer;
+pub mod reads;
+
+pub use chunks::{AddressError, ChunkError, Chunks, StoredChunk};
+pub use committer::{Committed, Committer, PendingPush, SessionId};
+
+/// Most entries that wait for a commit. Beyond that pushes are refused with LF-4009: the device waits and tries again.
+pub const MAX_WAITING_ENTRIES: usize = 20_000;
+/// How long a refused push should wait, milliseconds: a few commits.
+pub const OVERLOADED_RETRY_MS: u64 = 250;
+
+/// Bounds on memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes of recent commits kept for the live stream.
+    pub ring_bytes: usize,
+    /// Bytes of chunks kept for devices that load the same bucket.
+    pub chunk_bytes: usize,
+    /// Entries that may wait for a commit.
+    pub waiting_entries: usize,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { ring_bytes: RING_BYTES, chunk_bytes: chunks::CACHE_BYTES, waiting_entries: MAX_WAITING_ENTRIES }
+    }
+}
+
+/// See the module's documentation.
+pub struct ServerCore {
+    rules: Arc<Rules>,
+    hub: Arc<Hub>,
+    chunks: Arc<Chunks>,
+    committer: Committer,
+    reader: Box<dyn StoreReader>,
+    sessions: BTreeMap<SessionId, Session>,
+    waiting: VecDeque<PendingPush>,
+    waiting_entries: usize,
+    memory: Memory,
+}
+
+impl ServerCore {
+    /// A server over `store`. `rng` is asked for a signing key when the store has none yet.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn new(
+        mut store: Box<dyn Store>,
+        rules: Arc<Rules>,
+        memory: Memory,
+        rng: &mut dyn Rng,
+    ) -> Result<Self, StoreError> {
+        let chunks = Arc::new(Chunks::new(chunks::signing_key(store.as_mut(), rng)?, memory.chunk_bytes));
+        let hub = Arc::new(Hub::new(store.head(), memory.ring_bytes));
+        let reader = store.reader()?;
+        let committer = Committer::new(store, Arc::clone(&hub))?;
+        let sessions = BTreeMap::new();
+        Ok(Self { rules, hub, chunks, committer, reader, sessions, waiting: VecDeque::new(), waiting_entries: 0, memory })
+    }
+
+    /// Begins a session on a new connection.
+    pub fn connect(&mut self, id: SessionId, now: Moment) {
+        let nobody = self.hub.audience(Vec::new());
+        self.sessions.insert(id, Session::new(Arc::clone(&self.rules), nobody, now));
+    }
+
+    /// The connection is gone. Pushes of it that wait are decided all the same.
+    pub fn disconnect(&mut self, id: SessionId) {
+        self.sessions.remove(&id);
+    }
+
+    /// A message arrived. Then call [`ServerCore::poll`] until it gives nothing.
+    pub fn receive(&mut self, id: SessionId, message: ClientMessage, now: Moment, rng: &mut dyn Rng) {
+        self.handle(id, Event::Message(message), now, rng);
+    }
+
+    /// Any event for a session: what cannot be read, drains, ticks.
+    pub fn handle(&mut self, id: SessionId, event: Event, now: Moment, rng: &mut dyn Rng) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.handle(event, now);
+        while let Some(request) = self.sessions.get_mut(&id).and_then(Session::take_request) {
+            let reply = self.answer(id, request, now, rng);
+            if let (Some(reply), Some(session)) = (reply, self.sessions.get_mut(&id)) {
+                session.handle(Event::Reply(reply), now);
+            }
+        }
+    }
+
+    /// Answers at once, but for pushes, which wait for [`ServerCore::commit`].
+    fn answer(&mut self, session: SessionId, request: Request, now: Moment, rng: &mut dyn Rng) -> Option<Reply> {
+        match request {
+            Request::Hello { replica, subject, cursor } => {
+                Some(self.committer.hello(replica, &subject, cursor, fresh_epoch(rng)))
+            }
+            Request::Open { id, subject, shape, params, held } => {
+                let bucket = self.committer.open_bucket(&subject, &shape, &params);
+                let reader = self.reader.as_ref();
+                let offer = bucket.and_then(|bucket| reads::offer(&bucket, &held, &self.chunks, reader, now.wall_ms));
+                Some(Reply::Open { id, result: offer.map(|offer| vec![offer]) })
+            }
+            Request::Push { id, entries } => {
+                if self.waiting_entries + entries.len() > self.memory.waiting_entries && !self.waiting.is_empty() {
+                    return Some(Reply::Push { id, result: Err(overloaded()) });
+                }
+                self.waiting_entries += entries.len();
+                self.waiting.push_back(PendingPush { session, id, entries });
+                None
+            }
+        }
+    }
+
+    /// Pushes that wait for a commit.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Decides the pushes that waited longest: as many as hold at most `max_entries` together, at least one; one
+    /// transaction and one fsync for all of them. `None` when none waits. When this returns, decisions and changes are
+    /// ready for [`ServerCore::poll`]; a process that dies before that has committed and told nobody.
+    pub fn commit(&mut self, max_entries: usize, now: Moment) -> Option<Committed> {
+        let mut group = Vec::new();
+        let mut entries = 0;
+        while let Some(push) = self.waiting.front() {
+            if !group.is_empty() && entries + push.entries.len() > max_entries {
+                break;
+            }
+            entries += push.entries.len();
+            group.extend(self.waiting.pop_front());
+        }
+        if group.is_empty() {
+            return None;
+        }
+        self.waiting_entries -= entries;
+        let mut committed = self.committer.commit(group, now.wall_ms);
+        for (id, reply) in committed.replies.drain(..) {
+            if let Some(session) = self.sessions.get_mut(&id) {
+                session.handle(Event::Reply(reply), now);
+            }
+        }
+        self.committer.publish(&committed);
+        Some(committed)
+    }
+
+    /// Looks for writes behind the store's back; what is found travels like any other change. Returns whether the scan
+    /// is through.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is applied then.
+    pub fn check_outside_writes(&mut self, now: Moment) -> Result<bool, StoreError> {
+        self.committer.check_outside_writes(now.wall_ms)
+    }
+
+    /// The next message for a session's connection. Call until `None`, after every call that may have changed
+    /// something, and at [`ServerCore::deadline_ms`].
+    pub fn poll(&mut self, id: SessionId, now: Moment) -> Option<ServerMessage> {
+        loop {
+            let next = self.sessions.get_mut(&id)?.next(&self.hub, now);
+            match next {
+                Next::Send(outgoing) => return Some(Outgoing::into_message(outgoing)),
+                Next::Read(read) => {
+                    let done = self.read(&read);
+                    self.sessions.get_mut(&id)?.handle(Event::ReadDone(done), now);
+                }
+                Next::Wait { .. } | Next::Close => return None,
+            }
+        }
+    }
+
+    fn read(&self, read: &Read) -> Result<crate::session::ReadDone, Refusal> {
+        reads::perform(read, self.reader.as_ref(), self.rules.message_bytes).map_err(|problem| committer::fault(&problem))
+    }
+
+    /// Whether the server ended the session: after the messages that [`ServerCore::poll`] still gives, disconnect.
+    pub fn is_closed(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_none_or(Session::is_closed)
+    }
+
+    /// When to call [`ServerCore::tick`] at the latest, on the monotonic clock.
+    pub fn deadline_ms(&mut self, now: Moment) -> Option<u64> {
+        let hub = &self.hub;
+        let of = |session: &mut Session| [session.deadline_ms(), session.mark_due_ms(hub, now)].into_iter().flatten().min();
+        self.sessions.values_mut().filter_map(of).min()
+    }
+
+    /// Time has passed: sessions whose deadline has come end.
+    pub fn tick(&mut self, now: Moment) {
+        for session in self.sessions.values_mut() {
+            session.handle(Event::Tick, now);
+        }
+    }
+
+    /// Begins to shut down: sessions end as soon as their pushes are answered.
+    pub fn drain(&mut self, now: Moment) {
+        for session in self.sessions.values_mut() {
+            session.handle(Event::Drain, now);
+        }
+    }
+
+    /// The body of a chunk's address.
+    ///
+    /// # Errors
+    /// [`ChunkError`] when the address is not valid, or the store fails.
+    pub fn chunk(&self, address: &str, now: Moment) -> Result<Chunk, ChunkError> {
+        self.chunks.get(address, self.reader.as_ref(), now.wall_ms)?.chunk()
+    }
+
+    /// The end of the log as sessions see it.
+    pub fn head(&self) -> Head {
+        self.hub.head()
+    }
+
+    /// The session of a connection.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// Bytes of recent commits in memory.
+    pub fn ring_bytes(&self) -> usize {
+        self.hub.ring_bytes()
+    }
+}
+
+/// The refusal of a push for which there is no room.
+pub fn overloaded() -> Refusal {
+    let text = "the server has more to do than it can; wait, nothing is lost";
+    Refusal::new(landfall_protocol::codes::OVERLOADED, text).retry_after(OVERLOADED_RETRY_MS)
+}
+
+/// A history that never was.
+pub fn fresh_epoch(rng: &mut dyn Rng) -> Epoch {
+    let mut bytes = [0; 16];
+    rng.fill_bytes(&mut bytes);
+    Epoch(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,288 @@
+//! Chunks: the rows of a bucket in key order, shared by all devices that load it.
+//!
+//! An address is a capability: (bucket, position, key to continue after, expiry), authenticated with a key that stays in
+//! the store, and masked, so that row keys do not show in the logs of proxies. It names the same content for everybody
+//! who loads the same bucket at about the same time, which is what makes it worth caching.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use landfall_core::hash::hash128;
+use landfall_core::{BucketId, Epoch, RowKey};
+use landfall_protocol::codec::{decode_binary, encode_binary};
+use landfall_protocol::{Address, Chunk};
+use rand::Rng;
+
+use crate::buckets::Bucket;
+use crate::store::{Store, StoreError, StoreReader};
+
+/// Where addresses begin.
+pub const PREFIX: &str = "/v1/chunks/";
+/// How long an address is valid, milliseconds.
+pub const VALID_MS: u64 = 60 * 60 * 1000;
+/// Most rows of a chunk.
+pub const MAX_ROWS: usize = 2_000;
+/// About how many bytes of values a chunk has at most.
+pub const MAX_BYTES: usize = 256 << 10;
+/// Bytes of chunks kept.
+pub const CACHE_BYTES: usize = 32 << 20;
+/// A load is shared while replaying the log from its position is cheaper than reading the rows again.
+const MAX_REPLAY: u64 = 5_000;
+/// Most loads remembered for sharing.
+const MAX_LOADS: usize = 4_096;
+
+/// An address that gives nothing. LF-4012: open the shape again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Not signed by this server in its present history.
+    #[error("the address of the chunk is not valid; open the shape again")]
+    Forged,
+    /// Too old.
+    #[error("the address of the chunk has expired; open the shape again")]
+    Expired,
+}
+
+/// Why there is no chunk.
+#[derive(Debug, thiserror::Error)]
+pub enum ChunkError {
+    /// The address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A chunk in the form in which it travels.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StoredChunk {
+    /// The binary frame.
+    pub body: Bytes,
+    /// Identifies the content: a strong entity tag, with its quotes.
+    pub etag: String,
+    /// When the address expires, milliseconds since the Unix epoch.
+    pub expires_ms: u64,
+}
+
+impl StoredChunk {
+    /// The chunk itself.
+    ///
+    /// # Errors
+    /// Never for a chunk that this server made; the store is damaged otherwise.
+    pub fn chunk(&self) -> Result<Chunk, ChunkError> {
+        decode_binary(&self.body).map_err(|problem| StoreError::Damaged(problem.to_string()).into())
+    }
+}
+
+/// How to load a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// The position from which the log must be replayed over the rows.
+    pub at: u64,
+    /// The first chunk.
+    pub first: Address,
+    /// Rows, roughly.
+    pub rows: u64,
+    expires_ms: u64,
+    epoch: Epoch,
+}
+
+/// What an address says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    bucket: BucketId,
+    at: u64,
+    expires_ms: u64,
+    after: Option<RowKey>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    loads: BTreeMap<BucketId, Load>,
+    chunks: BTreeMap<String, (u64, Arc<StoredChunk>)>,
+    by_use: BTreeMap<u64, String>,
+    uses: u64,
+    bytes: usize,
+    hits: u64,
+    misses: u64,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Chunks {
+    key: [u8; 32],
+    max_bytes: usize,
+    cache: Mutex<Cache>,
+}
+
+/// The key that signs addresses: the store's, made from `rng` the first time.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn signing_key(store: &mut dyn Store, rng: &mut dyn Rng) -> Result<[u8; 32], StoreError> {
+    let mut fresh = [0; 32];
+    rng.fill_bytes(&mut fresh);
+    store.secret("addresses", fresh)
+}
+
+impl Chunks {
+    /// Signs with `key` and keeps about `max_bytes` of chunks.
+    pub fn new(key: [u8; 32], max_bytes: usize) -> Self {
+        Self { key, max_bytes, cache: Mutex::default() }
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// (Bytes kept, hits, misses), for metrics.
+    pub fn statistics(&self) -> (usize, u64, u64) {
+        let cache = self.cache();
+        (cache.bytes, cache.hits, cache.misses)
+    }
+
+    /// How to load `bucket` now: a load that others began lately, or a new one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn begin(&self, bucket: &Bucket, reader: &dyn StoreReader, now_ms: u64) -> Result<Load, StoreError> {
+        let (head, oldest) = (reader.head()?, reader.oldest_seq()?);
+        let fresh = |load: &&Load| {
+            load.epoch == head.epoch
+                && load.at >= oldest
+                && head.seq.saturating_sub(load.at) <= MAX_REPLAY
+                && now_ms.saturating_add(VALID_MS / 2) <= load.expires_ms
+        };
+        if let Some(load) = self.cache().loads.get(&bucket.id).filter(fresh) {
+            return Ok(load.clone());
+        }
+        let rows = reader.count_rows(bucket)?;
+        let expires_ms = now_ms.saturating_add(VALID_MS);
+        let place = Place { bucket: bucket.id, at: head.seq, expires_ms, after: None };
+        let first = self.seal(&place, head.epoch);
+        let load = Load { at: head.seq, first, rows, expires_ms, epoch: head.epoch };
+        let mut cache = self.cache();
+        if cache.loads.len() >= MAX_LOADS {
+            cache.loads.retain(|_, load| load.expires_ms > now_ms.saturating_add(VALID_MS / 2));
+        }
+        if cache.loads.len() < MAX_LOADS {
+            cache.loads.insert(bucket.id, load.clone());
+        }
+        Ok(load)
+    }
+
+    /// The chunk of an address.
+    ///
+    /// # Errors
+    /// [`AddressError`] when the address is forged or has expired, [`StoreError`] when the store cannot be read.
+    pub fn get(&self, address: &str, reader: &dyn StoreReader, now_ms: u64) -> Result<Arc<StoredChunk>, ChunkError> {
+        let epoch = reader.head()?.epoch;
+        let place = self.open(address, epoch)?;
+        if place.expires_ms <= now_ms {
+            return Err(AddressError::Expired.into());
+        }
+        if let Some(known) = self.cache().take_note(address) {
+            return Ok(known);
+        }
+        let stored = Arc::new(self.read(&place, epoch, reader)?);
+        self.cache().keep(address, &stored, self.max_bytes);
+        Ok(stored)
+    }
+
+    fn read(&self, place: &Place, epoch: Epoch, reader: &dyn StoreReader) -> Result<StoredChunk, ChunkError> {
+        // A bucket of a schema that is gone meanwhile.
+        let bucket = reader.bucket(place.bucket)?.ok_or(AddressError::Expired)?;
+        let page = reader.page(&bucket, place.after.as_ref(), MAX_ROWS, MAX_BYTES)?;
+        let next = match page.last_key {
+            Some(after) if page.more => Some(self.seal(&Place { after: Some(after), ..place.clone() }, epoch)),
+            _ => None,
+        };
+        let chunk = Chunk { bucket: place.bucket, read_at: page.read_at, rows: page.rows, next };
+        let body = Bytes::from(encode_binary(&chunk));
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash128(&body)));
+        Ok(StoredChunk { body, etag, expires_ms: place.expires_ms })
+    }
+
+    fn keys(&self, epoch: Epoch) -> ([u8; 32], [u8; 32]) {
+        let derive = |what: &[u8]| *blake3::keyed_hash(&self.key, &[&epoch.0[..], what].concat()).as_bytes();
+        (derive(b"sign"), derive(b"mask"))
+    }
+
+    /// Signs first, then masks with a stream that depends on the signature: equal places give equal addresses.
+    fn seal(&self, place: &Place, epoch: Epoch) -> Address {
+        let (sign, mask) = self.keys(epoch);
+        let after = place.after.as_ref().map(RowKey::to_bytes);
+        // Writing to a Vec cannot fail.
+        let mut body =
+            minicbor::to_vec((place.bucket, place.at, place.expires_ms, after.as_deref().map(minicbor::bytes::ByteVec::from_slice)))
+                .unwrap_or_default();
+        let signature = blake3::keyed_hash(&sign, &body);
+        apply_mask(&mask, signature.as_bytes(), &mut body);
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([&signature.as_bytes()[..], &body].concat()))
+    }
+
+    fn open(&self, address: &str, epoch: Epoch) -> Result<Place, AddressError> {
+        let (sign, mask) = self.keys(epoch);
+        let token = address.strip_prefix(PREFIX).ok_or(AddressError::Forged)?;
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| AddressError::Forged)?;
+        let (signature, body) = bytes.split_first_chunk::<32>().ok_or(AddressError::Forged)?;
+        let mut body = body.to_vec();
+        apply_mask(&mask, signature, &mut body);
+        // The comparison of `blake3::Hash` takes constant time.
+        if blake3::keyed_hash(&sign, &body) != blake3::Hash::from_bytes(*signature) {
+            return Err(AddressError::Forged);
+        }
+        type Parts = (BucketId, u64, u64, Option<minicbor::bytes::ByteVec>);
+        let (bucket, at, expires_ms, after): Parts = minicbor::decode(&body).map_err(|_| AddressError::Forged)?;
+        let after = after.map(|key| RowKey::from_bytes(&key)).transpose().map_err(|_| AddressError::Forged)?;
+        Ok(Place { bucket, at, expires_ms, after })
+    }
+}
+
+fn apply_mask(key: &[u8; 32], signature: &[u8; 32], body: &mut [u8]) {
+    let mut stream = vec![0; body.len()];
+    blake3::Hasher::new_keyed(key).update(signature).finalize_xof().fill(&mut stream);
+    for (byte, mask) in body.iter_mut().zip(stream) {
+        *byte ^= mask;
+    }
+}
+
+impl Cache {
+    /// The chunk if it is kept, now the one used last.
+    fn take_note(&mut self, address: &str) -> Option<Arc<StoredChunk>> {
+        let Some((used, chunk)) = self.chunks.get_mut(address) else {
+            self.misses += 1;
+            return None;
+        };
+        self.hits += 1;
+        self.uses += 1;
+        let address = self.by_use.remove(used).unwrap_or_else(|| address.to_owned());
+        *used = self.uses;
+        let chunk = Arc::clone(chunk);
+        self.by_use.insert(self.uses, address);
+        Some(chunk)
+    }
+
+    fn keep(&mut self, address: &str, chunk: &Arc<StoredChunk>, max_bytes: usize) {
+        let cost = |chunk: &StoredChunk, address: &str| chunk.body.len() + 2 * address.len() + 128;
+        self.uses += 1;
+        if let Some((used, old)) = self.chunks.insert(address.to_owned(), (self.uses, Arc::clone(chunk))) {
+            self.by_use.remove(&used);
+            self.bytes -= cost(&old, address);
+        }
+        self.by_use.insert(self.uses, address.to_owned());
+        self.bytes += cost(chunk, address);
+        while self.bytes > max_bytes {
+            let Some((_, oldest)) = self.by_use.pop_first() else { break };
+            if let Some((_, gone)) = self.chunks.remove(&oldest) {
+                self.bytes -= cost(&gone, &oldest);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The one owner of the store's writer: hellos, buckets, and groups of pushes with one fsync.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use landfall_core::{Epoch, ReplicaId, Value};
+use landfall_protocol::{Cursor, Resumption, codes};
+
+use crate::buckets::Bucket;
+use crate::hub::Hub;
+use crate::session::{HelloAnswer, Refusal, Reply};
+use crate::store::{GroupCommit, PushEntry, Store, StoreError, StoreReader, Subject};
+
+/// Names a connection within a server.
+pub type SessionId = u64;
+
+/// A push that waits to be decided.
+#[derive(Debug)]
+pub struct PendingPush {
+    /// Whose answer it is.
+    pub session: SessionId,
+    /// The push.
+    pub id: u32,
+    /// Its transactions.
+    pub entries: Vec<PushEntry>,
+}
+
+/// What became of a group. Send the replies, then [`Committer::publish`].
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// An answer for each push, in order.
+    pub replies: Vec<(SessionId, Reply)>,
+    /// How many entries the group had.
+    pub entries: usize,
+    /// What the store did; empty when it failed.
+    pub commit: GroupCommit,
+    /// Why nothing was decided, if so.
+    pub failure: Option<StoreError>,
+}
+
+/// See the module's documentation.
+pub struct Committer {
+    store: Box<dyn Store>,
+    reader: Box<dyn StoreReader>,
+    hub: Arc<Hub>,
+}
+
+/// What a device is told when the store fails: no paths, no details of this machine.
+pub(crate) fn fault(problem: &StoreError) -> Refusal {
+    let text = format!("the server's store failed ({}); nothing was decided, try again later", problem.code());
+    Refusal::new(codes::SERVER_FAULT, text).retry_after(2_000)
+}
+
+impl Committer {
+    /// Takes over the writer.
+    ///
+    /// # Errors
+    /// When no reader can be opened beside it.
+    pub fn new(store: Box<dyn Store>, hub: Arc<Hub>) -> Result<Self, StoreError> {
+        let reader = store.reader()?;
+        Ok(Self { store, reader, hub })
+    }
+
+    /// Decides a group in one transaction and one fsync.
+    pub fn commit(&mut self, pushes: Vec<PendingPush>, now_ms: u64) -> Committed {
+        let mut entries = Vec::with_capacity(pushes.iter().map(|push| push.entries.len()).sum());
+        let mut shares = Vec::with_capacity(pushes.len());
+        for PendingPush { session, id, entries: mut own } in pushes {
+            shares.push((session, id, own.len()));
+            entries.append(&mut own);
+        }
+        let count = entries.len();
+        let (mut commit, failure) = match self.store.commit_group(&entries, now_ms) {
+            Ok(commit) => (commit, None),
+            Err(problem) => (GroupCommit::default(), Some(problem)),
+        };
+        let mut outcomes = std::mem::take(&mut commit.outcomes).into_iter();
+        let answer = |(session, id, share)| {
+            let result = match &failure {
+                Some(problem) => Err(fault(problem)),
+                None => Ok(outcomes.by_ref().take(share).collect()),
+            };
+            (session, Reply::Push { id, result })
+        };
+        Committed { replies: shares.into_iter().map(answer).collect(), entries: count, commit, failure }
+    }
+
+    /// Makes a group visible to all sessions, after its answers were given.
+    pub fn publish(&self, committed: &Committed) {
+        if committed.failure.is_none() {
+            self.hub.publish(&committed.commit);
+        }
+    }
+
+    /// See [`Store::check_outside_writes`]; what is found is published. Whether the scan is through.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is applied then.
+    pub fn check_outside_writes(&mut self, now_ms: u64) -> Result<bool, StoreError> {
+        let found = self.store.check_outside_writes(now_ms)?;
+        self.hub.publish(&found.commit);
+        Ok(found.done)
+    }
+
+    /// Looks at a replica and its cursor. `fresh` becomes the epoch when the cursor shows that this store was restored
+    /// from an older copy.
+    pub fn hello(&mut self, replica: ReplicaId, subject: &Subject, cursor: Option<Cursor>, fresh: Epoch) -> Reply {
+        Reply::Hello(self.look_at(replica, subject, cursor, fresh).map(Box::new).map_err(|problem| match problem {
+            StoreError::OtherSubject { .. } => Refusal::new(codes::OTHER_SUBJECT, problem.to_string()),
+            _ => fault(&problem),
+        }))
+    }
+
+    fn look_at(
+        &mut self,
+        replica: ReplicaId,
+        subject: &Subject,
+        cursor: Option<Cursor>,
+        fresh: Epoch,
+    ) -> Result<HelloAnswer, StoreError> {
+        let mut replica = self.store.hello(replica, &subject.id)?;
+        if replica.subject != subject.id {
+            // New: nobody's until its first push.
+            replica.subject.clone_from(&subject.id);
+        }
+        let head = self.store.head();
+        let at_head = |head: crate::store::Head, resumption, replica| HelloAnswer {
+            head,
+            start: head.seq,
+            chain: head.chain,
+            resumption,
+            replica,
+        };
+        let Some(cursor) = cursor else { return Ok(at_head(head, Resumption::Fresh, replica)) };
+        if cursor.epoch != head.epoch {
+            return Ok(at_head(head, Resumption::NewEpoch, replica));
+        }
+        if cursor.seq <= head.seq {
+            match self.chain_at(cursor.seq)? {
+                None => return Ok(at_head(head, Resumption::TooOld, replica)),
+                Some(chain) if chain == cursor.chain => {
+                    let resumption = Resumption::Continue;
+                    return Ok(HelloAnswer { head, start: cursor.seq, chain, resumption, replica });
+                }
+                Some(_) => {}
+            }
+        }
+        let head = self.store.start_epoch(fresh)?;
+        self.hub.start_over(head);
+        Ok(at_head(head, Resumption::NewEpoch, replica))
+    }
+
+    /// The chain value of a position from which the log is whole; `None` for older ones.
+    fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError> {
+        if seq < self.reader.oldest_seq()? {
+            return Ok(None);
+        }
+        if seq == 0 { Ok(Some(0)) } else { self.reader.chain_at(seq) }
+    }
+
+    /// The bucket of a shape with parameters, as `subject` may see it.
+    ///
+    /// # Errors
+    /// LF-4006 and LF-4007 when there is no such shape or the parameters do not fit; LF-4011 when the store fails.
+    pub fn open_bucket(
+        &mut self,
+        subject: &Subject,
+        shape: &str,
+        params: &BTreeMap<String, Value>,
+    ) -> Result<Bucket, Refusal> {
+        let Some(template) = self.store.templates().get(shape).cloned() else {
+            let known: Vec<&str> = self.store.templates().keys().map(String::as_str).take(12).collect();
+            let name: String = shape.chars().filter(|c| !c.is_control()).take(64).collect();
+            let text = format!("there is no shape '{name}'; there are: {}", known.join(", "));
+            return Err(Refusal::new(codes::UNKNOWN_SHAPE, text));
+        };
+        let env = template.env(params, subject).map_err(|problem| Refusal::new(problem.code, problem.message))?;
+        self.store.open_bucket(&template, &env).map_err(|problem| fault(&problem))
+    }
+
+    /// Another reader, for other threads.
+    ///
+    /// # Errors
+    /// When no further connection can be opened.
+    pub fn reader(&self) -> Result<Box<dyn StoreReader>, StoreError> {
+        self.store.reader()
+    }
+}

@@ -1,0 +1,273 @@
+//! What sessions share: the end of the log, a ring of recent commits in encoded form, and the frames made from them.
+//!
+//! A session pulls: it says where it stands and asks what follows. So a slow reader costs its position and nothing
+//! else, and sessions that stand at the same place and hold the same buckets (an *audience*) share the very bytes of
+//! the frame: it is encoded and compressed once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+use landfall_core::{BucketId, Stamp};
+use landfall_protocol::{Form, ServerMessage};
+
+use crate::store::{GroupCommit, Head, Run};
+
+mod frames;
+
+pub use frames::EncodedFrame;
+use frames::Frames;
+
+/// Bytes of recent commits that the ring keeps. A session further behind reads the store.
+pub const RING_BYTES: usize = 32 << 20;
+/// Most commit groups in the ring: bounds what small groups cost beside their bytes.
+const RING_GROUPS: usize = 8192;
+
+/// The live buckets of one or many sessions; equal sets share one id.
+#[derive(Clone, Debug)]
+pub struct Audience(Arc<AudienceInner>);
+
+#[derive(Debug)]
+struct AudienceInner {
+    id: u64,
+    buckets: Vec<BucketId>,
+}
+
+impl Audience {
+    /// The buckets, in order.
+    pub fn buckets(&self) -> &[BucketId] {
+        &self.0.buckets
+    }
+
+    fn id(&self) -> u64 {
+        self.0.id
+    }
+}
+
+/// A commit group as the ring keeps it.
+#[derive(Debug)]
+struct Group {
+    from: u64,
+    to: u64,
+    chain: u64,
+    stamp: Stamp,
+    runs: BTreeMap<BucketId, Vec<Run>>,
+    bytes: usize,
+}
+
+/// What lies between two positions for one audience: the content of a Live message.
+#[derive(Clone, Debug)]
+pub struct Span {
+    audience: Audience,
+    from: u64,
+    to: u64,
+    chain: u64,
+    stamp: Stamp,
+    bytes: usize,
+    groups: Vec<Arc<Group>>,
+}
+
+impl Span {
+    /// The position before, exclusive.
+    pub fn from(&self) -> u64 {
+        self.from
+    }
+
+    /// The position after.
+    pub fn to(&self) -> u64 {
+        self.to
+    }
+
+    /// Bytes of the changes; 0 for a mere progress mark.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The runs of `bucket` within the span, in order of sequence.
+    fn runs(&self, bucket: BucketId) -> impl Iterator<Item = &Run> {
+        let within = |seq: u64| seq > self.from && seq <= self.to;
+        self.groups
+            .iter()
+            .flat_map(move |group| group.runs.get(&bucket).into_iter().flatten())
+            .filter(move |(seq, _)| within(*seq))
+    }
+
+    /// The message.
+    pub fn message(&self) -> ServerMessage {
+        frames::message(self)
+    }
+}
+
+/// What follows a position.
+#[derive(Clone, Debug)]
+pub enum Follows {
+    /// Nothing: the position is the head.
+    Nothing,
+    /// Sequences, but nothing for this audience: a progress mark.
+    Mark(Span),
+    /// Changes.
+    Changes(Span),
+    /// The ring no longer reaches back this far: read the store, up to this sequence.
+    Behind(u64),
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    head: Head,
+    stamp: Stamp,
+    groups: VecDeque<Arc<Group>>,
+    bytes: usize,
+    /// The newest sequence in the ring that changed the bucket. A bucket that is not here has no change in the ring.
+    newest: BTreeMap<BucketId, u64>,
+}
+
+impl Ring {
+    /// Sequences after this one are in the ring.
+    fn reaches_back_to(&self) -> u64 {
+        self.groups.front().map_or(self.head.seq, |group| group.from)
+    }
+
+    fn evict(&mut self, max_bytes: usize) {
+        while self.bytes > max_bytes || self.groups.len() > RING_GROUPS {
+            let Some(gone) = self.groups.pop_front() else { break };
+            self.bytes -= gone.bytes;
+            for bucket in gone.runs.keys() {
+                if self.newest.get(bucket).is_some_and(|newest| *newest <= gone.to) {
+                    self.newest.remove(bucket);
+                }
+            }
+        }
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Hub {
+    ring: RwLock<Ring>,
+    ring_bytes: usize,
+    audiences: Mutex<Audiences>,
+    frames: Frames,
+}
+
+#[derive(Debug, Default)]
+struct Audiences {
+    next: u64,
+    known: BTreeMap<Vec<BucketId>, std::sync::Weak<AudienceInner>>,
+}
+
+impl Hub {
+    /// A hub at the end of the log, with a ring of at most `ring_bytes`.
+    pub fn new(head: Head, ring_bytes: usize) -> Self {
+        let ring = Ring { head, ..Ring::default() };
+        Self { ring: RwLock::new(ring), ring_bytes, audiences: Mutex::default(), frames: Frames::default() }
+    }
+
+    // A poisoned lock only says that another thread panicked: every change of the ring is complete when the lock goes.
+    fn read(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Ring> {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of the log, as far as it may leave the server.
+    pub fn head(&self) -> Head {
+        self.read().head
+    }
+
+    /// Bytes in the ring.
+    pub fn ring_bytes(&self) -> usize {
+        self.read().bytes
+    }
+
+    /// Makes a committed, durable group visible to all sessions.
+    pub fn publish(&self, commit: &GroupCommit) {
+        if commit.head.seq == commit.from {
+            return;
+        }
+        let runs: BTreeMap<_, _> = commit.bucket_runs.iter().cloned().collect();
+        let bytes = runs.values().flatten().map(|(_, run)| run.len() + 64).sum::<usize>() + 128;
+        let (from, to, chain, stamp) = (commit.from, commit.head.seq, commit.head.chain, commit.stamp);
+        let mut ring = self.write();
+        debug_assert_eq!(ring.head.seq, from, "groups are published in order, none left out");
+        for bucket in runs.keys() {
+            ring.newest.insert(*bucket, to);
+        }
+        ring.head = commit.head;
+        ring.stamp = ring.stamp.max(stamp);
+        ring.bytes += bytes;
+        ring.groups.push_back(Arc::new(Group { from, to, chain, stamp, runs, bytes }));
+        ring.evict(self.ring_bytes);
+    }
+
+    /// Begins a new history: nothing of the old one is handed out any more.
+    pub fn start_over(&self, head: Head) {
+        *self.write() = Ring { head, ..Ring::default() };
+    }
+
+    /// The audience of a set of buckets, given in order.
+    pub fn audience(&self, buckets: Vec<BucketId>) -> Audience {
+        let mut audiences: MutexGuard<'_, Audiences> = self.audiences.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = audiences.known.get(&buckets).and_then(std::sync::Weak::upgrade) {
+            return Audience(known);
+        }
+        if audiences.known.len() >= 64 && audiences.known.len().is_power_of_two() {
+            audiences.known.retain(|_, audience| audience.strong_count() > 0);
+        }
+        audiences.next += 1;
+        let made = Arc::new(AudienceInner { id: audiences.next, buckets: buckets.clone() });
+        audiences.known.insert(buckets, Arc::downgrade(&made));
+        Audience(made)
+    }
+
+    /// What follows `after` for `audience`: whole groups, as many as fit in about `max_bytes`, at least one.
+    pub fn follows(&self, audience: &Audience, after: u64, max_bytes: usize) -> Follows {
+        let ring = self.read();
+        let (to, chain) = (ring.head.seq, ring.head.chain);
+        if after >= to {
+            return Follows::Nothing;
+        }
+        let mut span =
+            Span { audience: audience.clone(), from: after, to, chain, stamp: ring.stamp, bytes: 0, groups: Vec::new() };
+        let in_ring = after >= ring.reaches_back_to();
+        if audience.buckets().is_empty() {
+            return Follows::Mark(span);
+        }
+        if !in_ring {
+            return Follows::Behind(to);
+        }
+        if audience.buckets().iter().all(|bucket| ring.newest.get(bucket).is_none_or(|newest| *newest <= after)) {
+            return Follows::Mark(span);
+        }
+        span.gather(ring.groups.iter().skip(ring.groups.partition_point(|group| group.to <= after)), max_bytes);
+        if span.bytes == 0 { Follows::Mark(span) } else { Follows::Changes(span) }
+    }
+
+    /// The frame of a span, made once for all sessions of the audience at that position.
+    pub fn frame(&self, span: &Span, form: Form) -> EncodedFrame {
+        self.frames.get(span, form)
+    }
+}
+
+impl Span {
+    fn gather<'a>(&mut self, groups: impl Iterator<Item = &'a Arc<Group>>, max_bytes: usize) {
+        let mut stamp = Stamp::default();
+        for group in groups {
+            let of_audience = self.audience.buckets().iter().filter_map(|bucket| group.runs.get(bucket)).flatten();
+            let bytes: usize = of_audience.filter(|(seq, _)| *seq > self.from).map(|(_, run)| run.len()).sum();
+            if self.bytes > 0 && self.bytes + bytes > max_bytes {
+                break;
+            }
+            self.bytes += bytes;
+            (self.to, self.chain, stamp) = (group.to, group.chain, stamp.max(group.stamp));
+            if bytes > 0 {
+                self.groups.push(Arc::clone(group));
+            }
+        }
+        self.stamp = stamp;
+    }
+}
+
+#[cfg(test)]
+mod tests;
