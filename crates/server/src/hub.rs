@@ -268,6 +268,3 @@ impl Span {
         self.stamp = stamp;
     }
 }
-
-#[cfg(test)]
-mod tests;

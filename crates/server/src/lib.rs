@@ -1,3 +1,9 @@
-//! Landfall: the server.
+//! Landfall: the server. One writer commits groups of pushes, sessions follow the log, chunks travel over HTTP.
 
 pub mod auth;
+pub mod buckets;
+pub mod commit;
+pub mod core;
+pub mod hub;
+pub mod session;
+pub mod store;

@@ -338,6 +338,3 @@ pub struct HelloAnswer {
     /// What is known of the replica.
     pub replica: ReplicaState,
 }
-
-#[cfg(test)]
-mod tests;

@@ -284,5 +284,3 @@ impl Cache {
     }
 }
 
-#[cfg(test)]
-mod tests;
