@@ -1,1 +1,66 @@
-fn main() {}
+//! The `landfall` binary.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod failure;
+mod serve;
+mod token;
+
+use failure::Failure;
+
+/// Offline-first sync: a local SQLite database on every device, one server that brings them together.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(Box<serve::ServeArgs>),
+    /// Check a schema file; every mistake is shown with its place.
+    Check(check::CheckArgs),
+    /// Print the compiled schema as JSON, for devices without a parser.
+    Compile(check::CheckArgs),
+    /// Make a token for trying things out.
+    Token(token::TokenArgs),
+    /// Print the version.
+    Version,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(args) => block_on(serve::run(*args)),
+        Command::Check(args) => check::check(&args),
+        Command::Compile(args) => check::compile(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Version => {
+            let (build, protocol) = (env!("CARGO_PKG_VERSION"), landfall_protocol::VERSION);
+            println!("landfall {build}, protocol {protocol}");
+            Ok(())
+        }
+    }
+}
+
+fn block_on<F: Future<Output = Result<(), Failure>>>(future: F) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|cause| {
+        Failure::runtime(format!("error: threads cannot be started ({cause}); see the system's limits [LF-7006]"))
+    })?;
+    runtime.block_on(future)
+}

@@ -3,7 +3,10 @@
 pub mod auth;
 pub mod buckets;
 pub mod commit;
+pub mod config;
 pub mod core;
+pub mod http;
 pub mod hub;
+pub mod metrics;
 pub mod session;
 pub mod store;

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use landfall_core::{BucketId, Code, Epoch, ReplicaId};
-use landfall_protocol::{Cursor, Decision, Hello, Limits, Outcome, Resumption, ServerMessage, Welcome, codes};
+use landfall_protocol::{Decision, Hello, Limits, Outcome, Resumption, ServerMessage, Welcome, codes};
 
 use crate::auth::{Authenticator, Identity};
 use crate::hub::Audience;

@@ -10,7 +10,7 @@ use super::Key;
 /// Fewest bytes of a shared secret: HS256 is as strong as its secret (RFC 7518, 3.2 wants 256 bits).
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// A key that cannot be used. LF-6003.
+/// A key that cannot be used. LF-6101.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.

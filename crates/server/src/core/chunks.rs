@@ -14,6 +14,7 @@ use landfall_core::hash::hash128;
 use landfall_core::{BucketId, Epoch, RowKey};
 use landfall_protocol::codec::{decode_binary, encode_binary};
 use landfall_protocol::{Address, Chunk};
+use minicbor::bytes::ByteVec;
 use rand::Rng;
 
 use crate::buckets::Bucket;
@@ -214,11 +215,9 @@ impl Chunks {
     /// Signs first, then masks with a stream that depends on the signature: equal places give equal addresses.
     fn seal(&self, place: &Place, epoch: Epoch) -> Address {
         let (sign, mask) = self.keys(epoch);
-        let after = place.after.as_ref().map(RowKey::to_bytes);
+        let after = place.after.as_ref().map(|key| ByteVec::from(key.to_bytes()));
         // Writing to a Vec cannot fail.
-        let mut body =
-            minicbor::to_vec((place.bucket, place.at, place.expires_ms, after.as_deref().map(minicbor::bytes::ByteVec::from_slice)))
-                .unwrap_or_default();
+        let mut body = minicbor::to_vec((place.bucket, place.at, place.expires_ms, after)).unwrap_or_default();
         let signature = blake3::keyed_hash(&sign, &body);
         apply_mask(&mask, signature.as_bytes(), &mut body);
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([&signature.as_bytes()[..], &body].concat()))
@@ -235,7 +234,7 @@ impl Chunks {
         if blake3::keyed_hash(&sign, &body) != blake3::Hash::from_bytes(*signature) {
             return Err(AddressError::Forged);
         }
-        type Parts = (BucketId, u64, u64, Option<minicbor::bytes::ByteVec>);
+        type Parts = (BucketId, u64, u64, Option<ByteVec>);
         let (bucket, at, expires_ms, after): Parts = minicbor::decode(&body).map_err(|_| AddressError::Forged)?;
         let after = after.map(|key| RowKey::from_bytes(&key)).transpose().map_err(|_| AddressError::Forged)?;
         Ok(Place { bucket, at, expires_ms, after })

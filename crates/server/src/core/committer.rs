@@ -178,6 +178,11 @@ impl Committer {
         self.store.open_bucket(&template, &env).map_err(|problem| fault(&problem))
     }
 
+    /// The end of the log as sessions see it.
+    pub fn head(&self) -> crate::store::Head {
+        self.hub.head()
+    }
+
     /// Another reader, for other threads.
     ///
     /// # Errors

@@ -1,0 +1,146 @@
+//! The server on a network: WebSocket sessions, chunks, health and metrics. Thin: what is decided is decided in
+//! [`crate::session`] and [`crate::core`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::core::Memory;
+use crate::session::Rules;
+use crate::store::{Store, StoreError};
+
+mod chunks;
+mod shared;
+mod socket;
+mod writer;
+
+use shared::Shared;
+
+/// Read buffer of a connection, bytes: most messages are small, and thousands of connections are idle.
+const READ_BUFFER_BYTES: usize = 8 << 10;
+/// How long the answers of a shutdown may take before connections are cut.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// How a server runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Bounds on memory.
+    pub memory: Memory,
+    /// Connections to the store that read; each serves one request at a time.
+    pub readers: usize,
+    /// How long a shutdown may take before connections are cut.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { memory: Memory::default(), readers: 4, drain: DRAIN }
+    }
+}
+
+/// Why a server stopped, or did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread cannot be started, or the socket cannot be served.
+    #[error("the server cannot run ({0}); see the system's limits for threads and open files")]
+    Io(#[from] std::io::Error),
+}
+
+/// Serves until `stop` resolves: then accepts nothing more, commits what is queued, answers, says LF-4010 to all
+/// sessions and returns, after [`Options::drain`] at the latest.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start.
+pub async fn serve(
+    listener: TcpListener,
+    store: Box<dyn Store>,
+    rules: Rules,
+    options: Options,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let (shared, writer) = Shared::start(store, Arc::new(rules), options)?;
+    let shared = Arc::new(shared);
+    let draining = shared.drain.clone();
+    let router = router(Arc::clone(&shared));
+    let graceful = async move {
+        stop.await;
+        tracing::info!("shutting down: no new connections, answering what was taken");
+        draining.cancel();
+    };
+    let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
+    let drain = shared.drain.clone();
+    let bound = async {
+        drain.cancelled().await;
+        tokio::time::sleep(options.drain).await;
+    };
+    let outcome = tokio::select! {
+        outcome = served.into_future() => outcome,
+        () = bound => {
+            tracing::warn!("some connections did not end in time; cutting them");
+            Ok(())
+        }
+    };
+    shared.sessions_ended(options.drain).await;
+    shared.stop_writer();
+    // The writer commits what is queued before it ends, and closes the store.
+    let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    Ok(outcome?)
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/sync", get(sync))
+        .route("/v1/chunks/{token}", get(chunks::get))
+        .route("/health", get(health))
+        .route("/metrics", get(metrics))
+        .with_state(shared)
+}
+
+async fn sync(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
+    let limit = shared.rules.limits.frame_bytes as usize;
+    upgrade
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| socket::run(socket, shared))
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> Response {
+    let draining = shared.drain.is_cancelled();
+    let head = shared.hub.head();
+    let status = if draining { "draining" } else { "ok" };
+    let body = serde_json::json!({
+        "status": status,
+        "app": shared.rules.app,
+        "schema_version": shared.rules.schema_version,
+        "epoch": head.epoch,
+        "head": head.seq,
+        "protocol": landfall_protocol::VERSION,
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (code, headers, body.to_string()).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.metrics.render(shared.readings())).into_response()
+}
+
+/// Whether the request would rather have JSON.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.contains("application/json")
+}

@@ -1,0 +1,221 @@
+//! What all connections share, and the way to the store's threads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use rand::SeedableRng;
+use rand::rngs::{ChaCha20Rng, SysRng};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::writer::{self, Work};
+use super::{Options, ServeError};
+use crate::core::{Chunks, Committer, PendingPush, SessionId, chunks, committer, overloaded, reads};
+use crate::hub::Hub;
+use crate::metrics::{Metrics, Readings};
+use crate::session::{Event, Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
+use crate::store::{Store, StoreError, StoreReader};
+
+/// Where answers for a session go. At most one is under way for each request, and requests are bounded.
+pub(super) type Answers = mpsc::UnboundedSender<Event>;
+type Readers = (Sender<Box<dyn StoreReader>>, Receiver<Box<dyn StoreReader>>);
+
+pub(super) struct Shared {
+    pub(super) rules: Arc<Rules>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) chunks: Arc<Chunks>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Wakes sessions when the head moves or the history changes.
+    pub(super) head: watch::Sender<u64>,
+    pub(super) drain: CancellationToken,
+    work: Sender<Work>,
+    waiting: Arc<AtomicUsize>,
+    max_waiting: usize,
+    readers: Readers,
+    started: Instant,
+    next_session: AtomicU64,
+    positions: Mutex<BTreeMap<SessionId, Arc<AtomicU64>>>,
+    sessions: watch::Sender<usize>,
+}
+
+impl Shared {
+    pub(super) fn start(
+        mut store: Box<dyn Store>,
+        rules: Arc<Rules>,
+        options: Options,
+    ) -> Result<(Self, std::thread::JoinHandle<()>), ServeError> {
+        let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(std::io::Error::other)?;
+        let key = chunks::signing_key(store.as_mut(), &mut rng)?;
+        let hub = Arc::new(Hub::new(store.head(), options.memory.ring_bytes));
+        let readers = crossbeam_channel::bounded(options.readers.max(1));
+        for _ in 0..options.readers.max(1) {
+            let _ = readers.0.send(store.reader()?);
+        }
+        let (work, queue) = crossbeam_channel::bounded(writer::QUEUE);
+        let (head, _) = watch::channel(store.head().seq);
+        let (metrics, waiting) = (Arc::new(Metrics::default()), Arc::new(AtomicUsize::new(0)));
+        let committer = Committer::new(store, Arc::clone(&hub))?;
+        let thread = writer::Writer {
+            committer,
+            queue,
+            head: head.clone(),
+            metrics: Arc::clone(&metrics),
+            waiting: Arc::clone(&waiting),
+            rng,
+        };
+        let handle = std::thread::Builder::new().name("landfall-writer".to_owned()).spawn(move || thread.run())?;
+        let shared = Self {
+            rules,
+            hub,
+            chunks: Arc::new(Chunks::new(key, options.memory.chunk_bytes)),
+            metrics,
+            head,
+            drain: CancellationToken::new(),
+            work,
+            waiting,
+            max_waiting: options.memory.waiting_entries,
+            readers,
+            started: Instant::now(),
+            next_session: AtomicU64::new(1),
+            positions: Mutex::default(),
+            sessions: watch::Sender::new(0),
+        };
+        Ok((shared, handle))
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment { wall_ms: wall.as_millis() as u64, mono_ms: self.started.elapsed().as_millis() as u64 }
+    }
+
+    /// The instant of a monotonic time, for timers.
+    pub(super) fn instant(&self, mono_ms: u64) -> tokio::time::Instant {
+        // Beyond a day a timer only has to be later than anything that matters.
+        let ms = mono_ms.min(self.started.elapsed().as_millis() as u64 + 86_400_000);
+        tokio::time::Instant::from_std(self.started + Duration::from_millis(ms))
+    }
+
+    pub(super) fn enter(&self) -> (SessionId, Arc<AtomicU64>) {
+        let id = self.next_session.fetch_add(1, Ordering::Relaxed);
+        let position = Arc::new(AtomicU64::new(u64::MAX));
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&position));
+        self.metrics.sessions.inc();
+        self.sessions.send_modify(|count| *count += 1);
+        (id, position)
+    }
+
+    pub(super) fn leave(&self, id: SessionId) {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.metrics.sessions.dec();
+        self.sessions.send_modify(|count| *count -= 1);
+    }
+
+    /// Waits until no session is left, `at_most` this long.
+    pub(super) async fn sessions_ended(&self, at_most: Duration) {
+        let mut count = self.sessions.subscribe();
+        let _ = tokio::time::timeout(at_most, count.wait_for(|count| *count == 0)).await;
+    }
+
+    pub(super) fn stop_writer(&self) {
+        let _ = self.work.send(Work::Stop);
+    }
+
+    pub(super) fn readings(&self) -> Readings {
+        let head = self.hub.head().seq;
+        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let slowest = positions.values().map(|at| at.load(Ordering::Relaxed)).min().unwrap_or(head);
+        Readings {
+            head,
+            lag: head.saturating_sub(slowest),
+            ring_bytes: self.hub.ring_bytes(),
+            chunks: self.chunks.statistics(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Hands a session's request to the writer. The answer comes as an event.
+    pub(super) fn ask(self: &Arc<Self>, session: SessionId, request: Request, answers: &Answers) {
+        let refused = match request {
+            Request::Hello { replica, subject, cursor } => {
+                let work = Work::Hello { replica, subject, cursor, answers: answers.clone() };
+                self.submit(work).err().map(|refusal| Reply::Hello(Err(refusal)))
+            }
+            Request::Push { id, entries } => {
+                let count = entries.len();
+                let push = PendingPush { session, id, entries };
+                let waiting = self.waiting.fetch_add(count, Ordering::Relaxed);
+                let work = Work::Push { push, answers: answers.clone() };
+                let room = waiting == 0 || waiting + count <= self.max_waiting;
+                let sent = if room { self.submit(work) } else { Err(overloaded()) };
+                sent.err().map(|refusal| {
+                    self.waiting.fetch_sub(count, Ordering::Relaxed);
+                    Reply::Push { id, result: Err(refusal) }
+                })
+            }
+            Request::Open { id, subject, shape, params, held } => {
+                let (bucket, made) = oneshot::channel();
+                let sent = self.submit(Work::Bucket { subject, shape, params, bucket });
+                if sent.is_ok() {
+                    let (shared, answers) = (Arc::clone(self), answers.clone());
+                    tokio::spawn(async move {
+                        let result = shared.offer(made, held).await.map(|offer| vec![offer]);
+                        let _ = answers.send(Event::Reply(Reply::Open { id, result }));
+                    });
+                }
+                sent.err().map(|refusal| Reply::Open { id, result: Err(refusal) })
+            }
+        };
+        if let Some(reply) = refused {
+            let _ = answers.send(Event::Reply(reply));
+        }
+    }
+
+    fn submit(&self, work: Work) -> Result<(), Refusal> {
+        self.work.try_send(work).map_err(|problem| match problem {
+            TrySendError::Full(_) => overloaded(),
+            TrySendError::Disconnected(_) => gone(),
+        })
+    }
+
+    async fn offer(
+        &self,
+        made: oneshot::Receiver<Result<crate::buckets::Bucket, Refusal>>,
+        held: Vec<landfall_protocol::client::Held>,
+    ) -> Result<crate::session::Offer, Refusal> {
+        let bucket = made.await.unwrap_or_else(|_| Err(gone()))?;
+        let (chunks, now_ms) = (Arc::clone(&self.chunks), self.now().wall_ms);
+        self.with_reader(move |reader| reads::offer(&bucket, &held, &chunks, reader, now_ms)).await.unwrap_or_else(|| Err(gone()))
+    }
+
+    /// Runs `f` with one of the readers, on a thread that may block.
+    pub(super) async fn with_reader<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&dyn StoreReader) -> R + Send + 'static,
+    ) -> Option<R> {
+        let (give_back, take) = self.readers.clone();
+        let run = move || {
+            let reader = take.recv().ok()?;
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
+            let _ = give_back.send(reader);
+            result.ok()
+        };
+        tokio::task::spawn_blocking(run).await.ok().flatten()
+    }
+
+    pub(super) async fn read(&self, read: Read) -> Result<ReadDone, Refusal> {
+        let max_bytes = self.rules.message_bytes;
+        let done = self.with_reader(move |reader| reads::perform(&read, reader, max_bytes)).await;
+        done.ok_or_else(gone)?.map_err(|problem: StoreError| {
+            tracing::error!(code = %problem.code(), "reading the log failed: {problem}");
+            committer::fault(&problem)
+        })
+    }
+}
+
+fn gone() -> Refusal {
+    let text = "the server is shutting down; connect again, nothing is lost";
+    Refusal::new(landfall_protocol::codes::GOING_AWAY, text)
+}
