@@ -109,7 +109,8 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     if let Some(seconds) = settings.drain_seconds {
         options.drain = Duration::from_secs(seconds);
     }
-    let stop = stop_signal().map_err(|cause| Failure::runtime(format!("error: signals cannot be heard ({cause}) [LF-7006]")))?;
+    let stop = stop_signal()
+        .map_err(|cause| Failure::runtime(format!("error: signals cannot be heard ({cause}) [LF-7006]")))?;
     if settings.is_development() {
         eprintln!("DEVELOPMENT MODE: every token dev:NAME is believed, without proof. This machine only.");
     }
@@ -155,7 +156,9 @@ fn cannot_listen(address: SocketAddr, cause: &std::io::Error) -> Failure {
 fn open_store(data: &Path, schema: Schema) -> Result<SqliteStore, Failure> {
     std::fs::create_dir_all(data).map_err(|cause| {
         let data = data.display();
-        let text = format!("error: the directory {data} cannot be made ({cause}); make it, or name another one with --data [LF-7007]");
+        let text = format!(
+            "error: the directory {data} cannot be made ({cause}); make it, or name another one with --data [LF-7007]"
+        );
         Failure::usage(text)
     })?;
     let mut fresh = [0; 16];

@@ -38,11 +38,14 @@ pub fn run(args: &TokenArgs) -> Result<(), Failure> {
 fn mint(args: &TokenArgs, now: SystemTime) -> Result<String, Failure> {
     let Some(path) = &args.jwt_secret_file else {
         if !args.claims.is_empty() {
-            return Err(Failure::usage("error: a development token carries no claims; give --jwt-secret-file [LF-7005]"));
+            return Err(Failure::usage(
+                "error: a development token carries no claims; give --jwt-secret-file [LF-7005]",
+            ));
         }
         return Ok(format!("dev:{}", args.sub));
     };
-    let secret = landfall_server::auth::read_secret(path).map_err(|e| Failure::usage(format!("error: {e} [LF-6101]")))?;
+    let secret =
+        landfall_server::auth::read_secret(path).map_err(|e| Failure::usage(format!("error: {e} [LF-6101]")))?;
     let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let mut claims = Map::new();
     for claim in &args.claims {

@@ -56,7 +56,9 @@ pub enum AuthError {
     #[error("the token is not a signed JWT; sign in again")]
     Malformed,
     /// Signed with an algorithm that none of the server's keys is for.
-    #[error("the token is signed in a way that this server has no key for; sign in again, or give the server the issuer's key")]
+    #[error(
+        "the token is signed in a way that this server has no key for; sign in again, or give the server the issuer's key"
+    )]
     NoKey,
     /// The signature does not fit.
     #[error("the token's signature is not valid; sign in again")]

@@ -61,10 +61,14 @@ pub enum SettingsError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// No way to sign in.
-    #[error("nobody could sign in; give --jwt-secret-file, --jwt-key or --jwks, or --dev to try things out on this machine")]
+    #[error(
+        "nobody could sign in; give --jwt-secret-file, --jwt-key or --jwks, or --dev to try things out on this machine"
+    )]
     Nobody,
     /// Development mode, reachable from elsewhere.
-    #[error("--dev believes everybody, so it only listens on this machine, not on {0}; listen on 127.0.0.1, or give a key instead of --dev")]
+    #[error(
+        "--dev believes everybody, so it only listens on this machine, not on {0}; listen on 127.0.0.1, or give a key instead of --dev"
+    )]
     DevelopmentInPublic(SocketAddr),
 }
 

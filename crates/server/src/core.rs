@@ -70,7 +70,17 @@ impl ServerCore {
         let reader = store.reader()?;
         let committer = Committer::new(store, Arc::clone(&hub))?;
         let sessions = BTreeMap::new();
-        Ok(Self { rules, hub, chunks, committer, reader, sessions, waiting: VecDeque::new(), waiting_entries: 0, memory })
+        Ok(Self {
+            rules,
+            hub,
+            chunks,
+            committer,
+            reader,
+            sessions,
+            waiting: VecDeque::new(),
+            waiting_entries: 0,
+            memory,
+        })
     }
 
     /// Begins a session on a new connection.
@@ -182,7 +192,8 @@ impl ServerCore {
     }
 
     fn read(&self, read: &Read) -> Result<crate::session::ReadDone, Refusal> {
-        reads::perform(read, self.reader.as_ref(), self.rules.message_bytes).map_err(|problem| committer::fault(&problem))
+        reads::perform(read, self.reader.as_ref(), self.rules.message_bytes)
+            .map_err(|problem| committer::fault(&problem))
     }
 
     /// Whether the server ended the session: after the messages that [`ServerCore::poll`] still gives, disconnect.
@@ -193,7 +204,8 @@ impl ServerCore {
     /// When to call [`ServerCore::tick`] at the latest, on the monotonic clock.
     pub fn deadline_ms(&mut self, now: Moment) -> Option<u64> {
         let hub = &self.hub;
-        let of = |session: &mut Session| [session.deadline_ms(), session.mark_due_ms(hub, now)].into_iter().flatten().min();
+        let of =
+            |session: &mut Session| [session.deadline_ms(), session.mark_due_ms(hub, now)].into_iter().flatten().min();
         self.sessions.values_mut().filter_map(of).min()
     }
 

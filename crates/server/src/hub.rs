@@ -228,8 +228,15 @@ impl Hub {
         if after >= to {
             return Follows::Nothing;
         }
-        let mut span =
-            Span { audience: audience.clone(), from: after, to, chain, stamp: ring.stamp, bytes: 0, groups: Vec::new() };
+        let mut span = Span {
+            audience: audience.clone(),
+            from: after,
+            to,
+            chain,
+            stamp: ring.stamp,
+            bytes: 0,
+            groups: Vec::new(),
+        };
         let in_ring = after >= ring.reaches_back_to();
         if audience.buckets().is_empty() {
             return Follows::Mark(span);

@@ -104,7 +104,11 @@ impl Metrics {
         r.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
         r.register("rows", "Rows changed by transactions", self.rows.clone());
         r.register("outside_writes", "Writes behind the store's back that were noticed", self.outside.clone());
-        r.register("lost_cells", "Cells of accepted transactions that lost against a concurrent write", self.lost_cells.clone());
+        r.register(
+            "lost_cells",
+            "Cells of accepted transactions that lost against a concurrent write",
+            self.lost_cells.clone(),
+        );
         r.register("store_failures", "Commits that failed as a whole", self.store_failures.clone());
         r.register("head", "The newest sequence", self.head.clone());
         r.register("lag", "Sequences by which the slowest session is behind", self.lag.clone());

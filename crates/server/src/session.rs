@@ -84,8 +84,7 @@ pub struct Rules {
 impl Rules {
     /// The usual limits, for a schema and an authenticator.
     pub fn new(schema: &landfall_core::Schema, auth: Authenticator) -> Self {
-        let limits =
-            Limits { frame_bytes: 20 << 20, push_entries: 1_000, window_bytes: 4 << 20, subscriptions: 256 };
+        let limits = Limits { frame_bytes: 20 << 20, push_entries: 1_000, window_bytes: 4 << 20, subscriptions: 256 };
         let (app, schema_version) = (schema.name.clone(), schema.version);
         Self { auth, app, schema_version, limits, patience: Patience::default(), message_bytes: 256 << 10 }
     }
@@ -228,7 +227,10 @@ impl Session {
     }
 
     fn too_large(&self) -> String {
-        format!("the message is larger than {} bytes; send fewer or smaller transactions", self.rules.limits.frame_bytes)
+        format!(
+            "the message is larger than {} bytes; send fewer or smaller transactions",
+            self.rules.limits.frame_bytes
+        )
     }
 
     /// Says what is wrong and ends the session.
@@ -246,7 +248,9 @@ impl Session {
         match self.state {
             State::Greeting => self.fail(
                 codes::UPGRADE_NEEDED,
-                format!("the first message is not a Hello that this server can read ({reason}); upgrade the older side"),
+                format!(
+                    "the first message is not a Hello that this server can read ({reason}); upgrade the older side"
+                ),
             ),
             _ => self.fail(codes::BAD_MESSAGE, format!("a message cannot be read ({reason}); connect again")),
         }

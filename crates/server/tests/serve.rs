@@ -258,10 +258,12 @@ async fn chunks_are_capabilities_with_tags_and_ranges() {
     assert!(whole.headers()["cache-control"].to_str().unwrap().contains("immutable"));
     let body = whole.bytes().await.unwrap();
 
-    let rest = http.get(server.url(&first)).header("range", "bytes=100-").header("if-range", &tag).send().await.unwrap();
+    let rest =
+        http.get(server.url(&first)).header("range", "bytes=100-").header("if-range", &tag).send().await.unwrap();
     assert_eq!(rest.status(), 206);
     assert_eq!(rest.bytes().await.unwrap(), body.slice(100..));
-    let other = http.get(server.url(&first)).header("range", "bytes=100-").header("if-range", "\"x\"").send().await.unwrap();
+    let other =
+        http.get(server.url(&first)).header("range", "bytes=100-").header("if-range", "\"x\"").send().await.unwrap();
     assert_eq!((other.status().as_u16(), other.bytes().await.unwrap()), (200, body.clone()));
     let same = http.get(server.url(&first)).header("if-none-match", &tag).send().await.unwrap();
     assert_eq!(same.status(), 304);

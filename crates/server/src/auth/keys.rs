@@ -22,13 +22,17 @@ pub enum KeyError {
         cause: std::io::Error,
     },
     /// The secret is too short to be one.
-    #[error("the secret has {0} bytes, at least {MIN_SECRET_BYTES} are needed; make one with `openssl rand -base64 48`")]
+    #[error(
+        "the secret has {0} bytes, at least {MIN_SECRET_BYTES} are needed; make one with `openssl rand -base64 48`"
+    )]
     ShortSecret(usize),
     /// The text is no public key of a supported kind.
     #[error("the key is not a public key in PEM form (-----BEGIN PUBLIC KEY-----) of kind RSA, P-256 or Ed25519")]
     NotPem,
     /// The text is no key set.
-    #[error("the key set is not a JWKS document ({{\"keys\": […]}}) with public keys of kind RSA, P-256 or Ed25519: {0}")]
+    #[error(
+        "the key set is not a JWKS document ({{\"keys\": […]}}) with public keys of kind RSA, P-256 or Ed25519: {0}"
+    )]
     NotKeySet(String),
 }
 

@@ -46,7 +46,8 @@ fn live(
             slices.push((*bucket, slice.runs));
         }
     }
-    let join = |runs: Vec<(u64, Vec<u8>)>| runs.into_iter().filter(|(seq, _)| *seq <= to).flat_map(|(_, run)| run).collect();
+    let join =
+        |runs: Vec<(u64, Vec<u8>)>| runs.into_iter().filter(|(seq, _)| *seq <= to).flat_map(|(_, run)| run).collect();
     let runs = slices.into_iter().map(|(bucket, runs)| (bucket, join(runs))).collect();
     // The log may have been shortened since the session's position was checked.
     let whole = reader.oldest_seq()? <= after;

@@ -30,7 +30,9 @@ pub(super) async fn get(
         Some(Ok(chunk)) if wants_json(&headers) => json(&chunk),
         Some(Ok(chunk)) => Ok(binary(&chunk, &headers, now_ms)),
         Some(Err(problem)) => Err(problem),
-        None => return refusal(&shared, StatusCode::SERVICE_UNAVAILABLE, codes::GOING_AWAY, "the server is shutting down"),
+        None => {
+            return refusal(&shared, StatusCode::SERVICE_UNAVAILABLE, codes::GOING_AWAY, "the server is shutting down");
+        }
     };
     answer.unwrap_or_else(|problem| match &problem {
         ChunkError::Address(AddressError::Forged) => {

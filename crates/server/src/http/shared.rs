@@ -187,7 +187,9 @@ impl Shared {
     ) -> Result<crate::session::Offer, Refusal> {
         let bucket = made.await.unwrap_or_else(|_| Err(gone()))?;
         let (chunks, now_ms) = (Arc::clone(&self.chunks), self.now().wall_ms);
-        self.with_reader(move |reader| reads::offer(&bucket, &held, &chunks, reader, now_ms)).await.unwrap_or_else(|| Err(gone()))
+        self.with_reader(move |reader| reads::offer(&bucket, &held, &chunks, reader, now_ms))
+            .await
+            .unwrap_or_else(|| Err(gone()))
     }
 
     /// Runs `f` with one of the readers, on a thread that may block.

@@ -27,8 +27,16 @@ const OUTSIDE: Duration = Duration::from_secs(1);
 
 /// Something for the writer to do.
 pub(super) enum Work {
-    Push { push: PendingPush, answers: Answers },
-    Hello { replica: ReplicaId, subject: Arc<Subject>, cursor: Option<Cursor>, answers: Answers },
+    Push {
+        push: PendingPush,
+        answers: Answers,
+    },
+    Hello {
+        replica: ReplicaId,
+        subject: Arc<Subject>,
+        cursor: Option<Cursor>,
+        answers: Answers,
+    },
     Bucket {
         subject: Arc<Subject>,
         shape: String,

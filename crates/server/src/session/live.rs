@@ -146,7 +146,8 @@ impl Session {
                 let wanted = |bucket: &BucketId| self.buckets.get(bucket) == Some(&BucketState::Live);
                 let found = runs.iter().filter(|(bucket, run)| !run.is_empty() && wanted(bucket));
                 let changes = |run: &[u8]| ChangeList::from_run(run).unwrap_or_default();
-                let buckets = found.map(|(bucket, run)| BucketChanges { bucket: *bucket, changes: changes(run) }).collect();
+                let buckets =
+                    found.map(|(bucket, run)| BucketChanges { bucket: *bucket, changes: changes(run) }).collect();
                 self.queue.push_back(ServerMessage::Live { to, chain, stamp, buckets });
             }
             Ok(ReadDone::Live { chain: None, .. }) => {

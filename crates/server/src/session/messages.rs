@@ -35,16 +35,22 @@ impl Session {
             let (min, max) = (hello.min_version, hello.max_version);
             let (oldest, newest) = (landfall_protocol::OLDEST_VERSION, landfall_protocol::VERSION);
             let which = if max < oldest { "the app" } else { "the server" };
-            let text = format!("the device speaks protocol {min} to {max}, the server {oldest} to {newest}; upgrade {which}");
+            let text =
+                format!("the device speaks protocol {min} to {max}, the server {oldest} to {newest}; upgrade {which}");
             return self.fail(codes::UPGRADE_NEEDED, text);
         }
         if hello.app != self.rules.app {
-            let text = format!("this server belongs to '{}', not to '{}'; check the address", self.rules.app, shown(&hello.app));
+            let text = format!(
+                "this server belongs to '{}', not to '{}'; check the address",
+                self.rules.app,
+                shown(&hello.app)
+            );
             return self.fail(codes::SCHEMA_MISMATCH, text);
         }
         if hello.schema_version > self.rules.schema_version {
             let (theirs, ours) = (hello.schema_version, self.rules.schema_version);
-            let text = format!("the app has version {theirs} of the schema, the server {ours}; upgrade the server first");
+            let text =
+                format!("the app has version {theirs} of the schema, the server {ours}; upgrade the server first");
             return self.fail(codes::SCHEMA_MISMATCH, text);
         }
         let who = match self.rules.auth.check(hello.token.as_deref(), now.wall_ms) {
@@ -106,10 +112,12 @@ impl Session {
             return self.fail(codes::OUT_OF_ORDER, format!("push {id} is still being decided; number pushes in order"));
         }
         if entries.iter().any(|entry| entry.transaction.replica != self.replica) {
-            return self.fail(codes::BAD_MESSAGE, "a transaction is of another replica than the session; connect again");
+            return self
+                .fail(codes::BAD_MESSAGE, "a transaction is of another replica than the session; connect again");
         }
         if entries.len() > self.rules.limits.push_entries as usize {
-            let text = format!("a push has at most {} transactions; send fewer at a time", self.rules.limits.push_entries);
+            let text =
+                format!("a push has at most {} transactions; send fewer at a time", self.rules.limits.push_entries);
             return self.queue.push_back(refuse(codes::TOO_LARGE, &text));
         }
         if self.outstanding.len() >= MAX_OUTSTANDING_PUSHES {

@@ -17,7 +17,13 @@ pub(super) enum BucketState {
 }
 
 impl Session {
-    pub(super) fn open(&mut self, id: u32, shape: String, params: BTreeMap<String, landfall_core::Value>, held: Vec<Held>) {
+    pub(super) fn open(
+        &mut self,
+        id: u32,
+        shape: String,
+        params: BTreeMap<String, landfall_core::Value>,
+        held: Vec<Held>,
+    ) {
         if self.subscriptions.contains_key(&id) {
             let text = format!("subscription {id} is open already; choose another number");
             return self.queue.push_back(Refusal::new(codes::OUT_OF_ORDER, text).message(false, Some(id)));

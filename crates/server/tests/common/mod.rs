@@ -8,7 +8,8 @@ use futures_util::{SinkExt, StreamExt};
 use landfall_core::{CellWrite, Epoch, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
 use landfall_protocol::client::Cursor;
 use landfall_protocol::{
-    Chunk, ClientMessage, Entry, Form, Frame, Hello, Opening, ServerMessage, Start, Welcome, decode_server, encode_client,
+    Chunk, ClientMessage, Entry, Form, Frame, Hello, Opening, ServerMessage, Start, Welcome, decode_server,
+    encode_client,
 };
 use landfall_server::auth::Authenticator;
 use landfall_server::http::{Options, ServeError, serve};
@@ -140,7 +141,11 @@ impl Device {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
                 Some(Ok(_)) => continue,
             };
-            assert_eq!(matches!(frame, Frame::Text(_)), self.form == Form::Json, "answers come in the form of the question");
+            assert_eq!(
+                matches!(frame, Frame::Text(_)),
+                self.form == Form::Json,
+                "answers come in the form of the question"
+            );
             return Some(decode_server(&frame).unwrap());
         }
     }
@@ -180,7 +185,8 @@ impl Device {
         self.rseq += 1;
         let mut id = self.replica.0;
         id[8..].copy_from_slice(&self.rseq.to_be_bytes());
-        let cell = |column: &str, text: &str| CellWrite { column: column.into(), value: Value::Text(text.into()), base: None };
+        let cell =
+            |column: &str, text: &str| CellWrite { column: column.into(), value: Value::Text(text.into()), base: None };
         Transaction {
             replica: self.replica,
             rseq: self.rseq,
@@ -217,7 +223,8 @@ impl Device {
     }
 
     pub async fn open(&mut self, id: u32, shape: &str, params: &[(&str, &str)]) -> Opening {
-        let params: BTreeMap<_, _> = params.iter().map(|(k, v)| ((*k).to_owned(), Value::Text((*v).to_owned()))).collect();
+        let params: BTreeMap<_, _> =
+            params.iter().map(|(k, v)| ((*k).to_owned(), Value::Text((*v).to_owned()))).collect();
         self.send(&ClientMessage::Open { id, shape: shape.into(), params, held: vec![] }).await;
         self.until(|message| match message {
             ServerMessage::Opened { id: of, mut buckets } if of == id => buckets.pop(),
