@@ -29,13 +29,20 @@ impl<'a> From<Option<&'a Cells>> for Before<'a> {
 #[derive(Debug)]
 pub struct Fan {
     seq: u64,
+    always_whole: bool,
     runs: BTreeMap<BucketId, Vec<u8>>,
 }
 
 impl Fan {
     /// For the changes of `seq`.
     pub fn new(seq: u64) -> Self {
-        Self { seq, runs: BTreeMap::new() }
+        Self { seq, always_whole: false, runs: BTreeMap::new() }
+    }
+
+    /// For a write from outside: rows are always sent whole. A page may have been read between several such writes, of
+    /// which only the sum gets a sequence, so that the cells that differ from the row before do not say it all.
+    pub fn of_outside(seq: u64) -> Self {
+        Self { seq, always_whole: true, runs: BTreeMap::new() }
     }
 
     /// Adds the change of one row: whole where the row comes into a bucket, the changed visible columns where it stays,
@@ -44,9 +51,9 @@ impl Fan {
         for buckets in index.of_table(table) {
             let mut encoder =
                 Encoder { seq: self.seq, key, before, after, template: &buckets.template, done: [const { None }; 3] };
-            let runs = &mut self.runs;
+            let (runs, always_whole) = (&mut self.runs, self.always_whole);
             let mut found = |bucket: &Bucket, was: bool, is: bool| {
-                let run = encoder.change(was, is);
+                let run = encoder.change(was && !(is && always_whole), is);
                 if !run.is_empty() {
                     runs.entry(bucket.id).or_default().extend_from_slice(run);
                 }

@@ -60,6 +60,13 @@ impl BucketIndex {
         self.by_id.is_empty()
     }
 
+    /// How many buckets a change makes the index look at.
+    #[cfg(test)]
+    pub(crate) fn looked_at(&self, table: &str, before: Option<&Cells>, after: Option<&Cells>) -> usize {
+        let of = |t: &TemplateBuckets, row: Option<&Cells>| row.map_or(0, |row| t.candidates(row).len());
+        self.of_table(table).iter().map(|t| of(t, before) + of(t, after)).sum()
+    }
+
     pub(super) fn of_table(&self, table: &str) -> &[TemplateBuckets] {
         self.tables.get(table).map_or(&[], Vec::as_slice)
     }

@@ -41,7 +41,7 @@ impl<T: StoreTx> Group<'_, T> {
         });
         self.record_outside(at, key, &author, held.as_ref().map(|(row, _)| row), found.cells.as_ref(), exists)?;
         let was_live = held.as_ref().is_some_and(|(_, live)| *live);
-        let mut fan = Fan::new(author.seq);
+        let mut fan = Fan::of_outside(author.seq);
         let before = before.filter(|_| was_live);
         let seen = match (&before, was_live) {
             (Some(row), _) => Before::Row(row),

@@ -14,6 +14,8 @@ use landfall_protocol::{Entry, Outcome, RowBlock};
 use crate::buckets::{Bucket, Template};
 use crate::commit::LogEntry;
 
+#[cfg(test)]
+mod contract;
 mod error;
 pub mod sqlite;
 
@@ -260,6 +262,10 @@ pub trait StoreReader: Send {
 
     /// Rows of a bucket in key order, from one snapshot. A page may have fewer rows than allowed, even none, and `more`
     /// all the same: the number of rows looked at is bounded too.
+    ///
+    /// The rows are the app's rows as they are. What another program wrote shows before it has a sequence; once
+    /// [`Store::check_outside_writes`] has seen it, the log makes it good. Only a write that was taken back in between
+    /// leaves no trace there: run that check before the first page of a bucket.
     ///
     /// # Errors
     /// See [`StoreReader::head`].

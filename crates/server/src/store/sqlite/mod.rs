@@ -23,6 +23,8 @@ mod outside;
 mod read;
 mod retention;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod values;
 
@@ -255,6 +257,13 @@ impl Store for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Makes the disk seem full beyond so many pages.
+    #[cfg(test)]
+    fn limit_pages(&self, pages: Option<i64>) {
+        let pages = pages.unwrap_or(i64::from(i32::MAX));
+        lock(&self.conn).pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+
     fn nothing(&self) -> GroupCommit {
         GroupCommit { from: self.head.seq, head: self.head, ..GroupCommit::default() }
     }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_core::Epoch;
-use landfall_core::hash::ContentHash;
+use landfall_core::hash::{ContentHash, row_hash};
 use landfall_core::schema::Schema;
 use landfall_core::schema::ddl::Place;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::read::{meta, read_bucket};
+use super::tables::TableSql;
+use super::tx::signed;
 use super::{Location, SqliteOptions};
 use crate::buckets::{BucketIndex, Template};
 use crate::store::StoreError;
@@ -202,6 +204,7 @@ fn create_or_upgrade(conn: &Connection, schema: &Schema, fresh: Epoch) -> Result
                 conn.execute_batch(&statement)?;
             }
             put_meta(conn, "schema", schema.to_json().as_bytes())?;
+            rehash(conn, &old, schema)?;
         }
         return Ok(());
     }
@@ -213,6 +216,31 @@ fn create_or_upgrade(conn: &Connection, schema: &Schema, fresh: Epoch) -> Result
     put_meta(conn, "epoch", &fresh.0)?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", FORMAT)?;
+    Ok(())
+}
+
+/// Records the hashes of rows anew where a table has got columns: their defaults are nobody's write. A row that another
+/// program had changed keeps a hash that does not fit, and is found.
+fn rehash(conn: &Connection, old: &Schema, schema: &Schema) -> Result<(), StoreError> {
+    for (before, table) in schema.tables.iter().filter(|t| t.sync).filter_map(|t| Some((old.table(&t.name)?, t))) {
+        if before.columns.len() == table.columns.len() {
+            continue;
+        }
+        let sql = TableSql::new(table);
+        let mut record = conn.prepare("UPDATE _landfall_rows SET hash = ? WHERE tbl = ? AND key = ? AND hash = ?")?;
+        let mut scan = conn.prepare(&sql.scan(&[], false))?;
+        let mut rows = scan.query([])?;
+        while let Some(row) = rows.next()? {
+            let Some(key) = sql.key_in(row)? else {
+                continue;
+            };
+            let mut cells = sql.cells(row)?;
+            let now = row_hash(&table.name, &key, &cells);
+            cells.retain(|name, _| before.column(name).is_some());
+            let then = row_hash(&table.name, &key, &cells);
+            record.execute(params![signed(now), table.name, key.to_bytes(), signed(then)])?;
+        }
+    }
     Ok(())
 }
 

@@ -35,7 +35,7 @@ impl TableSql {
         schema.tables.iter().map(Self::new).collect()
     }
 
-    fn new(table: &Table) -> Self {
+    pub(super) fn new(table: &Table) -> Self {
         let name = quote(&table.name);
         let columns: Vec<_> = table.columns.iter().map(|c| (c.name.clone(), c.ty)).collect();
         let position = |k: &String| table.columns.iter().position(|c| c.name == *k);

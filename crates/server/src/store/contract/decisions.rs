@@ -1,0 +1,223 @@
+//! Decisions on entries: once each, in any order of arrival, alone in their failures.
+
+use landfall_core::{Epoch, Stamp};
+use landfall_protocol::Outcome;
+
+use super::*;
+use crate::store::{ReplicaState, StoreError};
+
+pub(crate) fn an_entry_is_applied_once_however_often_it_comes<B: Backend>() {
+    let backend = B::fresh();
+    let mut ann = Device::new(1, "ann");
+    let entry = ann.write(vec![insert("lists", "a", &[("name", text("x"))])]);
+    let bad = ann.write(vec![update("lists", "none", 0, &[("name", text("x"))])]);
+    let (first, refusal) = {
+        let mut store = backend.open(&schema());
+        let group = commit(&mut *store, &[entry.clone(), entry.clone(), bad.clone(), entry.clone()]);
+        assert_eq!(group.outcomes[0], group.outcomes[1]);
+        assert_eq!(group.outcomes[0], group.outcomes[3]);
+        let again = commit(&mut *store, &[bad.clone(), entry.clone()]);
+        assert_eq!(again.outcomes, [group.outcomes[2].clone(), group.outcomes[0].clone()]);
+        assert_eq!((again.from, again.head), (group.head.seq, group.head));
+        assert!(again.bucket_runs.is_empty());
+        (group.outcomes[0].clone(), group.outcomes[2].clone())
+    };
+    let mut store = backend.open(&schema());
+    assert_eq!(commit(&mut *store, &[entry, bad]).outcomes, [first, refusal]);
+    assert_eq!(store.head().seq, 1);
+}
+
+pub(crate) fn the_number_of_another_transaction_is_a_copied_database<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let (mut ann, mut copy) = (Device::new(1, "ann"), Device::new(1, "ann"));
+    let first = ann.write(vec![insert("lists", "a", &[("name", text("x"))])]);
+    let other = copy.write(vec![insert("lists", "b", &[("name", text("y"))])]);
+    let group = commit(&mut *store, &[first, other]);
+    assert_eq!(group.outcomes[1], Outcome::Copied);
+    assert_eq!(group.head.seq, 1);
+    let bad = ann.write(vec![update("lists", "none", 0, &[])]);
+    refuse(&mut *store, bad);
+    let other = copy.write(vec![insert("lists", "b", &[("name", text("y"))])]);
+    assert_eq!(commit(&mut *store, &[other]).outcomes, [Outcome::Copied]);
+    let seen = store.hello(ann.replica, "ann").expect("hello");
+    assert_eq!((seen.last_rseq, seen.subject.as_str()), (2, "ann"));
+}
+
+pub(crate) fn entries_of_one_replica_may_come_in_any_order<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut ann = Device::new(1, "ann");
+    let a = ann.write(vec![insert("lists", "a", &[("name", text("1"))])]);
+    let b = ann.follow(vec![update("lists", "a", 0, &[("name", text("2"))])], &[1], &[1]);
+    let c = ann.follow(vec![update("lists", "a", 0, &[("name", text("3"))])], &[2], &[]);
+    let group = commit(&mut *store, &[c, b, a]);
+    assert_eq!(group.outcomes.iter().map(accepted).collect::<Vec<_>>(), [3, 2, 1]);
+    let lists = bucket(&mut *store, "lists", &[]);
+    assert_eq!(query(&*store.reader().unwrap(), &lists), Rows::from([(key("a"), vec![text("3")])]));
+}
+
+pub(crate) fn holes_in_the_numbers_are_no_obstacle<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut ann = Device::new(1, "ann");
+    let first = ann.write(vec![insert("lists", "a", &[("name", text("1"))])]);
+    ann.rseq = 40;
+    let later = ann.write(vec![insert("lists", "b", &[("name", text("1"))])]);
+    accept(&mut *store, later);
+    accept(&mut *store, first);
+    ann.rseq = 20;
+    let between = ann.write(vec![insert("lists", "c", &[("name", text("1"))])]);
+    assert_eq!(accept(&mut *store, between), 3);
+}
+
+pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut ann = Device::new(1, "ann");
+    let a = ann.write(vec![insert("lists", "a", &[("name", text("1"))])]);
+    let b = ann.follow(vec![update("lists", "a", 0, &[("name", text("2"))])], &[1], &[1]);
+    let group = commit(&mut *store, &[b.clone()]);
+    assert_eq!(group.outcomes, [Outcome::Deferred { missing: 1 }]);
+    assert_eq!((group.head.seq, group.counters.deferred), (0, 1));
+    assert_eq!(store.hello(ann.replica, "ann").unwrap(), ReplicaState::default(), "nothing was decided");
+    accept(&mut *store, a);
+    accept(&mut *store, b);
+    // The device knows what became of everything up to its floor, and a restored server need not.
+    ann.floor = 9;
+    ann.rseq = 9;
+    let c = ann.follow(vec![update("lists", "a", 2, &[("name", text("3"))])], &[7], &[]);
+    accept(&mut *store, c);
+}
+
+pub(crate) fn fate_is_shared_and_order_is_not<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut ann = Device::new(1, "ann");
+    let bad = ann.write(vec![insert("items", "i", &[("list", text("none"))])]);
+    let fate = ann.follow(vec![update("items", "i", 0, &[("title", text("x"))])], &[1], &[1]);
+    let fate_of_fate = ann.follow(vec![insert("lists", "b", &[("name", text("x"))])], &[2], &[2]);
+    let order = ann.follow(vec![insert("lists", "c", &[("name", text("x"))])], &[1, 2, 3], &[]);
+    let group = commit(&mut *store, &[order, fate_of_fate, fate, bad]);
+    assert_eq!(refusal(&group.outcomes[3]), codes::REFERENCE);
+    assert_eq!(refusal(&group.outcomes[2]), codes::DEPENDS_ON_REFUSED);
+    assert!(matches!(group.outcomes[1], Outcome::Refused { because_of: Some(2), .. }));
+    accepted(&group.outcomes[0]);
+}
+
+pub(crate) fn a_refusal_never_undoes_its_neighbours<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let lists = bucket(&mut *store, "lists", &[]);
+    let mut ann = Device::new(1, "ann");
+    let good = |ann: &mut Device, id: &str| ann.write(vec![insert("lists", id, &[("name", text("x"))])]);
+    let a = good(&mut ann, "a");
+    // Its first operation is carried out before the second is refused.
+    let half = vec![insert("lists", "half", &[("name", text("x"))]), insert("items", "i", &[("list", text("none"))])];
+    let bad = ann.write(half);
+    let b = good(&mut ann, "b");
+    let group = commit(&mut *store, &[a, bad, b]);
+    assert_eq!((accepted(&group.outcomes[0]), accepted(&group.outcomes[2])), (1, 2));
+    assert_eq!(refusal(&group.outcomes[1]), codes::REFERENCE);
+    let rows = query(&*store.reader().unwrap(), &lists);
+    assert_eq!(rows.into_keys().collect::<Vec<_>>(), [key("a"), key("b")]);
+    assert_eq!(group.bucket_runs.len(), 1);
+    assert_eq!(group.bucket_runs[0].1.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2]);
+}
+
+pub(crate) fn a_replica_keeps_its_owner<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let (mut ann, mut bob) = (Device::new(1, "ann"), Device::new(1, "bob"));
+    let entry = ann.write(vec![insert("lists", "a", &[("name", text("x"))])]);
+    accept(&mut *store, entry);
+    assert!(matches!(store.hello(ann.replica, "bob"), Err(StoreError::OtherSubject { owner }) if owner == "ann"));
+    bob.rseq = 5;
+    let entry = bob.write(vec![insert("lists", "b", &[("name", text("x"))])]);
+    assert_eq!(refuse(&mut *store, entry), crate::store::codes::OTHER_SUBJECT);
+    // It was not remembered: the number is still ann's to use.
+    ann.rseq = 5;
+    let entry = ann.write(vec![insert("lists", "c", &[("name", text("x"))])]);
+    assert_eq!(accept(&mut *store, entry), 2);
+    let mut nobody = Device::new(0, "ann");
+    let entry = nobody.write(vec![insert("lists", "d", &[("name", text("x"))])]);
+    assert_eq!(refuse(&mut *store, entry), codes::BAD_TRANSACTION);
+}
+
+pub(crate) fn sequences_have_no_holes_and_chain_on<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.chain_at(0).unwrap(), Some(0));
+    let mut ann = Device::new(1, "ann");
+    for n in 0..6u64 {
+        let table = if n % 2 == 0 { "lists" } else { "nowhere" };
+        let a = ann.write(vec![insert(table, &n.to_string(), &[])]);
+        let b = ann.write(vec![insert("lists", &format!("b{n}"), &[])]);
+        let group = commit(&mut *store, &[a, b]);
+        assert_eq!(reader.head().unwrap(), group.head);
+        assert_eq!(store.head(), group.head);
+    }
+    let mut chain = 0;
+    for seq in 1..=9 {
+        let entry = reader.log_entry(seq).unwrap().expect("no hole");
+        chain = landfall_core::hash::chain(chain, seq, &entry.hash);
+        assert_eq!((entry.seq, entry.chain, reader.chain_at(seq).unwrap()), (seq, chain, Some(chain)));
+        assert_eq!(entry.changes.len(), 1);
+        assert_eq!(entry.changes[0].before, None);
+    }
+    assert_eq!(reader.chain_at(10).unwrap(), None);
+    assert_eq!(reader.stamp_max(0, 9).unwrap(), Stamp { wall_ms: 12, counter: 0, replica: ann.replica });
+    assert_eq!(reader.stamp_max(9, 9).unwrap(), Stamp::default());
+}
+
+pub(crate) fn a_restored_server_begins_a_new_history<B: Backend>() {
+    let backend = B::fresh();
+    let mut ann = Device::new(1, "ann");
+    {
+        let mut store = backend.open(&schema());
+        let entry = ann.write(vec![insert("lists", "a", &[])]);
+        accept(&mut *store, entry);
+        let before = store.head();
+        let after = store.start_epoch(Epoch([9; 16])).unwrap();
+        assert_eq!((after.seq, after.chain, after.epoch), (before.seq, before.chain, Epoch([9; 16])));
+        assert_ne!(before.epoch, after.epoch);
+    }
+    let mut store = backend.open(&schema());
+    assert_eq!(store.head().epoch, Epoch([9; 16]));
+    let entry = ann.write(vec![insert("lists", "b", &[])]);
+    assert_eq!(accept(&mut *store, entry), 2);
+}
+
+pub(crate) fn truncation_keeps_the_decisions_that_are_still_asked_for<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let lists = bucket(&mut *store, "lists", &[]);
+    let mut ann = Device::new(1, "ann");
+    let entries: Vec<_> = (0..4).map(|n| ann.write(vec![insert("lists", &n.to_string(), &[])])).collect();
+    let bad = ann.write(vec![insert("nowhere", "x", &[])]);
+    commit(&mut *store, &entries);
+    refuse(&mut *store, bad.clone());
+    ann.floor = 2;
+    let more = ann.write(vec![insert("lists", "more", &[])]);
+    accept(&mut *store, more);
+    assert_eq!(store.truncate_log(4).unwrap(), 2);
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.oldest_seq().unwrap(), 4);
+    assert_eq!((reader.chain_at(3).unwrap(), reader.chain_at(0).unwrap()), (None, None));
+    assert!(reader.chain_at(4).unwrap().is_some());
+    assert_eq!(changes(&*reader, &lists, 4).len(), 1);
+    // Above the floor every decision is still known; at or below it only a copy would ask.
+    let again = commit(&mut *store, &[entries[2].clone(), entries[3].clone(), bad, entries[0].clone()]);
+    assert_eq!((accepted(&again.outcomes[0]), accepted(&again.outcomes[1])), (3, 4));
+    refusal(&again.outcomes[2]);
+    assert_eq!(again.outcomes[3], Outcome::Copied);
+    assert_eq!(store.truncate_log(1_000).unwrap(), 0, "the head stays, and what is asked for");
+    assert!(reader.chain_at(store.head().seq).unwrap().is_some());
+}
+
+pub(crate) fn a_secret_stays_the_same<B: Backend>() {
+    let backend = B::fresh();
+    assert_eq!(backend.open(&schema()).secret("addresses", [1; 32]).unwrap(), [1; 32]);
+    assert_eq!(backend.open(&schema()).secret("addresses", [2; 32]).unwrap(), [1; 32]);
+}

@@ -1,0 +1,71 @@
+//! What every store must do, whatever database it stands on. A back end implements [`Backend`] and invokes
+//! `store_contract!` in one line.
+
+use landfall_core::schema::Schema;
+
+use crate::store::Store;
+
+mod access;
+mod buckets;
+mod decisions;
+mod kit;
+mod outside;
+mod property;
+mod rows;
+
+pub(crate) use kit::*;
+pub(crate) use {access::*, buckets::*, decisions::*, outside::*, property::*, rows::*};
+
+/// A database to test on; it lives as long as the value.
+pub(crate) trait Backend {
+    /// An empty database.
+    fn fresh() -> Self;
+    /// Opens it, as a new server process would.
+    fn open(&self, schema: &Schema) -> Box<dyn Store>;
+    /// Another program runs SQL on the app's tables.
+    fn outside(&self, sql: &str);
+}
+
+macro_rules! store_contract {
+    ($backend:ty) => {
+        $crate::store::contract::store_contract!(@ $backend:
+            an_entry_is_applied_once_however_often_it_comes,
+            the_number_of_another_transaction_is_a_copied_database,
+            entries_of_one_replica_may_come_in_any_order,
+            holes_in_the_numbers_are_no_obstacle,
+            an_entry_waits_for_its_predecessor_across_groups,
+            fate_is_shared_and_order_is_not,
+            a_refusal_never_undoes_its_neighbours,
+            a_replica_keeps_its_owner,
+            sequences_have_no_holes_and_chain_on,
+            a_restored_server_begins_a_new_history,
+            truncation_keeps_the_decisions_that_are_still_asked_for,
+            a_secret_stays_the_same,
+            stamps_never_pass_the_servers_clock,
+            a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins,
+            a_deleted_row_comes_back_with_all_it_took_along,
+            a_reference_needs_its_row,
+            what_is_referred_to_may_stay,
+            a_unique_value_is_given_once_and_may_be_swapped,
+            json_is_stored_in_one_form,
+            required_columns_are_filled_for_older_writers,
+            rows_that_merge_are_validated_whole,
+            a_hidden_row_is_gone_for_the_writer,
+            rules_hold_before_and_after,
+            a_write_from_outside_gets_a_sequence_first,
+            a_scan_finds_what_other_programs_did,
+            a_page_between_two_outside_writes_is_made_good,
+            an_outside_write_on_a_forgotten_row_still_reaches_buckets,
+            buckets_see_rows_come_change_and_go,
+            a_bucket_is_opened_once,
+            ten_thousand_buckets_cost_one_lookup,
+            a_log_slice_is_complete_up_to_where_it_says,
+            pages_and_log_together_are_the_bucket,
+            grouping_makes_no_difference,
+        );
+    };
+    (@ $backend:ty: $($name:ident),* $(,)?) => {
+        $(#[test] fn $name() { $crate::store::contract::$name::<$backend>(); })*
+    };
+}
+pub(crate) use store_contract;

@@ -1,0 +1,153 @@
+//! SQLite passes the contract; and what is SQLite's own: opening, refusing, upgrading.
+
+use landfall_core::Epoch;
+use landfall_core::schema::Schema;
+
+use super::{SqliteOptions, SqliteStore};
+use crate::store::contract::{self, Backend, store_contract};
+use crate::store::{Store, StoreError};
+
+struct SqliteFile(tempfile::TempDir);
+
+impl SqliteFile {
+    fn options(&self) -> SqliteOptions {
+        SqliteOptions::path(self.0.path().join("server.db"))
+    }
+
+    fn try_open(&self, schema: &Schema) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(self.options(), schema.clone(), Epoch([1; 16]), contract::NOW)
+    }
+
+    fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.0.path().join("server.db")).unwrap()
+    }
+}
+
+impl Backend for SqliteFile {
+    fn fresh() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self, schema: &Schema) -> Box<dyn Store> {
+        Box::new(self.try_open(schema).unwrap())
+    }
+
+    fn outside(&self, sql: &str) {
+        self.sql().execute_batch(sql).unwrap();
+    }
+}
+
+store_contract!(SqliteFile);
+
+#[test]
+fn a_second_server_is_turned_away_until_the_first_ends() {
+    let file = SqliteFile::fresh();
+    let first = file.try_open(&contract::schema()).unwrap();
+    assert!(matches!(file.try_open(&contract::schema()), Err(StoreError::InUse { .. })));
+    drop(first);
+    file.try_open(&contract::schema()).unwrap();
+}
+
+/// Opens, expects a refusal, and finds the file as it was.
+fn refused(file: &SqliteFile, schema: &Schema) -> StoreError {
+    let path = file.0.path().join("server.db");
+    let before = std::fs::read(&path).unwrap();
+    let Err(error) = file.try_open(schema) else {
+        panic!("it opened");
+    };
+    assert_eq!(std::fs::read(&path).unwrap(), before, "the database was left untouched");
+    error
+}
+
+#[test]
+fn other_databases_are_refused_and_left_untouched() {
+    let file = SqliteFile::fresh();
+    file.outside("CREATE TABLE accounts (id INTEGER PRIMARY KEY); INSERT INTO accounts VALUES (1)");
+    assert!(matches!(refused(&file, &contract::schema()), StoreError::OtherApp { .. }));
+
+    let file = SqliteFile::fresh();
+    drop(file.try_open(&contract::schema()).unwrap());
+    let other = Schema { name: "other".into(), ..contract::schema() };
+    assert!(matches!(refused(&file, &other), StoreError::OtherApp { found, .. } if found.contains("suite")));
+    let older = Schema { version: 0, ..contract::schema() };
+    assert!(matches!(refused(&file, &older), StoreError::NewerSchema { found: 1, given: 0, .. }));
+    let mut incompatible = Schema { version: 2, ..contract::schema() };
+    incompatible.tables[0].columns.retain(|c| c.name != "name");
+    assert!(matches!(refused(&file, &incompatible), StoreError::Upgrade { from: 1, .. }));
+    file.outside("PRAGMA user_version = 2");
+    assert!(matches!(refused(&file, &contract::schema()), StoreError::NewerFormat { found: 2, .. }));
+
+    let file = SqliteFile::fresh();
+    std::fs::write(file.0.path().join("server.db"), "this is a letter to my aunt, not a database".repeat(200)).unwrap();
+    assert!(matches!(refused(&file, &contract::schema()), StoreError::NotADatabase { .. }));
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nowhere").join("server.db");
+    let opened = SqliteStore::open(SqliteOptions::path(&path), contract::schema(), Epoch([1; 16]), 0);
+    let Err(error) = opened else { panic!("it opened") };
+    assert!(matches!(&error, StoreError::CannotOpen { path: named, .. } if named.contains("nowhere")));
+    assert_eq!(error.code(), crate::store::codes::CANNOT_OPEN);
+}
+
+#[test]
+fn a_column_that_is_added_is_no_write_from_outside() {
+    let file = SqliteFile::fresh();
+    let mut ann = contract::Device::new(1, "ann");
+    {
+        let mut store = file.open(&contract::schema());
+        let entry = ann.write(vec![contract::insert("lists", "a", &[])]);
+        contract::accept(&mut *store, entry);
+        let entry = ann.write(vec![contract::insert("lists", "b", &[])]);
+        contract::accept(&mut *store, entry);
+    }
+    file.outside("UPDATE lists SET name = 'outside' WHERE id = 'b'");
+    let mut wider = Schema { version: 2, ..contract::schema() };
+    let mut column = wider.tables[0].columns[1].clone();
+    column.name = "colour".into();
+    column.required = false;
+    column.default = Some(landfall_core::schema::Default::Value(contract::text("red")));
+    wider.tables[0].columns.push(column);
+    let mut store = file.open(&wider);
+    assert_eq!(store.head().seq, 3, "only what another program wrote");
+    let lists = contract::bucket(&mut *store, "lists", &[]);
+    let rows = contract::query(&*store.reader().unwrap(), &lists);
+    assert_eq!(rows[&contract::key("a")], [contract::text("list"), contract::text("red")]);
+    assert_eq!(rows[&contract::key("b")], [contract::text("outside"), contract::text("red")]);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_the_store_goes_on() {
+    let file = SqliteFile::fresh();
+    let mut store = file.try_open(&contract::schema()).unwrap();
+    let mut ann = contract::Device::new(1, "ann");
+    let entry = ann.write(vec![contract::insert("lists", "a", &[])]);
+    contract::accept(&mut store, entry);
+    store.limit_pages(Some(1));
+    let big = contract::text(&"x".repeat(1 << 20));
+    let small = ann.write(vec![contract::insert("lists", "b", &[])]);
+    let large = ann.write(vec![contract::insert("lists", "c", &[("name", big)])]);
+    let group = [small, large];
+    let error = store.commit_group(&group, contract::NOW).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull), "{error}");
+    assert_eq!(store.head().seq, 1);
+    store.limit_pages(None);
+    let done = contract::commit(&mut store, &group);
+    assert_eq!(done.outcomes.iter().map(contract::accepted).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn one_connection_is_enough_in_exclusive_mode() {
+    let file = SqliteFile::fresh();
+    let options = SqliteOptions { exclusive: true, ..file.options() };
+    let mut store = SqliteStore::open(options, contract::schema(), Epoch([1; 16]), contract::NOW).unwrap();
+    let lists = contract::bucket(&mut store, "lists", &[]);
+    let reader = store.reader().unwrap();
+    let mut ann = contract::Device::new(1, "ann");
+    let entry = ann.write(vec![contract::insert("lists", "a", &[])]);
+    contract::accept(&mut store, entry);
+    assert_eq!(contract::query(&*reader, &lists).len(), 1);
+    assert!(!file.0.path().join("server.db-shm").exists());
+}
