@@ -9,9 +9,6 @@ use super::hooks::{Inner, Mode, Shared};
 pub(super) fn authorize(shared: &Shared, context: &AuthContext<'_>) -> Authorization {
     let mut inner = shared.lock();
     inner.recorder.note(context);
-    if let (Some(reads), AuthAction::Read { table_name, column_name }) = (inner.reads.as_mut(), &context.action) {
-        reads.entry((*table_name).to_owned()).or_default().insert((*column_name).to_owned());
-    }
     match refusal(&inner, context) {
         None => Authorization::Allow,
         Some(reason) => {

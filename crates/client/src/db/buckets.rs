@@ -96,6 +96,17 @@ impl Database {
         Some(Completeness::Incomplete { rows, expected })
     }
 
+    /// Whether everything of a subscription is here, as of the cut.
+    pub fn is_complete(&self, handle: u64) -> bool {
+        self.completeness(handle) == Some(Completeness::Complete)
+    }
+
+    /// Rows loaded and rows announced of all buckets that are being loaded; `None` when none is.
+    pub fn loading_progress(&self) -> Option<(u64, u64)> {
+        let loading = self.memory.buckets.values().filter(|b| b.state == BucketState::Loading);
+        loading.map(|b| (b.rows, b.expected.max(b.rows))).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+    }
+
     /// Remembers that the app wants a shape; gives its handle. The same shape with the same parameters gives the handle
     /// that it has.
     ///

@@ -12,6 +12,9 @@ use crate::changes::ChangeSet;
 use crate::live::Recorder;
 use crate::mirror::Recovered;
 
+/// Clock differences closer than this are the same.
+const SAME_OFFSET_MS: u64 = 50;
+
 impl Database {
     /// The connection, for live queries. Statements run on it as the engine's own.
     pub(crate) fn connection(&self) -> &Connection {
@@ -30,8 +33,11 @@ impl Database {
         Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Takes note of the server's clock less the device's, milliseconds.
+    /// Takes note of the server's clock less the device's, milliseconds. Small differences are not worth a write.
     pub(crate) fn set_clock_offset(&mut self, offset_ms: i64) -> Result<(), DbError> {
+        if offset_ms.abs_diff(self.memory.meta.offset_ms) <= SAME_OFFSET_MS {
+            return Ok(());
+        }
         self.transact(|db| {
             db.memory.meta.offset_ms = offset_ms;
             Ok(())

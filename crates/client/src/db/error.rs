@@ -46,6 +46,8 @@ pub mod codes {
     pub const UNKNOWN_NAME: Code = Code::of("LF-5027");
     /// The app itself gave up the transaction.
     pub const ABORTED: Code = Code::of("LF-5028");
+    /// A transaction that was recovered from the mirror, of an earlier identity of this device.
+    pub const RECOVERED: Code = Code::of("LF-5029");
 }
 
 /// Why a database could not be opened. Nothing on disk was changed.

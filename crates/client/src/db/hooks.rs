@@ -1,7 +1,7 @@
 //! What SQLite tells the engine while statements are prepared and run: the authorizer, the pre-update hook and the
 //! engine's SQL functions. They share one small state behind a lock, since SQLite calls them from inside a statement.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_core::RowKey;
@@ -66,8 +66,6 @@ pub(super) struct Inner {
     pub marks: Option<Marks>,
     /// Whether only local tables are noted (the engine's own transactions).
     pub local_only: bool,
-    /// Some while a statement's reads are to be learnt: table → columns.
-    pub reads: Option<BTreeMap<String, BTreeSet<String>>>,
     /// Listens for live queries.
     pub recorder: Recorder,
     /// Why the authorizer said no.
@@ -90,7 +88,6 @@ impl Shared {
             tables,
             marks: None,
             local_only: false,
-            reads: None,
             recorder: Recorder::default(),
             denied: None,
             now_ms,

@@ -38,6 +38,7 @@ mod outbox;
 mod overlay;
 mod query;
 mod record;
+mod recover;
 mod rules;
 mod session;
 mod tables;
@@ -52,7 +53,7 @@ pub use buckets::{Completeness, HeldBucket, Subscription};
 pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
 pub use outbox::{Counts, EntryState, OutboxEntry};
-pub use query::{Reads, Rows};
+pub use query::Rows;
 pub use write::{WriteTx, Written};
 
 use bookkeeping::Memory;

@@ -219,6 +219,15 @@ impl Database {
         })
     }
 
+    /// The bytes of an entry's transaction, as they travel.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn entry_body(&self, rseq: u64) -> Result<Option<Vec<u8>>, DbError> {
+        let mut statement = self.conn.prepare_cached("SELECT body FROM _landfall_outbox WHERE rseq = ?")?;
+        Ok(statement.query_row([rseq as i64], |r| r.get(0)).optional()?)
+    }
+
     /// Throws a dead letter away.
     ///
     /// # Errors

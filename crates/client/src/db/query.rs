@@ -1,7 +1,5 @@
 //! The app's reads.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use landfall_core::Value;
 use landfall_core::value::{ColumnType, SqliteValue};
 use rusqlite::Statement;
@@ -21,9 +19,6 @@ pub struct Rows {
     pub rows: Vec<Vec<Value>>,
 }
 
-/// What a statement reads: table → columns. Search tables count as the table that they search.
-pub type Reads = BTreeMap<String, BTreeSet<String>>;
-
 /// The engine's statements and an app's share one cache; what is cached was authorised for whoever wrote it, so that
 /// the texts must differ.
 pub(super) const READ_MARK: &str = "/*read*/ ";
@@ -41,37 +36,6 @@ impl Database {
         let result = result.map_err(|error| explain(&self.shared, &self.tables, error));
         self.shared.set_mode(Mode::Engine);
         result
-    }
-
-    /// What a query reads, through views, triggers and subqueries.
-    ///
-    /// # Errors
-    /// As [`Database::query`].
-    pub fn reads(&self, sql: &str) -> Result<Reads, DbError> {
-        self.shared.set_mode(Mode::Read);
-        self.shared.lock().reads = Some(Reads::new());
-        // Prepared afresh: a cached statement would not ask the authorizer again.
-        let result = self.conn.prepare(sql).map(|_| ());
-        let reads = self.shared.lock().reads.take().unwrap_or_default();
-        let result = result.map_err(|error| explain(&self.shared, &self.tables, error));
-        self.shared.set_mode(Mode::Engine);
-        result.map(|()| self.owners(reads))
-    }
-
-    /// Search tables, and the tables that FTS5 keeps for them, become the table that they search.
-    fn owners(&self, reads: Reads) -> Reads {
-        let mut out = Reads::new();
-        for (name, columns) in reads {
-            let searched = self.schema.tables.iter().find(|t| {
-                let search = t.search_table();
-                !t.search.is_empty() && (name == search || name.starts_with(&format!("{search}_")))
-            });
-            match searched {
-                Some(table) => out.entry(table.name.clone()).or_default().extend(table.search.iter().cloned()),
-                None => out.entry(name).or_default().extend(columns),
-            }
-        }
-        out
     }
 }
 

@@ -299,14 +299,3 @@ fn a_write_through_another_connection_fails_loudly() {
     other.execute("INSERT INTO drafts VALUES (1, 'x')", []).expect("local tables are free");
     assert_eq!(other.query_row("SELECT count(*) FROM counters", [], |r| r.get::<_, i64>(0)).expect("reads"), 1);
 }
-
-#[test]
-fn a_query_tells_what_it_reads() {
-    let db = memory();
-    let reads = db.reads("SELECT n.title FROM notes n WHERE EXISTS (SELECT 1 FROM tags t WHERE t.note = n.id)");
-    let reads = reads.expect("reads");
-    assert_eq!(reads.keys().collect::<Vec<_>>(), ["notes", "tags"]);
-    assert!(reads["notes"].contains("title") && !reads["notes"].contains("body"));
-    let search = db.reads("SELECT rowid FROM notes_search WHERE notes_search MATCH 'x'").expect("reads");
-    assert_eq!(search.keys().collect::<Vec<_>>(), ["notes"]);
-}

@@ -9,6 +9,8 @@ use landfall_core::value::ColumnType;
 use super::{Database, DbError, Location, Options, Written};
 
 mod capture;
+mod overlay;
+mod world;
 
 /// A column without any rule.
 pub(super) fn column(name: &str, ty: ColumnType) -> Column {
