@@ -47,11 +47,18 @@ impl Database {
         }
         self.apply(now_ms, |db, changes| {
             let mut batch = Batch::default();
-            for group in buckets {
-                let live = db.memory.buckets.get(&group.bucket).is_some_and(|b| b.state == BucketState::Live);
-                if live {
-                    db.apply_changes(group.bucket, &group.changes, &mut batch)?;
-                }
+            let live = |id: &BucketId| db.memory.buckets.get(id).filter(|b| b.state == BucketState::Live).cloned();
+            let held: BTreeMap<BucketId, Bucket> =
+                buckets.iter().filter_map(|g| Some((g.bucket, live(&g.bucket)?))).collect();
+            // Buckets that share a cell must bring it in the order in which it changed, not one bucket after the other.
+            let mut ordered: Vec<(BucketId, &Bucket, &Change)> = buckets
+                .iter()
+                .filter_map(|g| Some((g.bucket, held.get(&g.bucket)?, g)))
+                .flat_map(|(id, bucket, g)| g.changes.0.iter().map(move |change| (id, bucket, change)))
+                .collect();
+            ordered.sort_by_key(|(_, _, change)| change.seq());
+            for (id, bucket, change) in ordered {
+                db.apply_change(id, bucket, change, &mut batch)?;
             }
             let meta = &mut db.memory.meta;
             (meta.cut, meta.chain) = (to, chain);
@@ -72,21 +79,21 @@ impl Database {
         changes: &ChangeList,
         done: bool,
     ) -> Result<ChangeSet, DbError> {
-        let behind = self.memory.buckets.get(&bucket).is_some_and(|b| b.state == BucketState::CatchingUp);
-        if !behind {
+        let behind = |b: &&Bucket| b.state == BucketState::CatchingUp;
+        let Some(mut held) = self.memory.buckets.get(&bucket).filter(behind).cloned() else {
             return Ok(ChangeSet::default());
-        }
+        };
         let now_ms = self.shared.lock().now_ms;
         self.apply(now_ms, |db, visible| {
             let mut batch = Batch::default();
-            db.apply_changes(bucket, changes, &mut batch)?;
-            if let Some(mut held) = db.memory.buckets.get(&bucket).cloned() {
-                held.at = held.at.max(to);
-                if done {
-                    held.state = BucketState::Live;
-                }
-                db.save_bucket(bucket, held)?;
+            for change in &changes.0 {
+                db.apply_change(bucket, &held, change, &mut batch)?;
             }
+            held.at = held.at.max(to);
+            if done {
+                held.state = BucketState::Live;
+            }
+            db.save_bucket(bucket, held)?;
             db.flush(batch, visible)?;
             if done {
                 db.drop_stale_of(bucket, visible)?;
@@ -126,18 +133,20 @@ impl Database {
         result
     }
 
-    fn apply_changes(&mut self, id: BucketId, changes: &ChangeList, batch: &mut Batch) -> Result<(), DbError> {
-        let Some(bucket) = self.memory.buckets.get(&id).cloned() else { return Ok(()) };
-        for change in &changes.0 {
-            match change {
-                Change::Put { seq, key, whole, cells } => {
-                    let incoming = Incoming { bucket: id, seq: *seq, key, whole: *whole, cells };
-                    self.take(&bucket, &incoming, batch)?;
-                }
-                Change::Remove { seq, key, .. } => self.remove(id, &bucket, *seq, key, batch)?,
+    fn apply_change(
+        &self,
+        id: BucketId,
+        bucket: &Bucket,
+        change: &Change,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
+        match change {
+            Change::Put { seq, key, whole, cells } => {
+                let incoming = Incoming { bucket: id, seq: *seq, key, whole: *whole, cells };
+                self.take(bucket, &incoming, batch)
             }
+            Change::Remove { seq, key, .. } => self.remove(id, bucket, *seq, key, batch),
         }
-        Ok(())
     }
 
     /// A row is in the bucket, and these cells are new.

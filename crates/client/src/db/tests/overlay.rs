@@ -194,7 +194,7 @@ impl World {
                 assert_eq!(known.transaction, entry.transaction, "what was sent is frozen");
             }
             (known.sent, known.transaction) = (true, entry.transaction.clone());
-            let outcome = self.server.decide(&entry.transaction, refuse & (1 << i) != 0);
+            let outcome = self.server.decide(&entry.transaction, i < 8 && refuse & (1 << i) != 0);
             assert!(!matches!(outcome, Outcome::Deferred { .. }), "predecessors go first: {entry:?}");
             decisions.push(decision(entry.transaction.rseq, outcome));
         }

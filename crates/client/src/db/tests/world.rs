@@ -34,12 +34,11 @@ pub(super) struct Server {
     /// The state after each sequence; the first is empty.
     pub history: Vec<State>,
     pub decided: BTreeMap<u64, Outcome>,
-    pub offset: u64,
 }
 
 impl Server {
     pub fn new() -> Self {
-        Self { history: vec![State::new()], decided: BTreeMap::new(), offset: 0 }
+        Self { history: vec![State::new()], decided: BTreeMap::new() }
     }
 
     pub fn head(&self) -> u64 {
