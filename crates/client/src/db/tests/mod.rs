@@ -9,6 +9,7 @@ use landfall_core::value::ColumnType;
 use super::{Database, DbError, Location, Options, Written};
 
 mod capture;
+mod loading;
 mod overlay;
 mod world;
 
@@ -81,12 +82,18 @@ pub(super) fn schema() -> Schema {
     );
     let mut drafts = table("drafts", vec![column("id", ColumnType::Integer), column("text", ColumnType::Text)]);
     drafts.sync = false;
-    let shape = |name: &str| Shape { name: name.into(), table: name.into(), filter: None, params: Vec::new(), columns: None };
+    let shape = |name: &str, table: &str| Shape {
+        name: name.into(),
+        table: table.into(),
+        filter: None,
+        params: Vec::new(),
+        columns: None,
+    };
     Schema {
         name: "journal".into(),
         version: 1,
         tables: vec![notes, tags, pins, counters, drafts],
-        shapes: vec![shape("notes"), shape("tags"), shape("counters")],
+        shapes: vec![shape("counters", "counters"), shape("big_a", "counters"), shape("big_b", "counters")],
     }
 }
 
@@ -97,7 +104,8 @@ pub(super) fn replica(n: u8) -> ReplicaId {
 }
 
 pub(super) fn open(location: &Location) -> Database {
-    Database::open(location, schema(), Options::default(), NOW, replica(1)).expect("opens")
+    let options = Options { durability: super::Durability::Normal, ..Options::default() };
+    Database::open(location, schema(), options, NOW, replica(1)).expect("opens")
 }
 
 pub(super) fn memory() -> Database {

@@ -1,0 +1,329 @@
+//! Buckets that load, catch up, join the live stream, are loaded anew and let go: in the end the device holds exactly
+//! what the server shows, and while it loads nothing that is confirmed elsewhere is disturbed.
+
+use std::collections::BTreeMap;
+
+use landfall_core::BucketId;
+use landfall_protocol::server::{Resumption, Start};
+use proptest::prelude::*;
+
+use super::world::*;
+use super::*;
+use crate::db::{BucketState, Completeness};
+
+const TEMPLATES: [Template; 3] = [ALL, BIG_A, BIG_B];
+const SHAPES: [&str; 3] = ["counters", "big_a", "big_b"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Somebody writes: (kind, id, value).
+    Remote(u8, i64, i64),
+    /// The app writes, and the write stays pending.
+    Write(i64, i64),
+    /// The live stream moves.
+    Live(u64),
+    /// A shape is opened.
+    Open(usize),
+    /// A shape is closed.
+    Close(usize),
+    /// The next chunk of a bucket that loads.
+    Chunk(usize),
+    /// So many sequences of catching up.
+    CatchUp(usize, u64),
+    /// The connection comes back, with the log still there or not, or with another history.
+    Reconnect(u8),
+    /// A load's address has expired.
+    Expired(usize),
+    /// The device restarts.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0u8..4, 0i64..8, 0i64..100).prop_map(|(k, i, v)| Step::Remote(k, i, v)),
+        1 => (0i64..8, 0i64..100).prop_map(|(i, v)| Step::Write(i, v)),
+        3 => (1u64..4).prop_map(Step::Live),
+        2 => (0usize..3).prop_map(Step::Open),
+        1 => (0usize..3).prop_map(Step::Close),
+        4 => (0usize..3).prop_map(Step::Chunk),
+        4 => (0usize..3, 0u64..5).prop_map(|(b, n)| Step::CatchUp(b, n)),
+        1 => (0u8..3).prop_map(Step::Reconnect),
+        1 => (0usize..3).prop_map(Step::Expired),
+        1 => Just(Step::Restart),
+    ]
+}
+
+struct World {
+    _dir: tempfile::TempDir,
+    location: Location,
+    db: Database,
+    server: Server,
+    cut: u64,
+    epoch: u8,
+    /// The key after which the next chunk begins.
+    pages: BTreeMap<u64, Option<i64>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let location = Location::Path(dir.path().join("app.db"));
+        let mut db = open(&location);
+        let server = Server::new();
+        db.welcome(&welcome(&server, 0, Resumption::Fresh, 1), NOW).expect("welcome");
+        Self { _dir: dir, location, db, server, cut: 0, epoch: 1, pages: BTreeMap::new() }
+    }
+
+    fn handle(&self, shape: usize) -> Option<u64> {
+        self.db.subscriptions().into_iter().find(|s| s.shape == SHAPES[shape]).map(|s| s.handle)
+    }
+
+    fn state(&self, shape: usize) -> Option<(BucketState, u64, bool)> {
+        let subscription = self.db.subscriptions().into_iter().find(|s| s.shape == SHAPES[shape])?;
+        subscription.buckets.first().map(|b| (b.state, b.at, b.next.is_some()))
+    }
+
+    /// What the server answers to Open, given what the device says that it holds.
+    fn open(&mut self, shape: usize) {
+        let handle = self.db.subscribe(SHAPES[shape], BTreeMap::new()).expect("subscribes");
+        let template = TEMPLATES[shape];
+        let start = match self.state(shape) {
+            Some((BucketState::Live | BucketState::CatchingUp, at, _)) if at == self.cut => Start::Live,
+            Some((BucketState::Live | BucketState::CatchingUp, _, _)) => Start::CatchUp,
+            held => {
+                let goes_on = matches!(held, Some((BucketState::Loading, _, true)));
+                if !goes_on {
+                    self.pages.insert(template.id, None);
+                }
+                Start::Load { at: self.server.head(), first: "/first".into(), rows: 3 }
+            }
+        };
+        self.db.opened(handle, &[template.opening(start)]).expect("opens");
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Remote(kind, id, value) => {
+                let old = self.server.at(self.server.head()).get(id).copied().unwrap_or((None, None));
+                let row = match kind {
+                    0 => None,
+                    1 => Some((Some(*value), old.1)),
+                    2 => Some((old.0, Some(*value))),
+                    _ => Some((Some(*value), Some(*value))),
+                };
+                self.server.remote(*id, row);
+            }
+            Step::Write(id, value) => {
+                self.db
+                    .write(NOW, &mut |b| b.fill(1), |tx| {
+                        tx.upsert("counters", &[("id", Value::Int(*id)), ("b", Value::Int(*value))])
+                    })
+                    .expect("writes");
+            }
+            Step::Live(by) => self.live(*by),
+            Step::Open(shape) => self.open(*shape),
+            Step::Close(shape) => {
+                if let Some(handle) = self.handle(*shape) {
+                    self.db.unsubscribe(handle).expect("unsubscribes");
+                }
+            }
+            Step::Chunk(shape) => self.chunk(*shape),
+            Step::CatchUp(shape, by) => self.catch_up(*shape, *by),
+            Step::Reconnect(kind) => self.reconnect(*kind),
+            Step::Expired(shape) => self.db.restart_load(BucketId(TEMPLATES[*shape].id)).expect("writes"),
+            Step::Restart => self.db = open(&self.location),
+        }
+    }
+
+    fn live(&mut self, by: u64) {
+        let to = (self.cut + by).min(self.server.head());
+        let members: Vec<Template> = (0..3)
+            .filter(|s| matches!(self.state(*s), Some((BucketState::Live, ..))))
+            .map(|s| TEMPLATES[s])
+            .collect();
+        let changes = live(&self.server, self.cut, to, &members);
+        self.db.apply_live(to, to, stamp(to), &changes, NOW).expect("live");
+        self.cut = to;
+    }
+
+    fn chunk(&mut self, shape: usize) {
+        let template = TEMPLATES[shape];
+        if !matches!(self.state(shape), Some((BucketState::Loading, _, true))) {
+            return;
+        }
+        let after = self.pages.get(&template.id).copied().flatten();
+        let (chunk, last) = self.server.chunk(&template, after, 2);
+        self.db.apply_chunk(&chunk).expect("applies");
+        self.pages.insert(template.id, last.or(after));
+    }
+
+    fn catch_up(&mut self, shape: usize, by: u64) {
+        let Some((BucketState::CatchingUp, at, _)) = self.state(shape) else { return };
+        if at > self.cut {
+            // The session is not there yet.
+            return;
+        }
+        let to = (at + by).min(self.cut);
+        let changes = self.server.changes(&TEMPLATES[shape], at, to);
+        self.db.apply_catch_up(BucketId(TEMPLATES[shape].id), to, &changes, to == self.cut).expect("applies");
+    }
+
+    fn reconnect(&mut self, kind: u8) {
+        let resumption = match kind {
+            0 => Resumption::Continue,
+            1 => Resumption::TooOld,
+            _ => Resumption::NewEpoch,
+        };
+        if resumption == Resumption::NewEpoch {
+            // An older copy of the server: its last two sequences are gone.
+            let keep = self.server.history.len().saturating_sub(2).max(1);
+            self.server.history.truncate(keep);
+            self.epoch += 1;
+        }
+        if resumption != Resumption::Continue {
+            self.cut = self.server.head();
+        }
+        let before = visible(&self.db);
+        self.db.welcome(&welcome(&self.server, self.cut, resumption, self.epoch), NOW).expect("welcome");
+        assert_eq!(visible(&self.db), before, "what is held stays visible until it is replaced");
+        let open: Vec<usize> = (0..3).filter(|s| self.handle(*s).is_some()).collect();
+        for shape in open {
+            self.open(shape);
+        }
+    }
+
+    /// Everything arrives.
+    fn drain(&mut self) {
+        for _ in 0..4 {
+            for shape in 0..3 {
+                if self.handle(shape).is_some() {
+                    if matches!(self.state(shape), Some((BucketState::Loading, _, false)) | None) {
+                        self.open(shape);
+                    }
+                    for _ in 0..10 {
+                        self.chunk(shape);
+                    }
+                }
+            }
+            self.live(1_000);
+            (0..3).for_each(|shape| self.catch_up(shape, 1_000));
+        }
+        self.live(1_000);
+    }
+
+    fn check(&self) {
+        let open: Vec<Template> = (0..3).filter(|s| self.handle(*s).is_some()).map(|s| TEMPLATES[s]).collect();
+        for subscription in self.db.subscriptions() {
+            assert_eq!(self.db.completeness(subscription.handle), Some(Completeness::Complete));
+        }
+        let pending: Vec<i64> = rows(&self.db, "SELECT key FROM _landfall_touched")
+            .into_iter()
+            .map(|row| match &row[0] {
+                Value::Bytes(bytes) => match RowKey::from_bytes(bytes).expect("a key").0[0] {
+                    Value::Int(id) => id,
+                    _ => panic!("an integer key"),
+                },
+                other => panic!("bytes, not {other:?}"),
+            })
+            .collect();
+        let without = |state: State| -> State { state.into_iter().filter(|(id, _)| !pending.contains(id)).collect() };
+        assert_eq!(without(visible(&self.db)), without(confirmed(&self.server, self.server.head(), &open)));
+        // Bookkeeping has a row for each confirmed row, and no more.
+        let mut held = BTreeMap::new();
+        for row in rows(&self.db, "SELECT r.key, s.buckets FROM _landfall_rows r JOIN _landfall_sets s ON s.id = r.held") {
+            let (Value::Bytes(key), Value::Text(set)) = (&row[0], &row[1]) else { panic!("{row:?}") };
+            let RowKey(key) = RowKey::from_bytes(key).expect("a key");
+            held.insert(key[0].clone(), set.clone());
+        }
+        for (id, row) in self.server.at(self.server.head()) {
+            let set: Vec<_> = open.iter().filter(|t| (t.rows)(*row)).map(|t| t.id.to_string()).collect();
+            let found = held.remove(&Value::Int(*id)).unwrap_or_default();
+            let leftover = pending.contains(id) && found.contains(&i64::MAX.to_string());
+            assert!(leftover || found == set.join(","), "{id}: {found} should be {set:?}");
+        }
+        held.retain(|id, _| !pending.iter().any(|p| Value::Int(*p) == *id));
+        assert_eq!(held, BTreeMap::new());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_loads_in_whatever_order_the_device_ends_with_what_the_server_shows(
+        steps in prop::collection::vec(step(), 1..60)
+    ) {
+        let mut world = World::new();
+        steps.iter().for_each(|step| world.run(step));
+        world.drain();
+        world.check();
+    }
+}
+
+#[test]
+fn a_chunk_does_not_disturb_what_the_live_stream_keeps_at_the_cut() {
+    let mut world = World::new();
+    world.run(&Step::Open(0));
+    world.drain();
+    world.run(&Step::Remote(3, 1, 60));
+    world.run(&Step::Live(1));
+    world.run(&Step::Remote(3, 1, 70));
+    // The chunk was read at 2, the device stands at 1.
+    world.run(&Step::Open(1));
+    world.run(&Step::Chunk(1));
+    assert_eq!(visible(&world.db)[&1], (Some(60), Some(60)));
+    world.drain();
+    assert_eq!(visible(&world.db)[&1], (Some(70), Some(70)));
+}
+
+#[test]
+fn closing_a_shape_keeps_rows_with_pending_writes_until_they_settle() {
+    let mut world = World::new();
+    world.run(&Step::Remote(3, 1, 60));
+    world.run(&Step::Remote(3, 2, 60));
+    world.run(&Step::Open(0));
+    world.run(&Step::Open(1));
+    world.drain();
+    world.run(&Step::Write(1, 61));
+    world.run(&Step::Close(1));
+    world.run(&Step::Close(0));
+    assert_eq!(visible(&world.db), State::from([(1, (Some(60), Some(61)))]));
+    world.run(&Step::Restart);
+    assert_eq!(visible(&world.db), State::from([(1, (Some(60), Some(61)))]));
+}
+
+#[test]
+fn a_load_goes_on_after_a_restart() {
+    let mut world = World::new();
+    (0..6).for_each(|id| world.run(&Step::Remote(3, id, 60)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Chunk(0));
+    world.run(&Step::Restart);
+    let handle = world.handle(0).expect("still open");
+    assert_eq!(world.db.completeness(handle), Some(Completeness::Incomplete { rows: 2, expected: 3 }));
+    world.run(&Step::Reconnect(0));
+    assert_eq!(visible(&world.db).len(), 2);
+    world.run(&Step::Chunk(0));
+    assert_eq!(visible(&world.db).len(), 4, "where it was, not from the start");
+    world.drain();
+    world.check();
+}
+
+#[test]
+fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
+    let mut world = World::new();
+    world.run(&Step::Open(0));
+    world.drain();
+    world.run(&Step::Write(1, 5));
+    let first = world.db.entry(1).expect("readable").expect("there").transaction;
+    world.db.mark_sent(&[1]).expect("marks");
+    let outcome = world.server.decide(&first, false);
+    world.db.decide(&[decision(1, outcome)], NOW).expect("decides");
+    world.run(&Step::Live(5));
+    assert_eq!(world.db.outbox().expect("readable"), [], "settled");
+    world.run(&Step::Reconnect(2));
+    let again = world.db.sendable(10, 1 << 20, &std::collections::BTreeSet::new()).expect("readable");
+    assert_eq!(again.iter().map(|e| &e.transaction).collect::<Vec<_>>(), [&first], "same number, same bytes");
+    world.drain();
+    assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
+}
