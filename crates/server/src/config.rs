@@ -163,6 +163,6 @@ mod tests {
         assert!(matches!(public, Err(SettingsError::DevelopmentInPublic(_))));
         assert!(dev.rules(&schema, "127.0.0.1:80".parse().unwrap()).is_ok());
         let missing = Settings { jwt_key: Some("/nowhere/key.pem".into()), ..Settings::default() };
-        assert!(missing.authenticator().unwrap_err().to_string().contains("/nowhere/key.pem"));
+        assert!(missing.authenticator().is_err_and(|e| e.to_string().contains("/nowhere/key.pem")));
     }
 }

@@ -275,3 +275,6 @@ impl Span {
         self.stamp = stamp;
     }
 }
+
+#[cfg(test)]
+mod tests;

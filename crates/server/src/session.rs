@@ -342,3 +342,6 @@ pub struct HelloAnswer {
     /// What is known of the replica.
     pub replica: ReplicaState,
 }
+
+#[cfg(test)]
+mod tests;

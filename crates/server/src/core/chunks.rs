@@ -282,3 +282,6 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
