@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod failure;
 mod serve;
+mod shell;
 mod token;
 
 use failure::Failure;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(Box<serve::ServeArgs>),
+    /// Open a local database: query, write, watch, with or without the network.
+    Shell(Box<shell::ShellArgs>),
     /// Check a schema file; every mistake is shown with its place.
     Check(check::CheckArgs),
     /// Print the compiled schema as JSON, for devices without a parser.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => block_on(serve::run(*args)),
+        Command::Shell(args) => block_on(shell::run(*args)),
         Command::Check(args) => check::check(&args),
         Command::Compile(args) => check::compile(&args),
         Command::Token(args) => token::run(&args),

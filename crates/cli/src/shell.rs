@@ -232,20 +232,12 @@ impl Shell {
     }
 
     async fn shapes(&mut self) -> Result<(), Failure> {
-        let subscriptions = self
-            .client
-            .with(|engine, _, _| {
-                let subscriptions = engine.db().subscriptions()?;
-                let complete = |handle| engine.is_complete(handle);
-                let failure = |handle| engine.session().failure(handle).map(str::to_owned);
-                subscriptions
-                    .into_iter()
-                    .map(|s| Ok((complete(s.handle)?, failure(s.handle), s)))
-                    .collect::<Result<Vec<_>, landfall_client::db::DbError>>()
-            })
-            .await
-            .map_err(failed)?
-            .map_err(failed)?;
+        let subscriptions = self.client.with(|engine, _, _| {
+            let subscriptions = engine.db().subscriptions().into_iter();
+            let failure = |handle| engine.session().failure(handle).map(str::to_owned);
+            subscriptions.map(|s| (engine.is_complete(s.handle), failure(s.handle), s)).collect::<Vec<_>>()
+        });
+        let subscriptions = subscriptions.await.map_err(failed)?;
         for (complete, failure, subscription) in subscriptions {
             let state = failure.unwrap_or_else(|| if complete { "complete".into() } else { "loading".into() });
             println!("{}  {}  {state}", subscription.handle, subscription.shape);
@@ -268,7 +260,7 @@ impl Shell {
                     }
                 };
                 let complete = client.with(|engine, _, _| engine.all_complete()).await.map_err(failed)?;
-                if settled && complete.map_err(failed)? {
+                if settled && complete {
                     return Ok(());
                 }
                 status.changed().await.map_err(failed)?;
@@ -285,13 +277,14 @@ impl Shell {
     }
 
     async fn watch(&mut self, sql: &str) -> Result<(), Failure> {
-        let query = LiveQuery::sql(sql, Vec::new());
+        let query = LiveQuery::Sql { sql: sql.to_owned(), params: Vec::new(), key: None };
         let mut watch = self.client.watch(query).await.map_err(failed)?;
-        render::rows(&watch.rows, self.json);
-        let columns = watch.rows.columns.clone();
+        let (columns, mut rows) = (watch.first.columns.clone(), watch.first.rows.clone());
+        render::answer(&columns, &rows, self.json);
         self.watches.push(tokio::spawn(async move {
             while let Some(diff) = watch.next().await {
-                render::diff(&columns, &diff);
+                render::diff(&columns, &rows, &diff);
+                diff.apply(&mut rows);
             }
         }));
         Ok(())

@@ -1,6 +1,6 @@
 //! Output of the shell: tables for people, JSON lines for programs.
 
-use landfall_client::db::{OutboxEntry, Rows};
+use landfall_client::db::{EntryState, OutboxEntry, Rows};
 use landfall_client::live::RowsDiff;
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::{Schema, Value};
@@ -27,12 +27,16 @@ fn object(columns: &[String], row: &[Value]) -> String {
 }
 
 pub(super) fn rows(rows: &Rows, json: bool) {
+    answer(&rows.columns, &rows.rows, json);
+}
+
+pub(super) fn answer(columns: &[String], rows: &[Vec<Value>], json: bool) {
     if json {
-        rows.rows.iter().for_each(|row| println!("{}", object(&rows.columns, row)));
+        rows.iter().for_each(|row| println!("{}", object(columns, row)));
         return;
     }
-    let cells: Vec<Vec<String>> = rows.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-    grid(&rows.columns, &cells);
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+    grid(columns, &cells);
     println!("{} row(s)", cells.len());
 }
 
@@ -51,10 +55,12 @@ fn grid(columns: &[String], cells: &[Vec<String>]) {
     cells.iter().for_each(|row| line(row));
 }
 
-pub(super) fn diff(columns: &[String], diff: &RowsDiff) {
-    diff.removed_rows().for_each(|row| println!("- {}", object(columns, row)));
-    diff.updated_rows().for_each(|row| println!("~ {}", object(columns, row)));
-    diff.inserted_rows().for_each(|row| println!("+ {}", object(columns, row)));
+/// `old` are the rows that the difference applies to: what goes is shown as it was.
+pub(super) fn diff(columns: &[String], old: &[Vec<Value>], diff: &RowsDiff) {
+    let gone = diff.removed.iter().filter_map(|at| old.get(*at));
+    gone.for_each(|row| println!("- {}", object(columns, row)));
+    diff.updated.iter().for_each(|(_, row)| println!("~ {}", object(columns, row)));
+    diff.inserted.iter().for_each(|(_, row)| println!("+ {}", object(columns, row)));
 }
 
 pub(super) fn tables(schema: &Schema) {
@@ -95,7 +101,13 @@ pub(super) fn status(status: &Status, json: bool) {
 
 pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
     if json {
-        entries.iter().for_each(|e| println!("{}", serde_json::to_string(e).unwrap_or_default()));
+        for entry in entries {
+            let (no, state) = (entry.rseq, state_name(&entry.state));
+            let object = serde_json::json!({
+                "rseq": no, "state": state, "transaction": entry.transaction, "problem": entry.problem,
+            });
+            println!("{object}");
+        }
         return;
     }
     let columns = ["no", "state", "rows", "why"].map(str::to_owned);
@@ -104,8 +116,17 @@ pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
         .map(|e| {
             let tables = e.transaction.operations.iter().map(|o| format!("{} {}", o.table(), o.key()));
             let why = e.problem.as_ref().map(ToString::to_string).unwrap_or_default();
-            vec![e.rseq.to_string(), e.state.to_string(), tables.collect::<Vec<_>>().join(", "), why]
+            vec![e.rseq.to_string(), state_name(&e.state).to_owned(), tables.collect::<Vec<_>>().join(", "), why]
         })
         .collect();
     grid(&columns, &cells);
+}
+
+fn state_name(state: &EntryState) -> &'static str {
+    match state {
+        EntryState::Queued => "pending",
+        EntryState::Sent => "sending",
+        EntryState::Acknowledged(_) => "saved, on its way back",
+        EntryState::Dead => "failed",
+    }
 }
