@@ -184,6 +184,9 @@ impl Database {
             }
             for opening in openings {
                 db.open_bucket(opening)?;
+                if opening.start == Start::Live {
+                    db.drop_stale_of(opening.bucket, &mut changes)?;
+                }
             }
             db.conn.prepare_cached("UPDATE _landfall_subscriptions SET opened = 1 WHERE handle = ?")?.execute([handle as i64])?;
             db.conn.prepare_cached("DELETE FROM _landfall_uses WHERE handle = ?")?.execute([handle as i64])?;
@@ -238,7 +241,10 @@ impl Database {
                     self.set_stale(opening.bucket, false)?;
                 }
                 bucket.state = BucketState::Loading;
-                (bucket.at, bucket.next, bucket.expected) = (*at, Some(first.clone()), *rows);
+                // Changes are replayed from the cut if that is older: cells that a live bucket keeps at the cut must be
+                // caught up with when it lets them go.
+                bucket.at = (*at).min(self.memory.meta.cut);
+                (bucket.next, bucket.expected) = (Some(first.clone()), *rows);
                 (bucket.need, bucket.rows) = (*at, 0);
             }
         }
