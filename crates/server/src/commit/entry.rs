@@ -11,7 +11,7 @@ use landfall_core::{Operation, Problem, RowKey, Stamp};
 
 use super::outside::is_outside;
 use super::record::{RowChange, Tombstone};
-use super::tx::{Exists, StoreTx};
+use super::tx::{Exists, Found, StoreTx};
 use super::{Group, follow};
 use crate::store::{PushEntry, StoreError};
 
@@ -55,6 +55,18 @@ pub(super) struct Touched {
 }
 
 impl Touched {
+    fn of(found: Found) -> Result<Self, StoreError> {
+        let exists = Exists { row: found.cells.is_some(), book: found.book.is_some() };
+        let (mut now, mut tombstone) = (None, None);
+        if let Some(book) = found.book {
+            let image = |bytes: Vec<u8>| minicbor::decode::<Tombstone>(&bytes).map_err(StoreError::from);
+            tombstone = book.image.map(image).transpose()?;
+            let last = || tombstone.as_ref().map(|t| t.cells.clone());
+            now = found.cells.clone().or_else(last).map(|cells| StoredRow { cells, meta: book.meta });
+        }
+        Ok(Self { before: found.cells, now, tombstone, exists })
+    }
+
     /// The live row now.
     pub(super) fn live(&self) -> Option<&Cells> {
         self.now.as_ref().filter(|row| row.meta.deleted.is_none()).map(|row| &row.cells)
@@ -74,13 +86,20 @@ pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
 }
 
 impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
-    pub(super) fn new(group: &'g mut Group<'a, T>, push: &PushEntry) -> Self {
+    /// A run that begins with rows that are read and as they were left.
+    pub(super) fn new(
+        group: &'g mut Group<'a, T>,
+        push: &PushEntry,
+        rows: Vec<((usize, RowKey), Found)>,
+    ) -> Result<Self, StoreError> {
         let txn = &push.entry.transaction;
         // The author is who pushes, whatever the stamp says.
         let stamp = Stamp { replica: txn.replica, ..txn.stamp.shifted(push.shift_ms, group.now_ms) };
         let author = Author { stamp, seq: group.next_seq() };
         let env = push.subject.env();
-        Self { group, author, env, touched: BTreeMap::new(), deleted: Vec::new(), lost: 0 }
+        let read = |(row, found)| Ok((row, Touched::of(found)?));
+        let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+        Ok(Self { group, author, env, touched, deleted: Vec::new(), lost: 0 })
     }
 
     /// Carries out the operations and what follows from them.
@@ -169,15 +188,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 if is_outside(self.group.plan.table(at), key, &found) {
                     return Err(Stop::Outside(at, key.clone()));
                 }
-                let exists = Exists { row: found.cells.is_some(), book: found.book.is_some() };
-                let (mut now, mut tombstone) = (None, None);
-                if let Some(book) = found.book {
-                    let image = |bytes: Vec<u8>| minicbor::decode::<Tombstone>(&bytes).map_err(StoreError::from);
-                    tombstone = book.image.map(image).transpose()?;
-                    let last = || tombstone.as_ref().map(|t| t.cells.clone());
-                    now = found.cells.clone().or_else(last).map(|cells| StoredRow { cells, meta: book.meta });
-                }
-                Ok(entry.insert(Touched { before: found.cells, now, tombstone, exists }))
+                Ok(entry.insert(Touched::of(found)?))
             }
         }
     }

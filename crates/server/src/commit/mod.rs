@@ -202,14 +202,17 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Ok(operations) => operations,
             Err(problem) => return refused(problem),
         };
+        let mut rows = Vec::with_capacity(operations.len());
         for operation in operations.iter() {
             if let Some(table) = self.plan.table_at(operation.table()) {
-                self.settle_outside(table, operation.key())?;
+                rows.push(((table, operation.key().clone()), self.settled(table, operation.key())?));
             }
         }
         loop {
             self.tx.savepoint()?;
-            match EntryRun::new(self, push).apply(&operations) {
+            // What was read above holds for the first run: each row occurs in one operation.
+            let rows = std::mem::take(&mut rows);
+            match EntryRun::new(self, push, rows)?.apply(&operations) {
                 Ok(done) => {
                     let seq = self.append(push, done)?;
                     self.tx.release()?;
@@ -221,7 +224,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
                 }
                 Err(Stop::Outside(table, key)) => {
                     self.tx.rollback()?;
-                    self.settle_outside(table, &key)?;
+                    self.settled(table, &key)?;
                 }
                 Err(Stop::Store(error)) => return Err(error),
             }

@@ -20,17 +20,22 @@ pub fn is_outside(table: &Table, key: &RowKey, found: &Found) -> bool {
 }
 
 impl<T: StoreTx> Group<'_, T> {
-    /// Gives a write from outside its sequence, if there is one on this row. Returns whether there was.
+    /// The row, once a write from outside, if there is one, has its sequence.
     ///
     /// # Errors
     /// The database failed: the transaction must be rolled back.
-    pub fn settle_outside(&mut self, at: usize, key: &RowKey) -> Result<bool, StoreError> {
+    pub fn settled(&mut self, at: usize, key: &RowKey) -> Result<Found, StoreError> {
         let found = self.tx.row(at, key)?;
+        if !is_outside(self.plan.table(at), key, &found) {
+            return Ok(found);
+        }
+        self.settle(at, key, found)?;
+        self.tx.row(at, key)
+    }
+
+    fn settle(&mut self, at: usize, key: &RowKey, found: Found) -> Result<(), StoreError> {
         let plan = self.plan;
         let table = plan.table(at);
-        if !is_outside(table, key, &found) {
-            return Ok(false);
-        }
         let stamp = Stamp { wall_ms: self.now_ms, counter: 0, replica: OUTSIDE };
         let author = Author { stamp, seq: self.next_seq() };
         let exists = Exists { row: found.cells.is_some(), book: found.book.is_some() };
@@ -53,7 +58,7 @@ impl<T: StoreTx> Group<'_, T> {
         let hash = hash128(&body(&changes));
         self.counters.outside += 1;
         self.log(Signature { replica: OUTSIDE, rseq: author.seq, hash, subject: String::new(), stamp }, changes, fan)?;
-        Ok(true)
+        Ok(())
     }
 
     /// The row as the store last knew it: a tombstone's image, or what the log says. `None`: the log no longer has it.

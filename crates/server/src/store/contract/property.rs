@@ -165,7 +165,8 @@ fn run_steps<B: Backend>(steps: &[Step]) {
 }
 
 pub(crate) fn pages_and_log_together_are_the_bucket<B: Backend>() {
-    let mut runner = TestRunner::new(Config { cases: Config::default().cases / 6, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: Config::default().cases / 6, failure_persistence: None, ..Config::default() });
     let result = runner.run(&steps(), |steps| {
         run_steps::<B>(&steps);
         Ok(())
@@ -196,7 +197,8 @@ pub(crate) fn grouping_makes_no_difference<B: Backend>() {
         cuts.sort_unstable();
         cuts
     });
-    let mut runner = TestRunner::new(Config { cases: Config::default().cases / 12, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: Config::default().cases / 12, failure_persistence: None, ..Config::default() });
     let result = runner.run(&(entries, cuts), |(entries, cuts)| {
         prop_assert_eq!(end_state::<B>(&entries, &cuts), end_state::<B>(&entries, &[]));
         Ok(())

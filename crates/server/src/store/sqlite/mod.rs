@@ -227,7 +227,7 @@ impl Store for SqliteStore {
         } else {
             self.group(now_ms, |mut group| {
                 for (table, key) in &keys {
-                    group.settle_outside(*table, key)?;
+                    group.settled(*table, key)?;
                 }
                 group.finish(Vec::new())
             })?

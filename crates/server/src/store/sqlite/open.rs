@@ -30,6 +30,8 @@ const BUSY: Duration = Duration::from_secs(10);
 /// A checkpoint costs two syncs: not after every few transactions.
 const CHECKPOINT_PAGES: i64 = 4_000;
 const STATEMENTS: usize = 256;
+/// Holds what a group changes, so that it is written once. Used only as far as needed.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
 
 const TABLES: &str = "
 CREATE TABLE _landfall_meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -142,6 +144,7 @@ pub(super) fn prepare(
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // Savepoints of one entry are small; a temporary file for them would cost more than they do.
         conn.pragma_update(None, "temp_store", "MEMORY")?;
+        conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         conn.pragma_update(None, "foreign_keys", false)?;
         Ok(())
     };

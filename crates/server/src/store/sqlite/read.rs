@@ -232,6 +232,8 @@ struct PageBuilder<'a> {
     bucket: &'a Bucket,
     /// For each column of the bucket, its position in the table.
     positions: Vec<usize>,
+    /// Positions of the columns that the condition looks at.
+    asked: Vec<usize>,
     rows: RowBlock,
     last_key: Option<RowKey>,
     looked_at: usize,
@@ -243,7 +245,9 @@ impl<'a> PageBuilder<'a> {
     fn new(table: &'a TableSql, bucket: &'a Bucket, max_rows: usize, max_bytes: usize) -> Self {
         let columns = &bucket.template.columns;
         let position = |name: &String| table.columns.iter().position(|(own, _)| own == name);
+        let asked = bucket.template.predicate.as_ref().map(|p| p.columns()).unwrap_or_default();
         Self {
+            asked: asked.iter().filter_map(position).collect(),
             table,
             bucket,
             positions: columns.iter().filter_map(|(name, _)| position(name)).collect(),
@@ -274,7 +278,7 @@ impl<'a> PageBuilder<'a> {
             return Ok(());
         };
         self.looked_at += 1;
-        if self.bucket.template.predicate.is_none() || self.bucket.holds(&self.table.cells(row)?) {
+        if self.bucket.template.predicate.is_none() || self.bucket.holds(&self.table.some_cells(row, &self.asked)?) {
             self.rows.seqs.push(seq_of(&key)?);
             for ((ty, values), at) in self.rows.columns.iter_mut().zip(&self.positions) {
                 let value = super::values::read(row.get_ref(*at)?, *ty);
