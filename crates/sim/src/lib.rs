@@ -1,3 +1,32 @@
 //! Landfall: the deterministic simulator: network, disk, clocks, workload, invariants.
+//!
+//! One seed is one world: clients and a server with the real state machines and real SQLite, in virtual time. See
+//! `docs/simulator.md`.
 
+pub mod clock;
+pub mod coverage;
+pub mod device;
+pub mod dice;
 pub mod disk;
+pub mod history;
+pub mod invariants;
+pub mod mutants;
+pub mod network;
+pub mod plan;
+pub mod queue;
+pub mod run;
+pub mod server;
+pub mod trace;
+pub mod workload;
+pub mod world;
+
+use landfall_core::Schema;
+
+/// The schema of the simulated app.
+///
+/// # Panics
+/// When the text in this crate is wrong.
+
+pub fn schema() -> Schema {
+    Schema::parse("sim.toml", include_str!("sim.toml")).expect("the simulator's own schema")
+}

@@ -169,6 +169,11 @@ impl Disk {
         self.inner.state().capacity = bytes;
     }
 
+    /// The room for all files together, in bytes.
+    pub fn capacity(&self) -> u64 {
+        self.inner.state().capacity
+    }
+
     /// Live bytes of all files, unnamed temporary ones included.
     pub fn used(&self) -> u64 {
         self.inner.state().used()

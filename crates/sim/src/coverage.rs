@@ -1,0 +1,77 @@
+//! How often what was reached: cells of the tables of states × events, faults, crash points, checks.
+
+use std::collections::BTreeMap;
+
+use landfall_client::session::{EventName, StateName};
+
+use crate::disk::{DiskStats, FAULTS};
+use crate::plan::Fault;
+
+/// Counts by name. Names are `client Online×Live`, `fault net.cut`, `disk.torn`, and so on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Coverage(pub BTreeMap<String, u64>);
+
+impl Coverage {
+    /// Counts one.
+    pub fn hit(&mut self, name: &str) {
+        self.add(name, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&mut self, name: &str, count: u64) {
+        match self.0.get_mut(name) {
+            Some(present) => *present += count,
+            None => {
+                self.0.insert(name.to_owned(), count);
+            }
+        }
+    }
+
+    /// Joins another run's counts.
+    pub fn join(&mut self, other: &Self) {
+        for (name, count) in &other.0 {
+            self.add(name, *count);
+        }
+    }
+
+    /// Takes over what a client session counted.
+    pub fn client(&mut self, cells: &BTreeMap<(StateName, EventName), u64>) {
+        for ((state, event), count) in cells {
+            self.add(&client_cell(*state, *event), *count);
+        }
+    }
+
+    /// Takes over what a disk counted.
+    pub fn disk(&mut self, stats: &DiskStats) {
+        for (name, count) in &stats.faults {
+            self.add(name, *count);
+        }
+    }
+
+    /// What should have been reached and was not.
+    pub fn never_reached(&self) -> Vec<String> {
+        universe().into_iter().filter(|name| self.0.get(name).copied().unwrap_or(0) == 0).collect()
+    }
+}
+
+fn client_cell(state: StateName, event: EventName) -> String {
+    format!("client {state:?}×{event:?}")
+}
+
+/// Everything that a long enough run has to reach.
+fn universe() -> Vec<String> {
+    let mut names = Vec::new();
+    for state in StateName::ALL {
+        names.extend(EventName::ALL.iter().filter(|e| state.can_hear(**e)).map(|e| client_cell(state, *e)));
+    }
+    names.extend(Fault::ALL.iter().map(|f| f.coverage_name()));
+    names.extend(FAULTS.iter().map(|f| (*f).to_owned()));
+    names
+}
+
+/// Prints everything that was reached, in order of name.
+pub fn print(coverage: &Coverage) {
+    for (name, count) in &coverage.0 {
+        println!("{count:>12}  {name}");
+    }
+}

@@ -1,0 +1,205 @@
+//! A device: a disk, a clock, a way to the server, and, while it runs, a process with the real engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_client::db::{DbError, Location, OpenError, Options};
+use landfall_client::engine::{Engine, Moment};
+use landfall_client::live::{LiveQuery, QueryId, Row};
+use landfall_core::{Schema, Value};
+
+use crate::clock::{MachineClock, Micros};
+use crate::dice::Dice;
+use crate::disk::{Disk, DiskConfig, Snapshot};
+use crate::network::Way;
+use crate::workload::OpId;
+
+/// The device's database on its disk.
+pub const DATABASE: &str = "app.db";
+
+/// What a live query is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watch {
+    /// Both tables of pairs, joined.
+    Pairs,
+    /// All transactions of the workload.
+    Ops,
+    /// The counts of all devices.
+    Ticks,
+    /// A sorted list with a condition.
+    Things,
+}
+
+impl Watch {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Pairs, Self::Ops, Self::Ticks, Self::Things];
+
+    /// The statement.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Pairs => {
+                "SELECT l.id AS l, l.n AS ln, r.id AS r, r.n AS rn FROM lefts l FULL JOIN rights r ON l.id = r.id \
+                 ORDER BY coalesce(l.id, r.id)"
+            }
+            Self::Ops => "SELECT id, n FROM ops ORDER BY id",
+            Self::Ticks => "SELECT device, n FROM ticks ORDER BY device",
+            Self::Things => "SELECT id, owner, name, amount FROM things WHERE shown = 1 ORDER BY name, id",
+        }
+    }
+}
+
+/// A running app.
+pub struct Process {
+    /// The client.
+    pub engine: Engine,
+    /// Live queries, and their answers as the differences built them up.
+    pub watches: BTreeMap<QueryId, (Watch, Vec<Row>)>,
+    /// When the next tick is scheduled.
+    pub tick_at: Option<Micros>,
+    /// Effects that are carried out before the power goes, if it is to go.
+    pub effects_left: Option<u64>,
+}
+
+/// An old copy of a device's files, and what the model knows of it.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    /// The files.
+    pub files: Snapshot,
+    /// What [`Device::held`] was.
+    pub held: BTreeSet<OpId>,
+    /// Entries that had no decision.
+    pub undecided: BTreeSet<OpId>,
+}
+
+/// A device.
+pub struct Device {
+    /// Its place in the world.
+    pub index: usize,
+    /// Its name, also the key of its row in `ticks`.
+    pub name: String,
+    /// Whose it is.
+    pub person: usize,
+    /// Its disk.
+    pub disk: Disk,
+    /// Its clocks.
+    pub clock: MachineClock,
+    /// Its way to the server.
+    pub way: Way,
+    /// Its randomness, the app's and the engine's.
+    pub dice: Dice,
+    /// Counts processes; messages for an earlier one are dropped.
+    pub life: u64,
+    /// The running app.
+    pub process: Option<Process>,
+    /// Transactions whose writing returned here, or that were copied here, and that no copy took away again.
+    pub held: BTreeSet<OpId>,
+    /// The last count given to its row in `ticks`.
+    pub tick: u64,
+    /// Old copies.
+    pub backups: Vec<Backup>,
+    /// The largest count seen of each other device.
+    pub seen_ticks: BTreeMap<String, i64>,
+    /// Errors that the disk gave so far.
+    pub disk_errors: u64,
+    /// The app wants to be offline.
+    pub offline: bool,
+}
+
+impl Device {
+    /// A new device, switched off.
+    pub fn new(seed: u64, index: usize, person: usize, clock: MachineClock, way: Way) -> Self {
+        let name = format!("d{index}");
+        let mut dice = Dice::new(seed, &name);
+        let disk = Disk::new(dice.number(), DiskConfig::default());
+        Self {
+            index,
+            name,
+            person,
+            disk,
+            clock,
+            way,
+            dice,
+            life: 0,
+            process: None,
+            held: BTreeSet::new(),
+            tick: 0,
+            backups: Vec::new(),
+            seen_ticks: BTreeMap::new(),
+            disk_errors: 0,
+            offline: false,
+        }
+    }
+
+    /// The device's clocks.
+    pub fn moment(&self, now: Micros) -> Moment {
+        Moment { wall_ms: self.clock.wall_ms(now), mono_ms: self.clock.mono_ms(now) }
+    }
+
+    /// The subject that the device's owner signs in as.
+    pub fn subject(&self) -> String {
+        format!("p{}", self.person)
+    }
+
+    /// Starts the app.
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn start(&mut self, schema: &Schema, now: Micros) -> Result<(), OpenError> {
+        let location = Location::Vfs { name: DATABASE.to_owned(), vfs: self.disk.vfs_name() };
+        let options = Options {
+            exclusive: true,
+            // Clocks jump by years here.
+            acked_retention_ms: 1 << 50,
+            cache_kib: 256,
+            ..Options::default()
+        };
+        let moment = self.moment(now);
+        let dice = &mut self.dice;
+        let engine = Engine::open(&location, schema.clone(), options, moment, &mut |bytes| dice.fill(bytes))?;
+        self.life += 1;
+        self.process = Some(Process { engine, watches: BTreeMap::new(), tick_at: None, effects_left: None });
+        Ok(())
+    }
+
+    /// How often the disk has failed so far: after a failure of it the process starts anew.
+    pub fn count_disk_errors(&self) -> u64 {
+        let faults = self.disk.stats().faults;
+        faults.iter().filter(|(name, _)| name.starts_with("disk.error")).map(|(_, count)| count).sum()
+    }
+}
+
+impl Process {
+    /// Begins the live queries.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn watch_all(&mut self) -> Result<(), String> {
+        for watch in Watch::ALL {
+            let query = LiveQuery::Sql { sql: watch.sql().to_owned(), params: Vec::new(), key: None };
+            let watched = self.engine.watch(query).map_err(|e| e.to_string())?;
+            self.watches.insert(watched.id, (watch, watched.rows));
+        }
+        Ok(())
+    }
+
+    /// The open shapes, by handle.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn shapes(&self) -> Result<Vec<(u64, String, BTreeMap<String, Value>)>, DbError> {
+        let open = self.engine.db().subscriptions()?;
+        Ok(open.into_iter().map(|s| (s.handle, s.shape, s.params)).collect())
+    }
+
+    /// Whether the open shape of this name is complete; `None` when it is not open.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn completeness(&self, shape: &str) -> Result<Option<bool>, DbError> {
+        for (handle, name, _) in self.shapes()? {
+            if name == shape {
+                return self.engine.is_complete(handle).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,189 @@
+//! `pending`: what a device wrote is there until it is accepted or thrown away by a person; at the end, every
+//! transaction that still exists somewhere is on the server or is a dead letter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_client::db::EntryState;
+use landfall_core::{ReplicaId, RowKey, Transaction};
+use landfall_server::commit::LogEntry;
+
+use super::Violation;
+use crate::device::{Backup, Process};
+use crate::workload::OpId;
+use crate::world::World;
+
+/// What is known of every transaction of the workload.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    last: u64,
+    /// How often a transaction may be in the log: once, and once more for each copied database that held it undecided.
+    allowed: BTreeMap<OpId, u64>,
+    /// Accepted at some time, in this history or in one that was lost with a restored server.
+    accepted: BTreeSet<OpId>,
+    /// Thrown away by a person.
+    discarded: BTreeSet<OpId>,
+    /// Written when the disk failed: nobody knows until the app has started anew.
+    doubts: BTreeMap<usize, BTreeSet<OpId>>,
+    /// Sequences that left the server, with their chain values.
+    pub told: BTreeMap<u64, u64>,
+    /// Rows of `ticks` that more than one database wrote: their counts may go back.
+    pub tainted: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// The next transaction.
+    pub fn next(&mut self) -> OpId {
+        self.last += 1;
+        OpId(self.last)
+    }
+
+    /// The newest sequence that left the server.
+    pub fn told_up_to(&self) -> u64 {
+        self.told.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// Nobody knows whether this was written.
+    pub fn doubt(&mut self, device: usize, op: OpId) {
+        self.doubts.entry(device).or_default().insert(op);
+    }
+
+    /// A transaction is in the log.
+    ///
+    /// # Errors
+    /// When it was there already.
+    pub fn applied(&mut self, entry: &LogEntry) -> Result<(), Violation> {
+        for change in entry.changes.iter().filter(|c| c.table == "ops") {
+            let Some(op) = OpId::of_key(&change.key) else { continue };
+            if change.after.is_none() {
+                return Err(Violation::new("once", format!("sequence {} deletes {op:?}", entry.seq)));
+            }
+            self.accepted.insert(op);
+        }
+        Ok(())
+    }
+
+    /// How often a transaction may be in the log.
+    pub fn allowed(&self, op: OpId) -> u64 {
+        1 + self.allowed.get(&op).copied().unwrap_or(0)
+    }
+}
+
+/// A write returned on a device.
+pub fn written(world: &mut World, device: usize, op: OpId) {
+    world.devices[device].held.insert(op);
+}
+
+/// A database was copied: what had no decision may now come twice, and both count for its owner.
+pub fn copied(world: &mut World, device: usize, backup: &Backup) {
+    for op in &backup.undecided {
+        *world.ledger.allowed.entry(*op).or_default() += 1;
+    }
+    let name = world.devices[device].name.clone();
+    world.ledger.tainted.insert(name);
+}
+
+/// A dead letter was offered again.
+pub fn retried(world: &mut World, device: usize, op: Option<OpId>) {
+    let name = world.devices[device].name.clone();
+    world.ledger.tainted.insert(name);
+    if let Some(op) = op {
+        world.coverage.hit("work retried");
+        world.trace.line(world.now, "ledger", || format!("{op:?} again"));
+    }
+}
+
+/// A dead letter was thrown away.
+pub fn discarded(world: &mut World, device: usize, op: OpId) {
+    world.coverage.hit("work discarded");
+    world.ledger.discarded.insert(op);
+    world.devices[device].held.remove(&op);
+}
+
+/// The transaction that an entry of the outbox carries.
+pub fn op_of_transaction(transaction: &Transaction) -> Option<OpId> {
+    transaction.operations.iter().filter(|o| o.table() == "ops").find_map(|o| OpId::of_key(o.key()))
+}
+
+/// The transaction that the entry of this number carries.
+pub fn op_of(process: &Process, rseq: u64) -> Option<OpId> {
+    let outbox = process.engine.outbox().ok()?;
+    outbox.iter().find(|e| e.rseq == rseq).and_then(|e| op_of_transaction(&e.transaction))
+}
+
+/// Transactions in the outbox that have no decision.
+pub fn undecided(process: &Process) -> BTreeSet<OpId> {
+    let outbox = process.engine.outbox().unwrap_or_default();
+    let open = outbox.iter().filter(|e| matches!(e.state, EntryState::Queued | EntryState::Sent));
+    open.filter_map(|e| op_of_transaction(&e.transaction)).collect()
+}
+
+/// After a start: whether what was in doubt is there.
+///
+/// # Errors
+/// When the outbox cannot be read.
+pub fn settle_doubts(world: &mut World, device: usize) -> Result<(), Violation> {
+    let Some(doubts) = world.ledger.doubts.remove(&device) else { return Ok(()) };
+    let Some(process) = &world.devices[device].process else { return Ok(()) };
+    let outbox = process.engine.outbox().map_err(|e| Violation::new("pending", e.to_string()))?;
+    let there: BTreeSet<OpId> = outbox.iter().filter_map(|e| op_of_transaction(&e.transaction)).collect();
+    let written: Vec<OpId> = doubts.intersection(&there).copied().collect();
+    world.devices[device].held.extend(written);
+    world.coverage.hit("seen doubt settled");
+    Ok(())
+}
+
+/// Everything that this device holds by the model is in its outbox, or was accepted.
+///
+/// # Errors
+/// When something is missing.
+pub fn kept(world: &World, device: usize) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
+    let there: BTreeSet<OpId> = outbox.iter().filter_map(|e| op_of_transaction(&e.transaction)).collect();
+    let missing = machine.held.iter().find(|op| !there.contains(op) && !world.ledger.accepted.contains(op));
+    match missing {
+        Some(op) => {
+            let states: Vec<_> = outbox.iter().map(|e| (e.rseq, &e.state, op_of_transaction(&e.transaction))).collect();
+            let text = format!("{} has lost {op:?}, which nobody decided; its outbox: {states:?}", machine.name);
+            Err(Violation::new("pending", text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// At the end: what any device still holds is on the server as often as it may be, or is a dead letter.
+///
+/// # Errors
+/// When a transaction is lost, or was applied too often.
+pub fn at_rest(world: &World) -> Result<(), Violation> {
+    let mut dead = BTreeSet::new();
+    for device in &world.devices {
+        let Some(process) = &device.process else { continue };
+        let outbox = process.engine.outbox().map_err(|e| Violation::new("pending", e.to_string()))?;
+        dead.extend(outbox.iter().filter_map(|e| op_of_transaction(&e.transaction)));
+    }
+    let mut in_log: BTreeMap<OpId, BTreeSet<(ReplicaId, u64)>> = BTreeMap::new();
+    for logged in world.history.log.values() {
+        if let Some(op) = logged.op {
+            in_log.entry(op).or_default().insert((logged.replica, logged.rseq));
+        }
+    }
+    for (op, times) in &in_log {
+        if times.len() as u64 > world.ledger.allowed(*op) {
+            return Err(Violation::new("once", format!("{op:?} was applied {} times: {times:?}", times.len())));
+        }
+    }
+    for device in &world.devices {
+        for op in &device.held {
+            let key = RowKey::single(op.value());
+            let here = world.history.row_at("ops", &key, u64::MAX).is_some();
+            if !here && !dead.contains(op) && !world.ledger.discarded.contains(op) {
+                let name = if world.ledger.accepted.contains(op) { "acknowledged" } else { "pending" };
+                let text = format!("{op:?} of {} is neither on the server nor a dead letter", device.name);
+                return Err(Violation::new(name, text));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! `flicker`, `atomic`, `monotone`, `live`: the history that live queries show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_client::db::EntryState;
+use landfall_client::live::{QueryId, Row, RowsDiff};
+use landfall_core::Value;
+
+use super::Violation;
+use super::ledger::op_of_transaction;
+use crate::device::{Process, Watch};
+use crate::workload::OpId;
+use crate::world::World;
+
+/// A live query changed.
+///
+/// # Errors
+/// When what it shows now must not be.
+pub fn differences(world: &mut World, device: usize, query: QueryId, diff: &RowsDiff) -> Result<(), Violation> {
+    let machine = &mut world.devices[device];
+    let name = machine.name.clone();
+    let Some(process) = machine.process.as_mut() else { return Ok(()) };
+    let Some((watch, rows)) = process.watches.get_mut(&query) else {
+        return Err(Violation::new("live", format!("{name} got an answer of a query that it does not watch")));
+    };
+    diff.apply(rows);
+    let (watch, rows) = (*watch, rows.clone());
+    world.coverage.hit(&format!("check live.{watch:?}"));
+    match watch {
+        Watch::Pairs => atomic(world, device, &rows),
+        Watch::Ops => overlay(world, device, &rows),
+        Watch::Ticks => monotone(world, device, &rows),
+        Watch::Things => Ok(()),
+    }
+}
+
+/// Every transaction writes the same number under the same key into both tables.
+fn atomic(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let both = [process.completeness("lefts"), process.completeness("rights")];
+    if both.iter().any(|c| !matches!(c, Ok(Some(true)))) {
+        return Ok(());
+    }
+    match rows.iter().find(|row| row[1] != row[3]) {
+        Some(half) => Err(Violation::new("atomic", format!("{} sees half a transaction: {half:?}", machine.name))),
+        None => Ok(()),
+    }
+}
+
+/// A transaction that the server has not refused, and that has not settled, is always seen.
+fn overlay(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let seen: BTreeSet<OpId> = rows.iter().filter_map(|row| OpId::of_value(&row[0])).collect();
+    let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
+    for entry in outbox.iter().filter(|e| e.state != EntryState::Dead) {
+        let Some(op) = op_of_transaction(&entry.transaction) else { continue };
+        if !seen.contains(&op) {
+            let text = format!("{} does not see its own {op:?}, which is {:?}", machine.name, entry.state);
+            return Err(Violation::new("flicker", text));
+        }
+    }
+    settled(world, device, process, &seen)
+}
+
+/// What the server accepted stays: with the shape complete, nothing up to the cut is missing.
+fn settled(world: &World, device: usize, process: &Process, seen: &BTreeSet<OpId>) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(cursor) = process.engine.db().cursor() else { return Ok(()) };
+    if !matches!(process.completeness("ops"), Ok(Some(true))) || cursor.epoch != world.history.epoch {
+        return Ok(());
+    }
+    let here = |seqs: &BTreeSet<u64>| seqs.first().is_some_and(|seq| *seq <= cursor.seq);
+    match world.history.ops.iter().find(|(op, seqs)| here(seqs) && !seen.contains(op)) {
+        Some((op, seqs)) => {
+            let text = format!("{} stands at {} and does not see {op:?} of {seqs:?}", machine.name, cursor.seq);
+            Err(Violation::new("flicker", text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A count that one device alone writes never goes back for the others.
+fn monotone(world: &mut World, device: usize, rows: &[Row]) -> Result<(), Violation> {
+    let machine = &mut world.devices[device];
+    for row in rows {
+        let (Value::Text(owner), Value::Int(n)) = (&row[0], &row[1]) else { continue };
+        if *owner == machine.name || world.ledger.tainted.contains(owner) {
+            continue;
+        }
+        let seen = machine.seen_ticks.entry(owner.clone()).or_insert(*n);
+        if *n < *seen {
+            let text = format!("{} sees {owner} at {n} after it saw {seen}", machine.name);
+            return Err(Violation::new("monotone", text));
+        }
+        *seen = *n;
+    }
+    Ok(())
+}
+
+/// The answers that differences built up are what the queries give when they are run.
+///
+/// # Errors
+/// When they are not.
+pub fn answers(world: &mut World, device: usize) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let mut all: BTreeMap<Watch, Vec<Row>> = BTreeMap::new();
+    for (watch, rows) in process.watches.values() {
+        let Ok(fresh) = process.engine.query(watch.sql(), &[]) else { return Ok(()) };
+        let same = fresh.rows.len() == rows.len()
+            && fresh.rows.iter().zip(rows).all(|(a, b)| a.iter().zip(b).all(|(a, b)| stored(a) == stored(b)));
+        if !same {
+            let text = format!("{}: {watch:?} shows {rows:?}, and is {:?}", machine.name, fresh.rows);
+            return Err(Violation::new("live", text));
+        }
+        all.insert(*watch, rows.clone());
+    }
+    if let Some(rows) = all.get(&Watch::Pairs) {
+        atomic(world, device, rows)?;
+    }
+    if let Some(rows) = all.get(&Watch::Ops) {
+        overlay(world, device, rows)?;
+    }
+    world.coverage.hit("check live.answers");
+    Ok(())
+}
+
+/// Live queries give storage classes where a column's type is not known.
+fn stored(value: &Value) -> landfall_core::value::SqliteValue {
+    value.to_sqlite()
+}

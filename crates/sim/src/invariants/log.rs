@@ -1,0 +1,136 @@
+//! `log`, `once`, `stamps`: the server's log has no holes, holds every transaction once, is not ahead of the server's
+//! clock, and its row images add up to the tables.
+
+use std::collections::BTreeMap;
+
+use landfall_core::hash::Cells;
+use landfall_core::value::SqliteValue;
+use landfall_core::{RowKey, Value};
+use landfall_server::commit::{LogEntry, OUTSIDE};
+use rusqlite::types::ValueRef;
+
+use super::{Violation, acknowledged};
+use crate::world::World;
+
+/// Reads the log after the server started: what a crash took, what a restored copy lacks, what is new.
+///
+/// # Errors
+/// When something that was told is gone, or the log is not in order.
+pub fn after_start(world: &mut World) -> Result<(), Violation> {
+    let Some(process) = &world.server.process else { return Ok(()) };
+    let head = process.core.head();
+    let restored = std::mem::take(&mut world.server.restored);
+    let mut common = head.seq.min(world.history.head());
+    // Where the copy's history and the known one part: a copy never has another past.
+    while common > 0 {
+        let Some(logged) = world.history.log.get(&common) else { break };
+        match process.reader.chain_at(common) {
+            Ok(Some(chain)) if chain == logged.chain => break,
+            Ok(None) => break,
+            Ok(Some(_)) if restored || common > world.ledger.told_up_to() => common -= 1,
+            Ok(Some(_)) => {
+                return Err(Violation::new("log", format!("sequence {common} has another content after a start")));
+            }
+            // The disk failed: the next start looks again.
+            Err(_) => return Ok(()),
+        }
+    }
+    world.history.rewind(common);
+    read_new(world)?;
+    world.coverage.hit(if restored { "seen restored server" } else { "seen server start" });
+    acknowledged::after_start(world, restored)
+}
+
+/// Reads what is new in the log.
+///
+/// # Errors
+/// When it has holes, repeats a transaction, or is ahead of the clock.
+pub fn read_new(world: &mut World) -> Result<(), Violation> {
+    let Some(process) = &world.server.process else { return Ok(()) };
+    let head = process.core.head();
+    world.history.epoch = head.epoch;
+    while world.history.head() < head.seq {
+        let seq = world.history.head() + 1;
+        let entry = match world.server.process.as_ref().map(|p| p.reader.log_entry(seq)) {
+            Some(Ok(Some(entry))) => entry,
+            Some(Ok(None)) => return Err(Violation::new("log", format!("sequence {seq} is missing, the head is {}", head.seq))),
+            _ => return Ok(()),
+        };
+        check(world, &entry)?;
+        world.history.append(entry);
+    }
+    Ok(())
+}
+
+fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
+    let seq = entry.seq;
+    if entry.replica == OUTSIDE {
+        return Err(Violation::new("log", format!("sequence {seq} is a write from outside, and there are none")));
+    }
+    if let Some(first) = world.history.numbers.get(&(entry.replica, entry.rseq)) {
+        let text = format!("transaction {} of {} is in the log at {first} and at {seq}", entry.rseq, entry.replica);
+        return Err(Violation::new("once", text));
+    }
+    if entry.stamp.wall_ms > entry.at_ms {
+        let text = format!("sequence {seq} has stamp {:?}, the server's clock said {}", entry.stamp, entry.at_ms);
+        return Err(Violation::new("stamps", text));
+    }
+    for change in &entry.changes {
+        let before = world.history.row_at(&change.table, &change.key, seq);
+        if before != change.before.as_ref() {
+            let text = format!(
+                "sequence {seq} changes {} {:?} from {:?}, which the log before has as {before:?}",
+                change.table, change.key, change.before
+            );
+            return Err(Violation::new("log", text));
+        }
+    }
+    world.ledger.applied(entry)
+}
+
+/// At the end: the row images add up to the tables.
+///
+/// # Errors
+/// When they do not.
+pub fn tables(world: &World) -> Result<(), Violation> {
+    let wrong = |text: String| Violation::new("log", text);
+    let Some(process) = &world.server.process else { return Err(wrong("the server does not run".to_owned())) };
+    drop(process);
+    let conn = world.server.disk.open(crate::server::DATABASE);
+    let conn = conn.map_err(|e| wrong(e.to_string()))?;
+    for table in world.schema.tables.iter().filter(|t| t.sync) {
+        let found = rows(&conn, table).map_err(wrong)?;
+        let logged: BTreeMap<RowKey, Cells> =
+            world.history.rows_of(&table.name).map(|(k, c)| (k.clone(), c.clone())).collect();
+        if found != logged {
+            let text = format!("table {} is {found:?}, its log adds up to {logged:?}", table.name);
+            return Err(wrong(text));
+        }
+    }
+    Ok(())
+}
+
+fn rows(conn: &rusqlite::Connection, table: &landfall_core::schema::Table) -> Result<BTreeMap<RowKey, Cells>, String> {
+    let text = |e: rusqlite::Error| e.to_string();
+    let mut out = BTreeMap::new();
+    let names: Vec<String> = table.columns.iter().map(|c| format!("\"{}\"", c.name)).collect();
+    let mut statement = conn.prepare(&format!("SELECT {} FROM \"{}\"", names.join(", "), table.name)).map_err(text)?;
+    let mut found = statement.query([]).map_err(text)?;
+    while let Some(row) = found.next().map_err(text)? {
+        let mut cells = Cells::new();
+        for (at, column) in table.columns.iter().enumerate() {
+            let stored = match row.get_ref(at).map_err(text)? {
+                ValueRef::Null => SqliteValue::Null,
+                ValueRef::Integer(v) => SqliteValue::Integer(v),
+                ValueRef::Real(v) => SqliteValue::Real(v),
+                ValueRef::Text(v) => SqliteValue::Text(String::from_utf8_lossy(v).into_owned()),
+                ValueRef::Blob(v) => SqliteValue::Blob(v.to_vec()),
+            };
+            let value: Value = Value::from_sqlite(stored, column.ty).map_err(|e| e.to_string())?;
+            cells.insert(column.name.clone(), value);
+        }
+        let key = table.key_of(&cells).ok_or_else(|| format!("a row of {} has no key", table.name))?;
+        out.insert(key, cells);
+    }
+    Ok(out)
+}

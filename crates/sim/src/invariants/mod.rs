@@ -1,0 +1,50 @@
+//! What must always hold, each in a module of its own.
+//!
+//! | name | holds | module |
+//! |---|---|---|
+//! | `convergence` | when faults have stopped, every device holds exactly the rows that its shapes name | [`convergence`] |
+//! | `acknowledged` | what was told to be accepted is durable, and is offered again to a restored server | [`acknowledged`] |
+//! | `once` | no transaction is applied twice | [`log`] |
+//! | `policy` | nothing that a read rule hides is sent to a device, and what is sent is true | [`policy`] |
+//! | `pending` | what a device wrote is there until it is accepted or thrown away | [`ledger`] |
+//! | `flicker` | own writes never vanish and return | [`live`] |
+//! | `atomic` | no half of a transaction is seen | [`live`] |
+//! | `monotone` | no older state is seen after a newer one | [`live`] |
+//! | `live` | the answer of a live query is what the query gives | [`live`] |
+//! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
+//! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
+//! | `stamps` | no stamp is ahead of the server's clock | [`log`] |
+//! | `reopen` | what lost power opens again | `world` |
+//! | `progress` | the world comes to rest | `world` |
+
+pub mod acknowledged;
+pub mod bounds;
+pub mod convergence;
+pub mod ledger;
+pub mod live;
+pub mod log;
+pub mod policy;
+
+use std::fmt;
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its name.
+    pub invariant: String,
+    /// What was found.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation of the invariant of this name.
+    pub fn new(invariant: &str, message: impl Into<String>) -> Self {
+        Self { invariant: invariant.to_owned(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.message)
+    }
+}

@@ -1,0 +1,124 @@
+//! The server's process: the real `ServerCore` over the real store on a simulated disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use landfall_core::predicate::Env;
+use landfall_core::{Epoch, ReplicaId, Schema};
+use landfall_server::auth::Authenticator;
+use landfall_server::buckets::{Bucket, Template};
+use landfall_server::core::{Memory, ServerCore};
+use landfall_server::session::{Moment, Rules};
+use landfall_server::store::{
+    GroupCommit, Head, Location, OutsideWrites, PushEntry, ReplicaState, SqliteOptions, SqliteStore, Store, StoreError,
+    StoreReader,
+};
+
+use crate::dice::Dice;
+use crate::disk::Disk;
+use crate::plan::Plan;
+
+/// The secret that signs tokens.
+pub const SECRET: &[u8] = b"the simulator's own secret, nobody else's";
+/// The server's database on its disk.
+pub const DATABASE: &str = "server.db";
+
+/// A running server.
+pub struct ServerProcess {
+    /// The machine that the tests are about.
+    pub core: ServerCore,
+    /// Reads what is committed, for the invariants.
+    pub reader: Box<dyn StoreReader>,
+    store: SharedStore,
+}
+
+impl ServerProcess {
+    /// Opens the store and starts.
+    ///
+    /// # Errors
+    /// When the disk fails or the store is damaged.
+    pub fn start(disk: &Disk, schema: &Schema, plan: &Plan, now: Moment, dice: &mut Dice) -> Result<Self, StoreError> {
+        let mut epoch = [0; 16];
+        dice.fill(&mut epoch);
+        let location = Location::Vfs { name: DATABASE.to_owned(), vfs: disk.vfs_name() };
+        let options = SqliteOptions { location, exclusive: true };
+        let store = SqliteStore::open(options, schema.clone(), Epoch(epoch), now.wall_ms)?;
+        let store = SharedStore::new(store);
+        let reader = store.reader()?;
+        let mut rules = Rules::new(schema, Authenticator::new().with_secret(SECRET));
+        rules.limits.window_bytes = plan.window_bytes;
+        rules.limits.push_entries = 64;
+        rules.message_bytes = 4 << 10;
+        let memory = Memory { ring_bytes: plan.ring_bytes, waiting_entries: plan.waiting_entries, ..Memory::default() };
+        let core = ServerCore::new(Box::new(store.clone()), Arc::new(rules), memory, dice.generator())?;
+        Ok(Self { core, reader, store })
+    }
+
+    /// Forgets the older part of the log.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn truncate_log(&mut self, before: u64) -> Result<u64, StoreError> {
+        self.store.truncate_log(before)
+    }
+}
+
+/// The store, shared between the core, which owns it, and the simulator, which also forgets its log.
+#[derive(Clone)]
+struct SharedStore {
+    store: Arc<Mutex<SqliteStore>>,
+    templates: Arc<BTreeMap<String, Arc<Template>>>,
+}
+
+impl SharedStore {
+    fn new(store: SqliteStore) -> Self {
+        let templates = Arc::new(store.templates().clone());
+        Self { store: Arc::new(Mutex::new(store)), templates }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SqliteStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store for SharedStore {
+    fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError> {
+        self.lock().commit_group(pushes, now_ms)
+    }
+
+    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {
+        self.lock().open_bucket(template, env)
+    }
+
+    fn templates(&self) -> &BTreeMap<String, Arc<Template>> {
+        &self.templates
+    }
+
+    fn head(&self) -> Head {
+        self.lock().head()
+    }
+
+    fn start_epoch(&mut self, fresh: Epoch) -> Result<Head, StoreError> {
+        self.lock().start_epoch(fresh)
+    }
+
+    fn hello(&mut self, replica: ReplicaId, subject: &str) -> Result<ReplicaState, StoreError> {
+        self.lock().hello(replica, subject)
+    }
+
+    fn truncate_log(&mut self, before_seq: u64) -> Result<u64, StoreError> {
+        self.lock().truncate_log(before_seq)
+    }
+
+    fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError> {
+        self.lock().check_outside_writes(now_ms)
+    }
+
+    fn secret(&mut self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.lock().secret(name, fresh)
+    }
+
+    fn reader(&self) -> Result<Box<dyn StoreReader>, StoreError> {
+        self.lock().reader()
+    }
+}

@@ -1,0 +1,271 @@
+//! What the simulated app does in one transaction.
+//!
+//! Every transaction inserts one row of its own into `ops`: so it can be recognised wherever it turns up, under whatever
+//! replica and number. Keys come from a small universe, so that devices meet: concurrent inserts of one key, updates
+//! against deletes, revivals, references to what somebody else deletes.
+
+use landfall_client::db::{DbError, WriteTx};
+use landfall_core::{Decimal, RowKey, Value};
+
+use crate::clock::START_MS;
+use crate::dice::Dice;
+
+/// Names a transaction of the workload, once in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpId(pub u64);
+
+const OP_MARK: [u8; 8] = *b"op-row-\x40";
+
+impl OpId {
+    /// The key of its row in `ops`.
+    pub fn value(self) -> Value {
+        uuid(OP_MARK, self.0)
+    }
+
+    /// The transaction whose row this is.
+    pub fn of_key(key: &RowKey) -> Option<Self> {
+        let [value] = &key.0[..] else { return None };
+        Self::of_value(value)
+    }
+
+    /// The transaction whose key this is.
+    pub fn of_value(value: &Value) -> Option<Self> {
+        let Value::Uuid(bytes) = value else { return None };
+        let (mark, number) = bytes.split_first_chunk::<8>()?;
+        let number: [u8; 8] = number.try_into().ok()?;
+        (*mark == OP_MARK).then_some(Self(u64::from_be_bytes(number)))
+    }
+}
+
+fn uuid(mark: [u8; 8], number: u64) -> Value {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&mark);
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    Value::Uuid(bytes)
+}
+
+/// The key of row `number` in one of the tables with a small universe of keys.
+pub fn key(table: &str, number: u64) -> Value {
+    let mut mark = *b"\0\0\0\0\0\0\x40\0";
+    for (to, from) in mark.iter_mut().zip(table.bytes().take(6)) {
+        *to = from;
+    }
+    uuid(mark, number)
+}
+
+/// Who writes a transaction.
+pub struct Author<'a> {
+    /// Randomness.
+    pub dice: &'a mut Dice,
+    /// The transaction.
+    pub op: OpId,
+    /// The person.
+    pub person: &'a str,
+    /// All people.
+    pub people: usize,
+    /// The device.
+    pub device: &'a str,
+    /// Whether the two tables of pairs may be written: the device holds both of them, or none.
+    pub pairs: bool,
+    /// The device's next count.
+    pub tick: u64,
+}
+
+type Done = Result<(), DbError>;
+
+impl Author<'_> {
+    /// Writes the transaction.
+    ///
+    /// # Errors
+    /// What the engine refuses, or the app itself gives up.
+    pub fn write(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        self.mark(tx)?;
+        for _ in 0..self.dice.between(1, 3) {
+            self.step(tx)?;
+        }
+        // Now and then the app changes its mind at the end.
+        if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
+    }
+
+    fn mark(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let (id, device, n) = (self.op.value(), Value::Text(self.device.to_owned()), self.number());
+        tx.execute("INSERT INTO ops (id, device, n) VALUES (?, ?, ?)", &[id, device, n]).map(|_| ())
+    }
+
+    fn number(&self) -> Value {
+        Value::Int(self.op.0 as i64)
+    }
+
+    fn step(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        match self.dice.below(100) {
+            0..=29 => self.thing(tx),
+            30..=49 if self.pairs => self.pair(tx),
+            50..=57 => self.tick(tx),
+            58..=74 => self.family(tx),
+            75..=84 => self.tag(tx),
+            85..=89 => self.draft(tx),
+            90..=94 => self.undone(tx),
+            _ => self.thing(tx),
+        }
+    }
+
+    fn thing_key(&mut self) -> Value {
+        key("things", self.dice.below(14))
+    }
+
+    fn has(&self, tx: &mut WriteTx<'_>, table: &str, id: &Value) -> Result<bool, DbError> {
+        let sql = format!("SELECT 1 FROM {table} WHERE id = ?");
+        Ok(!tx.query(&sql, std::slice::from_ref(id))?.rows.is_empty())
+    }
+
+    fn thing(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let id = self.thing_key();
+        if !self.has(tx, "things", &id)? {
+            return self.new_thing(tx, id);
+        }
+        match self.dice.below(10) {
+            0 => tx.execute("DELETE FROM things WHERE id = ?", &[id]).map(|_| ()),
+            1 => tx.delete("things", &RowKey(vec![id])).map(|_| ()),
+            2 => tx.execute("UPDATE things SET shown = NOT shown WHERE id = ?", &[id]).map(|_| ()),
+            3 => {
+                // A row that nobody else could see afterwards would be refused: it is shown when it is given away.
+                let other = Value::Text(format!("p{}", self.dice.below(self.people as u64)));
+                tx.execute("UPDATE things SET owner = ?, shown = 1 WHERE id = ?", &[other, id]).map(|_| ())
+            }
+            4 => {
+                let name = self.words();
+                let sql = "INSERT INTO things (id, owner, shown, name) VALUES (?, ?, 0, ?)
+                           ON CONFLICT (id) DO UPDATE SET name = excluded.name, amount = amount + 1";
+                tx.execute(sql, &[id, Value::Text(self.person.to_owned()), name]).map(|_| ())
+            }
+            5 => {
+                let sql = "REPLACE INTO things (id, owner, shown, kind, name) VALUES (?, ?, ?, 'blue', ?)";
+                let shown = Value::Bool(self.dice.chance(500));
+                let name = self.words();
+                tx.execute(sql, &[id, Value::Text(self.person.to_owned()), shown, name]).map(|_| ())
+            }
+            6 => tx.execute("UPDATE things SET amount = amount + 3, name = name WHERE id = ?", &[id]).map(|_| ()),
+            _ => self.change_thing(tx, id),
+        }
+    }
+
+    fn new_thing(&mut self, tx: &mut WriteTx<'_>, id: Value) -> Done {
+        let mut cells = vec![("id", id), ("owner", Value::Text(self.person.to_owned()))];
+        for column in ["shown", "kind", "name", "amount", "ratio", "price", "at", "day", "extra", "raw"] {
+            if self.dice.chance(700) {
+                cells.push((column, self.content(column)));
+            }
+        }
+        tx.upsert("things", &cells)
+    }
+
+    fn change_thing(&mut self, tx: &mut WriteTx<'_>, id: Value) -> Done {
+        let mut cells = Vec::new();
+        for column in ["kind", "name", "amount", "ratio", "price", "at", "day", "extra", "raw"] {
+            if self.dice.chance(300) {
+                cells.push((column, self.content(column)));
+            }
+        }
+        tx.update("things", &RowKey(vec![id]), &cells).map(|_| ())
+    }
+
+    /// A value for a column of `things`.
+    fn content(&mut self, column: &str) -> Value {
+        let n = self.dice.number();
+        let null = column != "shown" && self.dice.chance(150);
+        if null {
+            return Value::Null;
+        }
+        match column {
+            "shown" => Value::Bool(n.is_multiple_of(2)),
+            "kind" => Value::Text(["red", "green", "blue"][(n % 3) as usize].to_owned()),
+            "name" => self.words(),
+            "amount" => Value::Int((n % 20) as i64 - 5),
+            "ratio" => Value::float(n as f64 / 1e17).unwrap_or_default(),
+            "price" => Value::Decimal(Decimal::new((n % 1_000_000) as i64, 2)),
+            "at" => Value::Timestamp(START_MS as i64 * 1000 + (n % 1_000_000_007) as i64),
+            "day" => Value::Date((n % 40_000) as i32),
+            "extra" => Value::json(&serde_json::json!({ "n": n % 1000, "a": [1, null, "ü"] })),
+            _ => Value::Bytes(n.to_le_bytes()[..(n % 9) as usize].to_vec()),
+        }
+    }
+
+    fn words(&mut self) -> Value {
+        let words = ["", "fjord", "näher", "O'Neill", "snow ❄", "zwei Wörter", "%_%"];
+        let word = words[self.dice.index(words.len())];
+        Value::Text(format!("{word}{}", self.dice.below(50)))
+    }
+
+    fn pair(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let number = self.dice.below(8);
+        let (left, right) = (key("pairs", number), key("pairs", number));
+        let n = self.number();
+        let (has_left, has_right) = (self.has(tx, "lefts", &left)?, self.has(tx, "rights", &right)?);
+        if has_left && has_right && self.dice.chance(250) {
+            tx.execute("DELETE FROM lefts WHERE id = ?", &[left])?;
+            return tx.delete("rights", &RowKey(vec![right])).map(|_| ());
+        }
+        if has_left && has_right {
+            tx.execute("UPDATE lefts SET n = ? WHERE id = ?", &[n.clone(), left])?;
+            return tx.update("rights", &RowKey(vec![right]), &[("n", n)]).map(|_| ());
+        }
+        if !has_left && !has_right {
+            tx.insert("lefts", &[("id", left), ("n", n.clone())])?;
+            return tx.execute("INSERT INTO rights (id, n) VALUES (?, ?)", &[right, n]).map(|_| ());
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let device = Value::Text(self.device.to_owned());
+        tx.upsert("ticks", &[("device", device), ("n", Value::Int(self.tick as i64))])
+    }
+
+    /// Parents, and what refers to them.
+    fn family(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let (parent, one) = (key("parents", self.dice.below(5)), self.dice.below(9));
+        let name = self.words();
+        match self.dice.below(10) {
+            0 | 1 => tx.execute("DELETE FROM parents WHERE id = ?", &[parent]).map(|_| ()),
+            2 => tx.upsert("parents", &[("id", parent), ("code", Value::Text(format!("c{}", one % 4)))]),
+            3 | 4 => tx.upsert("parents", &[("id", parent), ("name", name)]),
+            5 | 6 => tx.upsert("children", &[("id", key("children", one)), ("parent", parent), ("name", name)]),
+            7 => tx.upsert("remarks", &[("id", key("remarks", one)), ("parent", parent), ("text", name)]),
+            8 => tx.execute("DELETE FROM holds WHERE id = ?", &[key("holds", one)]).map(|_| ()),
+            _ => tx.upsert("holds", &[("id", key("holds", one)), ("parent", parent)]),
+        }
+    }
+
+    fn tag(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let (thing, word) = (self.thing_key(), Value::Text(["new", "old", "blé"][self.dice.index(3)].to_owned()));
+        if self.dice.chance(300) {
+            return tx.execute("DELETE FROM tags WHERE thing = ? AND word = ?", &[thing, word]).map(|_| ());
+        }
+        let sql = "INSERT INTO tags (thing, word, n) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + 1";
+        tx.execute(sql, &[thing, word, self.number()]).map(|_| ())
+    }
+
+    fn draft(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let text = self.words();
+        tx.upsert("drafts", &[("id", key("drafts", self.dice.below(6))), ("text", text)])
+    }
+
+    /// A part that fails and is undone; the rest of the transaction goes on.
+    fn undone(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let fails = self.dice.chance(500);
+        let part = tx.savepoint(|tx| {
+            self.thing(tx)?;
+            self.tag(tx)?;
+            if fails { Err(DbError::Aborted("a part of it failed".to_owned())) } else { Ok(()) }
+        });
+        match part {
+            Err(DbError::Aborted(_)) => {}
+            other => other?,
+        }
+        // A statement that fails half way leaves nothing behind.
+        let twice = "INSERT INTO things (id, owner, name) VALUES (?1, ?2, 'a'), (?1, ?2, 'b')";
+        let id = key("things", 1_000 + self.op.0);
+        let _ = tx.execute(twice, &[id, Value::Text(self.person.to_owned())]);
+        Ok(())
+    }
+}

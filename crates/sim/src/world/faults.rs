@@ -1,0 +1,293 @@
+//! What the plan's faults do.
+
+use landfall_client::engine::Input;
+
+use super::{Event, World, years};
+use crate::clock::{MILLI, Micros, SECOND};
+use crate::device::{Backup, Device};
+use crate::disk::DiskOp;
+use crate::invariants::{Violation, ledger};
+use crate::network::ConnId;
+use crate::plan::Fault;
+
+/// Most devices, copies included.
+const MAX_DEVICES: usize = 6;
+const OPS: [DiskOp; 5] = [DiskOp::Read, DiskOp::Write, DiskOp::Truncate, DiskOp::Sync, DiskOp::Delete];
+
+impl World {
+    pub(super) fn fault(&mut self, fault: Fault, mean: Micros) -> Result<(), Violation> {
+        if self.healing {
+            return Ok(());
+        }
+        let next = self.now + self.fault_dice.between(mean / 4, 2 * mean);
+        self.queue.at(next, Event::Fault { fault, mean });
+        self.trace.line(self.now, "fault", || fault.name().to_owned());
+        let device = self.fault_dice.index(self.devices.len());
+        let happened = match fault {
+            Fault::Delay | Fault::Stall | Fault::Partition | Fault::Refuse | Fault::SlowReader => {
+                self.way_fault(fault, device)
+            }
+            Fault::Cut | Fault::HalfOpen | Fault::Garble => self.connection_fault(fault),
+            // These happen to requests, as they are made.
+            Fault::HttpDelay | Fault::HttpDuplicate | Fault::HttpFail | Fault::HttpTruncate => return Ok(()),
+            Fault::DeviceKill
+            | Fault::DeviceCrash
+            | Fault::DeviceCrashWithin
+            | Fault::DeviceIo
+            | Fault::DeviceFull
+            | Fault::Clone
+            | Fault::DeviceRestore => self.machine_fault(fault, device)?,
+            Fault::Offline | Fault::Nudge | Fault::TokenExpires | Fault::SignedOut | Fault::WrongSubject => {
+                self.person_fault(fault, device)?
+            }
+            Fault::ClockForward | Fault::ClockBack => self.clock_fault(fault, device),
+            _ => self.server_fault(fault)?,
+        };
+        // What comes in a moment is counted when it comes.
+        let later = matches!(fault, Fault::ServerCrashBeforeSend | Fault::ServerCrashWhileSending);
+        if happened && !later {
+            self.coverage.hit(&fault.coverage_name());
+        }
+        Ok(())
+    }
+
+    fn way_fault(&mut self, fault: Fault, device: usize) -> bool {
+        let until = self.now + self.fault_dice.between(1, 25) * SECOND;
+        match fault {
+            Fault::Stall => self.devices[device].way.stalled_until = until,
+            Fault::Partition => {
+                let parity = self.fault_dice.index(2);
+                for device in self.devices.iter_mut().filter(|d| d.index % 2 == parity) {
+                    device.way.stalled_until = until;
+                }
+            }
+            Fault::Refuse => self.devices[device].way.refused_until = until,
+            Fault::SlowReader => {
+                let slow = self.fault_dice.between(0, 1_500) * MILLI;
+                self.devices[device].way.slow_us = slow;
+            }
+            _ => {
+                let latency = self.fault_dice.between(1, 4_000) * MILLI;
+                self.devices[device].way.latency_us = latency;
+            }
+        }
+        true
+    }
+
+    fn connection_fault(&mut self, fault: Fault) -> bool {
+        let open: Vec<ConnId> =
+            self.network.connections.iter().filter(|(_, c)| c.device_open && !c.cut).map(|(id, _)| *id).collect();
+        let Some(conn) = self.fault_dice.pick(&open).copied() else { return false };
+        if fault == Fault::Cut {
+            self.cut(conn);
+            return true;
+        }
+        let up = self.fault_dice.chance(500);
+        let Some(connection) = self.network.connections.get_mut(&conn) else { return false };
+        if fault == Fault::HalfOpen {
+            connection.up.black_hole |= up;
+            connection.down.black_hole |= !up;
+            return true;
+        }
+        let lane = if up { &mut connection.up } else { &mut connection.down };
+        if let Some(at) = lane.send(vec![0xfe, 1, 2, 3], self.now) {
+            self.queue.at(at, Event::Deliver { conn, up });
+        }
+        true
+    }
+
+    fn machine_fault(&mut self, fault: Fault, device: usize) -> Result<bool, Violation> {
+        if self.devices[device].process.is_none() {
+            return Ok(false);
+        }
+        match fault {
+            Fault::DeviceKill => self.kill(device),
+            Fault::DeviceCrash => {
+                let left = self.fault_dice.below(4);
+                match self.devices[device].process.as_mut() {
+                    Some(process) if left > 0 => process.effects_left = Some(left - 1),
+                    _ => self.power_off(device),
+                }
+            }
+            Fault::DeviceCrashWithin => {
+                let ops = self.fault_dice.below(40);
+                self.devices[device].disk.crash_after(Some(ops));
+            }
+            Fault::DeviceIo => {
+                let op = OPS[self.fault_dice.index(OPS.len())];
+                let nth = self.fault_dice.between(1, 12);
+                self.devices[device].disk.fail_next(op, nth);
+            }
+            Fault::DeviceFull => {
+                let room = self.devices[device].disk.used() + self.fault_dice.below(40_000);
+                self.devices[device].disk.set_capacity(room);
+                let at = self.now + self.fault_dice.between(1, 15) * SECOND;
+                self.queue.at(at, Event::DiskHealed { device });
+            }
+            Fault::Clone => return Ok(self.clone_device(device)),
+            _ => return self.restore_device(device),
+        }
+        Ok(true)
+    }
+
+    /// A copy of a running app's files becomes another device of the same person.
+    fn clone_device(&mut self, device: usize) -> bool {
+        if self.devices.len() >= MAX_DEVICES {
+            return false;
+        }
+        let backup = self.backup(device);
+        let index = self.devices.len();
+        let (person, clock, way) = {
+            let original = &self.devices[device];
+            (original.person, original.clock, original.way.clone())
+        };
+        let mut copy = Device::new(self.seed, index, person, clock, way);
+        copy.disk.restore_files(&backup.files);
+        copy.held = backup.held.clone();
+        ledger::copied(self, device, &backup);
+        self.devices.push(copy);
+        self.queue.at(self.now + SECOND, Event::DeviceStart { device: index });
+        self.queue.at(self.now + 2 * SECOND, Event::Act { device: index });
+        true
+    }
+
+    /// A device goes back to an old copy; when there is none yet, one is made.
+    fn restore_device(&mut self, device: usize) -> Result<bool, Violation> {
+        if self.devices[device].backups.is_empty() || self.fault_dice.chance(300) {
+            let backup = self.backup(device);
+            self.devices[device].backups.push(backup);
+            return Ok(false);
+        }
+        let at = self.fault_dice.index(self.devices[device].backups.len());
+        let backup: Backup = self.devices[device].backups[at].clone();
+        self.end_process(device);
+        ledger::copied(self, device, &backup);
+        let machine = &mut self.devices[device];
+        machine.disk.restore_files(&backup.files);
+        machine.held = backup.held;
+        machine.seen_ticks.clear();
+        self.queue.at(self.now + SECOND, Event::DeviceStart { device });
+        Ok(true)
+    }
+
+    fn person_fault(&mut self, fault: Fault, device: usize) -> Result<bool, Violation> {
+        if self.devices[device].process.is_none() {
+            return Ok(false);
+        }
+        let back = self.now + self.fault_dice.between(1, 20) * SECOND;
+        match fault {
+            Fault::Offline => {
+                self.queue.at(back, Event::Online { device });
+                self.set_online(device, false)?;
+            }
+            Fault::Nudge => self.input(device, Input::Nudge)?,
+            Fault::SignedOut => {
+                self.queue.at(back, Event::SignIn { device });
+                self.input(device, Input::SetToken { token: None })?;
+            }
+            Fault::WrongSubject => {
+                let token = self.token_for("somebody-else", None);
+                self.queue.at(back, Event::SignIn { device });
+                self.input(device, Input::SetToken { token: Some(token) })?;
+            }
+            _ => {
+                let subject = self.devices[device].subject();
+                let soon = self.fault_dice.between(1_000, 8_000);
+                let token = self.token_for(&subject, Some(soon));
+                self.input(device, Input::SetToken { token: Some(token) })?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn clock_fault(&mut self, fault: Fault, device: usize) -> bool {
+        let size = years(&mut self.fault_dice).abs();
+        let clock = &mut self.devices[device].clock;
+        clock.offset_ms += if fault == Fault::ClockForward { size } else { -size };
+        // No clock of a machine that keeps time is further off than this.
+        let decade = 3650 * 24 * 3_600_000;
+        clock.offset_ms = clock.offset_ms.clamp(-decade, decade);
+        true
+    }
+
+    fn server_fault(&mut self, fault: Fault) -> Result<bool, Violation> {
+        if self.server.process.is_none() {
+            return Ok(false);
+        }
+        match fault {
+            Fault::ServerKill => {
+                self.server_stop();
+                self.server.disk.kill();
+            }
+            Fault::ServerCrash => self.server_power_off(),
+            Fault::ServerCrashWithin => {
+                let ops = self.fault_dice.below(40);
+                self.server.disk.crash_after(Some(ops));
+            }
+            Fault::ServerCrashBeforeSend => self.server.messages_left = Some(u64::MAX),
+            Fault::ServerCrashWhileSending => self.server.messages_left = Some(self.fault_dice.below(12)),
+            Fault::ServerIo => {
+                let op = OPS[self.fault_dice.index(OPS.len())];
+                let nth = self.fault_dice.between(1, 12);
+                self.server.disk.fail_next(op, nth);
+            }
+            Fault::ServerFull => {
+                let room = self.server.disk.used() + self.fault_dice.below(60_000);
+                self.server.disk.set_capacity(room);
+                let at = self.now + self.fault_dice.between(1, 12) * SECOND;
+                self.queue.at(at, Event::ServerDiskHealed);
+            }
+            Fault::ServerRestore => return self.restore_server(),
+            Fault::ServerDrain => self.drain_server()?,
+            Fault::ServerBusy => self.server.busy_until = self.now + self.fault_dice.between(1, 8) * SECOND,
+            Fault::ServerClock => self.server.clock.offset_ms += self.fault_dice.below(20_000) as i64 - 10_000,
+            _ => return self.forget_log(),
+        }
+        Ok(true)
+    }
+
+    /// The server goes back to an old copy; when there is none yet, one is made.
+    fn restore_server(&mut self) -> Result<bool, Violation> {
+        if self.server.backups.is_empty() || self.fault_dice.chance(400) {
+            let backup = (self.server.disk.clone_files(), self.history.head());
+            self.server.backups.push(backup);
+            return Ok(false);
+        }
+        let at = self.fault_dice.index(self.server.backups.len());
+        let (files, _) = self.server.backups[at].clone();
+        self.server_stop();
+        self.server.disk.restore_files(&files);
+        self.server.restored = true;
+        Ok(true)
+    }
+
+    /// The server lets its sessions finish, and stops a little later.
+    fn drain_server(&mut self) -> Result<(), Violation> {
+        let now = self.server_moment();
+        if let Some(process) = self.server.process.as_mut() {
+            process.core.drain(now);
+        }
+        self.pump_all()?;
+        self.server_stop();
+        self.server.disk.kill();
+        Ok(())
+    }
+
+    fn forget_log(&mut self) -> Result<bool, Violation> {
+        let head = self.history.head();
+        let before = head.saturating_sub(self.fault_dice.below(12));
+        let Some(process) = self.server.process.as_mut() else { return Ok(false) };
+        // A failing disk shows in the next call, as everywhere.
+        Ok(process.truncate_log(before).is_ok_and(|forgotten| forgotten > 0))
+    }
+
+    pub(super) fn heal_disk(&mut self, device: usize) {
+        self.devices[device].disk.set_capacity(super::HEALTHY_BYTES);
+        if self.healing {
+            self.devices[device].disk.clear_faults();
+            if self.devices[device].process.is_none() {
+                self.queue.at(self.now, Event::DeviceStart { device });
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What the apps do: transactions, shapes opened and closed, dead letters looked after.
+
+use std::collections::BTreeMap;
+
+use landfall_client::db::{DbError, EntryState};
+use landfall_core::Value;
+use landfall_protocol::{Outcome, Resumption, ServerMessage};
+
+use super::{Event, World};
+use crate::clock::MILLI;
+use crate::invariants::{Violation, ledger};
+use crate::workload::{Author, OpId, key};
+
+const SHAPES: [&str; 13] = [
+    "ops", "things_mine", "things_shown", "things_of_kind", "lefts", "rights", "ticks", "parents", "children",
+    "remarks", "holds", "tags", "tags_of",
+];
+
+impl World {
+    pub(super) fn act(&mut self, device: usize) -> Result<(), Violation> {
+        if self.healing {
+            return Ok(());
+        }
+        let think = self.plan.think;
+        let next = self.now + self.devices[device].dice.between(think / 8, 2 * think) + MILLI;
+        self.queue.at(next, Event::Act { device });
+        if self.devices[device].process.is_none() {
+            return Ok(());
+        }
+        match self.devices[device].dice.below(100) {
+            0..=69 => self.write(device),
+            70..=84 => self.open_shape(device),
+            85..=89 => self.close_shape(device),
+            90..=94 => self.look_after_dead(device),
+            _ => self.check_device(device),
+        }
+    }
+
+    fn write(&mut self, device: usize) -> Result<(), Violation> {
+        let op = self.ledger.next();
+        let pairs = self.may_write_pairs(device);
+        let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
+        let people = self.plan.people;
+        self.devices[device].tick += 1;
+        let tick = self.devices[device].tick;
+        let written = self.engine(device, |engine, moment, dice| {
+            let mut choices = dice.clone();
+            dice.number();
+            let mut author =
+                Author { dice: &mut choices, op, person: &person, people, device: &name, pairs, tick };
+            engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.write(tx))
+        })?;
+        match written {
+            Some(Ok(written)) => {
+                self.trace.line(self.now, &name, || format!("wrote {op:?} as {:?}", written.rseq));
+                if written.rseq.is_none() {
+                    return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
+                }
+                ledger::written(self, device, op);
+            }
+            Some(Err(error)) => {
+                self.trace.line(self.now, &name, || format!("could not write {op:?}: {error}"));
+                self.refused_write(device, op, &error)?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn refused_write(&mut self, device: usize, op: OpId, error: &DbError) -> Result<(), Violation> {
+        match error {
+            // The commit may have happened: the next process finds out.
+            DbError::Io(_) | DbError::Damaged(_) => self.ledger.doubt(device, op),
+            DbError::DiskFull => self.coverage.hit("work disk full"),
+            DbError::Aborted(_) => self.coverage.hit("work aborted"),
+            DbError::Invalid(_) => self.coverage.hit("work invalid"),
+            other => {
+                let text = format!("a write of the workload was refused: {other}");
+                return Err(Violation::new("workload", text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Both halves are here, or none is: only then do bases of both say the same.
+    fn may_write_pairs(&self, device: usize) -> bool {
+        let Some(process) = self.devices[device].process.as_ref() else { return false };
+        matches!(
+            (process.completeness("lefts"), process.completeness("rights")),
+            (Ok(None), Ok(None)) | (Ok(Some(true)), Ok(Some(true)))
+        )
+    }
+
+    fn open_shape(&mut self, device: usize) -> Result<(), Violation> {
+        let dice = &mut self.devices[device].dice;
+        let shape = SHAPES[dice.index(SHAPES.len())];
+        let mut params = BTreeMap::new();
+        if shape == "things_of_kind" {
+            let kind = ["red", "green", "blue"][dice.index(3)];
+            params.insert("kind".to_owned(), Value::Text(kind.to_owned()));
+            params.insert("least".to_owned(), Value::Int(dice.below(8) as i64));
+        }
+        if shape == "tags_of" {
+            params.insert("thing".to_owned(), key("things", dice.below(14)));
+        }
+        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("opens {shape} {params:?}"));
+        let result = self.engine(device, |engine, moment, dice| {
+            engine.open_shape(shape, params, moment, &mut |bytes| dice.fill(bytes)).map(|_| ())
+        })?;
+        self.storage_only(result)
+    }
+
+    fn close_shape(&mut self, device: usize) -> Result<(), Violation> {
+        let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
+        let open = process.shapes().unwrap_or_default();
+        let Some((handle, shape, _)) = self.devices[device].dice.pick(&open).cloned() else { return Ok(()) };
+        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("closes {shape}"));
+        let result = self.engine(device, |engine, moment, dice| {
+            engine.close_shape(handle, moment, &mut |bytes| dice.fill(bytes))
+        })?;
+        self.storage_only(result)
+    }
+
+    /// A dead letter is tried again, or thrown away.
+    fn look_after_dead(&mut self, device: usize) -> Result<(), Violation> {
+        let pairs = self.may_write_pairs(device);
+        let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
+        let dead = process.engine.outbox().unwrap_or_default();
+        let dead: Vec<u64> = dead.iter().filter(|e| e.state == EntryState::Dead).map(|e| e.rseq).collect();
+        let Some(rseq) = self.devices[device].dice.pick(&dead).copied() else { return Ok(()) };
+        let op = self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq));
+        if pairs && self.devices[device].dice.chance(500) {
+            self.trace.line(self.now, &self.devices[device].name.clone(), || format!("retries {rseq}, {op:?}"));
+            let result = self.engine(device, |engine, moment, dice| {
+                engine.retry(rseq, moment, &mut |bytes| dice.fill(bytes)).map(|_| ())
+            })?;
+            ledger::retried(self, device, op);
+            // What is still not valid stays a dead letter.
+            return Ok(drop(result));
+        }
+        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("discards {rseq}, {op:?}"));
+        let result = self.engine(device, |engine, moment, _| engine.discard(rseq, moment))?;
+        if let (Some(Ok(()) | Err(DbError::Io(_))), Some(op)) = (&result, op) {
+            ledger::discarded(self, device, op);
+        }
+        self.storage_only(result)
+    }
+
+    /// Only the disk may refuse such a call.
+    fn storage_only(&mut self, result: Option<Result<(), DbError>>) -> Result<(), Violation> {
+        match result {
+            None | Some(Ok(()) | Err(DbError::Io(_) | DbError::DiskFull)) => Ok(()),
+            Some(Err(error)) => Err(Violation::new("workload", error.to_string())),
+        }
+    }
+
+    /// What the model learns from a message that a device is about to hear.
+    pub(super) fn before_delivery(&mut self, device: usize, message: &ServerMessage) {
+        match message {
+            ServerMessage::Welcome(welcome) if welcome.resumption == Resumption::NewEpoch => {
+                // Another history: what was newer there is not here.
+                self.devices[device].seen_ticks.clear();
+                self.coverage.hit("seen new epoch");
+            }
+            ServerMessage::Welcome(welcome) => {
+                self.coverage.hit(&format!("seen {:?}", welcome.resumption));
+            }
+            ServerMessage::Acknowledge { decisions, .. } => {
+                for decision in decisions {
+                    let kind = match decision.outcome {
+                        Outcome::Accepted { .. } => "seen accepted",
+                        Outcome::Refused { .. } => "seen refused",
+                        Outcome::Deferred { .. } => "seen deferred",
+                        Outcome::Copied => "seen copied",
+                    };
+                    self.coverage.hit(kind);
+                }
+            }
+            _ => {}
+        }
+    }
+}
