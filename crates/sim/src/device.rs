@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_client::db::{DbError, Location, OpenError, Options};
+use landfall_client::db::{Location, OpenError, Options};
 use landfall_client::engine::{Engine, Moment};
 use landfall_client::live::{LiveQuery, QueryId, Row};
 use landfall_core::{Schema, Value};
@@ -46,6 +46,9 @@ impl Watch {
         }
     }
 }
+
+/// An open shape: handle, name, parameters.
+pub type OpenShape = (u64, String, BTreeMap<String, Value>);
 
 /// A running app.
 pub struct Process {
@@ -181,25 +184,15 @@ impl Process {
         Ok(())
     }
 
-    /// The open shapes, by handle.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn shapes(&self) -> Result<Vec<(u64, String, BTreeMap<String, Value>)>, DbError> {
-        let open = self.engine.db().subscriptions()?;
-        Ok(open.into_iter().map(|s| (s.handle, s.shape, s.params)).collect())
+    /// The open shapes: handle, name, parameters.
+    pub fn shapes(&self) -> Vec<OpenShape> {
+        let open = self.engine.db().subscriptions();
+        open.into_iter().map(|s| (s.handle, s.shape, s.params)).collect()
     }
 
     /// Whether the open shape of this name is complete; `None` when it is not open.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn completeness(&self, shape: &str) -> Result<Option<bool>, DbError> {
-        for (handle, name, _) in self.shapes()? {
-            if name == shape {
-                return self.engine.is_complete(handle).map(Some);
-            }
-        }
-        Ok(None)
+    pub fn completeness(&self, shape: &str) -> Option<bool> {
+        let open = self.shapes().into_iter().find(|(_, name, _)| name == shape);
+        open.map(|(handle, ..)| self.engine.is_complete(handle))
     }
 }

@@ -6,7 +6,7 @@ use rand::rand_core::Rng;
 use rand::{SeedableRng, rngs::ChaCha8Rng};
 
 /// A stream of random numbers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -52,6 +52,13 @@ impl Dice {
     /// Random bytes.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
+    }
+
+    /// A stream of its own, which what follows here does not depend on.
+    pub fn fork(&mut self) -> Self {
+        let mut key = [0; 32];
+        self.fill(&mut key);
+        Self(ChaCha8Rng::from_seed(key))
     }
 
     /// The generator itself, for the disk.

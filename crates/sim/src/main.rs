@@ -97,12 +97,7 @@ fn all(args: &RunArgs) -> bool {
     for name in &missed {
         println!("never reached: {name}");
     }
-    println!(
-        "{total} seeds, {} events, {:.1} s, {:.2} seeds/s",
-        outcome.events,
-        elapsed,
-        total as f64 / elapsed
-    );
+    println!("{total} seeds, {} events, {:.1} s, {:.2} seeds/s", outcome.events, elapsed, total as f64 / elapsed);
     println!("sim: {} passed, {} failed", outcome.passed, outcome.failed + missed.len() as u64);
     outcome.failed == 0 && missed.is_empty()
 }

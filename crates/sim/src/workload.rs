@@ -5,7 +5,7 @@
 //! against deletes, revivals, references to what somebody else deletes.
 
 use landfall_client::db::{DbError, WriteTx};
-use landfall_core::{Decimal, RowKey, Value};
+use landfall_core::{ColumnType, Decimal, RowKey, Value};
 
 use crate::clock::START_MS;
 use crate::dice::Dice;
@@ -30,7 +30,10 @@ impl OpId {
 
     /// The transaction whose key this is.
     pub fn of_value(value: &Value) -> Option<Self> {
-        let Value::Uuid(bytes) = value else { return None };
+        // Live queries over plain SQL give what SQLite stores, which is text.
+        let text = |text: &str| Value::from_json(&text.into(), ColumnType::Uuid).ok();
+        let typed = if let Value::Text(stored) = value { text(stored)? } else { value.clone() };
+        let Value::Uuid(bytes) = typed else { return None };
         let (mark, number) = bytes.split_first_chunk::<8>()?;
         let number: [u8; 8] = number.try_into().ok()?;
         (*mark == OP_MARK).then_some(Self(u64::from_be_bytes(number)))

@@ -35,31 +35,14 @@ struct Story {
 }
 
 fn stories() -> impl Strategy<Value = Story> {
-    let edit = (0i64..60, prop::option::weighted(0.8, 0usize..3000))
-        .prop_map(|(key, bytes)| Edit { key, bytes });
-    let kind = prop::sample::select(vec![
-        DiskOp::Read,
-        DiskOp::Write,
-        DiskOp::Truncate,
-        DiskOp::Sync,
-        DiskOp::Delete,
-    ]);
+    let edit = (0i64..60, prop::option::weighted(0.8, 0usize..3000)).prop_map(|(key, bytes)| Edit { key, bytes });
+    let kind = prop::sample::select(vec![DiskOp::Read, DiskOp::Write, DiskOp::Truncate, DiskOp::Sync, DiskOp::Delete]);
     let power = prop::option::weighted(0.8, 0u64..120);
     let error = prop::option::weighted(0.2, (kind, 1u64..30));
-    let life = (vec(vec(edit, 1..8), 1..10), power, error, any::<u64>()).prop_map(
-        |(transactions, power, error, crash_seed)| Life {
-            transactions,
-            power,
-            error,
-            crash_seed,
-        },
-    );
-    (prop::sample::select(vec![512, 4096]), vec(life, 1..5)).prop_map(|(sector_bytes, lives)| {
-        Story {
-            sector_bytes,
-            lives,
-        }
-    })
+    let life = (vec(vec(edit, 1..8), 1..10), power, error, any::<u64>())
+        .prop_map(|(transactions, power, error, crash_seed)| Life { transactions, power, error, crash_seed });
+    (prop::sample::select(vec![512, 4096]), vec(life, 1..5))
+        .prop_map(|(sector_bytes, lives)| Story { sector_bytes, lives })
 }
 
 /// Stories tried for each set of pragmas: a fraction of a second each.
@@ -71,18 +54,11 @@ type Rows = BTreeMap<i64, Vec<u8>>;
 
 /// Lives the story on one disk; an error tells which promise was broken.
 fn live_through(story: &Story, pragmas: &str) -> Result<(), String> {
-    let disk = Disk::new(
-        1,
-        DiskConfig {
-            sector_bytes: story.sector_bytes,
-            ..DiskConfig::default()
-        },
-    );
+    let disk = Disk::new(1, DiskConfig { sector_bytes: story.sector_bytes, ..DiskConfig::default() });
     let mut rows = Rows::new();
     set_up(&disk, pragmas).map_err(|e| format!("set-up: {e}"))?;
     for (number, life) in story.lives.iter().enumerate() {
-        let connection =
-            open(&disk, pragmas).map_err(|e| format!("life {number} cannot open: {e}"))?;
+        let connection = open(&disk, pragmas).map_err(|e| format!("life {number} cannot open: {e}"))?;
         disk.crash_after(life.power);
         if let Some((op, nth)) = life.error {
             disk.fail_next(op, nth);
@@ -116,9 +92,7 @@ fn live_through(story: &Story, pragmas: &str) -> Result<(), String> {
                         seen => seen?,
                     };
                     if seen != rows && seen != after {
-                        return Err(format!(
-                            "life {number} shows half a transaction after an error"
-                        ));
+                        return Err(format!("life {number} shows half a transaction after an error"));
                     }
                     let other = if seen == rows { after } else { rows };
                     in_doubt.push(other);
@@ -144,9 +118,8 @@ fn open(disk: &Disk, pragmas: &str) -> rusqlite::Result<Connection> {
 }
 
 fn set_up(disk: &Disk, pragmas: &str) -> rusqlite::Result<()> {
-    open(disk, pragmas)?.execute_batch(
-        "CREATE TABLE t (key INTEGER PRIMARY KEY, value BLOB); CREATE INDEX i ON t (value)",
-    )?;
+    open(disk, pragmas)?
+        .execute_batch("CREATE TABLE t (key INTEGER PRIMARY KEY, value BLOB); CREATE INDEX i ON t (value)")?;
     // The story begins on a settled disk, also where the pragmas under test never sync.
     disk.restore_files(&disk.clone_files());
     Ok(())
@@ -156,10 +129,9 @@ fn write(connection: &Connection, edits: &[Edit], stamp: u8) -> rusqlite::Result
     let transaction = connection.unchecked_transaction()?;
     for edit in edits {
         match edit.bytes {
-            Some(len) => transaction.execute(
-                "INSERT OR REPLACE INTO t VALUES (?1, ?2)",
-                (edit.key, vec![stamp; len]),
-            )?,
+            Some(len) => {
+                transaction.execute("INSERT OR REPLACE INTO t VALUES (?1, ?2)", (edit.key, vec![stamp; len]))?
+            }
             None => transaction.execute("DELETE FROM t WHERE key = ?1", [edit.key])?,
         };
     }
@@ -180,8 +152,7 @@ fn edited(rows: &Rows, edits: &[Edit], stamp: u8) -> Rows {
 /// What a restarted machine finds in the database, after checking that the file is sound.
 fn inspect(disk: &Disk, pragmas: &str) -> Result<Rows, String> {
     let connection = open(disk, pragmas).map_err(|e| format!("the database does not open: {e}"))?;
-    let check: Result<String, _> =
-        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+    let check: Result<String, _> = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0));
     match check {
         Ok(verdict) if verdict == "ok" => {}
         other => return Err(format!("the database is damaged: {other:?}")),
@@ -190,28 +161,16 @@ fn inspect(disk: &Disk, pragmas: &str) -> Result<Rows, String> {
 }
 
 fn rows_of(connection: &Connection) -> Result<Rows, String> {
-    let mut statement = connection
-        .prepare("SELECT key, value FROM t")
-        .map_err(|e| e.to_string())?;
-    let rows = statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(|e| e.to_string())?;
+    let mut statement = connection.prepare("SELECT key, value FROM t").map_err(|e| e.to_string())?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(|e| e.to_string())?;
     rows.collect::<Result<Rows, _>>().map_err(|e| e.to_string())
 }
 
 /// Looks for a story that breaks a promise under these pragmas.
 fn search(cases: u32, pragmas: &str) -> Result<(), String> {
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 200,
-        ..Config::default()
-    };
-    let mut runner =
-        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let result = runner.run(&stories(), |story| {
-        live_through(&story, pragmas).map_err(TestCaseError::fail)
-    });
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let result = runner.run(&stories(), |story| live_through(&story, pragmas).map_err(TestCaseError::fail));
     match result {
         Ok(()) => Ok(()),
         Err(TestError::Fail(why, story)) => Err(format!("{why}\nsmallest story: {story:#?}")),
@@ -229,10 +188,7 @@ fn is_caught(pragmas: &str, how: &[&str]) {
     let Err(broken) = search(CASES, pragmas) else {
         panic!("`{pragmas}` promises too little, but no crash showed it: the disk is too kind");
     };
-    assert!(
-        how.iter().any(|how| broken.contains(how)),
-        "`{pragmas}` was caught for another reason: {broken}"
-    );
+    assert!(how.iter().any(|how| broken.contains(how)), "`{pragmas}` was caught for another reason: {broken}");
 }
 
 #[test]
@@ -259,9 +215,7 @@ fn files_that_shrink_keep_every_commit_whole() {
          PRAGMA journal_size_limit=0",
     );
     holds("PRAGMA auto_vacuum=full; PRAGMA journal_mode=truncate; PRAGMA synchronous=full");
-    holds(
-        "PRAGMA auto_vacuum=full; PRAGMA journal_mode=persist; PRAGMA synchronous=full; PRAGMA cache_size=4",
-    );
+    holds("PRAGMA auto_vacuum=full; PRAGMA journal_mode=persist; PRAGMA synchronous=full; PRAGMA cache_size=4");
 }
 
 #[test]
@@ -282,8 +236,5 @@ fn a_sync_only_at_checkpoints_is_caught_losing_commits() {
 
 #[test]
 fn an_unsynced_deletion_of_the_journal_is_caught_losing_commits() {
-    is_caught(
-        "PRAGMA journal_mode=delete; PRAGMA synchronous=full",
-        &[LOST],
-    );
+    is_caught("PRAGMA journal_mode=delete; PRAGMA synchronous=full", &[LOST]);
 }

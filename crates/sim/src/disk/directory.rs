@@ -55,30 +55,20 @@ impl Directory {
     }
 
     pub(super) fn link(&mut self, name: &str, inode: u64) {
-        self.change(Change::Link {
-            name: name.to_owned(),
-            inode,
-        });
+        self.change(Change::Link { name: name.to_owned(), inode });
     }
 
     pub(super) fn unlink(&mut self, name: &str) {
-        self.change(Change::Unlink {
-            name: name.to_owned(),
-        });
+        self.change(Change::Unlink { name: name.to_owned() });
     }
 
     pub(super) fn rename(&mut self, from: &str, to: &str, inode: u64) {
-        self.change(Change::Rename {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            inode,
-        });
+        self.change(Change::Rename { from: from.to_owned(), to: to.to_owned(), inode });
     }
 
     /// Syncing a new file makes its creation durable, and, as journaling file systems do, every change of names before it.
     pub(super) fn sync_file(&mut self, inode: u64) {
-        let created =
-            |change: &Change| matches!(change, Change::Link { inode: id, .. } if *id == inode);
+        let created = |change: &Change| matches!(change, Change::Link { inode: id, .. } if *id == inode);
         if let Some(last) = self.pending.iter().rposition(created) {
             for change in self.pending.drain(..=last) {
                 change.apply(&mut self.durable);
@@ -91,10 +81,7 @@ impl Directory {
         for change in self.pending.drain(..) {
             change.apply(&mut self.durable);
         }
-        debug_assert_eq!(
-            self.durable, self.live,
-            "a directory sync must make exactly the live names durable"
-        );
+        debug_assert_eq!(self.durable, self.live, "a directory sync must make exactly the live names durable");
     }
 
     /// Makes these the names, durably.

@@ -24,10 +24,7 @@ pub enum DiskOp {
 impl DiskOp {
     /// Whether the operation counts towards [`super::Disk::crash_after`]: those that change what a crash leaves behind.
     pub(super) fn changes(self) -> bool {
-        matches!(
-            self,
-            Self::Write | Self::Truncate | Self::Sync | Self::Delete
-        )
+        matches!(self, Self::Write | Self::Truncate | Self::Sync | Self::Delete)
     }
 
     fn error_fault(self) -> &'static str {
@@ -124,10 +121,7 @@ impl DiskStats {
     }
 
     pub(super) fn hit(&mut self, fault: &'static str) {
-        debug_assert!(
-            FAULTS.contains(&fault),
-            "a fault without a row in the coverage table: {fault}"
-        );
+        debug_assert!(FAULTS.contains(&fault), "a fault without a row in the coverage table: {fault}");
         *self.faults.entry(fault).or_default() += 1;
     }
 

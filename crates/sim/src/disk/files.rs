@@ -51,9 +51,7 @@ impl Files {
 
     /// Cuts a file to `len` bytes, or extends it with zeros.
     pub fn truncate(&self, name: &str, len: u64) -> Result<(), DiskError> {
-        self.with(name, false, |state, file| {
-            state.truncate(file, len as usize)
-        })
+        self.with(name, false, |state, file| state.truncate(file, len as usize))
     }
 
     /// Makes a file's content and creation durable.
@@ -87,11 +85,7 @@ impl Files {
     pub fn list(&self) -> Result<Vec<String>, DiskError> {
         let mut state = self.inner.state();
         state.alive(self.generation)?;
-        Ok(state
-            .directory
-            .names()
-            .map(|(name, _)| name.clone())
-            .collect())
+        Ok(state.directory.names().map(|(name, _)| name.clone()).collect())
     }
 
     fn with<T>(
@@ -101,14 +95,7 @@ impl Files {
         work: impl FnOnce(&mut State, &Handle) -> Result<T, DiskError>,
     ) -> Result<T, DiskError> {
         let mut state = self.inner.state();
-        let file = state.open(
-            self.generation,
-            Some(name),
-            OpenAs {
-                create,
-                ..OpenAs::default()
-            },
-        )?;
+        let file = state.open(self.generation, Some(name), OpenAs { create, ..OpenAs::default() })?;
         let result = work(&mut state, &file);
         state.close(&file);
         result

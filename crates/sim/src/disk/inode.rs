@@ -12,11 +12,7 @@ use super::shm::Shm;
 #[derive(Debug, Clone, Copy)]
 enum Pending {
     /// `len` bytes at `at` in the arena were written at `offset`.
-    Write {
-        offset: usize,
-        at: usize,
-        len: usize,
-    },
+    Write { offset: usize, at: usize, len: usize },
     /// The file was cut or extended to this length.
     Truncate { size: usize },
 }
@@ -50,18 +46,9 @@ pub(super) struct Mood {
 impl Mood {
     pub(super) fn draw(rng: &mut dyn Rng) -> Self {
         match rng.random_range(0..10u32) {
-            0 | 1 => Self {
-                keep: 0.0,
-                torn: 0.0,
-            },
-            2 => Self {
-                keep: 1.0,
-                torn: 0.0,
-            },
-            _ => Self {
-                keep: rng.random_range(0.05..0.95),
-                torn: 0.25,
-            },
+            0 | 1 => Self { keep: 0.0, torn: 0.0 },
+            2 => Self { keep: 1.0, torn: 0.0 },
+            _ => Self { keep: rng.random_range(0.05..0.95), torn: 0.25 },
         }
     }
 
@@ -74,11 +61,7 @@ impl Mood {
     fn reached(self, n: usize, rng: &mut dyn Rng) -> usize {
         if n == 0 || !rng.random_bool(self.keep) {
             // A lost piece need not be lost to its oldest state: an earlier write of several may have come through.
-            if self.keep > 0.0 && n > 1 && rng.random_bool(0.5) {
-                rng.random_range(0..n)
-            } else {
-                0
-            }
+            if self.keep > 0.0 && n > 1 && rng.random_bool(0.5) { rng.random_range(0..n) } else { 0 }
         } else {
             n
         }
@@ -99,29 +82,18 @@ pub(super) struct Fate {
 impl Inode {
     /// A file whose bytes are already durable.
     pub(super) fn settled(bytes: &[u8]) -> Self {
-        Self {
-            live: bytes.to_vec(),
-            durable: bytes.to_vec(),
-            ..Self::default()
-        }
+        Self { live: bytes.to_vec(), durable: bytes.to_vec(), ..Self::default() }
     }
 
     /// A nameless file.
     pub(super) fn temporary() -> Self {
-        Self {
-            temporary: true,
-            ..Self::default()
-        }
+        Self { temporary: true, ..Self::default() }
     }
 
     pub(super) fn write(&mut self, offset: usize, data: &[u8]) {
         put(&mut self.live, offset, data);
         if !self.temporary {
-            self.pending.push(Pending::Write {
-                offset,
-                at: self.arena.len(),
-                len: data.len(),
-            });
+            self.pending.push(Pending::Write { offset, at: self.arena.len(), len: data.len() });
             self.arena.extend_from_slice(data);
         }
     }
@@ -166,11 +138,7 @@ impl Inode {
         }
         // What is on its way to the medium decays with it: else the next sync would quietly repair the damage.
         for change in &self.pending {
-            if let Pending::Write {
-                offset: from,
-                at,
-                len,
-            } = *change
+            if let Pending::Write { offset: from, at, len } = *change
                 && (from..from + len).contains(&offset)
             {
                 self.arena[at + offset - from] ^= mask;
@@ -201,19 +169,13 @@ impl Inode {
             self.durable.resize(size, 0);
             self.live.resize(size, 0);
             // Only the touched sectors differ: copying the whole file would cost what it holds.
-            for index in touched
-                .into_keys()
-                .take_while(|index| index * sector < size)
-            {
+            for index in touched.into_keys().take_while(|index| index * sector < size) {
                 let range = index * sector..((index + 1) * sector).min(size);
                 self.live[range.clone()].copy_from_slice(&self.durable[range]);
             }
             self.forget_pending();
         }
-        debug_assert!(
-            self.temporary || self.live == self.durable,
-            "after a crash only the durable bytes are there"
-        );
+        debug_assert!(self.temporary || self.live == self.durable, "after a crash only the durable bytes are there");
         fate
     }
 
@@ -259,8 +221,7 @@ impl Inode {
             }
             self.durable[range].copy_from_slice(&bytes);
         }
-        fate.reordered =
-            matches!((newest_kept, oldest_lost), (Some(kept), Some(lost)) if kept > lost);
+        fate.reordered = matches!((newest_kept, oldest_lost), (Some(kept), Some(lost)) if kept > lost);
     }
 
     /// For each sector changed since the last sync, the changes that touched it, oldest first.
@@ -284,33 +245,22 @@ impl Inode {
     /// is recorded are gone, and what was written into blocks allotted after one that is not recorded is unreachable.
     fn allowed(&self, changes: &[usize], reached: usize, committed: usize) -> usize {
         let is_cut = |nth: &usize| matches!(self.pending[*nth], Pending::Truncate { .. });
-        let least = changes
-            .iter()
-            .rposition(|nth| is_cut(nth) && *nth < committed)
-            .map_or(0, |at| at + 1);
-        let most = changes
-            .iter()
-            .position(|nth| is_cut(nth) && *nth >= committed)
-            .unwrap_or(changes.len());
+        let least = changes.iter().rposition(|nth| is_cut(nth) && *nth < committed).map_or(0, |at| at + 1);
+        let most = changes.iter().position(|nth| is_cut(nth) && *nth >= committed).unwrap_or(changes.len());
         reached.clamp(least, most)
     }
 
     /// The file's length after the first `n` unsynced changes.
     fn size_after(&self, n: usize) -> usize {
-        self.pending[..n]
-            .iter()
-            .fold(self.durable.len(), |size, change| change.size_from(size))
+        self.pending[..n].iter().fold(self.durable.len(), |size, change| change.size_from(size))
     }
 
     /// The greatest length that the file had since its last sync.
     fn longest(&self) -> usize {
-        let sizes = self
-            .pending
-            .iter()
-            .scan(self.durable.len(), |size, change| {
-                *size = change.size_from(*size);
-                Some(*size)
-            });
+        let sizes = self.pending.iter().scan(self.durable.len(), |size, change| {
+            *size = change.size_from(*size);
+            Some(*size)
+        });
         sizes.max().unwrap_or(0).max(self.durable.len())
     }
 }
@@ -351,8 +301,7 @@ fn apply_within(bytes: &mut [u8], start: usize, arena: &[u8], change: Pending) {
         Pending::Write { offset, at, len } => {
             let (from, to) = (offset.max(start), (offset + len).min(end));
             if from < to {
-                bytes[from - start..to - start]
-                    .copy_from_slice(&arena[at + from - offset..at + to - offset]);
+                bytes[from - start..to - start].copy_from_slice(&arena[at + from - offset..at + to - offset]);
             }
         }
         Pending::Truncate { size } => {

@@ -39,13 +39,7 @@ impl Locks {
         if mine >= want {
             return true;
         }
-        let others = self
-            .held
-            .iter()
-            .filter(|(h, _)| **h != handle)
-            .map(|(_, l)| *l)
-            .max()
-            .unwrap_or(Level::None);
+        let others = self.held.iter().filter(|(h, _)| **h != handle).map(|(_, l)| *l).max().unwrap_or(Level::None);
         let free = match want {
             Level::None => true,
             Level::Shared => others < Level::Pending,
@@ -91,16 +85,10 @@ mod tests {
         let mut locks = Locks::default();
         assert!(locks.lock(1, Level::Shared) && locks.lock(2, Level::Shared));
         assert!(locks.lock(1, Level::Reserved));
-        assert!(
-            !locks.lock(2, Level::Reserved),
-            "only one may intend to write"
-        );
+        assert!(!locks.lock(2, Level::Reserved), "only one may intend to write");
         assert!(locks.reserved());
         assert!(!locks.lock(1, Level::Exclusive), "a reader is still there");
-        assert!(
-            !locks.lock(3, Level::Shared),
-            "the waiting writer keeps new readers out"
-        );
+        assert!(!locks.lock(3, Level::Shared), "the waiting writer keeps new readers out");
         locks.unlock(2, Level::None);
         assert!(locks.lock(1, Level::Exclusive));
         assert!(!locks.lock(2, Level::Shared));

@@ -55,11 +55,7 @@ pub struct DiskConfig {
 
 impl Default for DiskConfig {
     fn default() -> Self {
-        Self {
-            sector_bytes: 512,
-            capacity: 1 << 30,
-            writeback_bytes: 16 << 20,
-        }
+        Self { sector_bytes: 512, capacity: 1 << 30, writeback_bytes: 16 << 20 }
     }
 }
 
@@ -92,14 +88,8 @@ impl Disk {
     /// When `sector_bytes` is not a power of two from 512 to 65,536.
     pub fn new(seed: u64, config: DiskConfig) -> Self {
         let sector = config.sector_bytes;
-        assert!(
-            sector.is_power_of_two() && (512..=65_536).contains(&sector),
-            "no disk has sectors of {sector} bytes"
-        );
-        let inner = Arc::new(Inner {
-            state: Mutex::new(State::new(seed, config)),
-            lease: Mutex::new(None),
-        });
+        assert!(sector.is_power_of_two() && (512..=65_536).contains(&sector), "no disk has sectors of {sector} bytes");
+        let inner = Arc::new(Inner { state: Mutex::new(State::new(seed, config)), lease: Mutex::new(None) });
         let disk = Self { inner };
         disk.renew_lease();
         disk
@@ -107,19 +97,14 @@ impl Disk {
 
     /// The name of the SQLite VFS of the present life of the machine; the next one has another, and this one stops existing.
     pub fn vfs_name(&self) -> String {
-        self.inner
-            .lease()
-            .map(|lease| lease.name().to_owned())
-            .unwrap_or_default()
+        self.inner.lease().map(|lease| lease.name().to_owned()).unwrap_or_default()
     }
 
     /// Opens or creates a database with SQLite's defaults, for use by one thread at a time.
     ///
     /// For a write-ahead log set `locking_mode=exclusive` before `journal_mode=wal`, unless several connections share the file.
     pub fn open(&self, name: &str) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         Connection::open_with_flags_and_vfs(name, flags, self.vfs_name().as_str())
     }
 
@@ -220,22 +205,14 @@ impl Disk {
         let generation = self.inner.state().generation;
         let lease = Arc::new(Lease::new(Arc::downgrade(&self.inner), generation));
         // The old lease ends here, outside both locks, unless files opened under it still need its memory.
-        let old = self
-            .inner
-            .lease
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(lease);
+        let old = self.inner.lease.lock().unwrap_or_else(PoisonError::into_inner).replace(lease);
         drop(old);
     }
 }
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Disk")
-            .field("vfs", &self.vfs_name())
-            .field("used", &self.used())
-            .finish()
+        f.debug_struct("Disk").field("vfs", &self.vfs_name()).field("used", &self.used()).finish()
     }
 }
 
@@ -252,10 +229,7 @@ impl Inner {
     }
 
     fn lease(&self) -> Option<Arc<Lease>> {
-        self.lease
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

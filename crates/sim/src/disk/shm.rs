@@ -37,9 +37,7 @@ impl Shm {
             return None;
         }
         while state.regions.len() <= index {
-            state
-                .regions
-                .push((0..bytes.div_ceil(4)).map(|_| AtomicU32::new(0)).collect());
+            state.regions.push((0..bytes.div_ceil(4)).map(|_| AtomicU32::new(0)).collect());
         }
         state.regions[index].first().map(AtomicU32::as_ptr)
     }

@@ -89,11 +89,7 @@ impl State {
             self.stats.hit("disk.stale-handle");
             return Err(DiskError::Stale);
         }
-        if self.power_lost {
-            Err(DiskError::PowerLost)
-        } else {
-            Ok(())
-        }
+        if self.power_lost { Err(DiskError::PowerLost) } else { Ok(()) }
     }
 
     fn writable(&mut self) -> Result<(), DiskError> {
@@ -105,12 +101,7 @@ impl State {
     }
 
     /// Opens a file; without a name, a temporary one that no crash leaves behind.
-    pub(super) fn open(
-        &mut self,
-        generation: u64,
-        name: Option<&str>,
-        how: OpenAs,
-    ) -> Result<Handle, DiskError> {
+    pub(super) fn open(&mut self, generation: u64, name: Option<&str>, how: OpenAs) -> Result<Handle, DiskError> {
         self.begin(generation, DiskOp::Open)?;
         let read_only = how.read_only || (self.read_only && name.is_some());
         let inode = match name.map(|name| (name, self.directory.get(name))) {
@@ -158,18 +149,9 @@ impl State {
     }
 
     /// Reads at most `into.len()` bytes and returns how many there were.
-    pub(super) fn read(
-        &mut self,
-        handle: &Handle,
-        offset: usize,
-        into: &mut [u8],
-    ) -> Result<usize, DiskError> {
+    pub(super) fn read(&mut self, handle: &Handle, offset: usize, into: &mut [u8]) -> Result<usize, DiskError> {
         self.begin(handle.generation, DiskOp::Read)?;
-        let bytes = self
-            .inode(handle.inode)?
-            .live
-            .get(offset..)
-            .unwrap_or_default();
+        let bytes = self.inode(handle.inode)?.live.get(offset..).unwrap_or_default();
         let len = bytes.len().min(into.len());
         into[..len].copy_from_slice(&bytes[..len]);
         self.stats.bytes_read += len as u64;
@@ -177,22 +159,14 @@ impl State {
     }
 
     /// Writes the bytes; on a full disk, those that fit.
-    pub(super) fn write(
-        &mut self,
-        handle: &Handle,
-        offset: usize,
-        data: &[u8],
-    ) -> Result<(), DiskError> {
+    pub(super) fn write(&mut self, handle: &Handle, offset: usize, data: &[u8]) -> Result<(), DiskError> {
         let go = self.begin(handle.generation, DiskOp::Write)?;
         self.writable()?;
         let room = self.capacity.saturating_sub(self.used);
         let writeback = self.config.writeback_bytes;
         let inode = self.inodes.get_mut(&handle.inode).ok_or(DiskError::Stale)?;
         let size = inode.live.len() as u64;
-        let fits = size
-            .saturating_add(room)
-            .saturating_sub(offset as u64)
-            .min(data.len() as u64) as usize;
+        let fits = size.saturating_add(room).saturating_sub(offset as u64).min(data.len() as u64) as usize;
         // A write that begins beyond the room left writes nothing, not even the gap.
         if fits > 0 {
             inode.write(offset, &data[..fits]);
@@ -226,11 +200,7 @@ impl State {
         }
         inode.truncate(size);
         self.used = self.used - old + size as u64;
-        if go == Go::Dying {
-            Err(DiskError::PowerLost)
-        } else {
-            Ok(())
-        }
+        if go == Go::Dying { Err(DiskError::PowerLost) } else { Ok(()) }
     }
 
     /// Makes the file's bytes, and its creation, durable.
@@ -255,12 +225,7 @@ impl State {
     }
 
     /// Removes a name, durably at once when `sync_directory` is asked for.
-    pub(super) fn delete(
-        &mut self,
-        generation: u64,
-        name: &str,
-        sync_directory: bool,
-    ) -> Result<(), DiskError> {
+    pub(super) fn delete(&mut self, generation: u64, name: &str, sync_directory: bool) -> Result<(), DiskError> {
         let go = self.begin(generation, DiskOp::Delete)?;
         self.writable()?;
         if self.directory.get(name).is_none() {
@@ -278,25 +243,13 @@ impl State {
     }
 
     /// Renames a file over whatever had the new name: one atomic step, volatile until the directory is synced.
-    pub(super) fn rename(
-        &mut self,
-        generation: u64,
-        from: &str,
-        to: &str,
-    ) -> Result<(), DiskError> {
+    pub(super) fn rename(&mut self, generation: u64, from: &str, to: &str) -> Result<(), DiskError> {
         let go = self.begin(generation, DiskOp::Delete)?;
         self.writable()?;
-        let inode = self
-            .directory
-            .get(from)
-            .ok_or_else(|| DiskError::NotFound(from.to_owned()))?;
+        let inode = self.directory.get(from).ok_or_else(|| DiskError::NotFound(from.to_owned()))?;
         self.directory.rename(from, to, inode);
         self.sweep();
-        if go == Go::Dying {
-            Err(DiskError::PowerLost)
-        } else {
-            Ok(())
-        }
+        if go == Go::Dying { Err(DiskError::PowerLost) } else { Ok(()) }
     }
 
     /// The file's length in bytes.
@@ -430,11 +383,8 @@ impl State {
         names: impl Iterator<Item = (&'a String, u64)>,
         bytes: impl Fn(&'a Inode) -> &'a [u8],
     ) -> Snapshot {
-        let files = names
-            .filter_map(|(name, id)| Some((name.clone(), Arc::from(bytes(self.inodes.get(&id)?)))));
-        Snapshot {
-            files: files.collect(),
-        }
+        let files = names.filter_map(|(name, id)| Some((name.clone(), Arc::from(bytes(self.inodes.get(&id)?)))));
+        Snapshot { files: files.collect() }
     }
 
     fn inode(&mut self, id: u64) -> Result<&mut Inode, DiskError> {
@@ -455,11 +405,7 @@ impl State {
             inode.shm = Weak::new();
         }
         self.sweep();
-        self.used = self
-            .inodes
-            .values()
-            .map(|inode| inode.live.len() as u64)
-            .sum();
+        self.used = self.inodes.values().map(|inode| inode.live.len() as u64).sum();
     }
 
     /// Forgets the files that no handle and no name, present or possible, leads to.

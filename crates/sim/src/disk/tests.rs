@@ -1,9 +1,6 @@
 //! What a user of the disk may rely on, one property each.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a failed step of a test is a failed test"
-)]
+#![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -11,8 +8,7 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::*;
 
-const WAL: &str =
-    "PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=full;";
+const WAL: &str = "PRAGMA locking_mode=exclusive; PRAGMA journal_mode=wal; PRAGMA synchronous=full;";
 
 fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
@@ -30,16 +26,12 @@ fn open(disk: &Disk, pragmas: &str) -> Connection {
 
 fn with_table(disk: &Disk) -> Connection {
     let connection = open(disk, WAL);
-    connection
-        .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b)")
-        .unwrap();
+    connection.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b)").unwrap();
     connection
 }
 
 fn count(connection: &Connection) -> i64 {
-    connection
-        .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
-        .unwrap()
+    connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
 }
 
 fn fails_with(result: rusqlite::Result<usize>) -> ErrorCode {
@@ -54,15 +46,8 @@ fn a_full_disk_refuses_the_statement_and_works_again_once_there_is_room() {
     let connection = with_table(&disk);
     connection.execute(INSERT, []).unwrap();
     disk.set_capacity(disk.used() + 10_000);
-    assert_eq!(
-        fails_with(connection.execute(INSERT, [])),
-        ErrorCode::DiskFull
-    );
-    assert_eq!(
-        count(&connection),
-        1,
-        "reading goes on, and nothing of the refused statement is there"
-    );
+    assert_eq!(fails_with(connection.execute(INSERT, [])), ErrorCode::DiskFull);
+    assert_eq!(count(&connection), 1, "reading goes on, and nothing of the refused statement is there");
     disk.set_capacity(1 << 30);
     connection.execute(INSERT, []).unwrap();
     disk.crash(&mut rng(1));
@@ -73,55 +58,30 @@ fn a_full_disk_refuses_the_statement_and_works_again_once_there_is_room() {
 
 #[test]
 fn nothing_that_was_open_before_a_crash_can_touch_the_disk_after_it() {
-    for ends in [
-        |d: &Disk| d.crash(&mut rng(3)),
-        |d: &Disk| d.kill(),
-        |d: &Disk| d.restore_files(&d.clone_files()),
-    ] {
-        for mode in [
-            WAL,
-            "PRAGMA journal_mode=wal",
-            "PRAGMA journal_mode=delete; PRAGMA synchronous=extra",
-        ] {
+    for ends in [|d: &Disk| d.crash(&mut rng(3)), |d: &Disk| d.kill(), |d: &Disk| d.restore_files(&d.clone_files())] {
+        for mode in [WAL, "PRAGMA journal_mode=wal", "PRAGMA journal_mode=delete; PRAGMA synchronous=extra"] {
             let disk = disk();
             let stale = open(&disk, mode);
-            stale
-                .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b); BEGIN IMMEDIATE")
-                .unwrap();
+            stale.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b); BEGIN IMMEDIATE").unwrap();
             stale.execute(INSERT, []).unwrap();
             let (files, vfs) = (disk.files(), disk.vfs_name());
             files.write_file("mirror", b"one").unwrap();
             ends(&disk);
 
             let fresh = open(&disk, mode);
-            fresh
-                .execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (1, 'mine')")
-                .unwrap();
+            fresh.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (1, 'mine')").unwrap();
             let before = disk.clone_files();
             // Statements may still succeed in its page cache; what counts is that nothing leaves it.
             let _ = stale.execute(INSERT, []);
-            assert_eq!(
-                fails_with(stale.execute("COMMIT", [])),
-                ErrorCode::SystemIoFailure,
-                "{mode}"
-            );
+            assert_eq!(fails_with(stale.execute("COMMIT", [])), ErrorCode::SystemIoFailure, "{mode}");
             assert_eq!(files.append("mirror", b"two"), Err(DiskError::Stale));
-            assert!(
-                Connection::open_with_flags_and_vfs("app.db", OpenFlags::default(), vfs.as_str())
-                    .is_err()
-            );
+            assert!(Connection::open_with_flags_and_vfs("app.db", OpenFlags::default(), vfs.as_str()).is_err());
             // Closing rolls back and deletes journals by name: it must not find those of the new life.
             drop(stale);
-            assert!(
-                disk.clone_files() == before,
-                "a dead process changed the disk ({mode})"
-            );
+            assert!(disk.clone_files() == before, "a dead process changed the disk ({mode})");
             fresh.execute_batch("COMMIT").unwrap();
             assert_eq!(count(&fresh), 1);
-            assert!(
-                Connection::open_with_flags_and_vfs("app.db", OpenFlags::default(), vfs.as_str())
-                    .is_err()
-            );
+            assert!(Connection::open_with_flags_and_vfs("app.db", OpenFlags::default(), vfs.as_str()).is_err());
         }
     }
 }
@@ -161,19 +121,10 @@ fn the_power_goes_in_the_middle_and_stays_off_until_the_restart() {
     let disk = disk();
     let connection = with_table(&disk);
     disk.crash_after(Some(3));
-    let written = (0..10)
-        .take_while(|_| connection.execute(INSERT, []).is_ok())
-        .count();
+    let written = (0..10).take_while(|_| connection.execute(INSERT, []).is_ok()).count();
     assert!(disk.power_lost() && written < 3);
-    assert!(
-        disk.open("other.db")
-            .and_then(|c| c.execute_batch("CREATE TABLE t (a)"))
-            .is_err()
-    );
-    assert_eq!(
-        disk.files().append("mirror", b"x"),
-        Err(DiskError::PowerLost)
-    );
+    assert!(disk.open("other.db").and_then(|c| c.execute_batch("CREATE TABLE t (a)")).is_err());
+    assert_eq!(disk.files().append("mirror", b"x"), Err(DiskError::PowerLost));
     disk.crash(&mut rng(5));
     drop(connection);
     assert!(!disk.power_lost());
@@ -192,20 +143,14 @@ fn plain_files_keep_what_was_synced_and_any_part_of_what_was_not() {
         disk.crash(&mut rng(seed));
         let bytes = disk.files().read_file("mirror").unwrap();
         assert_eq!(bytes[..1000], [1; 1000], "synced bytes are safe");
-        assert!(
-            bytes[1000..].iter().all(|b| [0, 2].contains(b)),
-            "no byte appears that nobody wrote"
-        );
+        assert!(bytes[1000..].iter().all(|b| [0, 2].contains(b)), "no byte appears that nobody wrote");
         match bytes[1000..].iter().filter(|b| **b == 2).count() {
             0 => none += 1,
             5000 => whole += 1,
             _ => part += 1,
         }
     }
-    assert!(
-        whole > 10 && none > 10 && part > 50,
-        "whole {whole}, none {none}, part {part}"
-    );
+    assert!(whole > 10 && none > 10 && part > 50, "whole {whole}, none {none}, part {part}");
 }
 
 #[test]
@@ -224,10 +169,7 @@ fn a_replaced_file_is_the_old_or_the_new_one_and_a_synced_directory_decides() {
         }
         disk.crash(&mut rng(seed));
         let content = disk.files().read_file("mirror").unwrap();
-        assert!(
-            content == b"new" || (content == b"old" && seed % 2 == 1),
-            "{content:?}"
-        );
+        assert!(content == b"new" || (content == b"old" && seed % 2 == 1), "{content:?}");
         seen.insert((seed % 2, content));
     }
     assert_eq!(seen.len(), 3, "an unsynced rename must go both ways");
@@ -253,10 +195,7 @@ fn creations_and_deletions_are_volatile_until_synced() {
         created += usize::from(files.exists("new").unwrap());
         deleted += usize::from(!files.exists("doomed").unwrap());
     }
-    assert!(
-        (10..90).contains(&created) && (10..90).contains(&deleted),
-        "created {created}, deleted {deleted}"
-    );
+    assert!((10..90).contains(&created) && (10..90).contains(&deleted), "created {created}, deleted {deleted}");
 }
 
 #[test]
@@ -266,15 +205,8 @@ fn a_read_only_disk_reads_and_refuses_to_write() {
     disk.set_read_only(true);
     let connection = open(&disk, "");
     assert_eq!(count(&connection), 0);
-    assert_eq!(
-        fails_with(connection.execute("INSERT INTO t VALUES (1, 2)", [])),
-        ErrorCode::ReadOnly
-    );
-    assert!(
-        disk.open("new.db")
-            .and_then(|c| c.execute_batch("CREATE TABLE t (a)"))
-            .is_err()
-    );
+    assert_eq!(fails_with(connection.execute("INSERT INTO t VALUES (1, 2)", [])), ErrorCode::ReadOnly);
+    assert!(disk.open("new.db").and_then(|c| c.execute_batch("CREATE TABLE t (a)")).is_err());
     assert_eq!(disk.files().append("new", b"x"), Err(DiskError::ReadOnly));
 }
 
@@ -287,11 +219,7 @@ fn a_flipped_bit_is_seen_at_once_and_after_a_restart() {
     assert_ne!(files.read_file("mirror").unwrap()[at], 0);
     files.sync_file("mirror").unwrap();
     disk.crash(&mut rng(2));
-    assert_ne!(
-        disk.files().read_file("mirror").unwrap()[at],
-        0,
-        "a sync must not repair the damage"
-    );
+    assert_ne!(disk.files().read_file("mirror").unwrap()[at], 0, "a sync must not repair the damage");
     assert_eq!(disk.bit_flip("absent", &mut rng(1)), None);
 }
 
@@ -300,16 +228,9 @@ fn sqlite_reads_the_virtual_clock_of_its_own_machine() {
     let (one, two) = (disk(), disk());
     one.set_time_ms(0);
     two.set_time_ms(1_795_226_400_123);
-    for (disk, expected) in [
-        (one, "1970-01-01 00:00:00.000"),
-        (two, "2026-11-21 02:00:00.123"),
-    ] {
+    for (disk, expected) in [(one, "1970-01-01 00:00:00.000"), (two, "2026-11-21 02:00:00.123")] {
         let sql = "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')";
-        let now: String = disk
-            .open("app.db")
-            .unwrap()
-            .query_row(sql, [], |row| row.get(0))
-            .unwrap();
+        let now: String = disk.open("app.db").unwrap().query_row(sql, [], |row| row.get(0)).unwrap();
         assert_eq!(now, expected);
     }
 }
@@ -325,18 +246,10 @@ fn a_snapshot_is_a_machine_of_its_own() {
     let copy = disk();
     copy.restore_files(&snapshot);
     copy.crash(&mut rng(9));
-    assert_eq!(
-        count(&open(&copy, WAL)),
-        1,
-        "what was copied is durable on the copy, log included"
-    );
+    assert_eq!(count(&open(&copy, WAL)), 1, "what was copied is durable on the copy, log included");
     assert_eq!(count(&connection), 2, "the original goes on");
     original.restore_files(&snapshot);
-    assert_eq!(
-        count(&open(&original, WAL)),
-        1,
-        "an old copy brings the old state back"
-    );
+    assert_eq!(count(&open(&original, WAL)), 1, "an old copy brings the old state back");
 }
 
 #[test]
@@ -344,15 +257,9 @@ fn two_connections_share_a_database_under_sqlites_locks() {
     for mode in ["PRAGMA journal_mode=delete", "PRAGMA journal_mode=wal"] {
         let disk = disk();
         let (writer, other) = (open(&disk, mode), open(&disk, ""));
-        writer
-            .execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b); BEGIN IMMEDIATE")
-            .unwrap();
+        writer.execute_batch("CREATE TABLE t (a INTEGER PRIMARY KEY, b); BEGIN IMMEDIATE").unwrap();
         writer.execute("INSERT INTO t (b) VALUES (1)", []).unwrap();
-        assert_eq!(
-            count(&other),
-            0,
-            "an open transaction is not seen by others ({mode})"
-        );
+        assert_eq!(count(&other), 0, "an open transaction is not seen by others ({mode})");
         let refused = fails_with(other.execute("INSERT INTO t (b) VALUES (2)", []));
         assert_eq!(refused, ErrorCode::DatabaseBusy, "{mode}");
         writer.execute_batch("COMMIT").unwrap();
@@ -380,14 +287,7 @@ fn every_fault_in_the_table_can_be_reached() {
     for seed in 0..60u64 {
         let disk = disk();
         let files = disk.files();
-        let op = [
-            DiskOp::Open,
-            DiskOp::Read,
-            DiskOp::Write,
-            DiskOp::Truncate,
-            DiskOp::Sync,
-            DiskOp::Delete,
-        ];
+        let op = [DiskOp::Open, DiskOp::Read, DiskOp::Write, DiskOp::Truncate, DiskOp::Sync, DiskOp::Delete];
         disk.fail_next(op[seed as usize % 6], 1);
         disk.crash_after(Some(20 + seed % 8));
         for turn in 0..8u8 {
@@ -411,15 +311,8 @@ fn every_fault_in_the_table_can_be_reached() {
         disk.restore_files(&Snapshot::default());
         stats.add(&disk.stats());
     }
-    let missed: Vec<_> = FAULTS
-        .iter()
-        .filter(|name| !stats.faults.contains_key(*name))
-        .collect();
-    assert!(
-        missed.is_empty(),
-        "never reached: {missed:?}; reached: {:?}",
-        stats.faults
-    );
+    let missed: Vec<_> = FAULTS.iter().filter(|name| !stats.faults.contains_key(*name)).collect();
+    assert!(missed.is_empty(), "never reached: {missed:?}; reached: {:?}", stats.faults);
 }
 
 #[test]

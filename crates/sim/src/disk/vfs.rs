@@ -31,11 +31,7 @@ pub fn seed_sqlite(seed: u32) {
     // global under no other condition than that the library is initialised, which the first line ensures.
     unsafe {
         ffi::sqlite3_initialize();
-        ffi::sqlite3_test_control(
-            ffi::SQLITE_TESTCTRL_PRNG_SEED,
-            seed as c_int,
-            std::ptr::null_mut::<ffi::sqlite3>(),
-        );
+        ffi::sqlite3_test_control(ffi::SQLITE_TESTCTRL_PRNG_SEED, seed as c_int, std::ptr::null_mut::<ffi::sqlite3>());
     }
 }
 
@@ -76,22 +72,14 @@ impl Lease {
         let slot = pooled.unwrap_or_else(Slot::leak);
         let c_name = CString::new(name.as_str()).unwrap_or_default();
         let z_name = c_name.as_ptr();
-        *slot.owner.lock().unwrap_or_else(PoisonError::into_inner) = Owner {
-            disk,
-            generation,
-            _name: c_name,
-        };
+        *slot.owner.lock().unwrap_or_else(PoisonError::into_inner) = Owner { disk, generation, _name: c_name };
         // SAFETY: the slot came out of the pool or is new, so it is not registered and nobody else writes to it. The
         // structure lives for ever; the name's heap bytes did not move with the CString and stay until the next lease.
         let code = unsafe {
             (*slot.vfs.get()).zName = z_name;
             ffi::sqlite3_vfs_register(slot.vfs.get(), 0)
         };
-        assert_eq!(
-            code,
-            ffi::SQLITE_OK,
-            "SQLite refuses to register a VFS: only running out of memory does that"
-        );
+        assert_eq!(code, ffi::SQLITE_OK, "SQLite refuses to register a VFS: only running out of memory does that");
         Self { slot, name }
     }
 
@@ -104,14 +92,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // SAFETY: the structure is registered (by `new`) and lives for ever.
         unsafe { ffi::sqlite3_vfs_unregister(self.slot.vfs.get()) };
-        self.slot
-            .owner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .disk = Weak::new();
-        POOL.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self.slot);
+        self.slot.owner.lock().unwrap_or_else(PoisonError::into_inner).disk = Weak::new();
+        POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self.slot);
     }
 }
 
@@ -147,10 +129,8 @@ impl Slot {
             xGetSystemCall: None,
             xNextSystemCall: None,
         };
-        let slot: &'static Self = Box::leak(Box::new(Self {
-            vfs: UnsafeCell::new(vfs),
-            owner: Mutex::new(Owner::default()),
-        }));
+        let slot: &'static Self =
+            Box::leak(Box::new(Self { vfs: UnsafeCell::new(vfs), owner: Mutex::new(Owner::default()) }));
         // SAFETY: nobody else has seen the slot yet.
         unsafe { (*slot.vfs.get()).pAppData = std::ptr::from_ref(slot).cast_mut().cast() };
         slot
@@ -210,18 +190,9 @@ unsafe extern "C" fn open(
         Err(_) => return ffi::SQLITE_CANTOPEN,
     };
     let kept = flags & !(ffi::SQLITE_OPEN_READONLY | ffi::SQLITE_OPEN_READWRITE);
-    let access = if handle.read_only {
-        ffi::SQLITE_OPEN_READONLY
-    } else {
-        ffi::SQLITE_OPEN_READWRITE
-    };
+    let access = if handle.read_only { ffi::SQLITE_OPEN_READONLY } else { ffi::SQLITE_OPEN_READWRITE };
     let lease = disk.lease();
-    let open = Box::into_raw(Box::new(OpenFile {
-        disk,
-        _lease: lease,
-        handle,
-        shm: Mutex::new(None),
-    }));
+    let open = Box::into_raw(Box::new(OpenFile { disk, _lease: lease, handle, shm: Mutex::new(None) }));
     // SAFETY: as above for the file; `out_flags` is null or points to an int.
     unsafe {
         (*file.cast::<SimFile>()).open = open;
@@ -233,11 +204,7 @@ unsafe extern "C" fn open(
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn delete(
-    vfs: *mut ffi::sqlite3_vfs,
-    name: *const c_char,
-    sync_directory: c_int,
-) -> c_int {
+unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, sync_directory: c_int) -> c_int {
     // SAFETY: SQLite passes the VFS that it was given, and a C string.
     let (owner, name) = unsafe { (owner(vfs), text(name)) };
     let (Some((disk, generation)), Some(name)) = (owner, name) else {
@@ -250,12 +217,7 @@ unsafe extern "C" fn delete(
     }
 }
 
-unsafe extern "C" fn access(
-    vfs: *mut ffi::sqlite3_vfs,
-    name: *const c_char,
-    flags: c_int,
-    out: *mut c_int,
-) -> c_int {
+unsafe extern "C" fn access(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, flags: c_int, out: *mut c_int) -> c_int {
     // SAFETY: SQLite passes the VFS that it was given, and a C string.
     let (owner, name) = unsafe { (owner(vfs), text(name)) };
     let (Some((disk, generation)), Some(name)) = (owner, name) else {
@@ -335,10 +297,7 @@ unsafe extern "C" fn sleep(_: *mut ffi::sqlite3_vfs, microseconds: c_int) -> c_i
     microseconds
 }
 
-unsafe extern "C" fn current_time_int64(
-    vfs: *mut ffi::sqlite3_vfs,
-    out: *mut ffi::sqlite3_int64,
-) -> c_int {
+unsafe extern "C" fn current_time_int64(vfs: *mut ffi::sqlite3_vfs, out: *mut ffi::sqlite3_int64) -> c_int {
     /// The Julian day number of 1970-01-01, in milliseconds.
     const EPOCH: i64 = 24_405_875 * 8_640_000;
     // SAFETY: SQLite passes the VFS that it was given.

@@ -23,7 +23,10 @@ pub fn leaves(world: &mut World, message: &ServerMessage) -> Result<(), Violatio
         _ => return Ok(()),
     };
     if newest > head {
-        return Err(Violation::new("acknowledged", format!("sequence {newest} left the server, its log ends at {head}")));
+        return Err(Violation::new(
+            "acknowledged",
+            format!("sequence {newest} left the server, its log ends at {head}"),
+        ));
     }
     if let Some(logged) = world.history.log.get(&newest) {
         world.ledger.told.insert(newest, logged.chain);

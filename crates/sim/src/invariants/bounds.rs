@@ -28,7 +28,10 @@ pub fn server(world: &World, conn: ConnId) -> Result<(), Violation> {
     let Some(process) = &world.server.process else { return Ok(()) };
     let (ring, most) = (process.core.ring_bytes(), world.plan.ring_bytes);
     if ring > most {
-        return Err(Violation::new("bounds", format!("the ring of recent commits holds {ring} bytes, allowed are {most}")));
+        return Err(Violation::new(
+            "bounds",
+            format!("the ring of recent commits holds {ring} bytes, allowed are {most}"),
+        ));
     }
     let Some(session) = process.core.session(conn) else { return Ok(()) };
     let (in_flight, window) = (session.in_flight_bytes(), world.plan.window_bytes as usize + SLACK_BYTES);

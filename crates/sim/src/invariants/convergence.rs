@@ -11,6 +11,7 @@ use landfall_core::{RowKey, Value};
 
 use super::Violation;
 use super::policy::may_read;
+use crate::device::OpenShape;
 use crate::history::cell;
 use crate::world::World;
 
@@ -36,9 +37,9 @@ pub fn check(world: &World) -> Result<(), String> {
         if cursor.map(|c| (c.epoch, c.seq)) != Some((head.epoch, head.seq)) {
             return Err(format!("{who} stands at {cursor:?}, the server at {head:?}, {:?}", engine.session().state()));
         }
-        let shapes = process.shapes().map_err(|e| e.to_string())?;
+        let shapes = process.shapes();
         for (handle, shape, _) in &shapes {
-            if !engine.is_complete(*handle).map_err(|e| e.to_string())? {
+            if !engine.is_complete(*handle) {
                 return Err(format!("{who} has not loaded {shape}"));
             }
         }
@@ -56,7 +57,7 @@ pub fn check(world: &World) -> Result<(), String> {
 pub fn rows(world: &World) -> Result<(), Violation> {
     for device in &world.devices {
         let Some(process) = &device.process else { continue };
-        let shapes = process.shapes().map_err(|e| Violation::new("convergence", e.to_string()))?;
+        let shapes = process.shapes();
         if shapes.is_empty() {
             // Its own accepted transactions stay visible; nothing else is here to be compared.
             continue;
@@ -124,12 +125,7 @@ fn columns_of<'a>(shape: &str, table: &'a Table) -> Vec<&'a str> {
     }
 }
 
-fn expected(
-    world: &World,
-    table: &Table,
-    shapes: &[(u64, String, BTreeMap<String, Value>)],
-    subject: &str,
-) -> BTreeMap<RowKey, Cells> {
+fn expected(world: &World, table: &Table, shapes: &[OpenShape], subject: &str) -> BTreeMap<RowKey, Cells> {
     let mut out = Rows::new();
     for (key, row) in world.history.rows_of(&table.name).filter(|(_, row)| may_read(&table.name, row, subject)) {
         let mut columns = BTreeSet::new();

@@ -39,7 +39,7 @@ fn atomic(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> {
     let machine = &world.devices[device];
     let Some(process) = &machine.process else { return Ok(()) };
     let both = [process.completeness("lefts"), process.completeness("rights")];
-    if both.iter().any(|c| !matches!(c, Ok(Some(true)))) {
+    if both.iter().any(|c| *c != Some(true)) {
         return Ok(());
     }
     match rows.iter().find(|row| row[1] != row[3]) {
@@ -68,7 +68,7 @@ fn overlay(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> 
 fn settled(world: &World, device: usize, process: &Process, seen: &BTreeSet<OpId>) -> Result<(), Violation> {
     let machine = &world.devices[device];
     let Some(cursor) = process.engine.db().cursor() else { return Ok(()) };
-    if !matches!(process.completeness("ops"), Ok(Some(true))) || cursor.epoch != world.history.epoch {
+    if process.completeness("ops") != Some(true) || cursor.epoch != world.history.epoch {
         return Ok(());
     }
     let here = |seqs: &BTreeSet<u64>| seqs.first().is_some_and(|seq| *seq <= cursor.seq);

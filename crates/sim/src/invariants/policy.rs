@@ -15,9 +15,7 @@ use crate::world::World;
 /// The read rules of the schema, once more.
 pub fn may_read(table: &str, row: &Cells, subject: &str) -> bool {
     match table {
-        "things" => {
-            *cell(row, "owner") == Value::Text(subject.to_owned()) || *cell(row, "shown") == Value::Bool(true)
-        }
+        "things" => *cell(row, "owner") == Value::Text(subject.to_owned()) || *cell(row, "shown") == Value::Bool(true),
         _ => true,
     }
 }
@@ -46,12 +44,7 @@ pub fn message(world: &mut World, conn: ConnId, message: &ServerMessage) -> Resu
     }
 }
 
-fn changes(
-    world: &mut World,
-    conn: ConnId,
-    bucket: landfall_core::BucketId,
-    list: &[Change],
-) -> Result<(), Violation> {
+fn changes(world: &mut World, conn: ConnId, bucket: landfall_core::BucketId, list: &[Change]) -> Result<(), Violation> {
     let Some(subject) = subject_of(world, conn) else { return Ok(()) };
     let Some((table, columns)) = world.buckets.get(&bucket) else {
         return Err(Violation::new("policy", format!("changes of bucket {bucket}, which was never opened")));
@@ -93,7 +86,11 @@ pub fn chunk(world: &mut World, device: usize, chunk: &Chunk) -> Result<(), Viol
         let row = visible(world, &subject, table, &key, chunk.read_at)?;
         for (column, name) in columns.iter().enumerate().skip(keys) {
             if *cell(row, name) != value(&column) {
-                let text = format!("{table} {key:?} read at {}: {name} = {:?} was sent, the log has {row:?}", chunk.read_at, value(&column));
+                let text = format!(
+                    "{table} {key:?} read at {}: {name} = {:?} was sent, the log has {row:?}",
+                    chunk.read_at,
+                    value(&column)
+                );
                 return Err(Violation::new("policy", text));
             }
         }
@@ -102,13 +99,7 @@ pub fn chunk(world: &mut World, device: usize, chunk: &Chunk) -> Result<(), Viol
     Ok(())
 }
 
-fn visible<'a>(
-    world: &'a World,
-    subject: &str,
-    table: &str,
-    key: &RowKey,
-    seq: u64,
-) -> Result<&'a Cells, Violation> {
+fn visible<'a>(world: &'a World, subject: &str, table: &str, key: &RowKey, seq: u64) -> Result<&'a Cells, Violation> {
     let Some(row) = world.history.row_at(table, key, seq) else {
         let text = format!("{table} {key:?} was sent as of {seq}, when there was no such row");
         return Err(Violation::new("policy", text));

@@ -240,13 +240,20 @@ impl World {
         self.queue.at(arrives, event);
     }
 
-    pub(super) fn chunk_requested(&mut self, device: usize, life: u64, request: u64, address: &str) -> Result<(), Violation> {
+    pub(super) fn chunk_requested(
+        &mut self,
+        device: usize,
+        life: u64,
+        request: u64,
+        address: &str,
+    ) -> Result<(), Violation> {
         use crate::plan::Fault;
         let mut arrives = self.arrival(device);
         if self.happens(Fault::HttpDelay, 250) {
             arrives += self.net_dice.between(100, 5_000) * MILLI;
         }
-        let mut answer = if self.happens(Fault::HttpFail, 150) { ChunkAnswer::Failed } else { self.chunk(device, address)? };
+        let mut answer =
+            if self.happens(Fault::HttpFail, 150) { ChunkAnswer::Failed } else { self.chunk(device, address)? };
         if let ChunkAnswer::Body(body) = &mut answer
             && self.happens(Fault::HttpTruncate, 150)
         {

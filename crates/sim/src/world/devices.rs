@@ -71,7 +71,8 @@ impl World {
                     self.queue.at(at, Event::SignIn { device });
                 }
             }
-            Effect::Mirror(_) => {}
+            Effect::QueryFailed { .. } => self.coverage.hit("seen query failed"),
+            Effect::Mirror(_) | Effect::MirrorAnew => {}
         }
         Ok(())
     }

@@ -98,7 +98,6 @@ pub(crate) struct Server {
     pub busy_until: Micros,
     pub commit_at: Option<Micros>,
     pub tick_at: Option<Micros>,
-    pub start_at: Option<Micros>,
     pub draining: bool,
     /// Old copies, with the head at that time.
     pub backups: Vec<(Snapshot, u64)>,
@@ -144,7 +143,7 @@ pub struct Report {
 impl World {
     /// The world of a seed.
     pub fn new(seed: u64, schema: &Schema, trace: Trace) -> Self {
-        crate::disk::seed_sqlite(seed);
+        crate::disk::seed_sqlite(seed as u32);
         let plan = Plan::draw(seed);
         let mut dice = Dice::new(seed, "world");
         let devices = (0..plan.devices).map(|index| new_device(seed, index, index % plan.people, &plan, &mut dice));
@@ -158,7 +157,6 @@ impl World {
             busy_until: 0,
             commit_at: None,
             tick_at: None,
-            start_at: None,
             draining: false,
             backups: Vec::new(),
             restored: false,
@@ -308,6 +306,8 @@ impl World {
         }
         convergence::rows(&self)?;
         crate::invariants::ledger::at_rest(&self)?;
+        // Its database is open for nobody else.
+        self.server.process = None;
         log::tables(&self)?;
         for device in 0..self.devices.len() {
             self.take_device_coverage(device);
@@ -316,7 +316,6 @@ impl World {
         }
         let stats = self.server.disk.stats();
         self.coverage.disk(&stats);
-        self.take_server_coverage();
         Ok(Report { coverage: self.coverage, fingerprint: self.trace.fingerprint(), events })
     }
 
@@ -332,11 +331,8 @@ fn new_device(seed: u64, index: usize, person: usize, plan: &Plan, dice: &mut Di
     let drift = dice.below(2 * plan.drift_ppm + 1) as i64 - plan.drift_ppm as i64;
     let off = if dice.chance(plan.clocks_off) { years(dice) } else { dice.below(2_000) as i64 - 1_000 };
     let clock = MachineClock { offset_ms: off, drift_ppm: drift };
-    let way = Way {
-        latency_us: dice.between(1, 120) * MILLI,
-        jitter_us: dice.between(0, 40) * MILLI,
-        ..Way::default()
-    };
+    let way =
+        Way { latency_us: dice.between(1, 120) * MILLI, jitter_us: dice.between(0, 40) * MILLI, ..Way::default() };
     Device::new(seed, index, person, clock, way)
 }
 

@@ -23,8 +23,7 @@ impl World {
         }
         let now = self.server_moment();
         self.server.disk.set_time_ms(now.wall_ms as i64);
-        let started =
-            ServerProcess::start(&self.server.disk, &self.schema, &self.plan, now, &mut self.server.dice);
+        let started = ServerProcess::start(&self.server.disk, &self.schema, &self.plan, now, &mut self.server.dice);
         let errors = self.server_disk_errors();
         let failed = errors != self.server.disk_errors || self.server.disk.power_lost();
         match started {
@@ -63,10 +62,7 @@ impl World {
 
     /// Ends the server's process; it is started again later.
     pub(crate) fn server_stop(&mut self) {
-        if let Some(process) = self.server.process.take() {
-            self.coverage_of_server(&process);
-            drop(process);
-        }
+        self.server.process = None;
         self.server.life += 1;
         self.server.messages_left = None;
         self.trace.line(self.now, "server", || "ends".to_owned());
@@ -81,17 +77,14 @@ impl World {
         self.server.disk.crash(self.server.dice.generator());
     }
 
-    pub(crate) fn take_server_coverage(&mut self) {
-        if let Some(process) = self.server.process.take() {
-            self.coverage_of_server(&process);
-            self.server.process = Some(process);
+    /// Counts a cell of the table of the server's sessions, and hands the event over.
+    pub(super) fn server_event(&mut self, conn: ConnId, name: &str, event: SessionEvent) {
+        let now = self.server_moment();
+        let Some(process) = self.server.process.as_mut() else { return };
+        if let Some(session) = process.core.session(conn) {
+            self.coverage.hit(&format!("server {}×{name}", session.state_name()));
         }
-    }
-
-    fn coverage_of_server(&mut self, process: &ServerProcess) {
-        for (cell, count) in process.core.coverage() {
-            self.coverage.add(&format!("server {cell}"), count);
-        }
+        process.core.handle(conn, event, now, self.server.dice.generator());
     }
 
     /// Whether the machine died in what it just did. Then nothing more leaves it.
@@ -121,12 +114,10 @@ impl World {
     pub(super) fn server_hears(&mut self, conn: ConnId, frame: &[u8]) -> Result<(), Violation> {
         let now = self.server_moment();
         self.server.disk.set_time_ms(now.wall_ms as i64);
-        let Some(process) = self.server.process.as_mut() else { return Ok(()) };
-        let event = match decode_binary::<ClientMessage>(frame) {
-            Ok(message) => SessionEvent::Message(message),
-            Err(error) => SessionEvent::Unreadable { reason: error.to_string() },
-        };
-        process.core.handle(conn, event, now, self.server.dice.generator());
+        match decode_binary::<ClientMessage>(frame) {
+            Ok(message) => self.server_event(conn, name_of(&message), SessionEvent::Message(message)),
+            Err(error) => self.server_event(conn, "unreadable", SessionEvent::Unreadable { reason: error.to_string() }),
+        }
         if self.server_died() {
             return Ok(());
         }
@@ -273,5 +264,19 @@ impl World {
             Err(ChunkError::Store(_)) => ChunkAnswer::Failed,
         };
         Ok(if self.server_died() { ChunkAnswer::Failed } else { answer })
+    }
+}
+
+/// The name of a message in the table of the server's sessions.
+fn name_of(message: &ClientMessage) -> &'static str {
+    match message {
+        ClientMessage::Hello(_) => "Hello",
+        ClientMessage::Push { .. } => "Push",
+        ClientMessage::Open { .. } => "Open",
+        ClientMessage::Resume { .. } => "Resume",
+        ClientMessage::Close { .. } => "Close",
+        ClientMessage::Ping { .. } => "Ping",
+        ClientMessage::Authenticate { .. } => "Authenticate",
+        ClientMessage::Applied { .. } => "Applied",
     }
 }

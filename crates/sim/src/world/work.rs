@@ -12,8 +12,19 @@ use crate::invariants::{Violation, ledger};
 use crate::workload::{Author, OpId, key};
 
 const SHAPES: [&str; 13] = [
-    "ops", "things_mine", "things_shown", "things_of_kind", "lefts", "rights", "ticks", "parents", "children",
-    "remarks", "holds", "tags", "tags_of",
+    "ops",
+    "things_mine",
+    "things_shown",
+    "things_of_kind",
+    "lefts",
+    "rights",
+    "ticks",
+    "parents",
+    "children",
+    "remarks",
+    "holds",
+    "tags",
+    "tags_of",
 ];
 
 impl World {
@@ -44,10 +55,8 @@ impl World {
         self.devices[device].tick += 1;
         let tick = self.devices[device].tick;
         let written = self.engine(device, |engine, moment, dice| {
-            let mut choices = dice.clone();
-            dice.number();
-            let mut author =
-                Author { dice: &mut choices, op, person: &person, people, device: &name, pairs, tick };
+            let mut choices = dice.fork();
+            let mut author = Author { dice: &mut choices, op, person: &person, people, device: &name, pairs, tick };
             engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.write(tx))
         })?;
         match written {
@@ -87,7 +96,7 @@ impl World {
         let Some(process) = self.devices[device].process.as_ref() else { return false };
         matches!(
             (process.completeness("lefts"), process.completeness("rights")),
-            (Ok(None), Ok(None)) | (Ok(Some(true)), Ok(Some(true)))
+            (None, None) | (Some(true), Some(true))
         )
     }
 
@@ -112,12 +121,11 @@ impl World {
 
     fn close_shape(&mut self, device: usize) -> Result<(), Violation> {
         let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
-        let open = process.shapes().unwrap_or_default();
+        let open = process.shapes();
         let Some((handle, shape, _)) = self.devices[device].dice.pick(&open).cloned() else { return Ok(()) };
         self.trace.line(self.now, &self.devices[device].name.clone(), || format!("closes {shape}"));
-        let result = self.engine(device, |engine, moment, dice| {
-            engine.close_shape(handle, moment, &mut |bytes| dice.fill(bytes))
-        })?;
+        let result = self
+            .engine(device, |engine, moment, dice| engine.close_shape(handle, moment, &mut |bytes| dice.fill(bytes)))?;
         self.storage_only(result)
     }
 

@@ -77,19 +77,9 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn read(
-    file: *mut ffi::sqlite3_file,
-    out: *mut c_void,
-    len: c_int,
-    offset: i64,
-) -> c_int {
+unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, out: *mut c_void, len: c_int, offset: i64) -> c_int {
     // SAFETY: SQLite passes a file that is open and `len` writable bytes.
-    let (open, out) = unsafe {
-        (
-            opened(file),
-            std::slice::from_raw_parts_mut(out.cast::<u8>(), len as usize),
-        )
-    };
+    let (open, out) = unsafe { (opened(file), std::slice::from_raw_parts_mut(out.cast::<u8>(), len as usize)) };
     let result = open.disk.state().read(&open.handle, offset as usize, out);
     match result {
         Ok(got) if got == out.len() => ffi::SQLITE_OK,
@@ -102,19 +92,9 @@ unsafe extern "C" fn read(
     }
 }
 
-unsafe extern "C" fn write(
-    file: *mut ffi::sqlite3_file,
-    data: *const c_void,
-    len: c_int,
-    offset: i64,
-) -> c_int {
+unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, len: c_int, offset: i64) -> c_int {
     // SAFETY: SQLite passes a file that is open and `len` readable bytes.
-    let (open, data) = unsafe {
-        (
-            opened(file),
-            std::slice::from_raw_parts(data.cast::<u8>(), len as usize),
-        )
-    };
+    let (open, data) = unsafe { (opened(file), std::slice::from_raw_parts(data.cast::<u8>(), len as usize)) };
     let result = open.disk.state().write(&open.handle, offset as usize, data);
     code(result, ffi::SQLITE_IOERR_WRITE)
 }
@@ -138,19 +118,13 @@ unsafe extern "C" fn file_size(file: *mut ffi::sqlite3_file, out: *mut i64) -> c
     let open = unsafe { opened(file) };
     let size = open.disk.state().size(&open.handle);
     // SAFETY: `out` points to a 64-bit integer.
-    code(
-        size.map(|size| unsafe { *out = size as i64 }),
-        ffi::SQLITE_IOERR_FSTAT,
-    )
+    code(size.map(|size| unsafe { *out = size as i64 }), ffi::SQLITE_IOERR_FSTAT)
 }
 
 unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: SQLite passes a file that is open.
     let open = unsafe { opened(file) };
-    let locked = open
-        .disk
-        .state()
-        .lock(&open.handle, Level::from_sqlite(level));
+    let locked = open.disk.state().lock(&open.handle, Level::from_sqlite(level));
     match locked {
         Ok(true) => ffi::SQLITE_OK,
         Ok(false) => ffi::SQLITE_BUSY,
@@ -161,10 +135,7 @@ unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
 unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: SQLite passes a file that is open.
     let open = unsafe { opened(file) };
-    let result = open
-        .disk
-        .state()
-        .unlock(&open.handle, Level::from_sqlite(level));
+    let result = open.disk.state().unlock(&open.handle, Level::from_sqlite(level));
     code(result, ffi::SQLITE_IOERR_UNLOCK)
 }
 
@@ -173,10 +144,7 @@ unsafe extern "C" fn check_reserved_lock(file: *mut ffi::sqlite3_file, out: *mut
     let open = unsafe { opened(file) };
     let reserved = open.disk.state().reserved(&open.handle);
     // SAFETY: `out` points to an int.
-    code(
-        reserved.map(|yes| unsafe { *out = c_int::from(yes) }),
-        ffi::SQLITE_IOERR_CHECKRESERVEDLOCK,
-    )
+    code(reserved.map(|yes| unsafe { *out = c_int::from(yes) }), ffi::SQLITE_IOERR_CHECKRESERVEDLOCK)
 }
 
 unsafe extern "C" fn file_control(_: *mut ffi::sqlite3_file, _: c_int, _: *mut c_void) -> c_int {
@@ -215,12 +183,7 @@ unsafe extern "C" fn shm_map(
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn shm_lock(
-    file: *mut ffi::sqlite3_file,
-    from: c_int,
-    count: c_int,
-    flags: c_int,
-) -> c_int {
+unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, from: c_int, count: c_int, flags: c_int) -> c_int {
     // SAFETY: SQLite passes a file that is open.
     let open = unsafe { opened(file) };
     let alive = open.disk.state().alive(open.handle.generation);
@@ -234,11 +197,7 @@ unsafe extern "C" fn shm_lock(
         return ffi::SQLITE_OK;
     }
     let exclusive = flags & ffi::SQLITE_SHM_EXCLUSIVE != 0;
-    if shm.lock(id, from, count, exclusive) {
-        ffi::SQLITE_OK
-    } else {
-        ffi::SQLITE_BUSY
-    }
+    if shm.lock(id, from, count, exclusive) { ffi::SQLITE_OK } else { ffi::SQLITE_BUSY }
 }
 
 unsafe extern "C" fn shm_barrier(_: *mut ffi::sqlite3_file) {
@@ -253,12 +212,7 @@ unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, _: c_int) -> c_int 
 
 impl OpenFile {
     fn leave_shm(&self) {
-        if let Some(shm) = self
-            .shm
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(shm) = self.shm.lock().unwrap_or_else(PoisonError::into_inner).take() {
             shm.leave(self.handle.id);
         }
     }
