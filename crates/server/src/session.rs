@@ -209,6 +209,21 @@ impl Session {
         (self.state == State::Open).then_some(self.at)
     }
 
+    /// The name of the state, as the table above has it.
+    pub fn state_name(&self) -> &'static str {
+        match self.state {
+            State::Greeting => "Greeting",
+            State::Opening => "Opening",
+            State::Open => "Open",
+            State::Closed => "Closed",
+        }
+    }
+
+    /// Bytes of live changes that the device has not said Applied to.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
+    }
+
     /// Open subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()
