@@ -134,11 +134,12 @@ pub(super) fn prepare(
     schema: &Schema,
     fresh: Epoch,
 ) -> Result<(), StoreError> {
+    if options.exclusive {
+        // Before the first read: a WAL database would want shared memory otherwise. It writes nothing.
+        conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    }
     examine(conn, options, schema).map_err(named(options))?;
     let pragmas = || -> Result<(), StoreError> {
-        if options.exclusive {
-            conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        }
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         conn.pragma_update(None, "synchronous", "FULL")?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;

@@ -142,12 +142,17 @@ fn a_full_disk_loses_nothing_and_the_store_goes_on() {
 fn one_connection_is_enough_in_exclusive_mode() {
     let file = SqliteFile::fresh();
     let options = SqliteOptions { exclusive: true, ..file.options() };
-    let mut store = SqliteStore::open(options, contract::schema(), Epoch([1; 16]), contract::NOW).unwrap();
+    let open = || SqliteStore::open(options.clone(), contract::schema(), Epoch([1; 16]), contract::NOW).unwrap();
+    let mut store = open();
     let lists = contract::bucket(&mut store, "lists", &[]);
     let reader = store.reader().unwrap();
     let mut ann = contract::Device::new(1, "ann");
     let entry = ann.write(vec![contract::insert("lists", "a", &[])]);
     contract::accept(&mut store, entry);
     assert_eq!(contract::query(&*reader, &lists).len(), 1);
+    assert!(!file.0.path().join("server.db-shm").exists());
+    drop((store, reader));
+    // The file is in WAL mode now. Opening it again needs no shared memory either.
+    assert_eq!(open().head().seq, 1);
     assert!(!file.0.path().join("server.db-shm").exists());
 }
