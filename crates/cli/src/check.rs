@@ -36,7 +36,12 @@ pub fn load_schema(path: &Path) -> Result<Schema, Failure> {
 pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     let schema = load_schema(&args.file)?;
     let (tables, shapes) = (schema.tables.len(), schema.shapes.len());
-    println!("{}: '{}' version {}; tables: {tables}, shapes: {shapes}", args.file.display(), schema.name, schema.version);
+    println!(
+        "{}: '{}' version {}; tables: {tables}, shapes: {shapes}",
+        args.file.display(),
+        schema.name,
+        schema.version
+    );
     Ok(())
 }
 

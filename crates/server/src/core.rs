@@ -259,3 +259,6 @@ pub fn fresh_epoch(rng: &mut dyn Rng) -> Epoch {
     rng.fill_bytes(&mut bytes);
     Epoch(bytes)
 }
+
+#[cfg(test)]
+mod tests;

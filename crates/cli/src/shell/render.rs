@@ -80,7 +80,9 @@ pub(super) fn status(status: &Status, json: bool) {
         Connectivity::Online => "online".to_owned(),
         Connectivity::Connecting => "connecting".to_owned(),
         Connectivity::Offline { retry_in_ms: None } => "offline, by choice".to_owned(),
-        Connectivity::Offline { retry_in_ms: Some(wait) } => format!("offline, trying again in {:.1} s", wait as f64 / 1e3),
+        Connectivity::Offline { retry_in_ms: Some(wait) } => {
+            format!("offline, trying again in {:.1} s", wait as f64 / 1e3)
+        }
         Connectivity::NeedsSignIn => "needs sign-in; nothing is lost".to_owned(),
         Connectivity::Stopped => "stopped; see the last error".to_owned(),
     };

@@ -36,7 +36,8 @@ pub(super) fn split(text: &str) -> Vec<String> {
 pub(super) fn is_read(statement: &str) -> bool {
     let first = statement.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
     matches!(first.as_str(), "select" | "values" | "explain" | "pragma")
-        || (first == "with" && !["insert ", "update ", "delete "].iter().any(|w| statement.to_ascii_lowercase().contains(w)))
+        || (first == "with"
+            && !["insert ", "update ", "delete "].iter().any(|w| statement.to_ascii_lowercase().contains(w)))
 }
 
 #[cfg(test)]

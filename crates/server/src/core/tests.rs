@@ -1,0 +1,189 @@
+use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
+use landfall_protocol::{Cursor, Entry, Hello, Outcome, Resumption, Start};
+use rand::SeedableRng;
+use rand::rngs::ChaCha20Rng;
+
+use super::*;
+use crate::auth::Authenticator;
+use crate::store::{SqliteOptions, SqliteStore};
+
+const SCHEMA: &str = "[app]\nname = \"test\"\nversion = 1\n[tables.notes.columns]\nid = { type = \"uuid\" }\n\
+                      body = { type = \"text\" }\n[shapes.all]\ntable = \"notes\"\n";
+const NOW: Moment = Moment { wall_ms: 1_800_000_000_000, mono_ms: 0 };
+
+fn store(dir: &tempfile::TempDir) -> SqliteStore {
+    let schema = Schema::parse("landfall.toml", SCHEMA).unwrap();
+    SqliteStore::open(SqliteOptions::path(dir.path().join("db")), schema, Epoch([3; 16]), NOW.wall_ms).unwrap()
+}
+
+fn server(store: SqliteStore, memory: Memory) -> (ServerCore, ChaCha20Rng) {
+    let schema = Schema::parse("landfall.toml", SCHEMA).unwrap();
+    let rules = Rules::new(&schema, Authenticator::new().with_development(true));
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    (ServerCore::new(Box::new(store), Arc::new(rules), memory, &mut rng).unwrap(), rng)
+}
+
+fn replica(n: u64) -> ReplicaId {
+    ReplicaId([n as u8; 16])
+}
+
+fn hello(n: u64, cursor: Option<Cursor>) -> ClientMessage {
+    ClientMessage::Hello(Hello {
+        min_version: 1,
+        max_version: 1,
+        token: Some("dev:ada".into()),
+        replica: replica(n),
+        app: "test".into(),
+        schema_version: 1,
+        last_rseq: 0,
+        floor: 0,
+        cursor,
+        clock_ms: NOW.wall_ms,
+        agent: "test".into(),
+    })
+}
+
+fn push(n: u64, rseq: u64) -> ClientMessage {
+    let replica = replica(n);
+    let key = RowKey(vec![Value::Uuid([[n as u8; 8], rseq.to_be_bytes()].concat().try_into().unwrap())]);
+    let cells = vec![CellWrite { column: "body".into(), value: Value::Text(format!("{rseq}")), base: None }];
+    let operations = vec![Operation::Insert { table: "notes".into(), key, base: 0, cells }];
+    let stamp = Stamp { wall_ms: NOW.wall_ms, counter: 0, replica };
+    let entry = Entry::from(Transaction { replica, rseq, stamp, operations, after: vec![], requires: vec![] });
+    ClientMessage::Push { id: rseq as u32, entries: vec![entry], clock_ms: NOW.wall_ms, floor: 0 }
+}
+
+/// Everything for a session now.
+fn drain(core: &mut ServerCore, id: SessionId) -> Vec<ServerMessage> {
+    std::iter::from_fn(|| core.poll(id, NOW)).collect()
+}
+
+fn greet(
+    core: &mut ServerCore,
+    rng: &mut ChaCha20Rng,
+    id: SessionId,
+    cursor: Option<Cursor>,
+) -> landfall_protocol::Welcome {
+    core.connect(id, NOW);
+    core.receive(id, hello(id, cursor), NOW, rng);
+    match drain(core, id).as_slice() {
+        [ServerMessage::Welcome(welcome)] => welcome.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn outcomes(sent: &[ServerMessage]) -> Vec<Outcome> {
+    let of = |message: &ServerMessage| match message {
+        ServerMessage::Acknowledge { decisions, .. } => decisions.iter().map(|d| d.outcome.clone()).collect(),
+        _ => vec![],
+    };
+    sent.iter().flat_map(of).collect()
+}
+
+fn live(sent: &[ServerMessage]) -> (Option<Cursor>, usize) {
+    let mut found = (None, 0);
+    for message in sent {
+        if let ServerMessage::Live { to, chain, buckets, .. } = message {
+            found.0 = Some(Cursor { epoch: Epoch([3; 16]), seq: *to, chain: *chain });
+            found.1 += buckets.iter().map(|b| b.changes.0.len()).sum::<usize>();
+        }
+    }
+    found
+}
+
+#[test]
+fn a_reader_behind_the_ring_gets_everything_from_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory { ring_bytes: 400, ..Memory::default() });
+    for id in [1, 2] {
+        greet(&mut core, &mut rng, id, None);
+    }
+    core.receive(
+        2,
+        ClientMessage::Open { id: 1, shape: "all".into(), params: BTreeMap::new(), held: vec![] },
+        NOW,
+        &mut rng,
+    );
+    let sent = drain(&mut core, 2);
+    let [ServerMessage::Opened { buckets, .. }] = sent.as_slice() else { panic!("{sent:?}") };
+    let Start::Load { at, first, .. } = &buckets[0].start else { panic!("to be loaded") };
+    assert!(core.chunk(first, NOW).unwrap().rows.is_empty());
+    let expired = Moment { wall_ms: NOW.wall_ms + chunks::VALID_MS, ..NOW };
+    assert!(matches!(core.chunk(first, expired), Err(ChunkError::Address(AddressError::Expired))));
+    core.receive(2, ClientMessage::Resume { bucket: buckets[0].bucket, at: *at }, NOW, &mut rng);
+    core.receive(2, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
+    drain(&mut core, 2);
+    for rseq in 1..=30 {
+        core.receive(1, push(1, rseq), NOW, &mut rng);
+        core.commit(1, NOW).unwrap();
+        assert!(core.ring_bytes() <= 400);
+    }
+    let (cursor, changes) = live(&drain(&mut core, 2));
+    assert_eq!((cursor.map(|c| c.seq), changes), (Some(30), 30));
+
+    // The cursor that came from the store's side of the log is as good as any, also after a restart.
+    drop(core);
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    assert_eq!(greet(&mut core, &mut rng, 2, cursor).resumption, Resumption::Continue);
+}
+
+#[test]
+fn a_process_that_dies_after_the_commit_answers_a_resend_with_the_same_decision() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 1, None);
+    core.receive(1, push(1, 1), NOW, &mut rng);
+    assert!(drain(&mut core, 1).is_empty(), "rule P2: nothing leaves before the commit");
+    assert_eq!(core.commit(10, NOW).unwrap().entries, 1);
+    drop(core);
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    assert_eq!(greet(&mut core, &mut rng, 1, None).last_rseq, 1);
+    core.receive(1, push(1, 1), NOW, &mut rng);
+    core.commit(10, NOW).unwrap();
+    assert_eq!(outcomes(&drain(&mut core, 1)), [Outcome::Accepted { seq: 1 }], "rule P3");
+    assert_eq!(core.head().seq, 1);
+}
+
+#[test]
+fn a_group_takes_whole_pushes_and_more_than_there_is_room_for_is_refused_for_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory { waiting_entries: 3, ..Memory::default() });
+    greet(&mut core, &mut rng, 1, None);
+    for rseq in 1..=4 {
+        core.receive(1, push(1, rseq), NOW, &mut rng);
+    }
+    let sent = drain(&mut core, 1);
+    let [ServerMessage::Error { code, fatal: false, retry_after_ms: Some(_), about: Some(4), .. }] = sent.as_slice()
+    else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(code.as_str(), "LF-4009", "rule P13");
+    assert_eq!(core.commit(2, NOW).unwrap().entries, 2);
+    assert_eq!(core.waiting(), 1);
+    core.commit(2, NOW).unwrap();
+    assert!(core.commit(2, NOW).is_none());
+    assert_eq!(outcomes(&drain(&mut core, 1)).len(), 3);
+}
+
+#[test]
+fn a_cursor_older_than_the_log_is_too_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 1, None);
+    core.receive(1, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
+    let mut cursors = Vec::new();
+    for rseq in 1..=5 {
+        core.receive(1, push(1, rseq), NOW, &mut rng);
+        core.commit(1, NOW).unwrap();
+        cursors.extend(live(&drain(&mut core, 1)).0);
+    }
+    drop(core);
+    let mut store = store(&dir);
+    store.truncate_log(4).unwrap();
+    let (mut core, mut rng) = server(store, Memory::default());
+    let found: Vec<_> =
+        cursors.iter().zip(11..).map(|(cursor, id)| greet(&mut core, &mut rng, id, Some(*cursor)).resumption).collect();
+    assert_eq!(found[..2], [Resumption::TooOld; 2], "rule S4");
+    assert_eq!(found[3..], [Resumption::Continue; 2]);
+    assert_eq!(core.head().epoch, Epoch([3; 16]), "an old cursor is no sign of a restored server");
+}
