@@ -151,33 +151,10 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
     }
     let conflict = |reason: String| OpenError::SchemaConflict { place: place.to_owned(), reason };
     let old = Schema::from_json(&json).map_err(|e| conflict(format!("the stored schema cannot be read ({e})")))?;
-    match upgrade_conflict(&old, schema) {
-        None => Ok(Some(old)),
-        Some(reason) => Err(conflict(reason)),
+    match Schema::check_upgrade(&old, schema) {
+        Ok(_) => Ok(Some(old)),
+        Err(problems) => Err(conflict(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
     }
-}
-
-/// Why `new` cannot follow `old` on a device; `None`: it can. Tables and columns may be added.
-fn upgrade_conflict(old: &Schema, new: &Schema) -> Option<String> {
-    if new.version < old.version {
-        return Some(format!("it is version {}, the database has version {}; upgrade the app", new.version, old.version));
-    }
-    old.tables.iter().find_map(|before| {
-        let Some(after) = new.table(&before.name) else {
-            return Some(format!("the table '{}' is gone; keep it", before.name));
-        };
-        if after.primary_key != before.primary_key || after.sync != before.sync {
-            return Some(format!("the key or the kind of table '{}' changed; use a new table", before.name));
-        }
-        before.columns.iter().find_map(|column| match after.column(&column.name) {
-            None => Some(format!("the column '{}.{}' is gone; keep it", before.name, column.name)),
-            Some(now) if now.ty != column.ty => Some(format!(
-                "the column '{}.{}' was {} and is now {}; add a new column instead",
-                before.name, column.name, column.ty, now.ty
-            )),
-            Some(_) => None,
-        })
-    })
 }
 
 fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {

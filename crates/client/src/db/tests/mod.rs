@@ -10,6 +10,7 @@ use super::{Database, DbError, Location, Options, Written};
 
 mod capture;
 mod loading;
+mod opening;
 mod overlay;
 mod world;
 
