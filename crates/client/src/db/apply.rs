@@ -133,13 +133,7 @@ impl Database {
         result
     }
 
-    fn apply_change(
-        &self,
-        id: BucketId,
-        bucket: &Bucket,
-        change: &Change,
-        batch: &mut Batch,
-    ) -> Result<(), DbError> {
+    fn apply_change(&self, id: BucketId, bucket: &Bucket, change: &Change, batch: &mut Batch) -> Result<(), DbError> {
         match change {
             Change::Put { seq, key, whole, cells } => {
                 let incoming = Incoming { bucket: id, seq: *seq, key, whole: *whole, cells };
@@ -219,14 +213,7 @@ impl Database {
     }
 
     /// A row is no longer in the bucket.
-    fn remove(
-        &self,
-        id: BucketId,
-        bucket: &Bucket,
-        seq: u64,
-        key: &RowKey,
-        batch: &mut Batch,
-    ) -> Result<(), DbError> {
+    fn remove(&self, id: BucketId, bucket: &Bucket, seq: u64, key: &RowKey, batch: &mut Batch) -> Result<(), DbError> {
         let cut = self.memory.meta.cut;
         let work = batch.row(self, bucket.table, key)?;
         let contained = !bucket.is_complete(cut) && seq <= work.version(id);

@@ -45,9 +45,9 @@ fn is_ours(name: &str) -> bool {
 
 fn written_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
     match action {
-        AuthAction::Insert { table_name } | AuthAction::Delete { table_name } | AuthAction::Update { table_name, .. } => {
-            Some(table_name)
-        }
+        AuthAction::Insert { table_name }
+        | AuthAction::Delete { table_name }
+        | AuthAction::Update { table_name, .. } => Some(table_name),
         _ => None,
     }
 }

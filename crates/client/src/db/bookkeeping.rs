@@ -244,7 +244,8 @@ impl Bucket {
 
     pub fn save(&self, conn: &Connection, id: BucketId) -> Result<(), DbError> {
         let columns: Vec<(String, WireType)> = self.columns.iter().map(|(n, t)| (n.clone(), WireType(*t))).collect();
-        let sql = "INSERT INTO _landfall_buckets (bucket, tbl, columns, state, at, next, need, rows, expected, stale_of)
+        let sql =
+            "INSERT INTO _landfall_buckets (bucket, tbl, columns, state, at, next, need, rows, expected, stale_of)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
                    ON CONFLICT (bucket) DO UPDATE SET tbl = ?2, columns = ?3, state = ?4, at = ?5, next = ?6, need = ?7,
                      rows = ?8, expected = ?9, stale_of = ?10";

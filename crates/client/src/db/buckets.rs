@@ -138,8 +138,10 @@ impl Database {
                 Some(value) if value.fits(declared.ty) => {}
                 Some(value) => {
                     let found = value.type_of().map_or_else(|| "null".to_owned(), |t| t.to_string());
-                    let message =
-                        format!("the parameter '{}' of shape '{name}' is of type {}, not {found}", declared.name, declared.ty);
+                    let message = format!(
+                        "the parameter '{}' of shape '{name}' is of type {}, not {found}",
+                        declared.name, declared.ty
+                    );
                     let code = landfall_core::error::codes::WRONG_TYPE;
                     return Err(DbError::Invalid(landfall_core::Problem::new(code, message)));
                 }
@@ -188,7 +190,9 @@ impl Database {
                     db.drop_stale_of(opening.bucket, &mut changes)?;
                 }
             }
-            db.conn.prepare_cached("UPDATE _landfall_subscriptions SET opened = 1 WHERE handle = ?")?.execute([handle as i64])?;
+            db.conn
+                .prepare_cached("UPDATE _landfall_subscriptions SET opened = 1 WHERE handle = ?")?
+                .execute([handle as i64])?;
             db.conn.prepare_cached("DELETE FROM _landfall_uses WHERE handle = ?")?.execute([handle as i64])?;
             let buckets: BTreeSet<BucketId> = openings.iter().map(|o| o.bucket).collect();
             for bucket in &buckets {
@@ -289,11 +293,14 @@ impl Database {
     /// Replaces a bucket by another in every membership set, without touching rows.
     fn rewrite_sets(&mut self, from: BucketId, to: Option<BucketId>) -> Result<(), DbError> {
         let affected: Vec<_> = self.memory.sets.by_id.iter().filter(|(_, set)| set.contains(&from)).collect();
-        let affected: Vec<(i64, BTreeSet<BucketId>)> = affected.into_iter().map(|(id, s)| (*id, (**s).clone())).collect();
+        let affected: Vec<(i64, BTreeSet<BucketId>)> =
+            affected.into_iter().map(|(id, s)| (*id, (**s).clone())).collect();
         for (id, mut set) in affected {
             set.remove(&from);
             set.extend(to);
-            self.conn.prepare_cached("UPDATE _landfall_sets SET buckets = ? WHERE id = ?")?.execute(params![print_set(&set), id])?;
+            self.conn
+                .prepare_cached("UPDATE _landfall_sets SET buckets = ? WHERE id = ?")?
+                .execute(params![print_set(&set), id])?;
             let sets = Arc::make_mut(&mut self.memory.sets);
             sets.by_set.retain(|_, known| *known != id);
             sets.insert(id, set);
@@ -330,7 +337,8 @@ impl Database {
     /// settle.
     fn drop_bucket(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
         let Some(table) = self.memory.buckets.get(&id).map(|b| b.table) else { return Ok(()) };
-        let sets: Vec<i64> = self.memory.sets.by_id.iter().filter(|(_, s)| s.contains(&id)).map(|(id, _)| *id).collect();
+        let sets: Vec<i64> =
+            self.memory.sets.by_id.iter().filter(|(_, s)| s.contains(&id)).map(|(id, _)| *id).collect();
         let mut all = ChangeSet::default();
         for set in sets {
             let mut from = Vec::new();

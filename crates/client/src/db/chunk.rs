@@ -93,8 +93,8 @@ impl Database {
                 return Err(bad("a chunk row whose key is not of the table's types".into()));
             }
             let bytes = key.to_bytes();
-            let fresh = !pending.contains(&bytes)
-                && bookkeeping.execute(params![bucket.table, bytes, *seq as i64, set])? == 1;
+            let fresh =
+                !pending.contains(&bytes) && bookkeeping.execute(params![bucket.table, bytes, *seq as i64, set])? == 1;
             if !fresh {
                 known.push(at);
                 continue;
@@ -129,11 +129,7 @@ impl Database {
     }
 }
 
-fn layout<'a>(
-    chunk: &'a Chunk,
-    bucket: &Bucket,
-    table: &landfall_core::schema::Table,
-) -> Result<Layout<'a>, DbError> {
+fn layout<'a>(chunk: &'a Chunk, bucket: &Bucket, table: &landfall_core::schema::Table) -> Result<Layout<'a>, DbError> {
     if chunk.rows.columns.len() != bucket.columns.len() {
         return Err(bad(format!(
             "a chunk of {} columns for a bucket of {}",

@@ -110,7 +110,8 @@ impl Database {
             let mut transaction = self.transaction(later)?;
             let Some(state) = self.state_of(later)? else { continue };
             if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
-                let shared = Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was refused"));
+                let shared =
+                    Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was refused"));
                 self.share_fate(later, state, &shared, batch)?;
                 gone.insert(later);
                 if !decided.refused.contains(&later) {

@@ -13,9 +13,7 @@
 
 use landfall_core::hash::hash128;
 use landfall_core::schema::ddl::{FUNCTION_NOW, FUNCTION_TODAY, FUNCTION_UUID};
-use landfall_core::value::{
-    Decimal, format_date, format_timestamp, format_uuid, parse_timestamp, uuid_v7,
-};
+use landfall_core::value::{Decimal, format_date, format_timestamp, format_uuid, parse_timestamp, uuid_v7};
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
@@ -48,9 +46,9 @@ pub(super) fn register(conn: &Connection, shared: &Shared) -> rusqlite::Result<(
     conn.create_scalar_function("to_timestamp", 1, pure, |context| {
         let text: Option<String> = context.get(0)?;
         let Some(text) = text else { return Ok(None) };
-        parse_timestamp(&text).map(Some).ok_or_else(|| {
-            failure(format!("to_timestamp: '{text}' is not an instant such as 2026-11-21T08:30:00Z"))
-        })
+        parse_timestamp(&text)
+            .map(Some)
+            .ok_or_else(|| failure(format!("to_timestamp: '{text}' is not an instant such as 2026-11-21T08:30:00Z")))
     })?;
     conn.create_scalar_function("from_timestamp", 1, pure, |context| {
         let micros: Option<i64> = context.get(0)?;

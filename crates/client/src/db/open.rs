@@ -49,9 +49,8 @@ impl Database {
 
     fn watch_statements(&mut self) -> rusqlite::Result<()> {
         let shared = self.shared.clone();
-        self.conn.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| {
-            authorizer::authorize(&shared, &context)
-        }))
+        self.conn
+            .authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| authorizer::authorize(&shared, &context)))
     }
 }
 
@@ -181,11 +180,7 @@ fn upgrade(conn: &Connection, old: &Schema, schema: &Schema) -> Result<(), DbErr
 }
 
 /// Confirmed images that were set aside get the added columns as the rows themselves do.
-fn widen_images(
-    conn: &Connection,
-    table: &str,
-    added: &[&landfall_core::schema::Column],
-) -> Result<(), DbError> {
+fn widen_images(conn: &Connection, table: &str, added: &[&landfall_core::schema::Column]) -> Result<(), DbError> {
     let id: i64 = conn.query_row("SELECT id FROM _landfall_tables WHERE name = ?", [table], |r| r.get(0))?;
     let mut statement = conn.prepare("SELECT key, image FROM _landfall_images WHERE tbl = ? AND image IS NOT NULL")?;
     let images = statement.query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
@@ -247,9 +242,9 @@ fn classify(place: &str, error: &rusqlite::Error) -> OpenError {
         Some(ErrorCode::DiskFull) => OpenError::DiskFull { place },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse { place },
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { place, cause },
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure) => {
-            OpenError::CannotOpen { place, cause }
-        }
+        Some(
+            ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure,
+        ) => OpenError::CannotOpen { place, cause },
         _ => OpenError::CannotOpen { place, cause },
     }
 }

@@ -177,7 +177,8 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub fn outbox(&self) -> Result<Vec<OutboxEntry>, DbError> {
-        let sql = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox ORDER BY rseq";
+        let sql =
+            "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox ORDER BY rseq";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
         let mut entries = Vec::new();
@@ -192,7 +193,8 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub fn entry(&self, rseq: u64) -> Result<Option<OutboxEntry>, DbError> {
-        let sql = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox WHERE rseq = ?";
+        let sql =
+            "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox WHERE rseq = ?";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([rseq as i64])?;
         rows.next()?.map(parse_entry).transpose()
@@ -203,12 +205,7 @@ impl Database {
     ///
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it is not a dead letter; otherwise as [`Database::write`].
-    pub fn retry(
-        &mut self,
-        rseq: u64,
-        now_ms: u64,
-        random: &mut dyn FnMut(&mut [u8]),
-    ) -> Result<Written<()>, DbError> {
+    pub fn retry(&mut self, rseq: u64, now_ms: u64, random: &mut dyn FnMut(&mut [u8])) -> Result<Written<()>, DbError> {
         let entry = self.entry(rseq)?.filter(|e| e.state == EntryState::Dead);
         let entry = entry.ok_or(DbError::NoSuchEntry { rseq, state: "dead" })?;
         self.write(now_ms, random, |tx| {

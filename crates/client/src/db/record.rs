@@ -79,11 +79,7 @@ impl Database {
             let Some(app) = self.tables.list.get(*table) else { continue };
             if app.has_stored_key(&self.conn, key)? {
                 let name = app.table.primary_key.join(", ");
-                return Err(DbError::StoredForm {
-                    table: app.name().to_owned(),
-                    column: name,
-                    cause: problem.clone(),
-                });
+                return Err(DbError::StoredForm { table: app.name().to_owned(), column: name, cause: problem.clone() });
             }
         }
         Ok(())
@@ -161,7 +157,8 @@ impl Database {
             }
             (None, Some(after)) => {
                 check_row(app, &key, after)?;
-                let valued = app.table.data_columns().filter_map(|c| Some((c.name.clone(), after.get(&c.name)?.clone())));
+                let valued =
+                    app.table.data_columns().filter_map(|c| Some((c.name.clone(), after.get(&c.name)?.clone())));
                 let (base, cells) = writes(valued.filter(|(_, v)| !v.is_null()).collect());
                 Operation::Insert { table, key, base, cells }
             }

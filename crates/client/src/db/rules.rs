@@ -56,7 +56,8 @@ impl Database {
             }
             let Some(value) = key.0.first() else { continue };
             if let Some(row) = child.keys_where(&self.conn, column, value, 1)?.into_iter().next() {
-                let message = format!("the row {row} of {} still refers to it; delete or change that first", child.name());
+                let message =
+                    format!("the row {row} of {} still refers to it; delete or change that first", child.name());
                 return Err(DbError::Invalid(Problem::new(codes::STILL_REFERENCED, message).row(table, key)));
             }
         }

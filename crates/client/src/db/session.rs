@@ -38,14 +38,14 @@ impl Database {
         })
     }
 
-    fn begin_anew(
-        &mut self,
-        same_history: bool,
-        now_ms: u64,
-        changes: &mut ChangeSet,
-    ) -> Result<(), DbError> {
-        let held: Vec<BucketId> =
-            self.memory.buckets.iter().filter(|(id, b)| b.stale_of.is_none() && **id != LEFTOVER).map(|(id, _)| *id).collect();
+    fn begin_anew(&mut self, same_history: bool, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let held: Vec<BucketId> = self
+            .memory
+            .buckets
+            .iter()
+            .filter(|(id, b)| b.stale_of.is_none() && **id != LEFTOVER)
+            .map(|(id, _)| *id)
+            .collect();
         for id in held {
             self.set_stale(id, !same_history)?;
             self.conn.prepare_cached("DELETE FROM _landfall_buckets WHERE bucket = ?")?.execute([id.0 as i64])?;
@@ -71,7 +71,9 @@ impl Database {
         let replica = self.memory.meta.replica;
         for rseq in self.acknowledged()? {
             if self.transaction(rseq)?.replica == replica {
-                self.conn.prepare_cached("UPDATE _landfall_outbox SET seq = NULL WHERE rseq = ?")?.execute([rseq as i64])?;
+                self.conn
+                    .prepare_cached("UPDATE _landfall_outbox SET seq = NULL WHERE rseq = ?")?
+                    .execute([rseq as i64])?;
                 self.set_state(rseq, ACKED, SENT)?;
             } else {
                 // Written under an id that this database gave up: nobody will decide it again.
@@ -99,7 +101,8 @@ impl Database {
     }
 
     fn acknowledged(&self) -> Result<Vec<u64>, DbError> {
-        let mut statement = self.conn.prepare_cached("SELECT rseq FROM _landfall_outbox WHERE state = ? ORDER BY rseq")?;
+        let mut statement =
+            self.conn.prepare_cached("SELECT rseq FROM _landfall_outbox WHERE state = ? ORDER BY rseq")?;
         let rows = statement.query_map([ACKED], |r| r.get::<_, i64>(0))?;
         Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
     }

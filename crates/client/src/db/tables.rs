@@ -219,8 +219,7 @@ pub(super) struct AppTables {
 impl AppTables {
     /// `ids` are the numbers that bookkeeping gave the tables.
     pub fn new(schema: &Schema, ids: &BTreeMap<String, i64>) -> Self {
-        let list: Vec<_> =
-            schema.tables.iter().filter_map(|t| Some(AppTable::new(*ids.get(&t.name)?, t))).collect();
+        let list: Vec<_> = schema.tables.iter().filter_map(|t| Some(AppTable::new(*ids.get(&t.name)?, t))).collect();
         let by_name = list.iter().enumerate().map(|(i, t)| (t.table.name.clone(), i)).collect();
         let by_id = list.iter().enumerate().map(|(i, t)| (t.id, i)).collect();
         Self { list, by_name, by_id }
@@ -228,9 +227,10 @@ impl AppTables {
 
     /// The position of a table by its name. SQLite's names are case-insensitive, and so is this.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied().or_else(|| {
-            self.list.iter().position(|t| t.table.name.eq_ignore_ascii_case(name))
-        })
+        self.by_name
+            .get(name)
+            .copied()
+            .or_else(|| self.list.iter().position(|t| t.table.name.eq_ignore_ascii_case(name)))
     }
 
     pub fn get(&self, name: &str) -> Result<&AppTable, DbError> {

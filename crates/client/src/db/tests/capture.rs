@@ -52,12 +52,15 @@ fn delete_and_insert_of_one_key_is_an_update_of_what_differs() {
 #[test]
 fn what_ends_as_it_began_is_no_operation() {
     let mut db = counters();
-    let done = write(&mut db, &[
-        "UPDATE counters SET a = a + 1",
-        "UPDATE counters SET a = a - 1",
-        "INSERT INTO counters VALUES (3, 1, 1)",
-        "DELETE FROM counters WHERE id = 3",
-    ]);
+    let done = write(
+        &mut db,
+        &[
+            "UPDATE counters SET a = a + 1",
+            "UPDATE counters SET a = a - 1",
+            "INSERT INTO counters VALUES (3, 1, 1)",
+            "DELETE FROM counters WHERE id = 3",
+        ],
+    );
     let done = done.expect("writes");
     assert_eq!((done.rseq, done.changes.is_empty()), (None, true));
     assert_eq!(db.counts().pending, 1);
@@ -114,7 +117,8 @@ fn a_changed_key_is_refused_and_says_what_to_do() {
         assert!(error.to_string().contains("insert a new row and delete the old one"), "{error}");
     }
     // There and back again changes nothing, and is therefore fine.
-    let back = write(&mut db, &["UPDATE counters SET id = 31 WHERE id = 30", "UPDATE counters SET id = 30 WHERE id = 31"]);
+    let back =
+        write(&mut db, &["UPDATE counters SET id = 31 WHERE id = 30", "UPDATE counters SET id = 30 WHERE id = 31"]);
     assert_eq!(back.expect("writes").rseq, None);
     let renamed = write(&mut db, &["DELETE FROM counters WHERE id = 30", "INSERT INTO counters VALUES (31, 0, 0)"]);
     assert_eq!(operations(&db, renamed.expect("the way out works").rseq).len(), 2);
@@ -124,17 +128,20 @@ fn a_changed_key_is_refused_and_says_what_to_do() {
 fn a_delete_shows_what_it_cascades_to_and_sends_only_itself() {
     let mut db = memory();
     let id = "01010101-0101-0101-0101-010101010101";
-    write(&mut db, &[
-        &format!("INSERT INTO notes (id, title) VALUES ('{id}', 'x')"),
-        &format!("INSERT INTO tags VALUES (1, '{id}', 'red'), (2, NULL, 'blue')"),
-    ]).expect("writes");
+    write(
+        &mut db,
+        &[
+            &format!("INSERT INTO notes (id, title) VALUES ('{id}', 'x')"),
+            &format!("INSERT INTO tags VALUES (1, '{id}', 'red'), (2, NULL, 'blue')"),
+        ],
+    )
+    .expect("writes");
     let done = write(&mut db, &[&format!("DELETE FROM notes WHERE id = '{id}'")]).expect("writes");
     assert_eq!(rows(&db, "SELECT id FROM tags"), vec![vec![Value::Int(2)]]);
-    assert_eq!(operations(&db, done.rseq), vec![Operation::Delete {
-        table: "notes".into(),
-        key: RowKey::single(uuid(1)),
-        base: 0
-    }]);
+    assert_eq!(
+        operations(&db, done.rseq),
+        vec![Operation::Delete { table: "notes".into(), key: RowKey::single(uuid(1)), base: 0 }]
+    );
     assert_eq!(done.changes.rows["tags"].len(), 1);
 }
 
@@ -142,10 +149,14 @@ fn a_delete_shows_what_it_cascades_to_and_sends_only_itself() {
 fn a_delete_that_restrict_forbids_is_refused_when_the_row_is_here() {
     let mut db = memory();
     let id = "01010101-0101-0101-0101-010101010101";
-    write(&mut db, &[
-        &format!("INSERT INTO notes (id, title) VALUES ('{id}', 'x')"),
-        &format!("INSERT INTO pins VALUES (1, '{id}')"),
-    ]).expect("writes");
+    write(
+        &mut db,
+        &[
+            &format!("INSERT INTO notes (id, title) VALUES ('{id}', 'x')"),
+            &format!("INSERT INTO pins VALUES (1, '{id}')"),
+        ],
+    )
+    .expect("writes");
     let error = write(&mut db, &["DELETE FROM notes"]).expect_err("refused");
     assert_eq!(error.code().as_str(), "LF-3008");
     write(&mut db, &["DELETE FROM pins", "DELETE FROM notes"]).expect("both together is fine");
@@ -203,9 +214,10 @@ fn search_follows_every_kind_of_write() {
     write(&mut db, &["INSERT INTO notes (id, title) VALUES ('01010101-0101-0101-0101-010101010101', 'apple')"])
         .expect("writes");
     assert!(found(&db, "apple"));
-    write(&mut db, &[
-        "INSERT OR REPLACE INTO notes (id, title) VALUES ('01010101-0101-0101-0101-010101010101', 'pear')",
-    ])
+    write(
+        &mut db,
+        &["INSERT OR REPLACE INTO notes (id, title) VALUES ('01010101-0101-0101-0101-010101010101', 'pear')"],
+    )
     .expect("writes");
     assert!(found(&db, "pear") && !found(&db, "apple"));
     write(&mut db, &["UPDATE notes SET body = 'plum'"]).expect("writes");
@@ -290,9 +302,12 @@ fn a_write_through_another_connection_fails_loudly() {
     let mut db = open(&Location::Path(path.clone()));
     write(&mut db, &["INSERT INTO counters VALUES (1, 1, 1)"]).expect("writes");
     let other = rusqlite::Connection::open(&path).expect("opens");
-    for sql in
-        ["INSERT INTO counters VALUES (2, 2, 2)", "UPDATE counters SET a = 5", "DELETE FROM counters", "DELETE FROM tags"]
-    {
+    for sql in [
+        "INSERT INTO counters VALUES (2, 2, 2)",
+        "UPDATE counters SET a = 5",
+        "DELETE FROM counters",
+        "DELETE FROM tags",
+    ] {
         let error = other.execute(sql, []).expect_err(sql);
         assert!(error.to_string().contains("landfall_write_through_the_engine"), "{sql}: {error}");
     }

@@ -137,10 +137,8 @@ impl World {
 
     fn live(&mut self, by: u64) {
         let to = (self.cut + by).min(self.server.head());
-        let members: Vec<Template> = (0..3)
-            .filter(|s| matches!(self.state(*s), Some((BucketState::Live, ..))))
-            .map(|s| TEMPLATES[s])
-            .collect();
+        let members: Vec<Template> =
+            (0..3).filter(|s| matches!(self.state(*s), Some((BucketState::Live, ..)))).map(|s| TEMPLATES[s]).collect();
         let changes = live(&self.server, self.cut, to, &members);
         self.db.apply_live(to, to, stamp(to), &changes, NOW).expect("live");
         self.cut = to;
@@ -230,7 +228,9 @@ impl World {
         assert_eq!(without(visible(&self.db)), without(confirmed(&self.server, self.server.head(), &open)));
         // Bookkeeping has a row for each confirmed row, and no more.
         let mut held = BTreeMap::new();
-        for row in rows(&self.db, "SELECT r.key, s.buckets FROM _landfall_rows r JOIN _landfall_sets s ON s.id = r.held") {
+        for row in
+            rows(&self.db, "SELECT r.key, s.buckets FROM _landfall_rows r JOIN _landfall_sets s ON s.id = r.held")
+        {
             let (Value::Bytes(key), Value::Text(set)) = (&row[0], &row[1]) else { panic!("{row:?}") };
             let RowKey(key) = RowKey::from_bytes(key).expect("a key");
             held.insert(key[0].clone(), set.clone());

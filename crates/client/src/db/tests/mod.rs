@@ -3,8 +3,8 @@
 use landfall_core::schema::{
     Access, Column, Default as ColumnDefault, DeleteRule, MergeRule, OnDelete, Reference, Schema, Shape, Table,
 };
-use landfall_core::{ReplicaId, RowKey, Value};
 use landfall_core::value::ColumnType;
+use landfall_core::{ReplicaId, RowKey, Value};
 
 use super::{Database, DbError, Location, Options, Written};
 

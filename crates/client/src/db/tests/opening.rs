@@ -59,10 +59,9 @@ fn a_schema_that_adds_is_taken_over_and_one_that_removes_is_refused() {
     drop(db);
     let mut wider = Schema { version: 2, ..schema() };
     let counters = wider.tables.iter_mut().find(|t| t.name == "counters").expect("there");
-    counters.columns.push(Column {
-        default: Some(ColumnDefault::Value(Value::Int(7))),
-        ..column("c", ColumnType::Integer)
-    });
+    counters
+        .columns
+        .push(Column { default: Some(ColumnDefault::Value(Value::Int(7))), ..column("c", ColumnType::Integer) });
     wider.tables.push(table("places", vec![column("id", ColumnType::Integer), column("name", ColumnType::Text)]));
     let mut db = try_open(&path, wider).expect("upgrades");
     assert_eq!(rows(&db, "SELECT a, b, c FROM counters"), vec![vec![Value::Int(2), Value::Int(3), Value::Int(7)]]);
@@ -102,8 +101,10 @@ fn costs() {
     let bare = |setup: &str| {
         let conn = rusqlite::Connection::open_in_memory().expect("opens");
         conn.create_scalar_function("guard", 0, rusqlite::functions::FunctionFlags::SQLITE_UTF8, |_| Ok(0)).expect("f");
-        conn.execute_batch("CREATE TABLE counters (id INT NOT NULL, a INTEGER, b INTEGER, PRIMARY KEY (id)) STRICT, WITHOUT ROWID;")
-            .expect("creates");
+        conn.execute_batch(
+            "CREATE TABLE counters (id INT NOT NULL, a INTEGER, b INTEGER, PRIMARY KEY (id)) STRICT, WITHOUT ROWID;",
+        )
+        .expect("creates");
         conn.execute_batch(setup).expect("sets up");
         let start = std::time::Instant::now();
         conn.execute_batch("BEGIN").expect("begins");
@@ -115,7 +116,10 @@ fn costs() {
         start.elapsed()
     };
     println!("bare insert       {:?}", bare(""));
-    println!("with guard        {:?}", bare("CREATE TRIGGER g AFTER INSERT ON counters WHEN 0 BEGIN SELECT guard(); END"));
+    println!(
+        "with guard        {:?}",
+        bare("CREATE TRIGGER g AFTER INSERT ON counters WHEN 0 BEGIN SELECT guard(); END")
+    );
     let mut db = memory();
     let handle = db.subscribe("counters", std::collections::BTreeMap::new()).expect("subscribes");
     let integer = WireType(ColumnType::Integer);

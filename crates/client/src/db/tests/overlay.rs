@@ -178,8 +178,7 @@ impl World {
             entries.iter().copied().filter(|k| visible_undecided(&k) && inserts(k.1, o)).map(|(r, _)| *r).max()
         });
         let requires = requires.collect();
-        let known =
-            Known { transaction, requires, sent: false, accepted: None, hidden: false, decided: false };
+        let known = Known { transaction, requires, sent: false, accepted: None, hidden: false, decided: false };
         self.entries.insert(rseq, known);
     }
 
@@ -285,7 +284,8 @@ fn a_refused_insert_takes_along_what_was_done_to_its_row_and_nothing_else() {
     world.run(&Step::Write(vec![(1, 1, 11)]));
     world.run(&Step::Push { count: 1, refuse: 1, lost: false });
     assert_eq!(visible(&world.db), State::from([(2, (Some(20), None))]));
-    let dead: Vec<_> = world.db.outbox().expect("readable").into_iter().filter(|e| e.state == EntryState::Dead).collect();
+    let dead: Vec<_> =
+        world.db.outbox().expect("readable").into_iter().filter(|e| e.state == EntryState::Dead).collect();
     assert_eq!(dead.iter().map(|e| e.rseq).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(dead[1].problem.as_ref().map(|p| p.code.as_str()), Some("LF-3005"));
     let written = world.db.retry(1, NOW, &mut |b| b.fill(3)).expect("retries");
@@ -338,7 +338,8 @@ fn bases_say_what_the_author_had_seen() {
     // Row 1 is held through the bucket that does not show a.
     world.run(&Step::Write(vec![(1, 1, 2), (2, 1, 61), (1, 2, 62)]));
     let operations = world.db.entry(1).expect("readable").expect("there").transaction.operations;
-    let [Operation::Update { base, cells, .. }, Operation::Update { base: known, cells: both, .. }] = &operations[..] else {
+    let [Operation::Update { base, cells, .. }, Operation::Update { base: known, cells: both, .. }] = &operations[..]
+    else {
         panic!("two updates: {operations:?}")
     };
     let of = |name: &str| cells.iter().find(|c| c.column == name).and_then(|c| c.base).unwrap_or(*base);
