@@ -51,7 +51,7 @@ pub(super) fn run_query(
         return Err(DbError::NotPermitted("a query may only read; use a write transaction".into()).into());
     }
     let types = column_types(&statement, tables);
-    let columns: Vec<String> = statement.column_names().iter().map(|name| (*name).to_owned()).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut answer = statement.query(rusqlite::params_from_iter(params.iter().map(Bind)))?;
     let mut rows = Vec::new();
     while let Some(row) = answer.next()? {
