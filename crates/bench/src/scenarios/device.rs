@@ -92,7 +92,7 @@ pub async fn live_queries(context: Context) -> Fallible<Vec<Figure>> {
             i * 20,
             i * 20 + 19
         );
-        watches.push(client.watch(LiveQuery::sql(sql, Vec::new())).await?);
+        watches.push(client.watch(LiveQuery::Sql { sql, params: Vec::new(), key: None }).await?);
     }
     let cpu = crate::process::cpu_of(std::process::id())?;
     let writes = 500 / context.scale as usize;

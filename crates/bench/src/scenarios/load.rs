@@ -36,7 +36,7 @@ pub async fn settled(client: &Client) -> Fallible<()> {
                 let now = status.borrow_and_update();
                 now.connectivity == Connectivity::Online && now.pending == 0 && now.acknowledged == 0
             };
-            if quiet && client.with(|engine, _, _| engine.all_complete()).await?? {
+            if quiet && client.with(|engine, _, _| engine.all_complete()).await? {
                 return Fallible::Ok(());
             }
             status.changed().await?;
