@@ -10,7 +10,11 @@ use crate::value::{ColumnType, Value};
 /// Most operations of one transaction.
 pub const MAX_OPERATIONS: usize = 10_000;
 /// Most bytes of one value. Larger things are files.
-pub const MAX_VALUE_BYTES: usize = 8 << 20;
+pub const MAX_VALUE_BYTES: usize = 4 << 20;
+
+/// Most bytes of all values of one transaction. A Live message carries whole transactions, once for each bucket of the
+/// device that they reach: four times this, with keys and names, must fit a frame.
+pub const MAX_TRANSACTION_BYTES: usize = 5 << 20;
 
 /// Limits on one transaction.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +29,7 @@ pub struct TransactionLimits {
 
 impl std::default::Default for TransactionLimits {
     fn default() -> Self {
-        Self { operations: MAX_OPERATIONS, value_bytes: MAX_VALUE_BYTES, total_bytes: 2 * MAX_VALUE_BYTES }
+        Self { operations: MAX_OPERATIONS, value_bytes: MAX_VALUE_BYTES, total_bytes: MAX_TRANSACTION_BYTES }
     }
 }
 
