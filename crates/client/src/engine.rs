@@ -352,7 +352,8 @@ impl Engine {
     /// # Errors
     /// When the database cannot be written.
     pub fn adopt(&mut self, recovered: &Recovered, now: Moment) -> Result<(), DbError> {
-        let changes = self.db.adopt(recovered, now.wall_ms)?;
+        let Recovered { replica, last_rseq, transactions, older, .. } = recovered;
+        let changes = self.db.recover(*replica, *last_rseq, transactions, older, now.wall_ms)?;
         self.announce(&changes);
         self.refresh_status(now);
         Ok(())

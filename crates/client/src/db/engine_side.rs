@@ -2,15 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::Database;
-use super::bookkeeping::{QUEUED, SENT};
+use super::bookkeeping::QUEUED;
 use super::error::DbError;
-use super::overlay::Batch;
-use crate::changes::ChangeSet;
 use crate::live::Recorder;
-use crate::mirror::Recovered;
 
 /// Clock differences closer than this are the same.
 const SAME_OFFSET_MS: u64 = 50;
@@ -41,30 +38,6 @@ impl Database {
         self.transact(|db| {
             db.memory.meta.offset_ms = offset_ms;
             Ok(())
-        })
-    }
-
-    /// A database that was just made takes over the identity and the undecided transactions of one that was lost. They
-    /// count as sent, whether they were or not: only under their own number and bytes can the server tell.
-    ///
-    /// # Errors
-    /// When the database cannot be written; it is as empty as before then.
-    pub fn adopt(&mut self, recovered: &Recovered, now_ms: u64) -> Result<ChangeSet, DbError> {
-        self.transact(|db| {
-            let (mut batch, mut changes) = (Batch::default(), ChangeSet::default());
-            (db.memory.meta.replica, db.memory.meta.last_rseq) = (recovered.replica, recovered.last_rseq);
-            for transaction in &recovered.transactions {
-                let rseq = transaction.rseq;
-                let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body) VALUES (?, ?, ?, ?)";
-                let row = params![rseq as i64, SENT, now_ms as i64, transaction.to_bytes()];
-                db.conn.prepare_cached(sql)?.execute(row)?;
-                db.memory.meta.counts.sent += 1;
-                db.show(rseq, &mut batch)?;
-                let first = db.memory.meta.first_undecided.unwrap_or(rseq);
-                db.memory.meta.first_undecided = Some(first.min(rseq));
-            }
-            db.flush(batch, &mut changes)?;
-            Ok(changes)
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Starting anew from the mirrored outbox, after the database was lost or damaged.
 
+use landfall_core::schema::TransactionLimits;
 use landfall_core::{Problem, ReplicaId, Transaction};
 use rusqlite::params;
 
@@ -33,7 +34,12 @@ impl Database {
             let mut batch = Batch::default();
             db.memory.meta.replica = replica;
             for transaction in transactions {
-                db.schema.check_transaction(transaction, &landfall_core::schema::TransactionLimits::default())?;
+                // One that this build could not send must not keep the others from being saved.
+                if let Err(problem) = db.schema.check_transaction(transaction, &TransactionLimits::default()) {
+                    db.put_entry(transaction.rseq, DEAD, transaction, Some(&problem), now_ms)?;
+                    db.memory.meta.counts.dead += 1;
+                    continue;
+                }
                 db.put_entry(transaction.rseq, SENT, transaction, None, now_ms)?;
                 db.memory.meta.counts.sent += 1;
                 db.show(transaction.rseq, &mut batch)?;
