@@ -20,6 +20,15 @@ impl Failure {
         Self { message: message.into(), exit: 1 }
     }
 
+    /// With `error: ` before it, where that is missing.
+    #[must_use]
+    pub fn as_error(self) -> Self {
+        if self.message.starts_with("error") {
+            return self;
+        }
+        Self { message: format!("error: {}", self.message), ..self }
+    }
+
     /// The exit code: 2 for usage and configuration, 1 for what failed while running.
     pub fn exit(&self) -> u8 {
         self.exit

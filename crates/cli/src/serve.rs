@@ -1,5 +1,6 @@
 //! `landfall serve`: settings from file, environment and flags; the store; the server; signals.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -129,6 +130,7 @@ fn failed(problem: ServeError) -> Failure {
 fn start_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // Fails only when a subscriber is set already, which is as good.
     let _ = if json { log.json().try_init() } else { log.try_init() };
 }

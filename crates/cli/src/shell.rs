@@ -1,6 +1,5 @@
 //! `landfall shell`: a local database under your fingers, with or without the network.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,13 +8,17 @@ use clap::Args;
 use landfall_client::driver::{Client, ClientOptions};
 use landfall_client::live::LiveQuery;
 use landfall_client::status::{Connectivity, Status};
-use landfall_core::{Schema, Value};
+use landfall_core::Schema;
 use rustyline::error::ReadlineError;
+use serde_json::json;
 
 use crate::failure::Failure;
 
 mod render;
+mod shapes;
 mod statements;
+
+const NO_SERVER: &str = "there is no server to connect to; start the shell with --server http://HOST:PORT [LF-7016]";
 
 /// How long `.sync` waits at most before it says what is missing.
 const SYNC_LIMIT: Duration = Duration::from_secs(30);
@@ -25,7 +28,7 @@ const SYNC_LIMIT: Duration = Duration::from_secs(30);
 pub struct ShellArgs {
     /// The local database file; created when it does not exist.
     pub database: PathBuf,
-    /// The schema, landfall.toml. May be left out when the database exists.
+    /// The schema, landfall.toml.
     #[arg(long, short = 's', env = "LANDFALL_SCHEMA")]
     pub schema: PathBuf,
     /// The server's address.
@@ -49,44 +52,58 @@ pub struct ShellArgs {
 }
 
 const HELP: &str = "\
-SQL            a line of SQL; statements separated by ; are one transaction
-.open SHAPE [param=value …]   hold a shape here      .close HANDLE   let go of it
-.shapes        what is held, and whether it is complete
-.status        connection, pending writes, durability
-.outbox        what has not settled, and dead letters
-.retry N       offer dead letter N again             .discard N      throw it away
-.watch SQL     print what changes in a query, until .unwatch
-.sync          wait until everything here is on the server, and everything there is here
-.offline       disconnect                            .online         connect
-.tables        the tables of the schema
-.help          this text                             .quit           leave; nothing is lost";
+SQL                     read or write; statements separated by ; are one transaction
+.tables                 the tables of the schema
+.open SHAPE [NAME=VALUE …]
+                        hold what the shape names here, and keep it up to date
+.shapes                 the shapes that are open, and whether they are complete
+.close NUMBER           let go of an open shape; what nothing else holds leaves this device
+.watch SQL              print what changes in the answer, until .unwatch
+.sync [SECONDS]         wait until everything here is on the server and the other way round
+.status                 connection, what is pending, dead letters
+.outbox                 what the server has not taken yet, and what it refused
+.retry NUMBER           offer a refused transaction again
+.discard NUMBER         throw a refused transaction away
+.offline   .online      disconnect, connect
+.help      .quit        this text; leave (nothing is lost)";
 
 /// Runs the shell.
 ///
 /// # Errors
 /// [`Failure`] names the cause and the way out.
 pub async fn run(args: ShellArgs) -> Result<(), Failure> {
+    start_log();
     let schema = crate::check::load_schema(&args.schema)?;
     let mut options = ClientOptions::new(&args.database, schema.clone());
     options.server.clone_from(&args.server);
     options.token.clone_from(&args.token);
     options.online = !args.offline;
-    let client = Client::open(options).await.map_err(|e| Failure::runtime(e.to_string()))?;
+    let client = Client::open(options).await.map_err(|e| failed(e).as_error())?;
     let mut shell = Shell { client, schema, json: args.json, watches: Vec::new() };
-    for shape in &args.open {
-        let line = shape.replacen(':', " ", 1).replace(',', " ");
-        shell.open(&line).await?;
-    }
-    let outcome = if !args.commands.is_empty() {
-        shell.run_lines(args.commands.iter().cloned()).await
-    } else if std::io::stdin().is_terminal() {
-        shell.interact().await
-    } else {
-        let lines = std::io::stdin().lock().lines().map_while(Result::ok).collect::<Vec<_>>();
-        shell.run_lines(lines.into_iter()).await
-    };
+    let outcome = shell.session(args).await;
     shell.client.close().await;
-    outcome
+    outcome.map_err(Failure::as_error)
+}
+
+/// Warnings, such as that a damaged database was made anew, go to standard error.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    // Fails only when a subscriber is set already, which is as good.
+    let _ = log.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init();
+}
+
+/// Lines of standard input as they come, so that a program can hold a conversation.
+fn lines_of_stdin() -> tokio::sync::mpsc::Receiver<String> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
 }
 
 struct Shell {
@@ -108,8 +125,23 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 }
 
 impl Shell {
-    async fn run_lines(&mut self, lines: impl Iterator<Item = String>) -> Result<(), Failure> {
-        for line in lines {
+    async fn session(&mut self, args: ShellArgs) -> Result<(), Failure> {
+        for shape in &args.open {
+            self.open(&shape.replacen(':', " ", 1).replace(',', " ")).await?;
+        }
+        if !args.commands.is_empty() {
+            for line in &args.commands {
+                if self.line(line).await? == Next::Quit {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        if std::io::stdin().is_terminal() {
+            return self.interact().await;
+        }
+        let mut lines = lines_of_stdin();
+        while let Some(line) = lines.recv().await {
             if self.line(&line).await? == Next::Quit {
                 break;
             }
@@ -135,7 +167,7 @@ impl Shell {
                     match self.line(&line).await {
                         Ok(Next::Quit) => return Ok(()),
                         Ok(Next::Go) => {}
-                        Err(error) => eprintln!("error: {error}"),
+                        Err(error) => eprintln!("{}", error.as_error()),
                     }
                 }
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(()),
@@ -156,16 +188,29 @@ impl Shell {
             ".status" => render::status(&self.client.status().borrow(), self.json),
             ".outbox" => render::outbox(&self.client.outbox().await.map_err(failed)?, self.json),
             ".open" => self.open(rest).await?,
-            ".close" => self.client.close_shape(number(rest)?).await.map_err(failed)?,
+            ".close" => self.close(number(rest)?).await?,
             ".shapes" => self.shapes().await?,
             ".retry" => {
                 let rseq = self.client.retry(number(rest)?).await.map_err(failed)?;
-                println!("offered again as {rseq}");
+                self.say(&format!("offered again as transaction {rseq}"), json!({ "transaction": rseq }));
             }
-            ".discard" => self.client.discard(number(rest)?).await.map_err(failed)?,
-            ".online" => self.client.set_online(true).map_err(failed)?,
-            ".offline" => self.client.set_online(false).map_err(failed)?,
-            ".sync" => self.sync().await?,
+            ".discard" => {
+                let rseq = number(rest)?;
+                self.client.discard(rseq).await.map_err(failed)?;
+                self.say(&format!("transaction {rseq} is thrown away"), json!({ "discarded": rseq }));
+            }
+            ".online" => {
+                if self.client.server().is_none() {
+                    return Err(Failure::usage(NO_SERVER));
+                }
+                self.client.set_online(true).map_err(failed)?;
+                self.say("connecting", json!({ "online": true }));
+            }
+            ".offline" => {
+                self.client.set_online(false).map_err(failed)?;
+                self.say("offline; writes wait in the outbox", json!({ "online": false }));
+            }
+            ".sync" => self.sync(rest).await?,
             ".watch" => self.watch(rest).await?,
             ".unwatch" => self.watches.drain(..).for_each(|task| task.abort()),
             _ if command.starts_with('.') => {
@@ -198,36 +243,34 @@ impl Shell {
             })
             .await
             .map_err(failed)?;
-        match written.rseq {
-            Some(rseq) => println!("{} row(s) written; transaction {rseq} is in the outbox", written.value),
-            None => println!("{} row(s) written; nothing to send", written.value),
-        }
+        let rows = render::count(written.value as u64, "row");
+        let text = match written.rseq {
+            Some(rseq) => format!("{rows} written; transaction {rseq} is in the outbox"),
+            None => format!("{rows} written; nothing to send"),
+        };
+        self.say(&text, json!({ "written": written.value, "transaction": written.rseq }));
         Ok(())
     }
 
+    /// An answer that is not rows.
+    fn say(&self, text: &str, json: serde_json::Value) {
+        if self.json { println!("{json}") } else { println!("{text}") }
+    }
+
     async fn open(&mut self, rest: &str) -> Result<(), Failure> {
-        let mut words = rest.split_whitespace();
-        let name = words.next().unwrap_or_default();
-        let shape = self.schema.shape(name).ok_or_else(|| {
-            let known = self.schema.shapes.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-            Failure::usage(format!("the schema has no shape '{name}'; it has: {known} [LF-7011]"))
-        })?;
-        let mut params = BTreeMap::new();
-        for word in words {
-            let parsed = word.split_once('=').and_then(|(key, text)| {
-                let param = shape.params.iter().find(|p| p.name == key)?;
-                let json = serde_json::from_str(text).unwrap_or_else(|_| text.into());
-                let value = Value::from_json(&json, param.ty).or_else(|_| Value::from_json(&text.into(), param.ty));
-                Some((key.to_owned(), value.ok()?))
-            });
-            let (key, value) = parsed.ok_or_else(|| {
-                let takes = shape.params.iter().map(|p| format!("{}={}", p.name, p.ty)).collect::<Vec<_>>();
-                Failure::usage(format!("'{word}' is no parameter of {name}; it takes: {} [LF-7012]", takes.join(" ")))
-            })?;
-            params.insert(key, value);
+        let (name, params) = shapes::parse(&self.schema, rest)?;
+        let handle = self.client.open_shape(name.clone(), params).await.map_err(failed)?;
+        self.say(&format!("{name} is open as {handle}"), json!({ "shape": name, "handle": handle }));
+        Ok(())
+    }
+
+    async fn close(&mut self, handle: u64) -> Result<(), Failure> {
+        let open = self.client.with(move |engine, _, _| engine.db().subscriptions().iter().any(|s| s.handle == handle));
+        if !open.await.map_err(failed)? {
+            return Err(Failure::usage(format!("no shape is open as {handle}; .shapes lists them [LF-7015]")));
         }
-        let handle = self.client.open_shape(name, params).await.map_err(failed)?;
-        println!("shape {name} is open as {handle}");
+        self.client.close_shape(handle).await.map_err(failed)?;
+        self.say(&format!("{handle} is closed"), json!({ "closed": handle }));
         Ok(())
     }
 
@@ -235,55 +278,63 @@ impl Shell {
         let subscriptions = self.client.with(|engine, _, _| {
             let subscriptions = engine.db().subscriptions().into_iter();
             let failure = |handle| engine.session().failure(handle).map(str::to_owned);
-            subscriptions.map(|s| (engine.is_complete(s.handle), failure(s.handle), s)).collect::<Vec<_>>()
+            let state = |complete| if complete { "complete" } else { "loading" }.to_owned();
+            subscriptions
+                .map(|s| (failure(s.handle).unwrap_or_else(|| state(engine.is_complete(s.handle))), s))
+                .collect::<Vec<_>>()
         });
-        let subscriptions = subscriptions.await.map_err(failed)?;
-        for (complete, failure, subscription) in subscriptions {
-            let state = failure.unwrap_or_else(|| if complete { "complete".into() } else { "loading".into() });
-            println!("{}  {}  {state}", subscription.handle, subscription.shape);
-        }
+        shapes::render(&subscriptions.await.map_err(failed)?, self.json);
         Ok(())
     }
 
     /// Waits until nothing is pending and every shape is complete.
-    async fn sync(&mut self) -> Result<(), Failure> {
+    async fn sync(&mut self, rest: &str) -> Result<(), Failure> {
+        let limit = if rest.is_empty() { SYNC_LIMIT } else { Duration::from_secs(number(rest)?) };
+        if self.client.server().is_none() {
+            return Err(Failure::usage(NO_SERVER));
+        }
         let client = self.client.clone();
         let wait = async move {
             let mut status = client.status();
             loop {
+                // First, so that what the engine has taken up by now shows in the status.
+                let complete = client.with(|engine, _, _| engine.all_complete()).await.map_err(failed)?;
                 let settled = {
                     let now = status.borrow_and_update();
                     match now.connectivity {
                         Connectivity::NeedsSignIn | Connectivity::Stopped => return Err(trouble(&now)),
+                        Connectivity::Offline { retry_in_ms: None } => return Err(trouble(&now)),
                         Connectivity::Online => now.pending == 0 && now.acknowledged == 0,
                         _ => false,
                     }
                 };
-                let complete = client.with(|engine, _, _| engine.all_complete()).await.map_err(failed)?;
                 if settled && complete {
                     return Ok(());
                 }
                 status.changed().await.map_err(failed)?;
             }
         };
-        match tokio::time::timeout(SYNC_LIMIT, wait).await {
-            Ok(done) => {
-                done?;
-                println!("synced");
-                Ok(())
-            }
-            Err(_) => Err(trouble(&self.client.status().borrow())),
+        match tokio::time::timeout(limit, wait).await {
+            Ok(done) => done?,
+            Err(_) => return Err(trouble(&self.client.status().borrow())),
         }
+        let dead = self.client.status().borrow().dead;
+        let text = match dead {
+            0 => "synced".to_owned(),
+            dead => format!("synced; {} refused, see .outbox", render::count(dead, "transaction")),
+        };
+        self.say(&text, json!({ "synced": true, "dead": dead }));
+        Ok(())
     }
 
     async fn watch(&mut self, sql: &str) -> Result<(), Failure> {
         let query = LiveQuery::Sql { sql: sql.to_owned(), params: Vec::new(), key: None };
         let mut watch = self.client.watch(query).await.map_err(failed)?;
-        let (columns, mut rows) = (watch.first.columns.clone(), watch.first.rows.clone());
-        render::answer(&columns, &rows, self.json);
+        let (columns, mut rows, json) = (watch.first.columns.clone(), watch.first.rows.clone(), self.json);
+        render::answer(&columns, &rows, json);
         self.watches.push(tokio::spawn(async move {
             while let Some(diff) = watch.next().await {
-                render::diff(&columns, &rows, &diff);
+                render::diff(&columns, &rows, &diff, json);
                 diff.apply(&mut rows);
             }
         }));
@@ -292,12 +343,17 @@ impl Shell {
 }
 
 fn trouble(status: &Status) -> Failure {
-    let reason = status.last_error.clone().unwrap_or_else(|| "the server has not answered yet".to_owned());
-    Failure::runtime(format!("not synced: {} write(s) are safe here and wait; {reason} [LF-7013]", status.pending))
+    let reason = match (&status.connectivity, &status.last_error) {
+        (Connectivity::Offline { retry_in_ms: None }, _) => "this device is offline by choice; type .online first",
+        (_, Some(error)) => error,
+        _ => "the server has not answered yet",
+    };
+    let waiting = render::count(status.pending, "transaction");
+    Failure::runtime(format!("not synced, {waiting} safe on this device: {reason} [LF-7013]"))
 }
 
 fn number(text: &str) -> Result<u64, Failure> {
-    text.parse().map_err(|_| Failure::usage(format!("'{text}' is not a number [LF-7014]")))
+    text.parse().map_err(|_| Failure::usage(format!("'{text}' is not a number; write it in digits [LF-7014]")))
 }
 
 fn prompt(status: &Status) -> String {

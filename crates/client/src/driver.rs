@@ -4,6 +4,7 @@
 //! undo a write that had begun. Reads and writes never wait for the network.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{collections::BTreeMap, collections::HashMap};
@@ -30,7 +31,7 @@ pub struct ClientOptions {
     pub location: Location,
     /// The compiled schema.
     pub schema: Schema,
-    /// The server's address, such as `http://127.0.0.1:4600`; without one the client only works locally.
+    /// The server's address, such as `http://127.0.0.1:8787`; without one the client only works locally.
     pub server: Option<String>,
     /// The token of the person.
     pub token: Option<String>,
@@ -81,7 +82,7 @@ pub enum StartError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The server's address is not one.
-    #[error("'{address}' is not a server address; write something like http://127.0.0.1:4600 [LF-5902]")]
+    #[error("'{address}' is not a server address; write something like http://127.0.0.1:8787 [LF-5902]")]
     Address {
         /// What was given.
         address: String,
@@ -118,6 +119,7 @@ enum Message {
 pub struct Client {
     sender: mpsc::Sender<Message>,
     status: watch::Receiver<Status>,
+    server: Option<Arc<str>>,
 }
 
 /// A live query's answers, as they come.
@@ -155,6 +157,7 @@ impl Client {
     /// [`StartError`] names the cause and the way out.
     pub async fn open(options: ClientOptions) -> Result<Self, StartError> {
         let server = options.server.as_deref().map(socket::Server::parse).transpose()?;
+        let address = server.as_ref().map(|s| s.base.as_str().into());
         let (sender, receiver) = mpsc::channel();
         let (status_sender, status) = watch::channel(Status::default());
         let (ready_sender, ready) = oneshot::channel();
@@ -179,7 +182,12 @@ impl Client {
             Ok(result) => result?,
             Err(_) => return Err(StartError::Thread(std::io::Error::other("the thread ended while opening"))),
         }
-        Ok(Self { sender, status })
+        Ok(Self { sender, status, server: address })
+    }
+
+    /// The server's address, when there is one.
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
     }
 
     /// Runs something on the engine's thread.

@@ -1,6 +1,6 @@
 //! Output of the shell: tables for people, JSON lines for programs.
 
-use landfall_client::db::{EntryState, OutboxEntry, Rows};
+use landfall_client::db::{Durability, EntryState, OutboxEntry, Rows};
 use landfall_client::live::RowsDiff;
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::{Schema, Value};
@@ -11,7 +11,7 @@ const WIDEST: usize = 60;
 fn cell(value: &Value) -> String {
     let text = match value.to_json() {
         serde_json::Value::String(text) => text,
-        serde_json::Value::Null => String::new(),
+        serde_json::Value::Null => "NULL".to_owned(),
         other => other.to_string(),
     };
     let text = text.replace('\n', "⏎");
@@ -37,10 +37,15 @@ pub(super) fn answer(columns: &[String], rows: &[Vec<Value>], json: bool) {
     }
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     grid(columns, &cells);
-    println!("{} row(s)", cells.len());
+    println!("{}", count(cells.len() as u64, "row"));
 }
 
-fn grid(columns: &[String], cells: &[Vec<String>]) {
+/// `1 row`, `2 rows`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+pub(super) fn grid(columns: &[String], cells: &[Vec<String>]) {
     let width = |i: usize| {
         let widest = cells.iter().filter_map(|row| row.get(i)).map(|c| c.chars().count()).max();
         widest.unwrap_or(0).max(columns[i].chars().count())
@@ -56,11 +61,14 @@ fn grid(columns: &[String], cells: &[Vec<String>]) {
 }
 
 /// `old` are the rows that the difference applies to: what goes is shown as it was.
-pub(super) fn diff(columns: &[String], old: &[Vec<Value>], diff: &RowsDiff) {
-    let gone = diff.removed.iter().filter_map(|at| old.get(*at));
-    gone.for_each(|row| println!("- {}", object(columns, row)));
-    diff.updated.iter().for_each(|(_, row)| println!("~ {}", object(columns, row)));
-    diff.inserted.iter().for_each(|(_, row)| println!("+ {}", object(columns, row)));
+pub(super) fn diff(columns: &[String], old: &[Vec<Value>], diff: &RowsDiff, json: bool) {
+    let show = |sign: &str, name: &str, row: &[Value]| {
+        let object = object(columns, row);
+        if json { println!("{{\"{name}\":{object}}}") } else { println!("{sign} {object}") }
+    };
+    diff.removed.iter().filter_map(|at| old.get(*at)).for_each(|row| show("-", "removed", row));
+    diff.updated.iter().for_each(|(_, row)| show("~", "updated", row));
+    diff.inserted.iter().for_each(|(_, row)| show("+", "inserted", row));
 }
 
 pub(super) fn tables(schema: &Schema) {
@@ -90,9 +98,18 @@ pub(super) fn status(status: &Status, json: bool) {
     if let Some(subject) = &status.subject {
         println!("signed in as  {subject}");
     }
-    println!("pending       {} (and {} accepted, on their way back)", status.pending, status.acknowledged);
-    println!("dead letters  {}", status.dead);
-    println!("durability    {:?}", status.durability);
+    match status.acknowledged {
+        0 => println!("pending       {}", status.pending),
+        saved => println!("pending       {}, and {saved} saved on the server, on their way back", status.pending),
+    }
+    match status.dead {
+        0 => println!("refused       0"),
+        dead => println!("refused       {dead}; see .outbox"),
+    }
+    println!("durability    {}", match status.durability {
+        Durability::Full => "full: what is written here survives a power cut",
+        Durability::Normal => "normal: a power cut may take the last writes",
+    });
     if let Some(progress) = status.loading {
         println!("loading       {} of about {} rows", progress.rows, progress.expected);
     }
@@ -110,6 +127,10 @@ pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
             });
             println!("{object}");
         }
+        return;
+    }
+    if entries.is_empty() {
+        println!("the outbox is empty");
         return;
     }
     let columns = ["no", "state", "rows", "why"].map(str::to_owned);
