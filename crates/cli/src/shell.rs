@@ -287,7 +287,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Waits until nothing is pending and every shape is complete.
+    /// Waits until nothing is pending, and every shape shows what the server had when it was reached.
     async fn sync(&mut self, rest: &str) -> Result<(), Failure> {
         let limit = if rest.is_empty() { SYNC_LIMIT } else { Duration::from_secs(number(rest)?) };
         if self.client.server().is_none() {
@@ -295,10 +295,10 @@ impl Shell {
         }
         let client = self.client.clone();
         let wait = async move {
+            // What was asked before, such as going online, shows in the status from here on.
+            client.with(|_, _, _| ()).await.map_err(failed)?;
             let mut status = client.status();
             loop {
-                // First, so that what the engine has taken up by now shows in the status.
-                let complete = client.with(|engine, _, _| engine.all_complete()).await.map_err(failed)?;
                 let settled = {
                     let now = status.borrow_and_update();
                     match now.connectivity {
@@ -308,7 +308,9 @@ impl Shell {
                         _ => false,
                     }
                 };
-                if settled && complete {
+                // After the status was marked as seen: what changes meanwhile wakes this up.
+                let caught_up = client.with(|engine, _, _| engine.is_caught_up()).await.map_err(failed)?;
+                if settled && caught_up {
                     return Ok(());
                 }
                 status.changed().await.map_err(failed)?;
@@ -346,6 +348,7 @@ fn trouble(status: &Status) -> Failure {
     let reason = match (&status.connectivity, &status.last_error) {
         (Connectivity::Offline { retry_in_ms: None }, _) => "this device is offline by choice; type .online first",
         (_, Some(error)) => error,
+        (Connectivity::Online, None) => "the server is still sending; try .sync again",
         _ => "the server has not answered yet",
     };
     let waiting = render::count(status.pending, "transaction");

@@ -151,7 +151,11 @@ pub struct Engine {
     agent: String,
     effects: VecDeque<Effect>,
     status: Status,
+    /// The status that the driver was told last.
+    told: Status,
     complete_tables: BTreeSet<String>,
+    /// The server's head at the last Welcome.
+    head: u64,
     fresh_replica: ReplicaId,
 }
 
@@ -183,7 +187,9 @@ impl Engine {
             agent: concat!("landfall/", env!("CARGO_PKG_VERSION")).to_owned(),
             effects: VecDeque::new(),
             status: Status::default(),
+            told: Status::default(),
             complete_tables: BTreeSet::new(),
+            head: 0,
             fresh_replica: ReplicaId::default(),
         };
         engine.refresh_status(now);
@@ -334,6 +340,13 @@ impl Engine {
     /// Whether everything that all open shapes name is here.
     pub fn all_complete(&self) -> bool {
         self.db.subscriptions().iter().all(|s| self.is_complete(s.handle))
+    }
+
+    /// Whether everything that the open shapes name is here as the server had it when it welcomed this device last.
+    /// Complete alone may be as of an earlier visit.
+    pub fn is_caught_up(&self) -> bool {
+        let reached = || self.db.cursor().is_some_and(|cursor| cursor.seq >= self.head);
+        self.db.subscriptions().is_empty() || (self.all_complete() && reached())
     }
 
     /// The outbox as a mirror: what stands in the file when it is written anew.
@@ -491,6 +504,7 @@ impl Engine {
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.announce(&changes);
         self.forget_gone_buckets();
+        self.head = welcome.head;
         self.status.subject = Some(welcome.subject.clone());
         self.status.token_expires_in_ms = welcome.token_expires_in_ms;
         Ok(Event::Welcome { limits: welcome.limits, copied })
@@ -682,8 +696,9 @@ impl Engine {
         let counts = self.db.counts();
         (next.pending, next.acknowledged, next.dead) = (counts.pending + counts.sent, counts.acked, counts.dead);
         next.loading = self.progress();
-        if next != self.status {
-            self.status = next;
+        self.status = next;
+        if self.status != self.told {
+            self.told.clone_from(&self.status);
             self.effects.push_back(Effect::Status(Box::new(self.status.clone())));
         }
     }

@@ -106,10 +106,13 @@ pub(super) fn status(status: &Status, json: bool) {
         0 => println!("refused       0"),
         dead => println!("refused       {dead}; see .outbox"),
     }
-    println!("durability    {}", match status.durability {
-        Durability::Full => "full: what is written here survives a power cut",
-        Durability::Normal => "normal: a power cut may take the last writes",
-    });
+    println!(
+        "durability    {}",
+        match status.durability {
+            Durability::Full => "full: what is written here survives a power cut",
+            Durability::Normal => "normal: a power cut may take the last writes",
+        }
+    );
     if let Some(progress) = status.loading {
         println!("loading       {} of about {} rows", progress.rows, progress.expected);
     }
