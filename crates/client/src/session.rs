@@ -773,3 +773,6 @@ impl Session {
         self.has_token = has_token;
     }
 }
+
+#[cfg(test)]
+mod tests;

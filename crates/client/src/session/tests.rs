@@ -1,0 +1,256 @@
+//! The client session by itself: every cell of the table of states × events, and what holds along any sequence.
+
+use std::collections::BTreeSet;
+
+use landfall_core::BucketId;
+use landfall_protocol::codes;
+use landfall_protocol::server::Limits;
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMITS: Limits = Limits { frame_bytes: 1 << 20, push_entries: 256, window_bytes: 4_096, subscriptions: 8 };
+
+fn dice() -> impl FnMut(&mut [u8]) {
+    let mut n = 0u8;
+    move |bytes: &mut [u8]| {
+        n = n.wrapping_add(41);
+        bytes.fill(n);
+    }
+}
+
+fn error(code: landfall_core::Code, fatal: bool, about: Option<u32>) -> Event {
+    let retry_after_ms = (!fatal).then_some(700);
+    Event::Error { code: code.to_string(), message: "m".into(), fatal, retry_after_ms, about }
+}
+
+fn examples() -> Vec<Event> {
+    let reason = || "r".to_owned();
+    let (bucket, id) = (BucketId(1), 1);
+    vec![
+        Event::Tick,
+        Event::Connected,
+        Event::Disconnected { reason: reason() },
+        Event::Welcome { limits: LIMITS, copied: false },
+        Event::Acknowledge { id, deferred: false, copied: Vec::new() },
+        Event::Opened { id, load: vec![(bucket, "/v1/chunks/a".into())] },
+        Event::Live { bytes: 500 },
+        Event::CatchUp,
+        Event::Pong,
+        error(codes::OVERLOADED, false, Some(id)),
+        Event::Closed { id },
+        Event::ChunkLoaded { bucket, next: None, at: 7 },
+        Event::ChunkFailed { bucket, gone: false, reason: reason() },
+        Event::SetToken,
+        Event::SetOnline { online: true },
+        Event::Nudge,
+        Event::Written,
+        Event::Subscribed { handle: 1 },
+        Event::Unsubscribed { handle: 1 },
+        Event::Fault { reason: reason() },
+        Event::Violation { reason: reason() },
+    ]
+}
+
+/// A session in a state, at time 1,000.
+fn session_in(state: StateName) -> Session {
+    let mut session = Session::new(true, true);
+    let mut random = dice();
+    let path: &[Event] = match state {
+        StateName::Idle => &[Event::SetOnline { online: false }],
+        StateName::Waiting => &[Event::Tick, Event::Disconnected { reason: String::new() }],
+        StateName::Connecting => &[Event::Tick],
+        StateName::Greeting => &[Event::Tick, Event::Connected],
+        StateName::Online => &[Event::Tick, Event::Connected, Event::Welcome { limits: LIMITS, copied: false }],
+        StateName::SignIn => &[Event::Tick, Event::Connected, error(codes::NEEDS_SIGN_IN, true, None)],
+        StateName::Stopped => &[Event::Tick, Event::Connected, error(codes::UPGRADE_NEEDED, true, None)],
+    };
+    for event in path {
+        session.handle(event, 1_000, &mut random);
+    }
+    assert_eq!(StateName::of(session.state()), state);
+    session
+}
+
+/// The table of `docs/protocol.md`, section 10: where each event leads. `None`: it stays.
+fn leads_to(state: StateName, event: EventName) -> Option<StateName> {
+    use {EventName as E, StateName as S};
+    match (state, event) {
+        (S::Waiting, E::Nudge) | (S::Idle, E::SetOnline) => Some(S::Connecting),
+        (S::Idle, E::SetToken) => None,
+        (_, E::SetToken) => Some(S::Connecting),
+        (S::Connecting, E::Connected) => Some(S::Greeting),
+        (S::Greeting, E::Welcome) => Some(S::Online),
+        (S::Connecting | S::Greeting | S::Online, E::Disconnected | E::Fault | E::Violation) => Some(S::Waiting),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_cell_of_the_table_leads_where_it_says() {
+    let names: Vec<EventName> = examples().iter().map(EventName::of).collect();
+    assert_eq!(names, EventName::ALL, "an event has no example here");
+    for state in StateName::ALL {
+        for event in examples() {
+            let name = EventName::of(&event);
+            if !state.can_hear(name) {
+                continue;
+            }
+            let mut session = session_in(state);
+            session.handle(&event, 1_000, &mut dice());
+            let after = StateName::of(session.state());
+            assert_eq!(after, leads_to(state, name).unwrap_or(state), "{name:?} in {state:?}");
+        }
+    }
+}
+
+/// S2, S3: a server that cannot work with this device stops it, politely and not for ever.
+#[test]
+fn upgrade_needed_stops_the_session_and_it_looks_again_later() {
+    for code in [codes::UPGRADE_NEEDED, codes::SCHEMA_MISMATCH, codes::OTHER_SUBJECT] {
+        let mut session = session_in(StateName::Greeting);
+        session.handle(&error(code, true, None), 1_000, &mut dice());
+        assert_eq!(StateName::of(session.state()), StateName::Stopped);
+        assert!(session.last_error().is_some_and(|e| e.contains("LF-")));
+        let at = session.deadline_ms().unwrap();
+        let commands = session.handle(&Event::Tick, at, &mut dice());
+        assert!(matches!(commands[..], [Command::Connect { .. }]), "{commands:?}");
+    }
+}
+
+/// S9: nothing is sent while the person must sign in; a token is all it takes to go on.
+#[test]
+fn an_expired_token_waits_for_a_new_one() {
+    let mut session = session_in(StateName::SignIn);
+    assert_eq!(session.deadline_ms(), None);
+    assert!(session.handle(&Event::Written, 1_000, &mut dice()).is_empty());
+    let commands = session.handle(&Event::SetToken, 2_000, &mut dice());
+    assert!(matches!(commands[..], [Command::Connect { .. }]), "{commands:?}");
+}
+
+/// P13: overload slows down and grows again; nothing of the push counts as decided.
+#[test]
+fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
+    let mut session = session_in(StateName::Online);
+    let size = |commands: &[Command]| {
+        commands.iter().find_map(|c| match c {
+            Command::Push { max_entries, .. } => Some(*max_entries),
+            _ => None,
+        })
+    };
+    let before = size(&session.handle(&Event::Written, 1_000, &mut dice())).unwrap();
+    let id = session.pushed(vec![1, 2]).unwrap();
+    assert_eq!(session.in_flight(), BTreeSet::from([1, 2]));
+    let commands = session.handle(&error(codes::OVERLOADED, false, Some(id)), 1_000, &mut dice());
+    assert_eq!(size(&commands), None, "it pushes before the time is up");
+    assert!(session.in_flight().is_empty());
+    assert_eq!(session.deadline_ms(), Some(1_700));
+    let after = size(&session.handle(&Event::Tick, 1_700, &mut dice())).unwrap();
+    assert_eq!(after, before / 2);
+}
+
+/// P8: before a copied database changes its id it learns the fate of all that it ever sent.
+#[test]
+fn a_copied_database_asks_about_everything_it_sent_first() {
+    let mut session = session_in(StateName::Greeting);
+    let commands = session.handle(&Event::Welcome { limits: LIMITS, copied: true }, 1_000, &mut dice());
+    assert!(commands.contains(&Command::Push { max_entries: FIRST_BATCH, only_sent: true }), "{commands:?}");
+    let id = session.pushed(vec![4]).unwrap();
+    assert_eq!(session.pushed(Vec::new()), None);
+    assert!(session.drained(1_000).is_empty(), "one answer is still owed");
+    let answer = Event::Acknowledge { id, deferred: false, copied: vec![4] };
+    session.handle(&answer, 1_000, &mut dice());
+    assert!(session.in_flight().contains(&4), "an entry that cannot be decided is not offered again");
+    assert_eq!(session.pushed(Vec::new()), None);
+    assert_eq!(session.drained(1_000), [Command::NewReplica]);
+}
+
+/// S8: a silent connection is probed, then given up.
+#[test]
+fn a_half_open_connection_is_found_out() {
+    let mut session = session_in(StateName::Online);
+    session.pushed(Vec::new());
+    let probe = session.deadline_ms().unwrap();
+    assert_eq!(probe, 1_000 + PING_INTERVAL_MS);
+    assert!(session.handle(&Event::Tick, probe, &mut dice()).contains(&Command::Ping));
+    let dead = session.deadline_ms().unwrap();
+    assert_eq!(dead, probe + PONG_TIMEOUT_MS);
+    let commands = session.handle(&Event::Tick, dead, &mut dice());
+    assert!(commands.iter().any(|c| matches!(c, Command::Disconnect { .. })), "{commands:?}");
+    assert_eq!(StateName::of(session.state()), StateName::Waiting);
+}
+
+/// L8: a quarter of the window is reported at once, less of it within a bound.
+#[test]
+fn applied_changes_are_reported() {
+    let mut session = session_in(StateName::Online);
+    session.pushed(Vec::new());
+    assert!(!session.handle(&Event::Live { bytes: 100 }, 1_000, &mut dice()).contains(&Command::Applied));
+    assert_eq!(session.deadline_ms(), Some(1_000 + REPORT_AFTER_MS));
+    assert!(session.handle(&Event::Live { bytes: 1_000 }, 1_001, &mut dice()).contains(&Command::Applied));
+}
+
+/// C5: an address that is no longer valid leads to opening the shape again, a broken network to trying again.
+#[test]
+fn chunks_are_fetched_again_or_opened_again() {
+    let opened = Event::Opened { id: 1, load: vec![(BucketId(1), "/v1/chunks/a".into())] };
+    let failed = |gone| Event::ChunkFailed { bucket: BucketId(1), gone, reason: "r".into() };
+    let mut session = session_in(StateName::Online);
+    session.handle(&opened, 1_000, &mut dice());
+    session.pushed(Vec::new());
+    session.handle(&failed(false), 1_000, &mut dice());
+    let retry = session.deadline_ms().unwrap();
+    let commands = session.handle(&Event::Tick, retry, &mut dice());
+    assert!(commands.iter().any(|c| matches!(c, Command::Fetch { .. })), "{commands:?}");
+    let commands = session.handle(&failed(true), retry, &mut dice());
+    assert!(commands.contains(&Command::Reopen { bucket: BucketId(1) }), "{commands:?}");
+}
+
+proptest! {
+    #[test]
+    fn any_sequence_keeps_one_connection_and_always_has_a_next_step(
+        steps in prop::collection::vec((any::<prop::sample::Index>(), 0u64..3_000, any::<bool>()), 1..120),
+    ) {
+        let all = examples();
+        let (mut session, mut random, mut now) = (Session::new(true, true), dice(), 0);
+        let (mut last_connection, mut rseq, mut in_flight) = (0, 0u64, BTreeSet::new());
+        for (which, wait, fatal) in steps {
+            now += wait;
+            let mut event = which.get(&all).clone();
+            if let Event::Error { fatal: f, .. } = &mut event {
+                *f = fatal;
+            }
+            if !StateName::of(session.state()).can_hear(EventName::of(&event)) {
+                continue;
+            }
+            for command in session.handle(&event, now, &mut random) {
+                match command {
+                    Command::Connect { connection } => {
+                        prop_assert!(connection > last_connection, "a connection's number is used again");
+                        last_connection = connection;
+                    }
+                    Command::Push { max_entries, .. } => {
+                        prop_assert_eq!(session.state(), &State::Online);
+                        prop_assert!((1..=LIMITS.push_entries as usize).contains(&max_entries));
+                        rseq += 1;
+                        session.pushed(vec![rseq]);
+                        in_flight = session.in_flight();
+                    }
+                    Command::Hello => {
+                        let greeting = matches!(session.state(), State::Greeting { .. });
+                        prop_assert!(greeting);
+                    }
+                    _ => {}
+                }
+            }
+            prop_assert!(session.pushes.len() <= MAX_PUSHES_IN_FLIGHT, "{in_flight:?}");
+            let waits = matches!(session.state(), State::Idle | State::SignIn);
+            prop_assert!(waits || session.deadline_ms().is_some(), "nothing would ever happen again");
+        }
+        // Whatever happened: a person who signs in and goes online gets a connection.
+        session.handle(&Event::SetOnline { online: true }, now, &mut random);
+        session.handle(&Event::SetToken, now, &mut random);
+        let connecting = matches!(session.state(), State::Connecting { .. });
+        prop_assert!(connecting, "{:?}", session.state());
+    }
+}
