@@ -9,6 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod document;
+
 const LIMITS: Limits = Limits { frame_bytes: 1 << 20, push_entries: 256, window_bytes: 4_096, subscriptions: 8 };
 
 fn dice() -> impl FnMut(&mut [u8]) {
