@@ -100,6 +100,7 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// D2.
         #[test]
         fn readings_only_increase_whatever_the_clock_does(times in prop::collection::vec(any::<u64>(), 1..50)) {
             let mut clock = Clock::new(ReplicaId([7; 16]));

@@ -129,7 +129,7 @@ impl RowBlock {
     }
 }
 
-/// On the wire: [count, seqs as one byte string of varints, [type, values…] per column].
+/// On the wire: [count, [sequences as differences], [type, values…] per column].
 impl<C> Encode<C> for RowBlock {
     fn encode<W: minicbor::encode::Write>(
         &self,

@@ -108,6 +108,7 @@ fn frames_beyond_the_limit_are_refused() {
 }
 
 /// T4: a newer peer adds fields; this build reads what it knows.
+/// T4.
 #[test]
 fn unknown_fields_are_ignored() {
     let _turn = turn();
@@ -121,6 +122,7 @@ fn unknown_fields_are_ignored() {
 }
 
 /// S2: peers of other versions part with a clear word, in both directions.
+/// S2.
 #[test]
 fn versions_are_negotiated_or_refused() {
     let _turn = turn();

@@ -1,17 +1,7 @@
 //! One device's session: a state machine without I/O. Events and the moment go in; messages, questions to the store and
 //! the next deadline come out. The tokio driver and the simulator run this very code.
 //!
-//! | event \ state | `Greeting` | `Opening` (the store looks at the Hello) | `Open` | `Closed` |
-//! |---|---|---|---|---|
-//! | Hello | token, application and version are checked; → `Opening`, or an error and → `Closed` | LF-4005, → `Closed` | LF-4005, → `Closed` | ignored |
-//! | Push, Open, Resume, Close, Ping, Authenticate, Applied | LF-4005, → `Closed` | LF-4005, → `Closed` | carried out | ignored |
-//! | unreadable | LF-4001, → `Closed` | LF-4002, → `Closed` | LF-4002, → `Closed` | ignored |
-//! | too large | LF-4003, → `Closed` | LF-4003, → `Closed` | LF-4003, → `Closed` | ignored |
-//! | reply to Hello | impossible, ignored | Welcome, → `Open`, or the refusal and → `Closed` | ignored | ignored |
-//! | reply to Push, Open; log read | ignored | ignored | answered | ignored |
-//! | drain | LF-4010, → `Closed` | LF-4010, → `Closed` | decisions still owed are sent, then LF-4010, → `Closed` | ignored |
-//! | deadline | LF-4005 when no Hello came, → `Closed` | waits | LF-4004 when the token has expired, LF-4010 when nothing was heard for long: → `Closed` | ignored |
-//! | other history | – | – | LF-4010, → `Closed`: connect again | – |
+//! The table of states × events stands in `docs/protocol.md`, section 10; a test holds this code to it.
 //!
 //! `Closed` still hands out what is queued; then the driver ends the connection.
 

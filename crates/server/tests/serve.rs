@@ -7,6 +7,7 @@ use futures_util::SinkExt;
 use landfall_protocol::{ClientMessage, Form, Hello, Resumption, ServerMessage, Start};
 use tokio_tungstenite::tungstenite::Message;
 
+/// H1, H2, H3, C3, C4, L2: a first load, then the live stream.
 #[tokio::test]
 async fn a_write_of_one_device_reaches_another_that_loaded_before() {
     let server = Running::start().await;
@@ -45,6 +46,7 @@ async fn a_writer_without_shapes_is_told_soon_that_its_write_is_passed() {
     assert_eq!((changes, cursor.seq), (0, seq));
 }
 
+/// S4, S5, H3, L2: nothing twice, nothing left out.
 #[tokio::test]
 async fn a_device_that_comes_back_continues_from_its_cursor() {
     let server = Running::start().await;
@@ -83,6 +85,7 @@ async fn a_device_that_comes_back_continues_from_its_cursor() {
     assert_eq!(changes, 2, "only the notes of its topic");
 }
 
+/// S1, S2, E1, E2.
 #[tokio::test]
 async fn another_version_gets_upgrade_needed_and_garbage_gets_a_code() {
     let server = Running::start().await;
@@ -104,6 +107,7 @@ async fn another_version_gets_upgrade_needed_and_garbage_gets_a_code() {
     assert_eq!(impatient.fatal().await, "LF-4005", "rule S1");
 }
 
+/// S3.
 #[tokio::test]
 async fn wrong_apps_tokens_and_owners_are_refused() {
     let server = Running::start().await;
@@ -124,6 +128,7 @@ async fn wrong_apps_tokens_and_owners_are_refused() {
     assert_eq!(thief.fatal().await, "LF-4013");
 }
 
+/// T3, E2.
 #[tokio::test]
 async fn a_message_beyond_the_limit_ends_the_session_with_a_code() {
     let server = Running::start_with(tempfile::tempdir().unwrap(), |rules| rules.limits.frame_bytes = 4096).await;
@@ -133,6 +138,7 @@ async fn a_message_beyond_the_limit_ends_the_session_with_a_code() {
     assert_eq!(device.fatal().await, "LF-4003");
 }
 
+/// T1.
 #[tokio::test]
 async fn json_is_answered_with_json() {
     let server = Running::start().await;
@@ -148,6 +154,7 @@ async fn json_is_answered_with_json() {
     assert_eq!(changes, 1);
 }
 
+/// L8, L2.
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_holds_nobody_up_and_resumes_from_its_cursor() {
     let server = Running::start_with(tempfile::tempdir().unwrap(), |rules| rules.limits.window_bytes = 64 << 10).await;
@@ -189,6 +196,7 @@ async fn a_subscriber_that_does_not_read_holds_nobody_up_and_resumes_from_its_cu
     assert_eq!(total, 320);
 }
 
+/// S10, P2.
 #[tokio::test]
 async fn a_shutdown_answers_what_it_took_and_keeps_it() {
     let mut server = Running::start().await;
@@ -222,6 +230,7 @@ async fn a_cursor_of_a_history_that_never_was_starts_a_new_epoch() {
     assert_eq!(again.greet(Some(ahead)).await.resumption, Resumption::NewEpoch);
 }
 
+/// H5, E1.
 #[tokio::test]
 async fn mistakes_in_opening_a_shape_name_what_would_be_right() {
     let server = Running::start().await;
@@ -242,6 +251,7 @@ async fn mistakes_in_opening_a_shape_name_what_would_be_right() {
     device.open(9, "all", &[]).await;
 }
 
+/// T6, C1, C2, C5.
 #[tokio::test]
 async fn chunks_are_capabilities_with_tags_and_ranges() {
     let server = Running::start().await;

@@ -8,6 +8,7 @@ pub mod dependencies;
 pub mod files;
 pub mod licences;
 pub mod links;
+pub mod protocol;
 pub mod purity;
 pub mod ratchet;
 pub mod rust_source;
@@ -81,6 +82,7 @@ pub fn check_files(files: &[SourceFile], settings: &Settings, ratchet: &Ratchet)
     }
     findings.extend(links::dead_links(files));
     findings.extend(codes::documented(files));
+    findings.extend(protocol::rules_are_tested(files, settings));
     findings.extend(ratchet.compare(&ratchet::measure(files)));
     findings
 }
@@ -109,6 +111,7 @@ mod tests {
         let marker = format!("// {}{}\n", "FIX", "ME");
         let code = format!("LF-{}", 2999);
         let machine = format!("see `/ho{}/somebody`\n", "me");
+        let rule = format!("- **{}{}** is named nowhere.\n", "P", 77);
         let files = [
             SourceFile::new("crates/core/src/a.rs", "use std::fs;\n"),
             SourceFile::new("crates/core/src/b.rs", "unsafe fn f() {}\n"),
@@ -119,6 +122,7 @@ mod tests {
             SourceFile::new("docs/errors.md", "# Errors\n"),
             SourceFile::new("docs/g.md", "[gone](gone.md)\n"),
             SourceFile::new("docs/h.md", &machine),
+            SourceFile::new("docs/protocol.md", &rule),
             SourceFile::new("Cargo.lock", "source = \"git+https://example.org/fork\"\n"),
         ];
         let findings = check_files(&files, &Settings::default(), &Ratchet::default());

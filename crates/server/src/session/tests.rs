@@ -129,7 +129,7 @@ fn code_of(sent: &[ServerMessage]) -> Option<(&str, bool)> {
     }
 }
 
-/// What a cell of the table in the module's documentation says.
+/// What a cell of the table in `docs/protocol.md`, section 10, says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Cell<'a> {
     /// The session ends with this code.
@@ -182,6 +182,7 @@ fn events() -> Vec<(&'static str, Event, Moment)> {
     ]
 }
 
+/// Section 10, and S1, S8, E2.
 #[test]
 fn every_event_in_every_state_does_what_the_table_says() {
     for state in [State::Greeting, State::Opening, State::Open, State::Closed] {
@@ -216,6 +217,7 @@ fn a_tick_before_the_deadline_does_nothing() {
     }
 }
 
+/// P2, P12.
 #[test]
 fn a_push_is_answered_after_its_commit_with_the_difference_of_the_clocks() {
     let mut world = World::at(State::Open);
@@ -232,6 +234,7 @@ fn a_push_is_answered_after_its_commit_with_the_difference_of_the_clocks() {
     assert_eq!(decisions, &[Decision { rseq: 1, outcome: Outcome::Accepted { seq: 6 } }]);
 }
 
+/// P14.
 #[test]
 fn a_transaction_of_another_replica_ends_the_session() {
     let mut world = World::at(State::Open);
@@ -251,6 +254,7 @@ fn nothing_live_is_sent_before_the_device_says_applied() {
     assert!(matches!(world.sent().as_slice(), [ServerMessage::Live { to: 6, .. }]));
 }
 
+/// H3, H5.
 #[test]
 fn buckets_begin_where_the_session_stands_and_never_beyond_it() {
     let mut world = World::at(State::Open);
@@ -287,6 +291,7 @@ fn a_bucket_catches_up_and_joins_exactly_at_the_sessions_position() {
     assert_eq!(buckets.len(), 1);
 }
 
+/// L3.
 #[test]
 fn marks_wait_for_their_time_unless_the_device_waits_for_them() {
     let mut world = World::at(State::Open);
@@ -306,6 +311,7 @@ fn marks_wait_for_their_time_unless_the_device_waits_for_them() {
     );
 }
 
+/// L8.
 #[test]
 fn what_is_in_flight_is_bounded_by_the_window() {
     let hub = Hub::new(head(5), RING_BYTES);
@@ -331,6 +337,7 @@ fn what_is_in_flight_is_bounded_by_the_window() {
     );
 }
 
+/// S10.
 #[test]
 fn a_draining_session_first_answers_what_it_took() {
     let mut world = World::at(State::Open);
@@ -345,6 +352,7 @@ fn a_draining_session_first_answers_what_it_took() {
     assert!(matches!(sent.as_slice(), [ServerMessage::Acknowledge { .. }, ServerMessage::Error { fatal: true, .. }]));
 }
 
+/// S5.
 #[test]
 fn a_restored_server_ends_sessions_of_the_old_history() {
     let mut world = World::at(State::Open);
@@ -352,6 +360,7 @@ fn a_restored_server_ends_sessions_of_the_old_history() {
     assert_eq!(code_of(&world.sent()), Some(("LF-4010", true)), "rule S5");
 }
 
+/// S9.
 #[test]
 fn a_new_token_prolongs_the_session_but_never_changes_whose_it_is() {
     let mut world = World::at(State::Open);

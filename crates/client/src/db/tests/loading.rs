@@ -249,6 +249,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
+    /// L2, L4, L5, L6, L7, C4.
     #[test]
     fn whatever_loads_in_whatever_order_the_device_ends_with_what_the_server_shows(
         steps in prop::collection::vec(step(), 1..60)
@@ -260,6 +261,7 @@ proptest! {
     }
 }
 
+/// L7.
 #[test]
 fn a_chunk_does_not_disturb_what_the_live_stream_keeps_at_the_cut() {
     let mut world = World::new();
@@ -276,6 +278,7 @@ fn a_chunk_does_not_disturb_what_the_live_stream_keeps_at_the_cut() {
     assert_eq!(visible(&world.db)[&1], (Some(70), Some(70)));
 }
 
+/// H4.
 #[test]
 fn closing_a_shape_keeps_rows_with_pending_writes_until_they_settle() {
     let mut world = World::new();
@@ -292,6 +295,7 @@ fn closing_a_shape_keeps_rows_with_pending_writes_until_they_settle() {
     assert_eq!(visible(&world.db), State::from([(1, (Some(60), Some(61)))]));
 }
 
+/// H3.
 #[test]
 fn a_load_goes_on_after_a_restart() {
     let mut world = World::new();
@@ -309,6 +313,7 @@ fn a_load_goes_on_after_a_restart() {
     world.check();
 }
 
+/// S6.
 #[test]
 fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     let mut world = World::new();

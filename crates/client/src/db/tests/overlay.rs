@@ -263,6 +263,7 @@ proptest! {
     }
 }
 
+/// L9.
 #[test]
 fn an_acknowledged_write_stays_until_the_cut_has_passed_it() {
     let mut world = World::new(&[ALL]);
@@ -276,6 +277,7 @@ fn an_acknowledged_write_stays_until_the_cut_has_passed_it() {
     assert_eq!(world.db.counts().acked, 0);
 }
 
+/// P5, P6.
 #[test]
 fn a_refused_insert_takes_along_what_was_done_to_its_row_and_nothing_else() {
     let mut world = World::new(&[ALL]);
@@ -309,6 +311,7 @@ fn an_edit_that_only_follows_a_refused_one_survives_it() {
     assert_eq!(visible(&world.db)[&1], (Some(5), Some(7)));
 }
 
+/// P8.
 #[test]
 fn a_copied_database_takes_a_new_identity_and_keeps_its_work() {
     let mut world = World::new(&[ALL]);
@@ -329,6 +332,7 @@ fn a_copied_database_takes_a_new_identity_and_keeps_its_work() {
     assert_eq!((reopened.replica(), visible(&reopened)), (replica(2), before));
 }
 
+/// P9.
 #[test]
 fn bases_say_what_the_author_had_seen() {
     let mut world = World::new(&[BIG_A, BIG_B]);

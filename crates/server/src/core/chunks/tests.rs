@@ -37,6 +37,7 @@ proptest! {
     }
 }
 
+/// C1, C5.
 #[test]
 fn an_address_is_of_one_server_and_one_history_and_does_not_show_keys() {
     let chunks = Chunks::new([1; 32], 0);

@@ -5,6 +5,7 @@ use landfall_protocol::Outcome;
 
 use super::*;
 
+/// P11.
 pub(crate) fn a_hidden_row_is_gone_for_the_writer<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -32,6 +33,7 @@ pub(crate) fn a_hidden_row_is_gone_for_the_writer<B: Backend>() {
     assert_eq!(query(&*store.reader().unwrap(), &all).len(), 1, "ann still has it");
 }
 
+/// P11.
 pub(crate) fn rules_hold_before_and_after<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());

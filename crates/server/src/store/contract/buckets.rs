@@ -9,6 +9,7 @@ use landfall_protocol::Change;
 use super::*;
 use crate::store::Subject;
 
+/// L5.
 pub(crate) fn buckets_see_rows_come_change_and_go<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());

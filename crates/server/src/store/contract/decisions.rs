@@ -6,6 +6,7 @@ use landfall_protocol::Outcome;
 use super::*;
 use crate::store::{ReplicaState, StoreError};
 
+/// P3.
 pub(crate) fn an_entry_is_applied_once_however_often_it_comes<B: Backend>() {
     let backend = B::fresh();
     let mut ann = Device::new(1, "ann");
@@ -27,6 +28,7 @@ pub(crate) fn an_entry_is_applied_once_however_often_it_comes<B: Backend>() {
     assert_eq!(store.head().seq, 1);
 }
 
+/// P8.
 pub(crate) fn the_number_of_another_transaction_is_a_copied_database<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -44,6 +46,7 @@ pub(crate) fn the_number_of_another_transaction_is_a_copied_database<B: Backend>
     assert_eq!((seen.last_rseq, seen.subject.as_str()), (2, "ann"));
 }
 
+/// P4.
 pub(crate) fn entries_of_one_replica_may_come_in_any_order<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -71,6 +74,7 @@ pub(crate) fn holes_in_the_numbers_are_no_obstacle<B: Backend>() {
     assert_eq!(accept(&mut *store, between), 3);
 }
 
+/// P4.
 pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -90,6 +94,7 @@ pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
     accept(&mut *store, c);
 }
 
+/// P5.
 pub(crate) fn fate_is_shared_and_order_is_not<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -105,6 +110,7 @@ pub(crate) fn fate_is_shared_and_order_is_not<B: Backend>() {
     accepted(&group.outcomes[0]);
 }
 
+/// P6.
 pub(crate) fn a_refusal_never_undoes_its_neighbours<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -125,6 +131,7 @@ pub(crate) fn a_refusal_never_undoes_its_neighbours<B: Backend>() {
     assert_eq!(group.bucket_runs[0].1.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 2]);
 }
 
+/// P14, S3.
 pub(crate) fn a_replica_keeps_its_owner<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -171,6 +178,7 @@ pub(crate) fn sequences_have_no_holes_and_chain_on<B: Backend>() {
     assert_eq!(reader.stamp_max(9, 9).unwrap(), Stamp::default());
 }
 
+/// S5.
 pub(crate) fn a_restored_server_begins_a_new_history<B: Backend>() {
     let backend = B::fresh();
     let mut ann = Device::new(1, "ann");
@@ -189,6 +197,7 @@ pub(crate) fn a_restored_server_begins_a_new_history<B: Backend>() {
     assert_eq!(accept(&mut *store, entry), 2);
 }
 
+/// P7.
 pub(crate) fn truncation_keeps_the_decisions_that_are_still_asked_for<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());

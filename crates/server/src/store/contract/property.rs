@@ -164,6 +164,7 @@ fn run_steps<B: Backend>(steps: &[Step]) {
     }
 }
 
+/// C3, C4, L6: pages read at any time, and the log after them.
 pub(crate) fn pages_and_log_together_are_the_bucket<B: Backend>() {
     let mut runner =
         TestRunner::new(Config { cases: Config::default().cases / 6, failure_persistence: None, ..Config::default() });

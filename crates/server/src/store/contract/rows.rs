@@ -15,6 +15,7 @@ fn read(store: &mut dyn crate::store::Store, shape: &str, id: &str, column: &str
     query(&*store.reader().unwrap(), &bucket).get(&key(id)).map(|row| row[at].clone())
 }
 
+/// P12, D1.
 pub(crate) fn stamps_never_pass_the_servers_clock<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -28,6 +29,7 @@ pub(crate) fn stamps_never_pass_the_servers_clock<B: Backend>() {
     assert_eq!(commit(&mut *store, &[late]).stamp.wall_ms, 705);
 }
 
+/// P9, D1.
 pub(crate) fn a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
@@ -46,6 +48,7 @@ pub(crate) fn a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins<B: Backend
     assert_eq!(read(&mut *store, "items", "i", "title"), Some(text("bob")), "it had seen what it replaced");
 }
 
+/// P10.
 pub(crate) fn a_deleted_row_comes_back_with_all_it_took_along<B: Backend>() {
     let backend = B::fresh();
     let mut store = backend.open(&schema());
