@@ -122,10 +122,13 @@ fn decode_part(tag: u8, bytes: &[u8]) -> Result<(Value, &[u8]), KeyError> {
             (value, rest)
         }
         6 => take::<16>(bytes).map(|(v, rest)| (Value::Uuid(v), rest))?,
-        7 => number(bytes).map(|(v, rest)| (Value::Timestamp(v), rest))?,
+        7 => {
+            let (v, rest) = number(bytes)?;
+            (Value::timestamp(v).ok_or(KeyError)?, rest)
+        }
         8 => {
             let (v, rest) = number(bytes)?;
-            (Value::Date(i32::try_from(v).map_err(|_| KeyError)?), rest)
+            (i32::try_from(v).ok().and_then(Value::date).ok_or(KeyError)?, rest)
         }
         _ => return Err(KeyError),
     })
@@ -187,6 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::value::{MAX_TIMESTAMP, MIN_TIMESTAMP};
 
     fn part() -> impl Strategy<Value = Value> {
         prop_oneof![
@@ -194,7 +198,7 @@ mod tests {
             "[a\\x00b]{0,4}".prop_map(Value::Text),
             prop::collection::vec(0u8..3, 0..4).prop_map(Value::Bytes),
             any::<[u8; 16]>().prop_map(Value::Uuid),
-            any::<i64>().prop_map(Value::Timestamp),
+            (MIN_TIMESTAMP..=MAX_TIMESTAMP).prop_map(Value::Timestamp),
             (-700_000..2_900_000i32).prop_map(Value::Date),
             any::<bool>().prop_map(Value::Bool),
             any::<i64>().prop_map(|units| Value::Decimal(Decimal::new(units, 2))),

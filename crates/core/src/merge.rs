@@ -95,6 +95,14 @@ pub struct Author {
     pub seq: u64,
 }
 
+impl Author {
+    /// The stamp under which a write that saw `seen` is recorded: its own, unless the clocks say that it came before
+    /// what it saw.
+    fn stamp_after(&self, seen: Stamp) -> Stamp {
+        if self.stamp > seen { self.stamp } else { seen.successor(self.stamp.replica) }
+    }
+}
+
 /// What became of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Merged {
@@ -175,7 +183,12 @@ fn insert_over_tombstone(
     if table.on_delete_conflict == DeleteRule::DeleteWins && loses {
         return Merged::Nothing { lost: cells.iter().map(|c| c.column.clone()).collect() };
     }
-    Merged::fresh(table, operation, cells, author)
+    // An author who saw the delete comes after it, whatever the clocks say.
+    let stamp = match deleted.is_concurrent(author, *base) {
+        true => author.stamp,
+        false => author.stamp_after(deleted.stamp),
+    };
+    Merged::fresh(table, operation, cells, &Author { stamp, ..*author })
 }
 
 fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], author: &Author) -> Merged {
@@ -192,10 +205,9 @@ fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], 
                 lost.push(write.column.clone());
                 continue;
             }
-            MergeRule::Lww => author.stamp.max(before.stamp.successor(author.stamp.replica)),
+            // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
+            MergeRule::Lww => author.stamp_after(before.stamp),
         };
-        // A concurrent winner is larger by itself; only a write that saw the value may be lifted above it.
-        let stamp = if concurrent { author.stamp } else { stamp };
         written.push((write.column.clone(), stamp));
         if after.cells.insert(write.column.clone(), write.value.clone()).as_ref() != Some(&write.value) {
             changed.push(write.column.clone());
@@ -240,7 +252,6 @@ fn delete(table: &Table, row: &StoredRow, base: u64, author: &Author) -> Merged 
     }
     let mut tombstone = row.clone();
     let newest = row.meta.cells.values().map(|v| v.stamp).chain([row.meta.row.stamp]).max().unwrap_or_default();
-    let stamp = author.stamp.max(newest.successor(author.stamp.replica));
-    tombstone.meta.deleted = Some(Version { seq: author.seq, stamp });
+    tombstone.meta.deleted = Some(Version { seq: author.seq, stamp: author.stamp_after(newest) });
     Merged::Delete { row: tombstone }
 }

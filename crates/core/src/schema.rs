@@ -19,7 +19,7 @@ mod validate;
 #[cfg(feature = "text")]
 pub use text::{Diagnostic, Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
 pub use upgrade::SchemaChange;
-pub use validate::{MAX_OPERATIONS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, TransactionLimits};
+pub use validate::{MAX_KEY_BYTES, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, TransactionLimits};
 
 /// A compiled schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -156,7 +156,8 @@ impl Transaction {
     /// Bytes of all values and keys, roughly; for limits.
     pub fn size(&self) -> usize {
         let cell = |c: &CellWrite| c.column.len() + c.value.size();
-        let one = |o: &Operation| o.table().len() + 16 + o.cells().iter().map(cell).sum::<usize>();
+        let key = |o: &Operation| o.key().0.iter().map(Value::size).sum::<usize>();
+        let one = |o: &Operation| o.table().len() + 16 + key(o) + o.cells().iter().map(cell).sum::<usize>();
         self.operations.iter().map(one).sum()
     }
 }

@@ -12,6 +12,10 @@
 //! | date | TEXT `YYYY-MM-DD` | the same string |
 //! | json | TEXT, canonical: no white space, object keys sorted | the value itself |
 //! | bytes | BLOB | base64 string (standard alphabet, padded) |
+//!
+//! Dates and timestamps lie in the years 0001 to 9999, so that every one has a written form and dates sort as text. A
+//! json column whose value is JSON's `null` is NULL: the two would look the same in JSON. Reading accepts a uuid in
+//! either case and JSON with any spacing; the value is the canonical one.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -24,7 +28,9 @@ mod calendar;
 mod json;
 mod sqlite;
 
-pub use calendar::{format_date, format_timestamp, parse_date, parse_timestamp};
+pub use calendar::{
+    MAX_DATE, MAX_TIMESTAMP, MIN_DATE, MIN_TIMESTAMP, format_date, format_timestamp, parse_date, parse_timestamp,
+};
 pub use json::JsonError;
 pub use sqlite::{SqliteError, SqliteValue};
 
@@ -192,9 +198,34 @@ impl Value {
         value.is_finite().then_some(Self::Float(if value == 0.0 { 0.0 } else { value }))
     }
 
-    /// A JSON value in canonical text.
+    /// A JSON value in canonical text; NULL for JSON's `null`.
     pub fn json(value: &serde_json::Value) -> Self {
-        Self::Json(value.to_string())
+        if value.is_null() { Self::Null } else { Self::Json(value.to_string()) }
+    }
+
+    /// A timestamp from microseconds since 1970, unless it lies outside the years 0001 to 9999.
+    pub fn timestamp(micros: i64) -> Option<Self> {
+        (MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&micros).then_some(Self::Timestamp(micros))
+    }
+
+    /// A date from days since 1970-01-01, unless it lies outside the years 0001 to 9999.
+    pub fn date(days: i32) -> Option<Self> {
+        (MIN_DATE..=MAX_DATE).contains(&days).then_some(Self::Date(days))
+    }
+
+    /// What is wrong with a value that was not built by the functions made for it, in words that follow "the value is".
+    pub fn flaw(&self) -> Option<&'static str> {
+        match self {
+            Self::Float(v) if !v.is_finite() => Some("not a finite number"),
+            Self::Decimal(v) if v.scale > MAX_DECIMAL_SCALE => Some("a decimal of more than 18 digits after the point"),
+            Self::Timestamp(v) if Self::timestamp(*v).is_none() => Some("outside the years 0001 to 9999"),
+            Self::Date(v) if Self::date(*v).is_none() => Some("outside the years 0001 to 9999"),
+            Self::Json(text) => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+                Ok(_) => None,
+                Err(_) => Some("not JSON, or nested deeper than 128 levels"),
+            },
+            _ => None,
+        }
     }
 
     /// Whether this is NULL.
@@ -281,7 +312,7 @@ impl Value {
         Ok(match ty {
             ColumnType::Boolean => Self::Bool(d.bool()?),
             ColumnType::Integer => Self::Int(d.i64()?),
-            ColumnType::Timestamp => Self::Timestamp(d.i64()?),
+            ColumnType::Timestamp => decode_timestamp(d)?,
             ColumnType::Float => decode_float(d)?,
             ColumnType::Decimal(scale) if scale <= MAX_DECIMAL_SCALE => Self::Decimal(Decimal::new(d.i64()?, scale)),
             ColumnType::Decimal(_) => {
@@ -291,7 +322,7 @@ impl Value {
             ColumnType::Json => Self::Json(d.str()?.to_owned()),
             ColumnType::Bytes => Self::Bytes(d.bytes()?.to_vec()),
             ColumnType::Uuid => Self::Uuid(decode_uuid(d)?),
-            ColumnType::Date => Self::Date(d.i32()?),
+            ColumnType::Date => decode_date(d)?,
         })
     }
 }
@@ -336,6 +367,14 @@ fn decode_uuid(d: &mut Decoder<'_>) -> Result<[u8; 16], minicbor::decode::Error>
     <[u8; 16]>::try_from(d.bytes()?).map_err(|_| minicbor::decode::Error::message("a uuid has 16 bytes"))
 }
 
+fn decode_timestamp(d: &mut Decoder<'_>) -> Result<Value, minicbor::decode::Error> {
+    Value::timestamp(d.i64()?).ok_or_else(|| minicbor::decode::Error::message("timestamps lie in the years 1 to 9999"))
+}
+
+fn decode_date(d: &mut Decoder<'_>) -> Result<Value, minicbor::decode::Error> {
+    Value::date(d.i32()?).ok_or_else(|| minicbor::decode::Error::message("dates lie in the years 1 to 9999"))
+}
+
 fn decode_float(d: &mut Decoder<'_>) -> Result<Value, minicbor::decode::Error> {
     Value::float(d.f64()?).ok_or_else(|| minicbor::decode::Error::message("floats are finite"))
 }
@@ -371,8 +410,8 @@ impl<'b, C> Decode<'b, C> for Value {
             Type::Bytes => Self::Bytes(d.bytes()?.to_vec()),
             Type::Tag => match d.tag()?.as_u64() {
                 TAG_UUID => Self::Uuid(decode_uuid(d)?),
-                TAG_TIMESTAMP => Self::Timestamp(d.i64()?),
-                TAG_DATE => Self::Date(d.i32()?),
+                TAG_TIMESTAMP => decode_timestamp(d)?,
+                TAG_DATE => decode_date(d)?,
                 TAG_JSON => Self::Json(d.str()?.to_owned()),
                 TAG_DECIMAL => {
                     if d.array()? != Some(2) {

@@ -16,6 +16,9 @@ pub const MAX_VALUE_BYTES: usize = 4 << 20;
 /// device that they reach: four times this, with keys and names, must fit a frame.
 pub const MAX_TRANSACTION_BYTES: usize = 5 << 20;
 
+/// Most bytes of all parts of a key together: keys are stored with every row's bookkeeping and in every index.
+pub const MAX_KEY_BYTES: usize = 1_024;
+
 /// Limits on one transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct TransactionLimits {
@@ -46,6 +49,11 @@ impl Column {
         if !value.fits(self.ty) {
             let found = value.type_of().map_or_else(|| "null".to_owned(), |t| t.to_string());
             return problem(codes::WRONG_TYPE, format!("the column is of type {}, the value is {found}", self.ty));
+        }
+        if let Some(flaw) = value.flaw() {
+            let is_time = matches!(value, Value::Date(_) | Value::Timestamp(_));
+            let code = if is_time { codes::OUT_OF_RANGE } else { codes::WRONG_TYPE };
+            return problem(code, format!("the value is {flaw}; correct it"));
         }
         if let Some(max) = self.max_length {
             let length = length(value);
@@ -112,6 +120,11 @@ impl Table {
                 Problem::new(codes::BAD_KEY, format!("the key has the columns {expected}")).row(&self.name, key),
             );
         }
+        if key.0.iter().map(Value::size).sum::<usize>() > MAX_KEY_BYTES {
+            // The key itself is not named: it may be of any length.
+            let message = format!("the key is longer than {MAX_KEY_BYTES} bytes; make the text in it shorter");
+            return Some(Problem { table: Some(self.name.clone()), ..Problem::new(codes::BAD_KEY, message) });
+        }
         let wrong = self.key_columns().zip(&key.0).find_map(|(column, value)| {
             if value.is_null() {
                 Some(Problem::new(codes::BAD_KEY, "a key column has no value"))
@@ -159,7 +172,12 @@ impl Schema {
         if let Some(problem) = table.check_key(key) {
             return Err(problem);
         }
+        let mut columns = std::collections::BTreeSet::new();
         for write in operation.cells() {
+            if !columns.insert(&write.column) {
+                let message = "a column occurs twice in one operation; write its last value only";
+                return Err(Problem::new(codes::BAD_TRANSACTION, message).row(name, key).column(&write.column));
+            }
             let column = table.column(&write.column).filter(|_| !table.is_key(&write.column)).ok_or_else(|| {
                 Problem::new(codes::UNKNOWN_NAME, format!("'{}' is not a column that can be written", write.column))
                     .row(name, key)

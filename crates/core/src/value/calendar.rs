@@ -2,6 +2,15 @@
 //!
 //! Day arithmetic after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
+/// The first instant with a written form: 0001-01-01T00:00:00Z, in microseconds.
+pub const MIN_TIMESTAMP: i64 = -62_135_596_800_000_000;
+/// The last instant with a written form: 9999-12-31T23:59:59.999999Z, in microseconds.
+pub const MAX_TIMESTAMP: i64 = 253_402_300_799_999_999;
+/// The first day with a written form: 0001-01-01.
+pub const MIN_DATE: i32 = -719_162;
+/// The last day with a written form: 9999-12-31.
+pub const MAX_DATE: i32 = 2_932_896;
+
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
@@ -89,7 +98,8 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
     }
     let offset = parse_offset(rest)?;
     let seconds = days * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second - offset;
-    Some(seconds * MICROS_PER_SECOND + micros)
+    // An offset can lead out of the years that have a written form.
+    Some(seconds * MICROS_PER_SECOND + micros).filter(|t| (MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(t))
 }
 
 fn parse_offset(text: &str) -> Option<i64> {

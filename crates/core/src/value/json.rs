@@ -52,7 +52,7 @@ impl Value {
     /// # Errors
     /// When the JSON is not of the form that the type has; the message says what would be right.
     pub fn from_json(json: &Json, ty: ColumnType) -> Result<Self, JsonError> {
-        if json.is_null() && ty != ColumnType::Json {
+        if json.is_null() {
             return Ok(Self::Null);
         }
         let text = json.as_str();

@@ -48,14 +48,17 @@ impl Value {
     /// Reads a stored value of a column of type `ty`.
     ///
     /// # Errors
-    /// When the stored value is not one that [`Value::to_sqlite`] produces for the type.
+    /// When the stored value does not stand for a value of the type. What [`Value::to_sqlite`] writes is always read; so
+    /// are uuids in upper case and JSON with white space, whose value then has another stored form.
     pub fn from_sqlite(stored: SqliteValue, ty: ColumnType) -> Result<Self, SqliteError> {
         let wrong = |found: String| SqliteError { expected: ty, found, hint: stored_form(ty) };
         Ok(match (ty, stored) {
             (_, SqliteValue::Null) => Self::Null,
             (ColumnType::Boolean, SqliteValue::Integer(v @ (0 | 1))) => Self::Bool(v == 1),
             (ColumnType::Integer, SqliteValue::Integer(v)) => Self::Int(v),
-            (ColumnType::Timestamp, SqliteValue::Integer(v)) => Self::Timestamp(v),
+            (ColumnType::Timestamp, SqliteValue::Integer(v)) => {
+                Self::timestamp(v).ok_or_else(|| wrong(format!("the integer {v}, outside the years 0001 to 9999")))?
+            }
             (ColumnType::Decimal(scale), SqliteValue::Integer(v)) => Self::Decimal(Decimal::new(v, scale)),
             (ColumnType::Float, SqliteValue::Real(v)) => {
                 Self::float(v).ok_or_else(|| wrong("a float that is not finite".into()))?

@@ -1,0 +1,272 @@
+//! The laws of merging: what people can rely on when several of them edit one row.
+
+use std::collections::BTreeMap;
+
+use landfall_core::hash::Cells;
+use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
+use landfall_core::schema::{Access, Column, DeleteRule, MergeRule, Table};
+use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Stamp, Value};
+use proptest::prelude::*;
+
+const COLUMNS: [&str; 3] = ["a", "b", "c"];
+
+fn table(rule: DeleteRule) -> Table {
+    let column = |name: &str| Column {
+        name: name.to_owned(),
+        ty: ColumnType::Integer,
+        required: false,
+        default: None,
+        max_length: None,
+        pattern: None,
+        min: None,
+        max: None,
+        one_of: Vec::new(),
+        references: None,
+        unique: false,
+        merge: MergeRule::Lww,
+    };
+    Table {
+        name: "t".into(),
+        columns: ["id"].iter().chain(&COLUMNS).map(|name| column(name)).collect(),
+        primary_key: vec!["id".into()],
+        sync: true,
+        on_delete_conflict: rule,
+        access: Access::default(),
+        search: Vec::new(),
+    }
+}
+
+fn key() -> RowKey {
+    RowKey::single(Value::Int(1))
+}
+
+fn stamp(wall_ms: u64, replica: u8) -> Stamp {
+    Stamp { wall_ms, counter: 0, replica: ReplicaId([replica; 16]) }
+}
+
+fn update(base: u64, writes: &BTreeMap<usize, i64>) -> Operation {
+    Operation::Update { table: "t".into(), key: key(), base, cells: cells(writes) }
+}
+
+fn cells(writes: &BTreeMap<usize, i64>) -> Vec<CellWrite> {
+    let write = |(column, value): (&usize, &i64)| CellWrite {
+        column: COLUMNS[*column].to_owned(),
+        value: Value::Int(*value),
+        base: None,
+    };
+    writes.iter().map(write).collect()
+}
+
+fn delete(base: u64) -> Operation {
+    Operation::Delete { table: "t".into(), key: key(), base }
+}
+
+/// A row that everybody has seen: sequence 1, wall time 10.
+fn seen_by_all() -> StoredRow {
+    let cells = COLUMNS.iter().map(|name| ((*name).to_owned(), Value::Int(0)));
+    StoredRow {
+        cells: cells.chain([("id".to_owned(), Value::Int(1))]).collect(),
+        meta: RowMeta { row: Version { seq: 1, stamp: stamp(10, 0) }, cells: BTreeMap::new(), deleted: None },
+    }
+}
+
+/// The row after an operation, and what lost.
+fn applied(table: &Table, row: StoredRow, operation: &Operation, author: Author) -> (StoredRow, Vec<String>) {
+    match merge(table, Some(&row), operation, &author) {
+        Merged::Put { row, lost, .. } => (row, lost),
+        Merged::Delete { row } => (row, Vec::new()),
+        Merged::Nothing { lost } => (row, lost),
+        Merged::Refused(problem) => panic!("{problem}"),
+    }
+}
+
+/// One device's write: the wall time of its stamp, and values by column.
+#[derive(Clone, Debug)]
+struct Write {
+    replica: u8,
+    wall_ms: u64,
+    columns: BTreeMap<usize, i64>,
+}
+
+fn columns() -> impl Strategy<Value = BTreeMap<usize, i64>> {
+    prop::collection::btree_map(0..COLUMNS.len(), 1i64..100, 1..=COLUMNS.len())
+}
+
+/// Writes of different devices, none of which has seen another's; their clocks have seen the row.
+fn concurrent() -> impl Strategy<Value = Vec<Write>> {
+    prop::collection::vec((10u64..16, columns()), 2..5).prop_map(|list| {
+        let write = |(i, (wall_ms, columns))| Write { replica: i as u8 + 1, wall_ms, columns };
+        list.into_iter().enumerate().map(write).collect()
+    })
+}
+
+/// What can be seen of a row: whether it is there, its cells and their stamps. Sequences differ with the order.
+fn visible(row: &StoredRow) -> Option<(Cells, Vec<Stamp>)> {
+    let stamps = COLUMNS.iter().map(|c| row.meta.version_of(c).stamp).collect();
+    row.meta.deleted.is_none().then(|| (row.cells.clone(), stamps))
+}
+
+fn in_order(table: &Table, operations: &[(Operation, Stamp)], order: &[usize]) -> StoredRow {
+    let mut row = seen_by_all();
+    for (at, i) in order.iter().enumerate() {
+        let (operation, stamp) = &operations[*i];
+        row = applied(table, row, operation, Author { stamp: *stamp, seq: 2 + at as u64 }).0;
+    }
+    row
+}
+
+fn shuffled(n: usize) -> impl Strategy<Value = Vec<usize>> {
+    Just((0..n).collect::<Vec<_>>()).prop_shuffle()
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn concurrent_writes_give_the_same_row_in_every_order(
+        (writes, order) in concurrent().prop_flat_map(|w| { let n = w.len(); (Just(w), shuffled(n)) })
+    ) {
+        let operations: Vec<_> = writes.iter().map(|w| (update(1, &w.columns), stamp(w.wall_ms, w.replica))).collect();
+        let straight: Vec<usize> = (0..operations.len()).collect();
+        let table = table(DeleteRule::UpdateWins);
+        let (one, other) = (in_order(&table, &operations, &straight), in_order(&table, &operations, &order));
+        prop_assert_eq!(visible(&one), visible(&other));
+        // And it is what the rule says: in each column the largest stamp.
+        for (i, name) in COLUMNS.iter().enumerate() {
+            let winner = writes.iter().filter(|w| w.columns.contains_key(&i)).max_by_key(|w| stamp(w.wall_ms, w.replica));
+            let expected = winner.map_or(0, |w| w.columns[&i]);
+            prop_assert_eq!(&one.cells[*name], &Value::Int(expected));
+        }
+    }
+
+    #[test]
+    fn a_delete_among_concurrent_updates_means_the_same_in_every_order(
+        (writes, order) in concurrent().prop_flat_map(|w| { let n = w.len() + 1; (Just(w), shuffled(n)) }),
+        wall_ms in 10u64..16,
+        wins in any::<bool>(),
+    ) {
+        let table = table(if wins { DeleteRule::DeleteWins } else { DeleteRule::UpdateWins });
+        let mut operations: Vec<_> = writes.iter().map(|w| (update(1, &w.columns), stamp(w.wall_ms, w.replica))).collect();
+        let straight: Vec<usize> = (0..operations.len()).collect();
+        let without = in_order(&table, &operations, &straight);
+        operations.push((delete(1), stamp(wall_ms, 99)));
+        let row = in_order(&table, &operations, &order);
+        prop_assert_eq!(visible(&row), if wins { None } else { visible(&without) });
+    }
+
+    /// Whatever happened, whoever has seen it and writes then, wins, with any clock; and so does a delete.
+    #[test]
+    fn who_saw_the_current_row_wins(history in steps(), wall_ms in 0u64..40, columns in columns()) {
+        let table = table(DeleteRule::UpdateWins);
+        let (row, seq, _) = run(&table, &history)?;
+        if row.meta.deleted.is_some() {
+            return Ok(());
+        }
+        let author = Author { stamp: stamp(wall_ms, 77), seq: seq + 1 };
+        let (after, lost) = applied(&table, row.clone(), &update(seq, &columns), author);
+        prop_assert!(lost.is_empty());
+        for (i, value) in &columns {
+            prop_assert_eq!(&after.cells[COLUMNS[*i]], &Value::Int(*value));
+            prop_assert!(after.meta.version_of(COLUMNS[*i]).stamp > row.meta.version_of(COLUMNS[*i]).stamp);
+        }
+        let (gone, _) = applied(&table, row.clone(), &delete(seq), author);
+        let tombstone = gone.meta.deleted.unwrap_or_default();
+        prop_assert!(COLUMNS.iter().all(|c| tombstone.stamp > row.meta.version_of(c).stamp));
+        prop_assert_eq!(tombstone.seq, seq + 1);
+        // Who has seen the delete makes the row anew, and comes after it.
+        let insert = Operation::Insert { table: "t".into(), key: key(), base: seq + 1, cells: cells(&columns) };
+        let (anew, _) = applied(&table, gone, &insert, Author { stamp: stamp(wall_ms, 78), seq: seq + 2 });
+        prop_assert!(anew.meta.deleted.is_none());
+        prop_assert!(COLUMNS.iter().all(|c| anew.meta.version_of(c).stamp > tombstone.stamp));
+        let expected = |i| columns.get(&i).map_or(Value::Null, |v| Value::Int(*v));
+        prop_assert!((0..COLUMNS.len()).all(|i| anew.cells[COLUMNS[i]] == expected(i)));
+    }
+
+    /// Over any history: one version for a row and a few for its cells tell the same as one for every cell, a cell
+    /// changes only by who saw it or has the larger stamp, and its stamps only grow.
+    #[test]
+    fn kept_versions_tell_what_a_version_for_every_cell_would(history in steps(), wins in any::<bool>()) {
+        let table = table(if wins { DeleteRule::DeleteWins } else { DeleteRule::UpdateWins });
+        let (row, _, model) = run(&table, &history)?;
+        prop_assert_eq!(row.meta.deleted.is_some(), model.deleted.is_some());
+        for name in COLUMNS {
+            prop_assert_eq!(&row.cells[name], &model.cells[name].0);
+            prop_assert_eq!(row.meta.version_of(name), model.cells[name].1);
+        }
+        let newest = model.cells.values().map(|(_, v)| v.seq).chain(model.deleted.map(|v| v.seq)).max();
+        prop_assert_eq!(Some(row.meta.last_seq()), newest);
+        prop_assert!(row.meta.cells.len() < COLUMNS.len(), "the row's version is one of the cells'");
+    }
+}
+
+/// A step of a history: who, by which clock, having seen how much of it, does what (no columns: a delete).
+#[derive(Clone, Debug)]
+struct Step {
+    write: Write,
+    behind: u64,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let columns = prop_oneof![8 => columns(), 1 => Just(BTreeMap::new())];
+    let step = (1u8..4, 0u64..30, columns, 0u64..5)
+        .prop_map(|(replica, wall_ms, columns, behind)| Step { write: Write { replica, wall_ms, columns }, behind });
+    prop::collection::vec(step, 0..12)
+}
+
+/// The rules as simply as they can be said: a value and a version for each cell.
+struct Model {
+    cells: BTreeMap<&'static str, (Value, Version)>,
+    deleted: Option<Version>,
+}
+
+impl Model {
+    fn step(&mut self, rule: DeleteRule, write: &Write, base: u64, seq: u64) {
+        let own = stamp(write.wall_ms, write.replica);
+        let unseen = |v: &Version| v.seq > base && v.stamp.replica != own.replica;
+        if write.columns.is_empty() {
+            let contested = self.cells.values().any(|(_, v)| unseen(v));
+            if self.deleted.is_none() && (!contested || rule == DeleteRule::DeleteWins) {
+                let newest = self.cells.values().map(|(_, v)| v.stamp).max().unwrap_or_default();
+                let stamp = if own > newest { own } else { newest.successor(own.replica) };
+                self.deleted = Some(Version { seq, stamp });
+            }
+            return;
+        }
+        if self.deleted.is_some_and(|v| !unseen(&v) || rule == DeleteRule::DeleteWins) {
+            return;
+        }
+        for (i, value) in &write.columns {
+            let Some(cell) = self.cells.get_mut(COLUMNS[*i]) else { continue };
+            let (saw, larger) = (!unseen(&cell.1), own > cell.1.stamp);
+            if saw || larger {
+                let stamp = if larger { own } else { cell.1.stamp.successor(own.replica) };
+                assert!(stamp > cell.1.stamp);
+                *cell = (Value::Int(*value), Version { seq, stamp });
+                self.deleted = None;
+            }
+        }
+    }
+}
+
+fn run(table: &Table, history: &[Step]) -> Result<(StoredRow, u64, Model), TestCaseError> {
+    let (mut row, mut seq) = (seen_by_all(), 1u64);
+    let cell = |name: &&'static str| (*name, (Value::Int(0), row.meta.row));
+    let mut model = Model { cells: COLUMNS.iter().map(cell).collect(), deleted: None };
+    for step in history {
+        let (write, base) = (&step.write, seq.saturating_sub(step.behind).max(1));
+        seq += 1;
+        let operation = if write.columns.is_empty() { delete(base) } else { update(base, &write.columns) };
+        let before: Vec<Stamp> = COLUMNS.iter().map(|c| row.meta.version_of(c).stamp).collect();
+        let author = Author { stamp: stamp(write.wall_ms, write.replica), seq };
+        row = applied(table, row, &operation, author).0;
+        for (name, before) in COLUMNS.iter().zip(before) {
+            prop_assert!(row.meta.version_of(name).stamp >= before, "stamps only grow");
+        }
+        model.step(table.on_delete_conflict, write, base, seq);
+    }
+    Ok((row, seq, model))
+}
