@@ -4,6 +4,11 @@
 //! concurrent, nothing else is; the replica's own earlier writes count as seen. A write that saw the current value wins
 //! whatever its stamp; it is then recorded with a stamp above the one it saw, so that the order of stamps never
 //! contradicts the order of seeing.
+//!
+//! Concurrent updates and a delete among them give the same row in whatever order they arrive, provided that each
+//! author's stamp is above the stamps that the author had seen. The device's clock sees to that ([`crate::Clock`]); a
+//! measured clock difference that is off can break it by as much as it is off, and then the server's order decides. An
+//! insert of a key that somebody deleted is no update: its author need not have known the row, so stamps decide there.
 
 use std::collections::BTreeMap;
 

@@ -26,12 +26,14 @@ pub enum Dialect {
     /// |---|---|
     /// | `landfall_add`, `_sub`, `_mul`, `_div`, `_rem` `(int8, int8)`, `landfall_neg(int8)` | as `+ - * / %`, unary `-` |
     /// | `landfall_add`, `_sub`, `_mul`, `_div` `(float8, float8)`, `landfall_neg(float8)` | the same; an underflow is 0 |
-    /// | `landfall_add`, `_sub`, `_mul`, `_rem` `(numeric, numeric, int4)`, `landfall_neg(numeric, int4)` | the same; an error when the result × 10^(last argument) does not fit 64 bits |
+    /// | `landfall_add`, `_sub`, `_mul`, `_rem` `(numeric, numeric, int4)`, `landfall_neg(numeric, int4)` | at a scale |
     /// | `landfall_exact(float8) → numeric` | all digits of the float (a cast keeps 15) |
     /// | `landfall_compare(numeric, numeric) → int4` | −1, 0, 1; NULL beside a NULL |
     /// | `landfall_between(numeric, numeric, numeric) → bool` | `BETWEEN` |
     /// | `landfall_in(numeric, numeric[]) → bool` | `IN` |
     /// | `landfall_and(bool[])`, `landfall_or(bool[])` | conjunction and disjunction with SQL's NULL |
+    ///
+    /// "At a scale": an error when the result × 10^(the last argument) does not fit 64 bits.
     Postgres,
 }
 
