@@ -31,8 +31,8 @@ pub struct Server {
     child: Child,
     /// Its address, such as `127.0.0.1:40123`.
     pub address: String,
-    /// Its data.
-    pub folder: tempfile::TempDir,
+    /// Its data; removed with it.
+    _folder: tempfile::TempDir,
 }
 
 impl Server {
@@ -61,7 +61,7 @@ impl Server {
         };
         // Keep reading, so that the server never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address, folder })
+        Ok(Self { child, address, _folder: folder })
     }
 
     /// Resident memory, bytes.
