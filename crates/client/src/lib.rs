@@ -15,3 +15,12 @@ pub mod status;
 
 pub use engine::{Effect, Engine, Input, Moment, ShapeHandle};
 pub use status::Status;
+
+/// The examples of the documents are compiled with the tests of this crate.
+#[cfg(all(doctest, feature = "tokio-driver"))]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/guide.md")]
+    struct Guide;
+}
