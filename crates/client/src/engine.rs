@@ -500,6 +500,15 @@ impl Engine {
     }
 
     fn welcome(&mut self, welcome: &Welcome, now: Moment) -> Result<Event, DbError> {
+        if let Some(owner) = self.db.subject().filter(|owner| *owner != welcome.subject) {
+            return Ok(Event::Error {
+                code: landfall_protocol::codes::OTHER_SUBJECT.to_string(),
+                message: format!("this local database belongs to '{owner}'; sign in as '{owner}', or open another one"),
+                fatal: true,
+                retry_after_ms: None,
+                about: None,
+            });
+        }
         let copied = welcome.last_rseq > self.db.last_rseq();
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.announce(&changes);

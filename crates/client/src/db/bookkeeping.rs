@@ -70,6 +70,8 @@ pub(super) struct Meta {
     pub counts: Counts,
     /// The largest number given to a stale copy of a bucket.
     pub last_stale: u64,
+    /// Whose database this is: the subject of the first session.
+    pub subject: Option<String>,
 }
 
 impl Meta {
@@ -85,6 +87,7 @@ impl Meta {
             first_undecided: None,
             counts: Counts::default(),
             last_stale: 0,
+            subject: None,
         }
     }
 
@@ -106,8 +109,8 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 9] {
-        use rusqlite::types::Value::{Blob, Integer, Null};
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 10] {
+        use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         [
             ("replica", Blob(self.replica.0.to_vec())),
@@ -119,6 +122,7 @@ impl Meta {
             ("clock_counter", Integer(i64::from(self.clock.1))),
             ("clock_offset_ms", Integer(self.offset_ms)),
             ("last_stale", Integer(self.last_stale as i64)),
+            ("subject", self.subject.clone().map_or(Null, Text)),
         ]
     }
 
@@ -154,6 +158,7 @@ impl Meta {
             first_undecided: first_undecided(conn)?,
             counts: count(conn)?,
             last_stale: number("last_stale")? as u64,
+            subject: get_meta::<Option<String>>(conn, "subject")?.flatten(),
         })
     }
 }

@@ -150,6 +150,12 @@ impl Database {
         self.memory.meta.replica
     }
 
+    /// Whose database this is; `None` before the first session. It never changes: pending work of one person is never
+    /// sent under another's token.
+    pub fn subject(&self) -> Option<&str> {
+        self.memory.meta.subject.as_deref()
+    }
+
     /// The cut, tied to the server's history; `None` before the first session.
     pub fn cursor(&self) -> Option<Cursor> {
         let meta = &self.memory.meta;

@@ -26,6 +26,7 @@ impl Database {
         let offset = i64::try_from(i128::from(welcome.clock_ms) - i128::from(now_ms)).unwrap_or(0);
         self.apply(now_ms, |db, changes| {
             db.memory.meta.offset_ms = offset;
+            db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
             let goes_on = same_history && welcome.resumption == Resumption::Continue;
             if !goes_on {

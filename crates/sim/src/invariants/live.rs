@@ -24,6 +24,8 @@ pub fn differences(world: &mut World, device: usize, query: QueryId, diff: &Rows
         return Err(Violation::new("live", format!("{name} got an answer of a query that it does not watch")));
     };
     diff.apply(rows);
+    let now = world.now;
+    world.trace.line(now, &name, || format!("{watch:?} changes: {diff:?}"));
     let (watch, rows) = (*watch, rows.clone());
     world.coverage.hit(&format!("check live.{watch:?}"));
     match watch {
@@ -54,7 +56,8 @@ fn overlay(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> 
     let Some(process) = &machine.process else { return Ok(()) };
     let seen: BTreeSet<OpId> = rows.iter().filter_map(|row| OpId::of_value(&row[0])).collect();
     let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
-    for entry in outbox.iter().filter(|e| e.state != EntryState::Dead) {
+    // One that requires a refused entry is hidden with it, while the server still has the last word.
+    for entry in outbox.iter().filter(|e| e.state != EntryState::Dead && e.problem.is_none()) {
         let Some(op) = op_of_transaction(&entry.transaction) else { continue };
         if !seen.contains(&op) {
             let text = format!("{} does not see its own {op:?}, which is {:?}", machine.name, entry.state);
@@ -68,7 +71,9 @@ fn overlay(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> 
 fn settled(world: &World, device: usize, process: &Process, seen: &BTreeSet<OpId>) -> Result<(), Violation> {
     let machine = &world.devices[device];
     let Some(cursor) = process.engine.db().cursor() else { return Ok(()) };
-    if process.completeness("ops") != Some(true) || cursor.epoch != world.history.epoch {
+    // A device that stands in a history that a restored server has lost will hear of it.
+    let known = world.history.log.get(&cursor.seq).is_some_and(|logged| logged.chain == cursor.chain);
+    if process.completeness("ops") != Some(true) || !known || cursor.epoch != world.history.epoch {
         return Ok(());
     }
     let here = |seqs: &BTreeSet<u64>| seqs.first().is_some_and(|seq| *seq <= cursor.seq);

@@ -186,6 +186,11 @@ impl World {
                 self.input(device, Input::SetToken { token: None })?;
             }
             Fault::WrongSubject => {
+                // A database that nobody has used belongs to whoever comes first.
+                let engine = self.devices[device].process.as_ref().map(|p| &p.engine);
+                if engine.is_none_or(|engine| engine.db().subject().is_none()) {
+                    return Ok(false);
+                }
                 let token = self.token_for("somebody-else", None);
                 self.queue.at(back, Event::SignIn { device });
                 self.input(device, Input::SetToken { token: Some(token) })?;
