@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use landfall_core::{BucketId, ReplicaId, Schema, Value};
+use landfall_core::{BucketId, ReplicaId, Schema, Value, mutant};
 use landfall_protocol::client::Held;
 use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welcome};
 use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION};
@@ -477,6 +477,12 @@ impl Engine {
             ServerMessage::Opened { id, buckets } => self.opened(id, &buckets)?,
             ServerMessage::Live { to, chain, stamp, buckets } => {
                 let cells = buckets.iter().map(|b| b.changes.0.len() as u64).sum::<u64>();
+                if mutant::active("live-message-split") {
+                    for one in &buckets {
+                        let first = self.db.apply_live(to, chain, stamp, std::slice::from_ref(one), now.wall_ms)?;
+                        self.announce(&first);
+                    }
+                }
                 let changes = self.db.apply_live(to, chain, stamp, &buckets, now.wall_ms)?;
                 self.announce(&changes);
                 self.status.last_synced_ms = Some(now.wall_ms);
@@ -509,7 +515,7 @@ impl Engine {
                 about: None,
             });
         }
-        let copied = welcome.last_rseq > self.db.last_rseq();
+        let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.announce(&changes);
         self.forget_gone_buckets();
@@ -522,7 +528,8 @@ impl Engine {
     fn acknowledge(&mut self, id: u32, decisions: &[Decision], now: Moment) -> Result<Event, DbError> {
         let decided = self.db.decide(decisions, now.wall_ms)?;
         self.announce(&decided.changes);
-        let copied = decisions.iter().filter(|d| d.outcome == Outcome::Copied).map(|d| d.rseq).collect();
+        let is_copied = |d: &&Decision| d.outcome == Outcome::Copied && !mutant::active("clone-not-recognised");
+        let copied = decisions.iter().filter(is_copied).map(|d| d.rseq).collect();
         for decision in decisions {
             if matches!(decision.outcome, Outcome::Accepted { .. }) {
                 self.mirror_gone(decision.rseq);

@@ -480,7 +480,7 @@ impl Session {
     }
 
     fn tick_online(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
-        if self.pong_by_ms.is_some_and(|by| now_ms >= by) {
+        if self.pong_by_ms.is_some_and(|by| now_ms >= by && !landfall_core::mutant::active("silence-not-noticed")) {
             self.disconnect(out);
             return self.lost("the connection went silent", now_ms, random, out);
         }

@@ -15,6 +15,7 @@ pub mod hash;
 pub mod id;
 pub mod key;
 pub mod merge;
+pub mod mutant;
 pub mod predicate;
 pub mod schema;
 pub mod stamp;

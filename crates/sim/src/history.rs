@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_core::hash::Cells;
+use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::{Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_server::commit::LogEntry;
 
@@ -21,6 +21,8 @@ pub struct Logged {
     pub replica: ReplicaId,
     /// The author's number for it.
     pub rseq: u64,
+    /// The content.
+    pub hash: ContentHash,
     /// The chain value.
     pub chain: u64,
     /// The stamp, by the server's clock.
@@ -66,8 +68,8 @@ impl History {
             self.ops.entry(op).or_default().insert(entry.seq);
         }
         self.numbers.insert((entry.replica, entry.rseq), entry.seq);
-        let LogEntry { seq, replica, rseq, chain, stamp, at_ms, .. } = entry;
-        self.log.insert(seq, Logged { replica, rseq, chain, stamp, at_ms, op });
+        let LogEntry { seq, replica, rseq, hash, chain, stamp, at_ms, .. } = entry;
+        self.log.insert(seq, Logged { replica, rseq, hash, chain, stamp, at_ms, op });
     }
 
     /// Forgets what came after `seq`: the server was restored from a copy that ends there.
@@ -90,6 +92,12 @@ impl History {
         let states = self.rows.get(&(table.to_owned(), key.clone()))?;
         let at = states.partition_point(|(at, _)| *at <= seq);
         states[..at].last().and_then(|(_, row)| row.as_ref())
+    }
+
+    /// The sequences after `base` that changed a row.
+    pub fn changes_after(&self, table: &str, key: &RowKey, base: u64) -> impl Iterator<Item = u64> {
+        let states = self.rows.get(&(table.to_owned(), key.clone())).map(Vec::as_slice).unwrap_or_default();
+        states.iter().map(|(seq, _)| *seq).filter(move |seq| *seq > base)
     }
 
     /// All rows of a table as they are.

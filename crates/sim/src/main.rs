@@ -29,6 +29,15 @@ enum Verb {
         /// Only variants whose name contains this
         #[arg(long, default_value = "")]
         only: String,
+        /// Processes side by side
+        #[arg(long, default_value_t = 2)]
+        jobs: usize,
+    },
+    /// Runs one broken variant in this process, for `mutants`
+    #[command(hide = true)]
+    Mutant {
+        /// Its name
+        name: String,
     },
     /// Runs seeds in this process, for `run`
     #[command(hide = true)]
@@ -71,7 +80,8 @@ fn main() -> ExitCode {
         Verb::Run(args) if args.trace => trace(&args.batch),
         Verb::Run(args) => all(&args),
         Verb::Replay { seed } => replay(seed),
-        Verb::Mutants { only } => mutants::all(&only),
+        Verb::Mutants { only, jobs } => mutants::all(&only, jobs),
+        Verb::Mutant { name } => mutants::one(&name),
         Verb::Worker { batch, step } => {
             run::worker(Batch { from: batch.from, step, seeds: batch.seeds, seconds: batch.seconds });
             true

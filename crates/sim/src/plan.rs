@@ -30,6 +30,7 @@ faults! {
     HalfOpen = "net.half_open": "A direction of a connection swallows everything, and nobody is told.",
     Refuse = "net.refuse": "Connections of one device are refused for a while.",
     Garble = "net.garble": "A frame to or from a device arrives as nonsense.",
+    Rogue = "net.rogue": "A device says something that is not allowed in the state of its session.",
     HttpDelay = "http.delay": "A chunk is late, so that another overtakes it.",
     HttpDuplicate = "http.duplicate": "A chunk request is carried out twice and answered twice.",
     HttpFail = "http.fail": "A chunk request fails.",

@@ -250,6 +250,10 @@ impl Database {
                 bucket.at = (*at).min(self.memory.meta.cut);
                 (bucket.next, bucket.expected) = (Some(first.clone()), *rows);
                 (bucket.need, bucket.rows) = (*at, 0);
+                if landfall_core::mutant::active("bucket-not-loaded") {
+                    bucket.next = None;
+                    bucket.state = BucketState::CatchingUp;
+                }
             }
         }
         self.save_bucket(opening.bucket, bucket)

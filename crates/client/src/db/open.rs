@@ -40,6 +40,9 @@ impl Database {
         let ids = prepare(&conn, &schema, is_new, &place, fresh)?;
         let tables = Arc::new(AppTables::new(&schema, &ids));
         shared.lock().tables = Arc::clone(&tables);
+        if landfall_core::mutant::active("dead-letter-dropped") {
+            conn.execute("DELETE FROM _landfall_outbox WHERE state = 3", []).map_err(|e| classify(&place, &e))?;
+        }
         let memory = Memory::load(&conn)?;
         let mut database =
             Self { conn, schema: Arc::new(schema), tables, shared, memory, options, has_triggers: false };
@@ -94,6 +97,7 @@ fn configure(conn: &Connection, location: &Location, options: &Options) -> rusql
         conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0))?;
     }
     let synchronous = match options.durability {
+        Durability::Full if landfall_core::mutant::active("device-not-durable") => "OFF",
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
     };

@@ -114,12 +114,19 @@ impl Database {
             if full {
                 break;
             }
-            if blocked {
+            if blocked && !landfall_core::mutant::active("order-ignored") {
                 waiting.insert(rseq);
                 continue;
             }
             bytes += body.len();
+            let mut transaction = transaction;
+            if landfall_core::mutant::active("entry-not-frozen") {
+                transaction.stamp.counter += batch.len() as u32;
+            }
             batch.push(Entry::from(transaction));
+        }
+        if landfall_core::mutant::active("order-ignored") {
+            batch.reverse();
         }
         Ok(batch)
     }

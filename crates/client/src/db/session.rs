@@ -28,6 +28,7 @@ impl Database {
             db.memory.meta.offset_ms = offset;
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
+            let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;
             if !goes_on {
                 db.begin_anew(same_history, now_ms, changes)?;

@@ -243,6 +243,9 @@ impl LiveQueries {
         if changes.is_empty() {
             return out;
         }
+        if landfall_core::mutant::active("change-not-announced") && changes.rows.contains_key("lefts") {
+            return out;
+        }
         for (id, work) in self.concerned(changes) {
             let Some(entry) = self.queries.get_mut(&id) else {
                 continue;

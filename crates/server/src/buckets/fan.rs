@@ -90,6 +90,7 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     fn change(&mut self, was: bool, is: bool) -> &[u8] {
         let at = match (was, is) {
+            (true, false) if self.after.is_some() && landfall_core::mutant::active("read-rule-skipped") => 0,
             (_, false) => 2,
             (false, true) => 0,
             (true, true) => 1,

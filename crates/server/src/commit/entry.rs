@@ -94,7 +94,9 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
     ) -> Result<Self, StoreError> {
         let txn = &push.entry.transaction;
         // The author is who pushes, whatever the stamp says.
-        let stamp = Stamp { replica: txn.replica, ..txn.stamp.shifted(push.shift_ms, group.now_ms) };
+        let unshifted = landfall_core::mutant::active("stamp-not-shifted");
+        let (shift_ms, now_ms) = if unshifted { (0, u64::MAX) } else { (push.shift_ms, group.now_ms) };
+        let stamp = Stamp { replica: txn.replica, ..txn.stamp.shifted(shift_ms, now_ms) };
         let author = Author { stamp, seq: group.next_seq() };
         let env = push.subject.env();
         let read = |(row, found)| Ok((row, Touched::of(found)?));

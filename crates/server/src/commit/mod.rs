@@ -160,6 +160,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
         let txn = &push.entry.transaction;
         let used = if txn.rseq <= state.last_rseq { self.tx.decided(&txn.replica, txn.rseq)? } else { None };
         match used {
+            Some(_) if landfall_core::mutant::active("skip-dedupe") => Ok(None),
             Some(decided) if decided.hash == push.entry.hash => {
                 self.counters.repeated += 1;
                 Ok(Some(decided.outcome))
@@ -175,6 +176,9 @@ impl<'a, T: StoreTx> Group<'a, T> {
 
     fn predecessors(&mut self, push: &PushEntry, state: &ReplicaState) -> Result<Option<Outcome>, StoreError> {
         let txn = &push.entry.transaction;
+        if landfall_core::mutant::active("decide-early") || landfall_core::mutant::active("order-ignored") {
+            return Ok(None);
+        }
         let settled = push.floor.max(state.floor).max(state.forgotten);
         let mut refused = None;
         for &rseq in txn.after.iter().chain(&txn.requires) {
@@ -259,6 +263,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             self.tx.append_run(bucket, seq, &run)?;
             self.runs.entry(bucket).or_default().push((seq, Arc::from(run)));
         }
+        let seq = if landfall_core::mutant::active("skip-sequence") && seq % 40 == 0 { seq + 1 } else { seq };
         self.head = Head { seq, chain, ..self.head };
         self.stamp = self.stamp.max(stamp);
         Ok(seq)

@@ -145,6 +145,10 @@ impl Committer {
                 Some(_) => {}
             }
         }
+        if landfall_core::mutant::active("restore-not-noticed") {
+            let (start, chain, resumption) = (head.seq, head.chain, Resumption::Continue);
+            return Ok(HelloAnswer { head, start, chain, resumption, replica });
+        }
         let head = self.store.start_epoch(fresh)?;
         self.hub.start_over(head);
         Ok(at_head(head, Resumption::NewEpoch, replica))

@@ -87,6 +87,9 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
             return Err(Violation::new("log", text));
         }
     }
+    if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)) {
+        super::merge::follows(world, entry, transaction)?;
+    }
     world.ledger.applied(entry)
 }
 

@@ -13,6 +13,8 @@
 //! | `live` | the answer of a live query is what the query gives | [`live`] |
 //! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
+//! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
+//! | `order` | a transaction is decided after those that it names | [`merge`] |
 //! | `stamps` | no stamp is ahead of the server's clock | [`log`] |
 //! | `reopen` | what lost power opens again | `world` |
 //! | `progress` | the world comes to rest | `world` |
@@ -23,6 +25,7 @@ pub mod convergence;
 pub mod ledger;
 pub mod live;
 pub mod log;
+pub mod merge;
 pub mod policy;
 
 use std::fmt;

@@ -8,6 +8,7 @@ use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, Micros};
 use crate::invariants::Violation;
 use crate::network::{ConnId, Connection};
+use crate::plan::Fault;
 
 /// What a socket holds before the sender has to wait, in bytes.
 const SOCKET_BYTES: usize = 16 << 10;
@@ -47,6 +48,10 @@ impl World {
             }
             _ => false,
         };
+        if open && self.happens(Fault::Rogue, 120) {
+            let message = super::faults::rogue(&mut self.fault_dice);
+            self.server_hears(conn, &encode_binary(&message))?;
+        }
         let answered = self.arrival(device);
         self.queue.at(answered, Event::ConnectAnswered { conn, open });
         self.schedule_server_tick();
@@ -234,7 +239,7 @@ impl World {
         let life = self.devices[device].life;
         let arrives = self.arrival(device);
         let event = Event::ChunkRequested { device, life, request, address };
-        if self.happens(crate::plan::Fault::HttpDuplicate, 200) {
+        if self.happens(Fault::HttpDuplicate, 200) {
             self.queue.at(arrives + 20 * MILLI, event.clone());
         }
         self.queue.at(arrives, event);
@@ -247,10 +252,10 @@ impl World {
         request: u64,
         address: &str,
     ) -> Result<(), Violation> {
-        use crate::plan::Fault;
         let mut arrives = self.arrival(device);
         if self.happens(Fault::HttpDelay, 250) {
             arrives += self.net_dice.between(100, 5_000) * MILLI;
+            self.interrupt_load(device)?;
         }
         let mut answer =
             if self.happens(Fault::HttpFail, 150) { ChunkAnswer::Failed } else { self.chunk(device, address)? };
@@ -264,8 +269,19 @@ impl World {
         Ok(())
     }
 
+    /// While a chunk is under way the person goes away, or the disk is about to fail.
+    fn interrupt_load(&mut self, device: usize) -> Result<(), Violation> {
+        match self.net_dice.below(12) {
+            0 => self.person_fault(Fault::Offline, device)?,
+            1 => self.person_fault(Fault::SignedOut, device)?,
+            2 => self.person_fault(Fault::WrongSubject, device)?,
+            _ => return Ok(()),
+        };
+        Ok(())
+    }
+
     /// Whether a fault that belongs to an action of the network happens now.
-    fn happens(&mut self, fault: crate::plan::Fault, per_mille: u64) -> bool {
+    fn happens(&mut self, fault: Fault, per_mille: u64) -> bool {
         if self.healing || !self.plan.faults.iter().any(|(f, _)| *f == fault) || !self.net_dice.chance(per_mille) {
             return false;
         }

@@ -3,6 +3,7 @@
 
 use jsonwebtoken::{EncodingKey, Header};
 use landfall_client::engine::{Effect, Engine, Input, Moment};
+use landfall_client::session::StateName;
 use landfall_client::status::Connectivity;
 use landfall_protocol::codec::decode_binary;
 
@@ -10,6 +11,7 @@ use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
+use crate::disk::DiskOp;
 use crate::invariants::{Violation, bounds, ledger, live};
 use crate::server::SECRET;
 
@@ -238,6 +240,10 @@ impl World {
     ) -> Result<(), Violation> {
         if self.devices[device].life != life {
             return Ok(());
+        }
+        let engine = self.devices[device].process.as_ref().map(|p| StateName::of(p.engine.session().state()));
+        if !self.healing && engine.is_some_and(|state| state != StateName::Online) && self.net_dice.chance(300) {
+            self.devices[device].disk.fail_next(DiskOp::Write, 1);
         }
         let input = match answer {
             ChunkAnswer::Body(body) => match decode_binary(&body) {

@@ -1,10 +1,14 @@
 //! What the plan's faults do.
 
 use landfall_client::engine::Input;
+use landfall_core::BucketId;
+use landfall_protocol::ClientMessage;
+use landfall_protocol::codec::encode_binary;
 
 use super::{Event, World, years};
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::device::{Backup, Device};
+use crate::dice::Dice;
 use crate::disk::DiskOp;
 use crate::invariants::{Violation, ledger};
 use crate::network::ConnId;
@@ -27,7 +31,7 @@ impl World {
             Fault::Delay | Fault::Stall | Fault::Partition | Fault::Refuse | Fault::SlowReader => {
                 self.way_fault(fault, device)
             }
-            Fault::Cut | Fault::HalfOpen | Fault::Garble => self.connection_fault(fault),
+            Fault::Cut | Fault::HalfOpen | Fault::Garble | Fault::Rogue => self.connection_fault(fault),
             // These happen to requests, as they are made.
             Fault::HttpDelay | Fault::HttpDuplicate | Fault::HttpFail | Fault::HttpTruncate => return Ok(()),
             Fault::DeviceKill
@@ -87,6 +91,13 @@ impl World {
         if fault == Fault::HalfOpen {
             connection.up.black_hole |= up;
             connection.down.black_hole |= !up;
+            return true;
+        }
+        if fault == Fault::Rogue {
+            let message = rogue(&mut self.fault_dice);
+            if let Some(at) = connection.up.send(encode_binary(&message), self.now) {
+                self.queue.at(at, Event::Deliver { conn, up: true });
+            }
             return true;
         }
         let lane = if up { &mut connection.up } else { &mut connection.down };
@@ -170,7 +181,7 @@ impl World {
         Ok(true)
     }
 
-    fn person_fault(&mut self, fault: Fault, device: usize) -> Result<bool, Violation> {
+    pub(super) fn person_fault(&mut self, fault: Fault, device: usize) -> Result<bool, Violation> {
         if self.devices[device].process.is_none() {
             return Ok(false);
         }
@@ -294,5 +305,23 @@ impl World {
                 self.queue.at(self.now, Event::DeviceStart { device });
             }
         }
+    }
+}
+
+/// A message that the real client would not send now.
+pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
+    match dice.below(7) {
+        0 => ClientMessage::Ping { clock_ms: 1 },
+        1 => ClientMessage::Close { id: 900_000 },
+        2 => ClientMessage::Applied { seq: 0 },
+        3 => ClientMessage::Resume { bucket: BucketId(900_000), at: 1 },
+        4 => ClientMessage::Authenticate { token: "no token".to_owned() },
+        5 => ClientMessage::Push { id: 900_000, entries: Vec::new(), clock_ms: 1, floor: 0 },
+        _ => ClientMessage::Open {
+            id: 900_000,
+            shape: "nothing".to_owned(),
+            params: Default::default(),
+            held: Vec::new(),
+        },
     }
 }

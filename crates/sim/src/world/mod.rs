@@ -11,7 +11,8 @@ mod work;
 
 use std::collections::BTreeMap;
 
-use landfall_core::Schema;
+use landfall_core::hash::ContentHash;
+use landfall_core::{ReplicaId, Schema, Transaction};
 
 use crate::clock::{MILLI, MachineClock, Micros, SECOND};
 use crate::coverage::Coverage;
@@ -125,6 +126,8 @@ pub struct World {
     pub(crate) net_dice: Dice,
     pub(crate) fault_dice: Dice,
     pub(crate) buckets: BTreeMap<landfall_core::BucketId, (String, Vec<String>)>,
+    /// Transactions that reached the server, as they were sent.
+    pub(crate) pushed: BTreeMap<(ReplicaId, u64, ContentHash), Transaction>,
     pub(crate) healing: bool,
     pub(crate) converged: bool,
 }
@@ -179,6 +182,7 @@ impl World {
             net_dice: Dice::new(seed, "network"),
             fault_dice: Dice::new(seed, "faults"),
             buckets: BTreeMap::new(),
+            pushed: BTreeMap::new(),
             healing: false,
             converged: false,
         }
@@ -273,11 +277,7 @@ impl World {
             self.queue.at(at, Event::SignIn { device });
             self.queue.at(at, Event::Online { device });
         }
-        for connection in self.network.connections.values_mut() {
-            connection.up.black_hole = false;
-            connection.down.black_hole = false;
-            // What was swallowed is gone: such a connection is of no use, and both sides learn it from silence.
-        }
+        // A connection that swallowed something stays as it is: both sides learn it from silence.
         if self.server.process.is_none() {
             self.queue.at(self.now, Event::ServerStart);
         }

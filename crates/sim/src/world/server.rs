@@ -115,7 +115,13 @@ impl World {
         let now = self.server_moment();
         self.server.disk.set_time_ms(now.wall_ms as i64);
         match decode_binary::<ClientMessage>(frame) {
-            Ok(message) => self.server_event(conn, name_of(&message), SessionEvent::Message(message)),
+            Ok(message) => {
+                if let ClientMessage::Push { entries, .. } = &message {
+                    let named = entries.iter().map(|e| ((e.transaction.replica, e.transaction.rseq, e.hash), e));
+                    self.pushed.extend(named.map(|(name, e)| (name, e.transaction.clone())));
+                }
+                self.server_event(conn, name_of(&message), SessionEvent::Message(message));
+            }
             Err(error) => self.server_event(conn, "unreadable", SessionEvent::Unreadable { reason: error.to_string() }),
         }
         if self.server_died() {

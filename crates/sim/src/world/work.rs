@@ -83,12 +83,20 @@ impl World {
             DbError::DiskFull => self.coverage.hit("work disk full"),
             DbError::Aborted(_) => self.coverage.hit("work aborted"),
             DbError::Invalid(_) => self.coverage.hit("work invalid"),
+            // A statement that met the failing disk took the whole transaction with it.
+            DbError::RolledBack(_) if self.disk_is_failing(device) => self.coverage.hit("work rolled back"),
             other => {
                 let text = format!("a write of the workload was refused: {other}");
                 return Err(Violation::new("workload", text));
             }
         }
         Ok(())
+    }
+
+    /// The disk gave an error in the process's last call, or is full.
+    fn disk_is_failing(&self, device: usize) -> bool {
+        let machine = &self.devices[device];
+        machine.process.is_none() || machine.disk.capacity() < super::HEALTHY_BYTES
     }
 
     /// Both halves are here, or none is: only then do bases of both say the same.

@@ -141,7 +141,8 @@ pub(super) fn prepare(
     examine(conn, options, schema).map_err(named(options))?;
     let pragmas = || -> Result<(), StoreError> {
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        conn.pragma_update(None, "synchronous", "FULL")?;
+        let synchronous = if landfall_core::mutant::active("acknowledge-before-sync") { "OFF" } else { "FULL" };
+        conn.pragma_update(None, "synchronous", synchronous)?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // Savepoints of one entry are small; a temporary file for them would cost more than they do.
         conn.pragma_update(None, "temp_store", "MEMORY")?;

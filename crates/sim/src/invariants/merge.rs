@@ -1,0 +1,60 @@
+//! `merge`, `order`: what the server makes of a transaction, told from what was pushed.
+
+use landfall_core::hash::ContentHash;
+use landfall_core::{CellWrite, Operation, ReplicaId, Transaction};
+use landfall_server::commit::LogEntry;
+
+use super::Violation;
+use crate::world::World;
+
+/// Looks at a transaction that is about to be added to the history.
+///
+/// # Errors
+/// When it was decided too early, or a cell lost to a value that its author had seen.
+pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<(), Violation> {
+    let own = (entry.replica, entry.rseq + 1, [0; 16])..=(entry.replica, u64::MAX, [0xff; 16]);
+    let is_logged = |(replica, rseq, hash): (ReplicaId, u64, ContentHash)| {
+        let seq = world.history.numbers.get(&(replica, rseq));
+        seq.and_then(|seq| world.history.log.get(seq)).is_some_and(|logged| logged.hash == hash)
+    };
+    let mut later = world.pushed.range(own).filter(|(_, t)| t.after.contains(&entry.rseq));
+    if let Some((name, _)) = later.find(|(name, _)| is_logged(**name)) {
+        let text = format!("transaction {} of {} was decided before {}, which it follows", name.1, name.0, entry.rseq);
+        return Err(Violation::new("order", text));
+    }
+    for operation in &transaction.operations {
+        let base = match operation {
+            Operation::Insert { base, .. } | Operation::Update { base, .. } => *base,
+            Operation::Delete { .. } => continue,
+        };
+        for write in operation.cells() {
+            wins(world, entry, operation, write, base)?;
+        }
+    }
+    Ok(())
+}
+
+/// A cell that nobody else changed after the author saw it becomes what the author wrote.
+fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrite, base: u64) -> Result<(), Violation> {
+    let (table, key, base) = (operation.table(), operation.key(), write.base.unwrap_or(base));
+    let mut others = world.history.changes_after(table, key, base);
+    if others.any(|seq| world.history.log.get(&seq).is_none_or(|logged| logged.replica != entry.replica)) {
+        return Ok(());
+    }
+    let change = entry.changes.iter().find(|c| c.table == table && c.key == *key);
+    let after = match change {
+        Some(change) => change.after.as_ref(),
+        None => world.history.row_at(table, key, entry.seq),
+    };
+    match after.and_then(|row| row.get(&write.column)) {
+        Some(value) if *value != write.value => {
+            let text = format!(
+                "{table} {key:?} {}: {:?} was written by {} with base {base}, which nobody else changed since; \
+                 sequence {} left {value:?}",
+                write.column, write.value, entry.replica, entry.seq
+            );
+            Err(Violation::new("merge", text))
+        }
+        _ => Ok(()),
+    }
+}
