@@ -431,7 +431,7 @@ impl Engine {
                 Ok(event) => event,
                 Err(error) => Event::Fault { reason: error.to_string() },
             },
-            Input::ChunkLoaded { request, chunk } => match self.chunk(request, &chunk) {
+            Input::ChunkLoaded { request, chunk } => match self.chunk(request, &chunk, now) {
                 Ok(Some(event)) => event,
                 Ok(None) => return,
                 Err(error) => Event::Fault { reason: error.to_string() },
@@ -448,11 +448,14 @@ impl Engine {
         self.step(&event, now, random);
     }
 
-    fn chunk(&mut self, request: u64, chunk: &Chunk) -> Result<Option<Event>, DbError> {
+    fn chunk(&mut self, request: u64, chunk: &Chunk, now: Moment) -> Result<Option<Event>, DbError> {
         let Some(bucket) = self.session.bucket_of_request(request) else { return Ok(None) };
         if chunk.bucket != bucket {
             let reason = "the server answered with a chunk of another bucket".to_owned();
             return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason }));
+        }
+        if chunk.next.is_none() && self.session.postpone(bucket, now.mono_ms) {
+            return Ok(None);
         }
         if let Some(Command::Fetch { request, address, .. }) = self.session.prefetch(bucket, chunk.next.as_ref()) {
             self.effects.push_back(Effect::FetchChunk { request, address });

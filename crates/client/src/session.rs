@@ -31,6 +31,8 @@ pub const REPORT_AFTER_MS: u64 = 2_000;
 const MAX_PUSHES_IN_FLIGHT: usize = 2;
 /// How long deferred entries wait before they are offered again, unless a decision comes first.
 const DEFERRED_PAUSE_MS: u64 = 250;
+/// After this long a chunk that came before the answer to an Open is fetched again.
+const POSTPONED_MS: u64 = 100;
 /// A session that stopped for good looks again this often, in case the server was upgraded.
 const STOPPED_RETRY_MS: u64 = 300_000;
 
@@ -262,6 +264,8 @@ pub struct Session {
     next_request: u64,
     pushes: BTreeMap<u32, Vec<u64>>,
     opens: BTreeMap<u32, u64>,
+    /// Opens that the server has not answered yet.
+    unanswered: BTreeSet<u32>,
     failed: BTreeMap<u64, String>,
     loading: BTreeMap<BucketId, Loading>,
     batch: usize,
@@ -293,6 +297,7 @@ impl Session {
             next_request: 1,
             pushes: BTreeMap::new(),
             opens: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             failed: BTreeMap::new(),
             loading: BTreeMap::new(),
             batch: FIRST_BATCH,
@@ -359,7 +364,21 @@ impl Session {
     pub fn opening(&mut self, handle: u64) -> u32 {
         let id = self.take_id();
         self.opens.insert(id, handle);
+        self.unanswered.insert(id);
         id
+    }
+
+    /// A chunk that arrives while an Open has no answer comes too early: the answer may say that its bucket is to be
+    /// loaded, although this chunk would complete it. It is fetched again a little later. Whether it is too early.
+    pub fn postpone(&mut self, bucket: BucketId, now_ms: u64) -> bool {
+        if self.state != State::Online || self.unanswered.is_empty() {
+            return false;
+        }
+        if let Some(loading) = self.loading.get_mut(&bucket) {
+            loading.request = None;
+            loading.retry_at_ms = Some(now_ms + POSTPONED_MS);
+        }
+        true
     }
 
     /// Records a push that is about to be sent and gives its number. An empty one is not sent: the outbox has no more.
@@ -517,6 +536,7 @@ impl Session {
     fn forget_connection(&mut self) {
         self.pushes.clear();
         self.opens.clear();
+        self.unanswered.clear();
         self.more_to_send = true;
         self.paused_until_ms = 0;
         self.pong_by_ms = None;
@@ -602,7 +622,8 @@ impl Session {
         self.heard(now_ms);
         match event {
             Event::Acknowledge { id, deferred, copied } => self.acknowledged(*id, *deferred, copied, now_ms),
-            Event::Opened { load, .. } => {
+            Event::Opened { id, load } => {
+                self.unanswered.remove(id);
                 for (bucket, address) in load {
                     self.load(*bucket, address, out);
                 }
@@ -616,6 +637,7 @@ impl Session {
             }
             Event::Closed { id } => {
                 self.opens.remove(id);
+                self.unanswered.remove(id);
             }
             _ => {}
         }
@@ -764,6 +786,7 @@ impl Session {
             let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));
             self.paused_until_ms = now_ms + wait.clamp(1, MAX_BACKOFF_MS);
         } else if let Some(handle) = self.opens.remove(&id) {
+            self.unanswered.remove(&id);
             self.failed.insert(handle, format!("{message} [{code}]"));
         }
     }
