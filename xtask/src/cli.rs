@@ -149,7 +149,7 @@ fn bench(root: &Path, arguments: &BenchArgs) -> Result<(), String> {
 
 fn sim(root: &Path, arguments: &SimArgs) -> Result<(), String> {
     setup::prepare(root, Need::Build)?;
-    let build = ["build", "--profile", PROFILE, "-p", "landfall-cli", "-p", "landfall-sim"];
+    let build = ["build", "--profile", PROFILE, "-p", "landfall-sim", "--features", "mutants"];
     process::run(process::command(root, "cargo", &build))?;
     let program = process::target_folder(root)?.join(PROFILE).join("landfall-sim");
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));

@@ -99,9 +99,11 @@ fn doctest(context: &Context) -> Result<(), String> {
     cargo(context, &["test", "--locked", "--workspace", "--doc"])
 }
 
-/// Both at once: cargo then builds what they share with the same features.
+/// The simulator apart from the binary: it alone has the switches of the broken variants compiled in, and what is built
+/// together shares its features.
 fn build(context: &Context) -> Result<(), String> {
-    cargo(context, &["build", "--locked", "--profile", PROFILE, "-p", "landfall-cli", "-p", "landfall-sim"])
+    cargo(context, &["build", "--locked", "--profile", PROFILE, "-p", "landfall-cli"])?;
+    cargo(context, &["build", "--locked", "--profile", PROFILE, "-p", "landfall-sim", "--features", "mutants"])
 }
 
 fn commands(context: &Context) -> Result<(), String> {
