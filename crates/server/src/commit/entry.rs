@@ -73,7 +73,7 @@ impl Touched {
     }
 }
 
-/// The run of one entry within its savepoint.
+/// The run of one entry. A savepoint is begun before the first write, unless nothing can be refused after it.
 pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
     pub(super) group: &'g mut Group<'a, T>,
     pub(super) author: Author,
@@ -83,6 +83,8 @@ pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
     /// Rows deleted by this entry whose referrers have not been looked at.
     pub(super) deleted: Vec<(usize, RowKey)>,
     lost: u64,
+    /// Nothing can be refused any more: one row alone is written, and all checks are done.
+    settled: bool,
 }
 
 impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
@@ -101,16 +103,19 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let env = push.subject.env();
         let read = |(row, found)| Ok((row, Touched::of(found)?));
         let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
-        Ok(Self { group, author, env, touched, deleted: Vec::new(), lost: 0 })
+        Ok(Self { group, author, env, touched, deleted: Vec::new(), lost: 0, settled: false })
     }
 
     /// Carries out the operations and what follows from them.
     pub(super) fn apply(mut self, operations: &[Operation]) -> Result<Done, Stop> {
+        let alone = operations.len() == 1;
         for operation in operations {
-            self.operation(operation)?;
+            self.operation(operation, alone)?;
         }
-        follow::deletes(&mut self)?;
-        follow::checks(&mut self)?;
+        if !self.settled {
+            follow::deletes(&mut self)?;
+            follow::checks(&mut self)?;
+        }
         Ok(self.done())
     }
 
@@ -128,7 +133,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         Done { changes, stamp: self.author.stamp, lost: self.lost }
     }
 
-    fn operation(&mut self, operation: &Operation) -> Result<(), Stop> {
+    fn operation(&mut self, operation: &Operation, alone: bool) -> Result<(), Stop> {
         let plan = self.group.plan;
         let Some(at) = plan.table_at(operation.table()) else {
             return Ok(());
@@ -137,7 +142,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let env = std::mem::take(&mut self.env);
         let access = Access { table, key, env: &env };
         let merged = access.merge(self.load(at, key)?, operation, &author);
-        let result = merged.and_then(|merged| self.carry_out(at, key, operation, merged, &access));
+        let result = merged.and_then(|merged| self.carry_out(at, operation, merged, &access, alone));
         self.env = env;
         result
     }
@@ -145,11 +150,12 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
     fn carry_out(
         &mut self,
         at: usize,
-        key: &RowKey,
         operation: &Operation,
         merged: Merged,
         access: &Access<'_>,
+        alone: bool,
     ) -> Result<(), Stop> {
+        let key = access.key;
         match merged {
             Merged::Put { row, lost, .. } => {
                 self.lost += lost.len() as u64;
@@ -165,6 +171,12 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                     return Err(problem.into());
                 }
                 let tombstone = touched.tombstone.take();
+                if alone && tombstone.is_none() {
+                    // The row's references and uniqueness are the same before it is written as after.
+                    let before = self.touched.get(&(at, key.clone())).and_then(|t| t.before.as_ref());
+                    follow::check_row(self.group, (at, key), before, &row.cells)?;
+                    self.settled = true;
+                }
                 self.put(at, key, row)?;
                 match tombstone {
                     Some(tombstone) if !is_new => follow::revival(self, &tombstone),
@@ -195,10 +207,15 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         }
     }
 
+    fn guard(&mut self) -> Result<(), StoreError> {
+        if self.settled { Ok(()) } else { self.group.guard() }
+    }
+
     /// Writes a live row.
     pub(super) fn put(&mut self, at: usize, key: &RowKey, row: StoredRow) -> Result<(), Stop> {
         let hash = row_hash(&self.group.plan.table(at).name, key, &row.cells);
         let exists = self.load(at, key)?.exists;
+        self.guard()?;
         self.group.tx.put_row(at, key, &row, hash, exists)?;
         let touched = self.load(at, key)?;
         (touched.now, touched.tombstone, touched.exists) = (Some(row), None, Exists { row: true, book: true });
@@ -218,6 +235,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         // Writing to a Vec cannot fail.
         let image = minicbor::to_vec(&what).unwrap_or_default();
         let exists = self.load(at, key)?.exists;
+        self.guard()?;
         self.group.tx.put_tombstone(at, key, &row.meta, &image, exists)?;
         let touched = self.load(at, key)?;
         (touched.now, touched.tombstone, touched.exists) = (Some(row), Some(what), Exists { row: false, book: true });

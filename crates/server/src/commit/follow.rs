@@ -2,10 +2,12 @@
 //! checks that need the whole entry: references and uniqueness.
 
 use landfall_core::error::codes;
+use landfall_core::hash::Cells;
 use landfall_core::merge::{Merged, StoredRow, merge};
 use landfall_core::schema::OnDelete;
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Value};
 
+use super::Group;
 use super::entry::{EntryRun, Stop};
 use super::plan::referred;
 use super::record::Tombstone;
@@ -177,32 +179,44 @@ pub(super) fn checks<T: StoreTx>(run: &mut EntryRun<'_, '_, T>) -> Result<(), St
         }
     }
     for ((at, key), touched) in &run.touched {
-        let Some(row) = touched.live() else {
-            continue;
-        };
-        let new = |column: &str| {
-            let value = row.get(column).filter(|v| !v.is_null())?;
-            (touched.before.as_ref().and_then(|b| b.get(column)) != Some(value)).then_some(value)
-        };
-        let name = &plan.table(*at).name;
-        for (column, target) in plan.references(*at) {
-            if let Some(value) = new(column)
-                && !run.group.tx.exists(*target, &referred(value))?
-            {
-                let message = format!(
-                    "it refers to a row of '{}' that does not exist; create that one first",
-                    plan.table(*target).name
-                );
-                return Err(Problem::new(codes::REFERENCE, message).row(name, key).column(column).into());
-            }
+        if let Some(row) = touched.live() {
+            check_row(run.group, (*at, key), touched.before.as_ref(), row)?;
         }
-        for column in plan.uniques(*at) {
-            if let Some(value) = new(column)
-                && run.group.tx.is_taken(*at, column, value, key)?
-            {
-                let message = "another row has this value already; choose another";
-                return Err(Problem::new(codes::UNIQUE, message).row(name, key).column(column).into());
-            }
+    }
+    Ok(())
+}
+
+/// The references and the uniqueness of one row, as far as its cells are new.
+pub(super) fn check_row<T: StoreTx>(
+    group: &mut Group<'_, T>,
+    (at, key): (usize, &RowKey),
+    before: Option<&Cells>,
+    row: &Cells,
+) -> Result<(), Stop> {
+    let plan = group.plan;
+    let new = |column: &str| {
+        let value = row.get(column).filter(|v| !v.is_null())?;
+        (before.and_then(|b| b.get(column)) != Some(value)).then_some(value)
+    };
+    let name = &plan.table(at).name;
+    for (column, target) in plan.references(at) {
+        if let Some(value) = new(column)
+            && !(*target == at && referred(value) == *key)
+            && !group.tx.exists(*target, &referred(value))?
+        {
+            let message = format!(
+                "it refers to a row of '{}' that does not exist; create that one first",
+                plan.table(*target).name
+            );
+            return Err(Problem::new(codes::REFERENCE, message).row(name, key).column(column).into());
+        }
+    }
+    for column in plan.uniques(at) {
+        if let Some(value) = new(column)
+            && group.tx.is_taken(at, column, value, key)?
+        {
+            let message = "another row has this value already; choose another";
+            return Err(Problem::new(codes::UNIQUE, message).row(name, key).column(column).into());
         }
     }
     Ok(())

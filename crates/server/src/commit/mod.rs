@@ -48,6 +48,8 @@ pub struct Group<'a, T: StoreTx> {
     runs: BTreeMap<BucketId, Vec<Run>>,
     replicas: BTreeMap<ReplicaId, ReplicaState>,
     pub(crate) counters: Counters,
+    /// Whether the present entry has a savepoint.
+    guarded: bool,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
@@ -64,6 +66,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             runs: BTreeMap::new(),
             replicas: BTreeMap::new(),
             counters: Counters::default(),
+            guarded: false,
         }
     }
 
@@ -199,7 +202,23 @@ impl<'a, T: StoreTx> Group<'a, T> {
         }))
     }
 
-    /// Runs an entry under a savepoint; again, when it meets a write from outside that must come first.
+    /// Before an entry's first write: a savepoint to go back to.
+    pub(crate) fn guard(&mut self) -> Result<(), StoreError> {
+        if !std::mem::replace(&mut self.guarded, true) {
+            self.tx.savepoint()?;
+        }
+        Ok(())
+    }
+
+    /// Undoes what the entry has written, if anything.
+    fn undo(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.guarded) {
+            self.tx.rollback()?;
+        }
+        Ok(())
+    }
+
+    /// Runs an entry so that a refusal leaves nothing of it; again, when it meets a write from outside that must come first.
     fn run(&mut self, push: &PushEntry) -> Result<Result<u64, Outcome>, StoreError> {
         let refused = |problem| Ok(Err(Outcome::Refused { problem, because_of: None }));
         let operations = match self.plan.prepare(&push.entry.transaction) {
@@ -213,21 +232,22 @@ impl<'a, T: StoreTx> Group<'a, T> {
             }
         }
         loop {
-            self.tx.savepoint()?;
             // What was read above holds for the first run: each row occurs in one operation.
             let rows = std::mem::take(&mut rows);
             match EntryRun::new(self, push, rows)?.apply(&operations) {
                 Ok(done) => {
                     let seq = self.append(push, done)?;
-                    self.tx.release()?;
+                    if std::mem::take(&mut self.guarded) {
+                        self.tx.release()?;
+                    }
                     return Ok(Ok(seq));
                 }
                 Err(Stop::Refused(problem)) => {
-                    self.tx.rollback()?;
+                    self.undo()?;
                     return refused(*problem);
                 }
                 Err(Stop::Outside(table, key)) => {
-                    self.tx.rollback()?;
+                    self.undo()?;
                     self.settled(table, &key)?;
                 }
                 Err(Stop::Store(error)) => return Err(error),

@@ -94,8 +94,10 @@ impl LogEntry {
 
 /// The stored form of changes.
 pub(crate) fn body(changes: &[RowChange]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
     // Writing to a Vec cannot fail.
-    minicbor::to_vec(changes).unwrap_or_default()
+    let _ = minicbor::encode(changes, &mut out);
+    out
 }
 
 /// What a deleted row leaves behind, so that a revival restores it whole.

@@ -12,9 +12,10 @@ mod kit;
 mod outside;
 mod property;
 mod rows;
+mod workload;
 
 pub(crate) use kit::*;
-pub(crate) use {access::*, buckets::*, decisions::*, outside::*, property::*, rows::*};
+pub(crate) use {access::*, buckets::*, decisions::*, outside::*, property::*, rows::*, workload::*};
 
 /// A database to test on; it lives as long as the value.
 pub(crate) trait Backend {
@@ -62,6 +63,7 @@ macro_rules! store_contract {
             a_log_slice_is_complete_up_to_where_it_says,
             pages_and_log_together_are_the_bucket,
             grouping_makes_no_difference,
+            a_fixed_workload_always_gives_the_same,
         );
     };
     (@ $backend:ty: $($name:ident),* $(,)?) => {

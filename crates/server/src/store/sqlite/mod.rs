@@ -142,7 +142,7 @@ impl SqliteStore {
     ) -> Result<GroupCommit, StoreError> {
         let (plan, buckets, head) = (&self.plan, &self.buckets, self.head);
         let commit = Self::transaction(&self.conn, |conn| {
-            let mut tx = SqliteTx { conn, tables: &self.tables };
+            let mut tx = SqliteTx::new(conn, &self.tables);
             f(Group::new(&mut tx, plan, buckets, head, now_ms))
         })?;
         self.head = commit.head;

@@ -69,7 +69,7 @@ impl Scan {
             return Ok(Vec::new());
         };
         let looked_at = if at.recorded { recorded_keys(conn, table, at)? } else { present_keys(conn, table, at)? };
-        let mut tx = SqliteTx { conn, tables };
+        let mut tx = SqliteTx::new(conn, tables);
         let mut found = Vec::new();
         for key in &looked_at {
             let row = tx.row(at.table, key)?;

@@ -59,17 +59,21 @@ pub(super) fn read_head(conn: &Connection) -> Result<Head, StoreError> {
     Ok(Head { epoch, seq, chain })
 }
 
+/// A replica's state; binds its id.
+pub(super) const REPLICA_STATE: &str =
+    "SELECT subject, last_rseq, floor, forgotten FROM _landfall_replicas WHERE replica = ?";
+
+pub(super) fn read_replica_state(row: &rusqlite::Row<'_>) -> rusqlite::Result<ReplicaState> {
+    Ok(ReplicaState {
+        subject: row.get(0)?,
+        last_rseq: unsigned(row.get(1)?),
+        floor: unsigned(row.get(2)?),
+        forgotten: unsigned(row.get(3)?),
+    })
+}
+
 pub(super) fn replica_state(conn: &Connection, replica: &ReplicaId) -> Result<Option<ReplicaState>, StoreError> {
-    const SQL: &str = "SELECT subject, last_rseq, floor, forgotten FROM _landfall_replicas WHERE replica = ?";
-    let state = |row: &rusqlite::Row<'_>| {
-        Ok(ReplicaState {
-            subject: row.get(0)?,
-            last_rseq: unsigned(row.get(1)?),
-            floor: unsigned(row.get(2)?),
-            forgotten: unsigned(row.get(3)?),
-        })
-    };
-    Ok(conn.prepare_cached(SQL)?.query_row([&replica.0], state).optional()?)
+    Ok(conn.prepare_cached(REPLICA_STATE)?.query_row([&replica.0], read_replica_state).optional()?)
 }
 
 pub(super) fn log_entry(conn: &Connection, seq: u64) -> Result<Option<LogEntry>, StoreError> {

@@ -5,9 +5,9 @@ use landfall_core::hash::ContentHash;
 use landfall_core::merge::{RowMeta, StoredRow};
 use landfall_core::{BucketId, ReplicaId, RowKey, Value};
 use landfall_protocol::Outcome;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
 
-use super::read::{log_entry, replica_state};
+use super::read::{REPLICA_STATE, log_entry, read_replica_state};
 use super::tables::TableSql;
 use super::values::Bind;
 use crate::commit::{Book, Decided, Exists, Found, LogEntry, StoreTx, stamp_bytes};
@@ -15,18 +15,36 @@ use crate::store::{ReplicaState, StoreError};
 
 /// A transaction that is open on `conn`.
 pub(super) struct SqliteTx<'a> {
-    pub(super) conn: &'a Connection,
-    pub(super) tables: &'a [TableSql],
+    conn: &'a Connection,
+    tables: &'a [TableSql],
+    /// The statements used so far, by where their text stands. The connection's cache hashes the text, takes the
+    /// statement out and puts it back at each use: as much work as a small statement itself.
+    held: Vec<(&'a str, CachedStatement<'a>)>,
 }
 
-impl SqliteTx<'_> {
-    fn run(&self, sql: &str) -> Result<(), StoreError> {
-        self.conn.prepare_cached(sql)?.execute([])?;
+impl<'a> SqliteTx<'a> {
+    pub(super) fn new(conn: &'a Connection, tables: &'a [TableSql]) -> Self {
+        Self { conn, tables, held: Vec::new() }
+    }
+
+    fn statement(&mut self, sql: &'a str) -> Result<&mut CachedStatement<'a>, StoreError> {
+        let at = match self.held.iter().position(|(text, _)| std::ptr::eq(*text, sql)) {
+            Some(at) => at,
+            None => {
+                self.held.push((sql, self.conn.prepare_cached(sql)?));
+                self.held.len() - 1
+            }
+        };
+        Ok(&mut self.held[at].1)
+    }
+
+    fn run(&mut self, sql: &'a str) -> Result<(), StoreError> {
+        self.statement(sql)?.execute([])?;
         Ok(())
     }
 
     fn put_bookkeeping(
-        &self,
+        &mut self,
         table: &TableSql,
         key: &RowKey,
         meta: &RowMeta,
@@ -40,7 +58,7 @@ impl SqliteTx<'_> {
         let bytes = minicbor::to_vec(meta).unwrap_or_default();
         let (hash, image) = recorded;
         let seq = signed(meta.last_seq());
-        let mut statement = self.conn.prepare_cached(if known { UPDATE } else { INSERT })?;
+        let statement = self.statement(if known { UPDATE } else { INSERT })?;
         statement.execute(params![seq, hash.map(signed), bytes, image, table.name, key.to_bytes()])?;
         Ok(())
     }
@@ -55,9 +73,9 @@ pub(super) fn unsigned(value: i64) -> u64 {
     value as u64
 }
 
-impl StoreTx for SqliteTx<'_> {
+impl<'a> StoreTx for SqliteTx<'a> {
     fn replica(&mut self, replica: &ReplicaId) -> Result<Option<ReplicaState>, StoreError> {
-        replica_state(self.conn, replica)
+        Ok(self.statement(REPLICA_STATE)?.query_row([&replica.0], read_replica_state).optional()?)
     }
 
     fn put_replica(&mut self, replica: &ReplicaId, state: &ReplicaState, now_ms: u64) -> Result<(), StoreError> {
@@ -67,7 +85,7 @@ impl StoreTx for SqliteTx<'_> {
              seen_ms = excluded.seen_ms";
         let numbers = [state.last_rseq, state.floor, state.forgotten, now_ms].map(signed);
         let [last, floor, forgotten, seen] = numbers;
-        self.conn.prepare_cached(SQL)?.execute(params![replica.0, state.subject, last, floor, forgotten, seen])?;
+        self.statement(SQL)?.execute(params![replica.0, state.subject, last, floor, forgotten, seen])?;
         Ok(())
     }
 
@@ -76,11 +94,11 @@ impl StoreTx for SqliteTx<'_> {
         const REFUSED: &str = "SELECT hash, outcome FROM _landfall_refusals WHERE replica = ? AND rseq = ?";
         let by = params![replica.0, signed(rseq)];
         let accepted = |row: &rusqlite::Row<'_>| Ok((row.get::<_, ContentHash>(0)?, row.get::<_, i64>(1)?));
-        if let Some((hash, seq)) = self.conn.prepare_cached(ACCEPTED)?.query_row(by, accepted).optional()? {
+        if let Some((hash, seq)) = self.statement(ACCEPTED)?.query_row(by, accepted).optional()? {
             return Ok(Some(Decided { hash, outcome: Outcome::Accepted { seq: unsigned(seq) } }));
         }
         let refused = |row: &rusqlite::Row<'_>| Ok((row.get::<_, ContentHash>(0)?, row.get::<_, Vec<u8>>(1)?));
-        match self.conn.prepare_cached(REFUSED)?.query_row(by, refused).optional()? {
+        match self.statement(REFUSED)?.query_row(by, refused).optional()? {
             Some((hash, outcome)) => Ok(Some(Decided { hash, outcome: minicbor::decode(&outcome)? })),
             None => Ok(None),
         }
@@ -96,20 +114,21 @@ impl StoreTx for SqliteTx<'_> {
         const SQL: &str = "INSERT INTO _landfall_refusals (replica, rseq, hash, outcome) VALUES (?, ?, ?, ?)";
         // Writing to a Vec cannot fail.
         let outcome = minicbor::to_vec(outcome).unwrap_or_default();
-        self.conn.prepare_cached(SQL)?.execute(params![replica.0, signed(rseq), hash, outcome])?;
+        self.statement(SQL)?.execute(params![replica.0, signed(rseq), hash, outcome])?;
         Ok(())
     }
 
     fn row(&mut self, table: usize, key: &RowKey) -> Result<Found, StoreError> {
         const BOOK: &str = "SELECT hash, meta, image FROM _landfall_rows WHERE tbl = ? AND key = ?";
-        let table = &self.tables[table];
-        let mut select = self.conn.prepare_cached(&table.select)?;
+        let tables = self.tables;
+        let table = &tables[table];
+        let select = self.statement(&table.select)?;
         let cells = select.query_row(params_from_iter(key.0.iter().map(Bind)), |row| table.cells(row)).optional()?;
         let book = |row: &rusqlite::Row<'_>| {
             let meta = minicbor::decode::<RowMeta>(row.get_ref(1)?.as_blob()?).map_err(StoreError::from);
             Ok((row.get::<_, Option<i64>>(0)?, meta, row.get::<_, Option<Vec<u8>>>(2)?))
         };
-        let found = self.conn.prepare_cached(BOOK)?.query_row(params![table.name, key.to_bytes()], book).optional()?;
+        let found = self.statement(BOOK)?.query_row(params![table.name, key.to_bytes()], book).optional()?;
         let book = match found {
             Some((hash, meta, image)) => Some(Book { hash: hash.map(unsigned), meta: meta?, image }),
             None => None,
@@ -125,15 +144,16 @@ impl StoreTx for SqliteTx<'_> {
         hash: u64,
         exists: Exists,
     ) -> Result<(), StoreError> {
-        let table = &self.tables[table];
+        let tables = self.tables;
+        let table = &tables[table];
         let null = Value::Null;
         let cell = |at: usize| Bind(row.cells.get(&table.columns[at].0).unwrap_or(&null));
         if !exists.row {
             let values = (0..table.columns.len()).map(cell);
-            self.conn.prepare_cached(&table.insert)?.execute(params_from_iter(values))?;
+            self.statement(&table.insert)?.execute(params_from_iter(values))?;
         } else if let Some(update) = &table.update {
             let values = table.data.iter().copied().map(cell).chain(key.0.iter().map(Bind));
-            self.conn.prepare_cached(update)?.execute(params_from_iter(values))?;
+            self.statement(update)?.execute(params_from_iter(values))?;
         }
         self.put_bookkeeping(table, key, &row.meta, (Some(hash), None), exists.book)
     }
@@ -146,7 +166,8 @@ impl StoreTx for SqliteTx<'_> {
         hash: u64,
         exists: Exists,
     ) -> Result<(), StoreError> {
-        self.put_bookkeeping(&self.tables[table], key, meta, (Some(hash), None), exists.book)
+        let tables = self.tables;
+        self.put_bookkeeping(&tables[table], key, meta, (Some(hash), None), exists.book)
     }
 
     fn put_tombstone(
@@ -157,9 +178,10 @@ impl StoreTx for SqliteTx<'_> {
         image: &[u8],
         exists: Exists,
     ) -> Result<(), StoreError> {
-        let table = &self.tables[table];
+        let tables = self.tables;
+        let table = &tables[table];
         if exists.row {
-            self.conn.prepare_cached(&table.delete)?.execute(params_from_iter(key.0.iter().map(Bind)))?;
+            self.statement(&table.delete)?.execute(params_from_iter(key.0.iter().map(Bind)))?;
         }
         self.put_bookkeeping(table, key, meta, (None, Some(image)), exists.book)
     }
@@ -182,7 +204,8 @@ impl StoreTx for SqliteTx<'_> {
     }
 
     fn exists(&mut self, table: usize, key: &RowKey) -> Result<bool, StoreError> {
-        let mut statement = self.conn.prepare_cached(&self.tables[table].exists)?;
+        let tables = self.tables;
+        let statement = self.statement(&tables[table].exists)?;
         Ok(statement.exists(params_from_iter(key.0.iter().map(Bind)))?)
     }
 
@@ -196,7 +219,7 @@ impl StoreTx for SqliteTx<'_> {
         const SQL: &str = "INSERT INTO _landfall_log (seq, replica, rseq, hash, chain, at_ms, subject, stamp, body) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let [seq, rseq, chain, at_ms] = [entry.seq, entry.rseq, entry.chain, entry.at_ms].map(signed);
-        self.conn.prepare_cached(SQL)?.execute(params![
+        self.statement(SQL)?.execute(params![
             seq,
             entry.replica.0,
             rseq,
@@ -216,7 +239,7 @@ impl StoreTx for SqliteTx<'_> {
 
     fn append_run(&mut self, bucket: BucketId, seq: u64, run: &[u8]) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO _landfall_bucket_log (bucket, seq, run) VALUES (?, ?, ?)";
-        self.conn.prepare_cached(SQL)?.execute(params![signed(bucket.0), signed(seq), run])?;
+        self.statement(SQL)?.execute(params![signed(bucket.0), signed(seq), run])?;
         Ok(())
     }
 
