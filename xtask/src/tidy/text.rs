@@ -44,6 +44,10 @@ pub fn markers(file: &SourceFile) -> Vec<Finding> {
             let what = format!("leftover marker `{word}`; finish it, or say in the README what is not there yet");
             findings.push(Finding::new(&file.path, number, what));
         }
+        if line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") {
+            let what = "a conflict that was committed; take one side";
+            findings.push(Finding::new(&file.path, number, what));
+        }
     }
     findings
 }
@@ -134,6 +138,8 @@ mod tests {
             assert_eq!(found[0].line, 2);
         }
         assert!(markers(&SourceFile::new("a.rs", "let todo = methods_to_do(XXXL);")).is_empty());
+        let conflict = format!("ours\n{} main\ntheirs", "<".repeat(7));
+        assert_eq!(markers(&SourceFile::new("a.md", &conflict)).len(), 1);
     }
 
     #[test]
