@@ -29,6 +29,7 @@ pub const PONG_TIMEOUT_MS: u64 = 10_000;
 pub const REPORT_AFTER_MS: u64 = 2_000;
 /// Pushes in flight at once: the next one travels while the server commits the one before.
 const MAX_PUSHES_IN_FLIGHT: usize = 2;
+const FIRST_BATCH: usize = 64;
 /// How long deferred entries wait before they are offered again, unless a decision comes first.
 const DEFERRED_PAUSE_MS: u64 = 250;
 /// After this long a chunk that came before the answer to an Open is fetched again.
@@ -280,8 +281,6 @@ pub struct Session {
     coverage: BTreeMap<(StateName, EventName), u64>,
 }
 
-const FIRST_BATCH: usize = 64;
-
 impl Session {
     /// A session that connects at the first tick, or stays idle.
     pub fn new(online: bool, has_token: bool) -> Self {
@@ -450,10 +449,10 @@ impl Session {
             Event::SetOnline { online } => self.set_online(*online, now_ms, &mut out),
             Event::SetToken => self.set_token(now_ms, &mut out),
             Event::Nudge => self.nudge(now_ms, &mut out),
-            Event::Disconnected { reason } => self.lost(reason, now_ms, random, &mut out),
+            Event::Disconnected { reason } => self.lost(reason, now_ms, random),
             Event::Fault { reason } | Event::Violation { reason } => {
                 self.disconnect(&mut out);
-                self.lost(reason, now_ms, random, &mut out);
+                self.lost(reason, now_ms, random);
             }
             Event::Connected => self.connected(now_ms, &mut out),
             Event::Welcome { limits, copied } => self.welcomed(*limits, *copied, now_ms, &mut out),
@@ -486,7 +485,7 @@ impl Session {
             }
             State::Connecting { until_ms } | State::Greeting { until_ms } if now_ms >= until_ms => {
                 self.disconnect(out);
-                self.lost("the server did not answer in time", now_ms, random, out);
+                self.lost("the server did not answer in time", now_ms, random);
             }
             State::Online => self.tick_online(now_ms, random, out),
             _ => {}
@@ -501,7 +500,7 @@ impl Session {
     fn tick_online(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
         if self.pong_by_ms.is_some_and(|by| now_ms >= by && !landfall_core::mutant::active("silence-not-noticed")) {
             self.disconnect(out);
-            return self.lost("the connection went silent", now_ms, random, out);
+            return self.lost("the connection went silent", now_ms, random);
         }
         if self.pong_by_ms.is_none() && now_ms >= self.ping_at_ms {
             self.pong_by_ms = Some(now_ms + PONG_TIMEOUT_MS);
@@ -544,7 +543,7 @@ impl Session {
         self.unreported_bytes = 0;
     }
 
-    fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>, _: &mut [Command]) {
+    fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>) {
         self.forget_connection();
         if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
             self.last_error = Some(reason.to_owned());

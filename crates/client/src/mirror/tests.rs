@@ -104,7 +104,10 @@ proptest! {
     }
 
     #[test]
-    fn doubled_and_reordered_records_change_nothing(records in life(), again in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
+    fn doubled_and_reordered_records_change_nothing(
+        records in life(),
+        again in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    ) {
         let expected = undecided(&Mirror::from_bytes(&frames(&records).concat()));
         let mut shuffled = records.clone();
         for index in again {

@@ -88,7 +88,8 @@ proptest! {
         let mut expected = Vec::new();
         let mut seq = 0;
         for group in &groups {
-            let group: Vec<Vec<u64>> = group.iter().map(|b| b.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect()).collect();
+            let sorted = |b: &Vec<u64>| b.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+            let group: Vec<Vec<u64>> = group.iter().map(sorted).collect();
             publish(&hub, &group, "x");
             prop_assert!(hub.ring_bytes() <= ring_bytes);
             for buckets in &group {

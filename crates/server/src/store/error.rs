@@ -52,7 +52,8 @@ pub enum StoreError {
     },
     /// Written by a newer build.
     #[error(
-        "{path} was written by a newer Landfall (format {found}, this one knows {known}); upgrade this server. The database was left untouched"
+        "{path} was written by a newer Landfall (format {found}, this one knows {known}); upgrade this server. \
+         The database was left untouched"
     )]
     NewerFormat {
         /// The database.
@@ -64,7 +65,8 @@ pub enum StoreError {
     },
     /// Its schema is newer than the one given.
     #[error(
-        "{path} has version {found} of the schema, the file given is version {given}; start with the newer file. The database was left untouched"
+        "{path} has version {found} of the schema, the file given is version {given}; start with the newer file. \
+         The database was left untouched"
     )]
     NewerSchema {
         /// The database.
@@ -76,7 +78,8 @@ pub enum StoreError {
     },
     /// The schema's change is not one that can be carried out.
     #[error(
-        "the schema cannot follow version {from} in the database: {problems}; change the file, or begin a new database. The database was left untouched"
+        "the schema cannot follow version {from} in the database: {problems}; change the file, or begin a new database. \
+         The database was left untouched"
     )]
     Upgrade {
         /// The version in the database.
