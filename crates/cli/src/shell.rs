@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use landfall_client::driver::{Client, ClientOptions};
+use landfall_client::driver::{Client, ClientOptions, StartError};
 use landfall_client::live::LiveQuery;
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::Schema;
@@ -78,7 +78,10 @@ pub async fn run(args: ShellArgs) -> Result<(), Failure> {
     options.server.clone_from(&args.server);
     options.token.clone_from(&args.token);
     options.online = !args.offline;
-    let client = Client::open(options).await.map_err(|e| failed(e).as_error())?;
+    let client = Client::open(options).await.map_err(|error| match &error {
+        StartError::Address { .. } => Failure::usage(error.to_string()).as_error(),
+        _ => failed(error).as_error(),
+    })?;
     let mut shell = Shell { client, schema, json: args.json, watches: Vec::new() };
     let outcome = shell.session(args).await;
     shell.client.close().await;
@@ -212,7 +215,10 @@ impl Shell {
             }
             ".sync" => self.sync(rest).await?,
             ".watch" => self.watch(rest).await?,
-            ".unwatch" => self.watches.drain(..).for_each(|task| task.abort()),
+            ".unwatch" => {
+                let ended = self.watches.drain(..).map(|task| task.abort()).count() as u64;
+                self.say(&format!("{} no longer watched", render::count(ended, "query")), json!({ "ended": ended }));
+            }
             _ if command.starts_with('.') => {
                 return Err(Failure::usage(format!("there is no command {command}; type .help [LF-7010]")));
             }
@@ -304,12 +310,17 @@ impl Shell {
                     match now.connectivity {
                         Connectivity::NeedsSignIn | Connectivity::Stopped => return Err(trouble(&now)),
                         Connectivity::Offline { retry_in_ms: None } => return Err(trouble(&now)),
-                        Connectivity::Online => now.pending == 0 && now.acknowledged == 0,
+                        Connectivity::Online => now.pending == 0,
                         _ => false,
                     }
                 };
                 // After the status was marked as seen: what changes meanwhile wakes this up.
-                let caught_up = client.with(|engine, _, _| engine.is_caught_up()).await.map_err(failed)?;
+                let caught_up = client.with(|engine, _, _| {
+                    // Without an open shape nothing comes back: what the server has taken stays as it is.
+                    let back = engine.status().acknowledged == 0 || engine.db().subscriptions().is_empty();
+                    back && engine.is_caught_up()
+                });
+                let caught_up = caught_up.await.map_err(failed)?;
                 if settled && caught_up {
                     return Ok(());
                 }

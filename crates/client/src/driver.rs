@@ -94,7 +94,7 @@ pub enum StartError {
     #[error(transparent)]
     Db(#[from] DbError),
     /// The file cannot be locked or moved.
-    #[error("{path} cannot be locked or moved: {source}; check that its directory can be written [LF-5904]")]
+    #[error("{path} cannot be made or moved: {source}; check that its directory exists and can be written [LF-5904]")]
     Lock {
         /// Which file.
         path: PathBuf,

@@ -42,7 +42,11 @@ pub(super) fn answer(columns: &[String], rows: &[Vec<Value>], json: bool) {
 
 /// `1 row`, `2 rows`.
 pub(super) fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        _ => format!("{number} {what}s"),
+    }
 }
 
 pub(super) fn grid(columns: &[String], cells: &[Vec<String>]) {

@@ -21,6 +21,20 @@ pub fn landfall() -> Command {
     command
 }
 
+/// The binary, run by another program: `program argument…  landfall`.
+pub fn landfall_within(by: &[String]) -> Command {
+    let Some((program, arguments)) = by.split_first() else { return landfall() };
+    let mut command = landfall();
+    let binary = command.get_program().to_owned();
+    let removed: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    command = Command::new(program);
+    command.args(arguments).arg(binary);
+    for name in removed {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// The schema of the example.
 pub fn journal() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/journal/landfall.toml")
@@ -124,6 +138,7 @@ impl World {
             schema: journal(),
             server: Some(format!("http://{}", server.address)),
             token: Some("dev:ada".to_owned()),
+            within: Vec::new(),
         }
     }
 }
@@ -138,7 +153,11 @@ pub struct Server {
 
 impl Server {
     pub fn start(data: PathBuf, listen: &str, options: &[&str]) -> Self {
-        let mut command = landfall();
+        Self::start_within(&[], data, listen, options)
+    }
+
+    pub fn start_within(by: &[String], data: PathBuf, listen: &str, options: &[&str]) -> Self {
+        let mut command = landfall_within(by);
         command.arg("serve").arg("--schema").arg(journal()).arg("--data").arg(&data).arg("--listen").arg(listen);
         command.args(options).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
@@ -167,6 +186,13 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
+    /// Its memory, KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// What its database holds, read after it ended.
     pub fn rows<T: rusqlite::types::FromSql>(&self, sql: &str) -> Vec<T> {
         let database = rusqlite::Connection::open(self.data.join("landfall.db")).unwrap();
@@ -189,6 +215,8 @@ pub struct Device {
     pub schema: PathBuf,
     pub server: Option<String>,
     pub token: Option<String>,
+    /// What the binary is run by, such as a limit.
+    pub within: Vec<String>,
 }
 
 impl Device {
@@ -198,7 +226,7 @@ impl Device {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = landfall();
+        let mut command = landfall_within(&self.within);
         command.arg("shell").arg(&self.database).arg("--schema").arg(&self.schema);
         if let Some(server) = &self.server {
             command.arg("--server").arg(server);

@@ -253,14 +253,27 @@ impl From<rusqlite::Error> for DbError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let text = message(&error);
+        if is_full(&error) {
+            return Self::DiskFull;
+        }
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::TooBig) => Self::Invalid(Problem::new(
+                landfall_core::error::codes::TOO_LONG,
+                "a value or statement is larger than SQLite can take; store it as a file, or in parts",
+            )),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(text),
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => Self::Io(text),
             _ => Self::Sql(text),
         }
     }
+}
+
+/// Whether there is no space. SQLite reports shared memory that found none as an input or output error.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    let extended = error.sqlite_error().map(|e| e.extended_code);
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+        || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// SQLite's own sentence, without the statement and offset that rusqlite adds.

@@ -243,12 +243,9 @@ fn classify(place: &str, error: &rusqlite::Error) -> OpenError {
     let cause = message(error);
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { place },
-        Some(ErrorCode::DiskFull) => OpenError::DiskFull { place },
+        _ if super::error::is_full(error) => OpenError::DiskFull { place },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse { place },
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { place, cause },
-        Some(
-            ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure,
-        ) => OpenError::CannotOpen { place, cause },
         _ => OpenError::CannotOpen { place, cause },
     }
 }

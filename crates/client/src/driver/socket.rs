@@ -36,10 +36,19 @@ impl Server {
             Some("https") => "wss",
             _ => return Err(wrong()),
         };
-        let authority = uri.authority().ok_or_else(wrong)?;
+        let authority = uri.authority().filter(|a| is_host_and_port(a)).ok_or_else(wrong)?;
         let path = uri.path().trim_end_matches('/');
         Ok(Self { socket: format!("{scheme}://{authority}{path}/v1/sync"), base })
     }
+}
+
+/// The URI grammar lets more pass than a name server or a socket ever takes.
+fn is_host_and_port(authority: &http::uri::Authority) -> bool {
+    let host = authority.host();
+    let letters = |c: char| c.is_alphanumeric() || "-._[]:%".contains(c);
+    let rest = authority.as_str().strip_prefix(host);
+    let port = rest.is_some_and(|r| r.is_empty() || authority.port_u16().is_some());
+    !host.is_empty() && host.chars().all(letters) && port
 }
 
 struct Connection {

@@ -21,7 +21,8 @@ use crate::store::{Store, StoreError, StoreReader};
 
 /// Where answers for a session go. At most one is under way for each request, and requests are bounded.
 pub(super) type Answers = mpsc::UnboundedSender<Event>;
-type Readers = (Sender<Box<dyn StoreReader>>, Receiver<Box<dyn StoreReader>>);
+/// `None` when the server ends: nobody waits for a reader then.
+type Readers = (Sender<Option<Box<dyn StoreReader>>>, Receiver<Option<Box<dyn StoreReader>>>);
 
 pub(super) struct Shared {
     pub(super) rules: Arc<Rules>,
@@ -52,7 +53,7 @@ impl Shared {
         let hub = Arc::new(Hub::new(store.head(), options.memory.ring_bytes));
         let readers = crossbeam_channel::bounded(options.readers.max(1));
         for _ in 0..options.readers.max(1) {
-            let _ = readers.0.send(store.reader()?);
+            let _ = readers.0.send(Some(store.reader()?));
         }
         let (work, queue) = crossbeam_channel::bounded(writer::QUEUE);
         let (head, _) = watch::channel(store.head().seq);
@@ -119,7 +120,13 @@ impl Shared {
         let _ = tokio::time::timeout(at_most, count.wait_for(|count| *count == 0)).await;
     }
 
+    /// Ends the writer. The readers go first: the last connection to the database tidies up, so that the file alone
+    /// is a whole copy.
     pub(super) fn stop_writer(&self) {
+        while let Ok(Some(reader)) = self.readers.1.try_recv() {
+            drop(reader);
+        }
+        let _ = self.readers.0.try_send(None);
         let _ = self.work.send(Work::Stop);
     }
 
@@ -199,9 +206,12 @@ impl Shared {
     ) -> Option<R> {
         let (give_back, take) = self.readers.clone();
         let run = move || {
-            let reader = take.recv().ok()?;
+            let Some(reader) = take.recv().ok()? else {
+                let _ = give_back.send(None);
+                return None;
+            };
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
-            let _ = give_back.send(reader);
+            let _ = give_back.send(Some(reader));
             result.ok()
         };
         tokio::task::spawn_blocking(run).await.ok().flatten()

@@ -1,0 +1,127 @@
+//! A device whose clock is ten years off: its writes neither win every merge nor lose it, and nothing is refused.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use landfall_client::db::{Location, Options};
+use landfall_client::engine::{Effect, Engine, Input, Moment};
+use landfall_core::Schema;
+use landfall_protocol::{Form, Frame, decode_server, encode_client};
+use rand::TryRng as _;
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+use crate::world::{Server, World, journal, texts};
+
+const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
+const NOTE: &str = "01a1fc03-4a9f-7522-888f-27f45f27270e";
+
+/// The engine itself, under a clock of our choosing, over a real socket.
+struct Skewed {
+    engine: Engine,
+    skew_ms: i64,
+    started: Instant,
+    socket: Option<(u64, WebSocket<TcpStream>)>,
+}
+
+fn entropy(bytes: &mut [u8]) {
+    rand::rngs::SysRng.try_fill_bytes(bytes).unwrap();
+}
+
+fn insert(title: &str) -> String {
+    format!("INSERT INTO notes (id, owner, title) VALUES ('{NOTE}', 'ada', '{title}')")
+}
+
+impl Skewed {
+    fn open(world: &World, skew_ms: i64) -> Self {
+        let text = std::fs::read_to_string(journal()).unwrap();
+        let schema = Schema::parse("landfall.toml", &text).unwrap_or_else(|e| panic!("{}", e.render(&text, false)));
+        let started = Instant::now();
+        let place = Location::Path(world.path(&format!("skewed {skew_ms}")));
+        let now = moment(started, skew_ms);
+        let engine = Engine::open(&place, schema, Options::default(), now, &mut entropy).unwrap();
+        Self { engine, skew_ms, started, socket: None }
+    }
+
+    fn now(&self) -> Moment {
+        moment(self.started, self.skew_ms)
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.now();
+        self.engine.handle(input, now, &mut entropy);
+    }
+
+    fn write(&mut self, title: &str) {
+        let now = self.now();
+        self.engine.write(now, &mut entropy, |tx| tx.execute(&insert(title), &[])).unwrap();
+    }
+
+    /// Connects, and carries messages until nothing is pending.
+    fn push(&mut self, server: &Server) {
+        self.input(Input::SetToken { token: Some("dev:ada".to_owned()) });
+        self.input(Input::SetOnline { online: true });
+        loop {
+            while let Some(effect) = self.engine.poll_effect() {
+                self.carry_out(effect, server);
+            }
+            let status = self.engine.status();
+            if self.socket.is_some() && status.pending == 0 {
+                assert_eq!(status.dead, 0, "nothing is refused for a clock");
+                return;
+            }
+            let (connection, socket) = self.socket.as_mut().expect("connected");
+            let connection = *connection;
+            if let Message::Binary(bytes) = socket.read().unwrap() {
+                let message = decode_server(&Frame::Binary(bytes.to_vec())).unwrap();
+                self.input(Input::Frame { connection, message });
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, server: &Server) {
+        match effect {
+            Effect::Connect { connection } => {
+                let stream = TcpStream::connect(&server.address).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+                let (socket, _) = tungstenite::client(format!("ws://{}/v1/sync", server.address), stream).unwrap();
+                self.socket = Some((connection, socket));
+                self.input(Input::Connected { connection });
+            }
+            Effect::Send { message, .. } => {
+                let Frame::Binary(bytes) = encode_client(&message, Form::Binary) else { panic!("asked for bytes") };
+                self.socket.as_mut().unwrap().1.send(Message::Binary(bytes.into())).unwrap();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn moment(started: Instant, skew_ms: i64) -> Moment {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    Moment { wall_ms: wall.checked_add_signed(skew_ms).unwrap(), mono_ms: started.elapsed().as_millis() as u64 }
+}
+
+#[test]
+fn a_clock_ten_years_off_neither_wins_every_merge_nor_loses_it() {
+    for skew_ms in [TEN_YEARS_MS, -TEN_YEARS_MS] {
+        for skewed_is_later in [false, true] {
+            let world = World::new();
+            let server = world.server();
+            let mut skewed = Skewed::open(&world, skew_ms);
+            let device = world.device("laptop", &server);
+            let wanted = if skewed_is_later {
+                device.offline(&[".open my_notes", &insert("of the laptop")]).ok();
+                skewed.write("of the skewed");
+                "of the skewed"
+            } else {
+                skewed.write("of the skewed");
+                device.offline(&[".open my_notes", &insert("of the laptop")]).ok();
+                "of the laptop"
+            };
+            skewed.push(&server);
+            device.online(&[".sync"]).ok();
+            let titles = texts(&device.rows("SELECT title FROM notes"), "title");
+            assert_eq!(titles, [wanted], "the later of the two, with the clock off by {skew_ms} ms");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Disks that are full or cannot be written. A file system of its own for each test, in a mount namespace; where the
+//! machine gives none, a limit on the size of files, and a path below a file, stand in.
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::world::{Device, Server, World, journal, landfall_within, run, texts};
+
+/// A small disk that only its own processes see.
+struct Disk {
+    holder: Child,
+    by: Vec<String>,
+    path: PathBuf,
+}
+
+impl Disk {
+    fn new(path: PathBuf, size: &str) -> Option<Self> {
+        std::fs::create_dir(&path).unwrap();
+        let script = format!("mount -t tmpfs -o size={size} tmpfs '{}' && echo ready && read end", path.display());
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "sh", "-c", &script]);
+        unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut holder = unshare.spawn().ok()?;
+        let mut line = String::new();
+        std::io::BufReader::new(holder.stdout.take()?).read_line(&mut line).ok()?;
+        if line.trim() != "ready" {
+            let _ = holder.wait();
+            return None;
+        }
+        let by = ["nsenter", "--mount", "--target", &holder.id().to_string(), "--"].map(str::to_owned).to_vec();
+        Some(Self { holder, by, path })
+    }
+
+    fn run(&self, script: &str) -> bool {
+        let mut command = Command::new(&self.by[0]);
+        command.args(&self.by[1..]).args(["sh", "-c", script]).stderr(Stdio::null());
+        command.status().unwrap().success()
+    }
+
+    fn fill(&self) {
+        let filler = self.path.join("filler");
+        self.run(&format!("dd if=/dev/zero of='{}' bs=512", filler.display()));
+    }
+
+    fn free(&self) {
+        assert!(self.run(&format!("rm '{}'", self.path.join("filler").display())));
+    }
+
+    fn writable(&self, yes: bool) {
+        let how = if yes { "rw" } else { "ro" };
+        assert!(self.run(&format!("mount -o remount,{how} '{}'", self.path.display())));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+fn insert(title: &str) -> String {
+    format!("INSERT INTO notes (owner, title, body) VALUES ('ada', '{title}', hex(zeroblob(20000)))")
+}
+
+fn titles(device: &Device) -> Vec<String> {
+    texts(&device.rows("SELECT title FROM notes ORDER BY title"), "title")
+}
+
+/// As if the disk were full: no file may grow beyond this many KiB.
+fn limited(kib: u64) -> Vec<String> {
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", kib * 2);
+    ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn a_full_disk_of_a_device_refuses_the_write_and_keeps_what_is_there() {
+    let world = World::new();
+    let server = world.server();
+    let Some(disk) = Disk::new(world.path("disk"), "2m") else { return a_limit_on_files(&world, &server) };
+    let device = on(&disk, &world.device("laptop", &server));
+    device.offline(&[".open my_notes", &insert("before")]).ok();
+    disk.fill();
+    let ran = device.offline(&[&insert("full")]);
+    assert!(ran.refused(1, "LF-5005").contains("free some"), "{ran:?}");
+    disk.free();
+    assert_eq!(titles(&device), ["before"]);
+    device.online(&[&insert("after"), ".sync"]).ok();
+    assert_eq!(titles(&device), ["after", "before"]);
+}
+
+fn on(disk: &Disk, device: &Device) -> Device {
+    Device { database: disk.path.join("laptop"), within: disk.by.clone(), ..device.clone() }
+}
+
+fn a_limit_on_files(world: &World, server: &Server) {
+    let device = world.device("laptop", server);
+    device.offline(&[".open my_notes", &insert("before")]).ok();
+    let limited = Device { within: limited(64), ..device.clone() };
+    let ran = limited.offline(&[&insert("full"), &insert("more"), &insert("still more")]);
+    assert!(ran.err.contains("[LF-5005]") || ran.err.contains("[LF-5010]"), "{ran:?}");
+    assert!(titles(&device).contains(&"before".to_owned()));
+    device.online(&[&insert("after"), ".sync"]).ok();
+}
+
+#[test]
+fn a_full_disk_of_the_server_loses_nothing_and_it_goes_on_by_itself() {
+    let world = World::new();
+    let disk = Disk::new(world.path("disk"), "24m");
+    let by = disk.as_ref().map_or_else(|| limited(400), |disk| disk.by.clone());
+    let data = disk.as_ref().map_or_else(|| world.path("data"), |disk| disk.path.join("data"));
+    let mut server = Server::start_within(&by, data.clone(), "127.0.0.1:0", &["--dev"]);
+    let device = world.device("laptop", &server);
+    device.online(&[".open my_notes", &insert("before"), ".sync"]).ok();
+    if let Some(disk) = &disk {
+        disk.fill();
+    }
+    let more: Vec<String> = (0..30).map(|n| insert(&format!("more {n:02}"))).collect();
+    device.offline(&more.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    let ran = device.online(&[".sync 3"]);
+    assert!(ran.refused(1, "LF-7013").contains("LF-"), "{ran:?}");
+    assert_eq!(titles(&device).len(), 31, "the device shows all of its work");
+
+    match &disk {
+        // The same process, which heard nothing of the space that was made.
+        Some(disk) => disk.free(),
+        None => {
+            server.kill();
+            server = Server::start(data, &server.address, &["--dev"]);
+        }
+    }
+    device.online(&[".sync"]).ok();
+    let other = world.device("phone", &server);
+    other.online(&[".open my_notes", ".sync"]).ok();
+    assert_eq!(titles(&other).len(), 31, "each once");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let world = World::new();
+    let server = world.server();
+    let serve = |by: &[String], data: &Path| {
+        let mut command = landfall_within(by);
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data"]).arg(data).arg("--schema").arg(journal());
+        run(&mut command)
+    };
+    let file = world.file("file", "not a directory");
+    let below = Device { database: file.join("laptop"), ..world.device("laptop", &server) };
+    assert!(below.offline(&["SELECT 1"]).refused(1, "LF-5904").contains("directory"));
+    serve(&[], &file.join("data")).refused(2, "LF-7007");
+
+    let Some(disk) = Disk::new(world.path("disk"), "8m") else { return };
+    let device = on(&disk, &world.device("laptop", &server));
+    device.offline(&[&insert("before")]).ok();
+    let mut on_disk = Server::start_within(&disk.by, disk.path.join("data"), "127.0.0.1:0", &["--dev"]);
+    assert_eq!(on_disk.stop(), Some(0));
+    disk.writable(false);
+    assert!(device.offline(&[&insert("refused")]).refused(1, "LF-5904").contains("can be written"));
+    serve(&disk.by, &disk.path.join("data")).refused(2, "LF-6006");
+    disk.writable(true);
+    assert_eq!(titles(&device), ["before"]);
+}
