@@ -51,8 +51,10 @@ impl Skewed {
         self.engine.handle(input, now, &mut entropy);
     }
 
-    fn write(&mut self, title: &str) {
-        let now = self.now();
+    /// Writes, this long ago.
+    fn write(&mut self, title: &str, ago_ms: u64) {
+        let mut now = self.now();
+        now.wall_ms -= ago_ms;
         self.engine.write(now, &mut entropy, |tx| tx.execute(&insert(title), &[])).unwrap();
     }
 
@@ -107,19 +109,18 @@ fn a_clock_ten_years_off_neither_wins_every_merge_nor_loses_it() {
         for skewed_is_later in [false, true] {
             let world = World::new();
             let server = world.server();
-            let mut skewed = Skewed::open(&world, skew_ms);
-            let device = world.device("laptop", &server);
-            let wanted = if skewed_is_later {
-                device.offline(&[".open my_notes", &insert("of the laptop")]).ok();
-                skewed.write("of the skewed");
-                "of the skewed"
-            } else {
-                skewed.write("of the skewed");
-                device.offline(&[".open my_notes", &insert("of the laptop")]).ok();
-                "of the laptop"
-            };
+            let (mut skewed, mut right) = (Skewed::open(&world, skew_ms), Skewed::open(&world, 0));
+            // Far enough apart for any machine that runs this.
+            let (early, late) = (3_600_000, 0);
+            let (of_skewed, of_right) = if skewed_is_later { (late, early) } else { (early, late) };
+            skewed.write("of the skewed", of_skewed);
+            right.write("of the right", of_right);
             skewed.push(&server);
-            device.online(&[".sync"]).ok();
+            right.push(&server);
+
+            let device = world.device("laptop", &server);
+            device.online(&[".open my_notes", ".sync"]).ok();
+            let wanted = if skewed_is_later { "of the skewed" } else { "of the right" };
             let titles = texts(&device.rows("SELECT title FROM notes"), "title");
             assert_eq!(titles, [wanted], "the later of the two, with the clock off by {skew_ms} ms");
         }

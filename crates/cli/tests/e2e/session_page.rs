@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::world::{Talk, World};
 
@@ -30,9 +31,11 @@ enum Step {
     Text(&'static str),
     Types(usize, &'static str),
     Prints(usize),
+    /// Two seconds pass: concurrent edits are ordered by time as exactly as the network is quick.
+    Later,
 }
 
-use Step::{Prints, Text, Types};
+use Step::{Later, Prints, Text, Types};
 
 const LAPTOP: usize = 0;
 const PHONE: usize = 1;
@@ -59,6 +62,7 @@ const STEPS: &[Step] = &[
     Types(PHONE, ".offline"),
     Types(LAPTOP, ".offline"),
     Types(LAPTOP, "UPDATE notes SET title = 'On the ferry to Hven', mood = 'calm'"),
+    Later,
     Types(PHONE, "UPDATE notes SET body = 'Gulls.', mood = 'tired'"),
     Text("Different columns merge. For the mood, the later edit wins, on both."),
     Types(LAPTOP, ".online"),
@@ -114,6 +118,13 @@ fn the_recorded_session_is_what_happens() {
         let shown = match step {
             Types(who, line) => format!("{}> {line}\n{}", names[*who], ask(&mut talks[*who], line)),
             Prints(who) => format!("{}: {}\n", names[*who], talks[*who].hear()),
+            Later => {
+                let began = Instant::now();
+                while began.elapsed() < Duration::from_secs(2) {
+                    ask(&mut talks[LAPTOP], "SELECT 1");
+                }
+                continue;
+            }
             Text(_) => continue,
         };
         page.push_str(&shown.replace(&format!("http://{}", server.address), LISTENS));
