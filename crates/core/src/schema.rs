@@ -11,11 +11,13 @@ use crate::predicate::Predicate;
 use crate::value::{ColumnType, Value};
 
 pub mod ddl;
+mod pattern;
 #[cfg(feature = "text")]
 mod text;
 mod upgrade;
 mod validate;
 
+pub use pattern::Pattern;
 #[cfg(feature = "text")]
 pub use text::{Diagnostic, Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
 pub use upgrade::SchemaChange;
@@ -73,7 +75,7 @@ pub struct Column {
     pub max_length: Option<u32>,
     /// A regular expression that a text must match as a whole.
     #[serde(default)]
-    pub pattern: Option<String>,
+    pub pattern: Option<Pattern>,
     /// The smallest allowed value.
     #[serde(default)]
     pub min: Option<Value>,

@@ -7,7 +7,7 @@ use super::names;
 use super::reader::{Entry, Section, kind};
 use super::{Report, Span};
 use crate::error::{Code, codes};
-use crate::schema::{Column, Default, MergeRule, OnDelete};
+use crate::schema::{Column, Default, MergeRule, OnDelete, Pattern};
 use crate::value::{ColumnType, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
@@ -280,11 +280,10 @@ fn is_ordered(ty: ColumnType) -> bool {
     matches!(ty, Integer | Float | Decimal(_) | Timestamp | Date)
 }
 
-fn read_pattern(entry: &Entry<'_>, report: &mut Report) -> Option<String> {
-    let text = entry.text(report)?;
-    // In the same frame as validation uses it, so that `a)(b` is refused here.
-    match regex_lite::Regex::new(text).and_then(|_| regex_lite::Regex::new(&format!("^(?:{text})$"))) {
-        Ok(_) => Some(text.to_owned()),
+fn read_pattern(entry: &Entry<'_>, report: &mut Report) -> Option<Pattern> {
+    let pattern = Pattern::new(entry.text(report)?);
+    match pattern.check() {
+        Ok(()) => Some(pattern),
         Err(error) => {
             let message = format!("the pattern is not a regular expression: {error}");
             report.add(codes::BAD_PATTERN, entry.span.clone(), message).help(PATTERN_HELP);
