@@ -162,8 +162,8 @@ pub struct OutsideWrites {
 
 /// The single writer.
 pub trait Store: Send {
-    /// Decides all entries in one transaction and one fsync, each under its own savepoint: a refusal never undoes its
-    /// neighbours. Entries of one replica may stand in any order. `now_ms` is the server's clock, milliseconds since
+    /// Decides all entries in one transaction and one fsync, each by itself: a refusal leaves nothing and never undoes
+    /// its neighbours. Entries of one replica may stand in any order. `now_ms` is the server's clock, milliseconds since
     /// the Unix epoch; stamps never pass it.
     ///
     /// # Errors
