@@ -106,7 +106,10 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
-type Job = Box<dyn FnOnce(&mut Loop, Moment) + Send>;
+/// Runs on the engine's thread; what it gives is called once the effects are carried out, so that whoever waits for the
+/// answer finds the status up to date.
+type Job = Box<dyn FnOnce(&mut Loop, Moment) -> Answer + Send>;
+type Answer = Box<dyn FnOnce() + Send>;
 
 enum Message {
     Job(Job),
@@ -143,6 +146,7 @@ impl Drop for Watch {
         let job: Job = Box::new(move |state, _| {
             state.watchers.remove(&id);
             state.engine.unwatch(id);
+            Box::new(|| ())
         });
         // A closed client has no watches left to end.
         let _ = self.sender.send(Message::Job(job));
@@ -201,7 +205,10 @@ impl Client {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |state, now| {
             let value = f(&mut state.engine, now, &mut system_entropy);
-            let _ = sender.send(value);
+            Box::new(move || {
+                // Nobody waits for it any more.
+                let _ = sender.send(value);
+            })
         });
         self.sender.send(Message::Job(job)).map_err(|_| ClientError::Closed)?;
         receiver.await.map_err(|_| ClientError::Closed)
@@ -260,7 +267,9 @@ impl Client {
             let watched = state.engine.watch(query).inspect(|watched| {
                 state.watchers.insert(watched.id, diff_sender);
             });
-            let _ = sender.send(watched);
+            Box::new(move || {
+                let _ = sender.send(watched);
+            })
         });
         self.sender.send(Message::Job(job)).map_err(|_| ClientError::Closed)?;
         let first = receiver.await.map_err(|_| ClientError::Closed)??;
@@ -387,8 +396,9 @@ impl Loop {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let now = moment_of(self.started);
+            let mut answer = None;
             match message {
-                Ok(Message::Job(job)) => job(&mut self, now),
+                Ok(Message::Job(job)) => answer = Some(job(&mut self, now)),
                 Ok(Message::Input(input)) => self.engine.handle(input, now, &mut system_entropy),
                 Ok(Message::Close(done)) => {
                     self.engine.handle(Input::SetOnline { online: false }, now, &mut system_entropy);
@@ -401,6 +411,9 @@ impl Loop {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.carry_out();
+            if let Some(answer) = answer {
+                answer();
+            }
         }
     }
 

@@ -542,6 +542,9 @@ impl Engine {
     }
 
     fn opened(&mut self, id: u32, buckets: &[Opening]) -> Result<Event, DbError> {
+        if self.session.is_retired(id) {
+            return Ok(Event::Opened { id, load: Vec::new() });
+        }
         let Some(handle) = self.session.handle_of(id) else {
             return Ok(Event::Violation { reason: "the server opened a shape that nobody asked for".to_owned() });
         };

@@ -12,9 +12,11 @@ use landfall_protocol::server::{Address, Limits};
 
 mod backoff;
 mod table;
+mod words;
 
 pub use backoff::{Backoff, MAX_BACKOFF_MS};
 pub use table::{EventName, StateName};
+pub use words::{Command, Event};
 
 /// Fills a slice with random bytes. Passed in, so that a simulation repeats exactly.
 pub type Entropy<'a> = dyn FnMut(&mut [u8]) + 'a;
@@ -68,182 +70,6 @@ pub enum State {
     },
 }
 
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Time passed.
-    Tick,
-    /// The transport is connected.
-    Connected,
-    /// The transport is gone.
-    Disconnected {
-        /// Why, for the status.
-        reason: String,
-    },
-    /// The server welcomed us.
-    Welcome {
-        /// Its limits.
-        limits: Limits,
-        /// The server has seen replica sequences that this device never used.
-        copied: bool,
-    },
-    /// A push was answered, and the decisions are applied.
-    Acknowledge {
-        /// The push.
-        id: u32,
-        /// Entries were deferred.
-        deferred: bool,
-        /// Entries were not decided because another database uses the same replica id.
-        copied: Vec<u64>,
-    },
-    /// A subscription was opened, and its buckets are recorded.
-    Opened {
-        /// The Open that it answers.
-        id: u32,
-        /// Buckets to be loaded: where to go on.
-        load: Vec<(BucketId, Address)>,
-    },
-    /// Live changes were applied.
-    Live {
-        /// Their size in bytes, roughly.
-        bytes: u64,
-    },
-    /// Catch-up changes were applied.
-    CatchUp,
-    /// A probe was answered.
-    Pong,
-    /// The server reports an error.
-    Error {
-        /// Its code.
-        code: String,
-        /// Its sentence.
-        message: String,
-        /// Whether the session ends.
-        fatal: bool,
-        /// How long to wait.
-        retry_after_ms: Option<u64>,
-        /// The push or Open it answers.
-        about: Option<u32>,
-    },
-    /// A subscription is closed.
-    Closed {
-        /// The Open that it was.
-        id: u32,
-    },
-    /// A chunk was applied.
-    ChunkLoaded {
-        /// The bucket.
-        bucket: BucketId,
-        /// The next chunk; absent: loaded, resume from `at`.
-        next: Option<Address>,
-        /// The log position for Resume.
-        at: u64,
-    },
-    /// A chunk could not be fetched.
-    ChunkFailed {
-        /// The bucket.
-        bucket: BucketId,
-        /// The address is no longer valid: the shape must be opened again.
-        gone: bool,
-        /// Why, for the status.
-        reason: String,
-    },
-    /// There is a new token, or none.
-    SetToken,
-    /// The app wants to be online or not.
-    SetOnline {
-        /// Whether it wants to be.
-        online: bool,
-    },
-    /// The network may have changed: look at once.
-    Nudge,
-    /// The outbox has something new.
-    Written,
-    /// Subscriptions changed: these are new.
-    Subscribed {
-        /// The new subscription.
-        handle: u64,
-    },
-    /// A subscription is no longer wanted.
-    Unsubscribed {
-        /// The subscription.
-        handle: u64,
-    },
-    /// The local database failed (a full disk, an I/O error).
-    Fault {
-        /// Its sentence.
-        reason: String,
-    },
-    /// The server said something that it must not say in this state.
-    Violation {
-        /// What.
-        reason: String,
-    },
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Connect; the transport answers with `Connected` or `Disconnected` of this connection.
-    Connect {
-        /// Names the connection.
-        connection: u64,
-    },
-    /// Close the transport.
-    Disconnect {
-        /// The connection.
-        connection: u64,
-    },
-    /// Send Hello.
-    Hello,
-    /// Send Open for every subscription, then Applied, which starts the live stream.
-    OpenAll,
-    /// Send Open for one subscription.
-    Open {
-        /// The subscription.
-        handle: u64,
-    },
-    /// Send Close.
-    Close {
-        /// The Open that it was.
-        id: u32,
-    },
-    /// Send what can be sent, if anything, and report it with [`Session::pushed`].
-    Push {
-        /// Most entries.
-        max_entries: usize,
-        /// Only entries that were sent before: their fate must be known before the replica id changes.
-        only_sent: bool,
-    },
-    /// A bucket's addresses are no longer valid: close and open again the subscriptions that hold it.
-    Reopen {
-        /// The bucket.
-        bucket: BucketId,
-    },
-    /// Send Resume.
-    Resume {
-        /// The bucket.
-        bucket: BucketId,
-        /// From where.
-        at: u64,
-    },
-    /// Send Ping.
-    Ping,
-    /// Send Applied.
-    Applied,
-    /// Fetch a chunk.
-    Fetch {
-        /// Names the request.
-        request: u64,
-        /// The bucket.
-        bucket: BucketId,
-        /// Its address.
-        address: Address,
-    },
-    /// Take a new replica id and queue what is undecided under it.
-    NewReplica,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Loading {
     address: Address,
@@ -258,6 +84,7 @@ pub struct Session {
     state: State,
     connection: u64,
     backoff: Backoff,
+    faults: Backoff,
     has_token: bool,
     last_error: Option<String>,
     limits: Limits,
@@ -265,6 +92,8 @@ pub struct Session {
     next_request: u64,
     pushes: BTreeMap<u32, Vec<u64>>,
     opens: BTreeMap<u32, u64>,
+    /// Opens of this connection that were given up while their answer was under way.
+    retired: BTreeSet<u32>,
     /// Opens that the server has not answered yet.
     unanswered: BTreeSet<u32>,
     failed: BTreeMap<u64, String>,
@@ -289,6 +118,7 @@ impl Session {
             state: if online { State::Waiting { until_ms: 0 } } else { State::Idle },
             connection: 0,
             backoff: Backoff::default(),
+            faults: Backoff::default(),
             has_token,
             last_error: None,
             limits,
@@ -296,6 +126,7 @@ impl Session {
             next_request: 1,
             pushes: BTreeMap::new(),
             opens: BTreeMap::new(),
+            retired: BTreeSet::new(),
             unanswered: BTreeSet::new(),
             failed: BTreeMap::new(),
             loading: BTreeMap::new(),
@@ -356,7 +187,13 @@ impl Session {
     pub fn reopening(&mut self, handle: u64) -> Option<u32> {
         let id = self.opens.iter().find(|(_, h)| **h == handle).map(|(id, _)| *id)?;
         self.opens.remove(&id);
+        self.retired.insert(id);
         Some(id)
+    }
+
+    /// Whether an Open was given up before it was answered.
+    pub fn is_retired(&self, id: u32) -> bool {
+        self.retired.contains(&id)
     }
 
     /// A new number for an Open of this subscription.
@@ -408,7 +245,9 @@ impl Session {
             State::Online => Some(self.pong_by_ms.unwrap_or(self.ping_at_ms)),
         };
         let online = self.state == State::Online;
-        let paused = (online && self.more_to_send && self.paused_until_ms > 0).then_some(self.paused_until_ms);
+        // With no room for another push there is nothing to wake up for: an answer will.
+        let waits = online && self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT;
+        let paused = (waits && self.paused_until_ms > 0).then_some(self.paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
         let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
         chunks.chain(state).chain(paused).chain(report).min()
@@ -450,7 +289,8 @@ impl Session {
             Event::SetToken => self.set_token(now_ms, &mut out),
             Event::Nudge => self.nudge(now_ms, &mut out),
             Event::Disconnected { reason } => self.lost(reason, now_ms, random),
-            Event::Fault { reason } | Event::Violation { reason } => {
+            Event::Fault { reason } => self.fault(reason, now_ms, random, &mut out),
+            Event::Violation { reason } => {
                 self.disconnect(&mut out);
                 self.lost(reason, now_ms, random);
             }
@@ -535,6 +375,7 @@ impl Session {
     fn forget_connection(&mut self) {
         self.pushes.clear();
         self.opens.clear();
+        self.retired.clear();
         self.unanswered.clear();
         self.more_to_send = true;
         self.paused_until_ms = 0;
@@ -551,6 +392,18 @@ impl Session {
         }
     }
 
+    /// The database failed. What was asked for and could not be applied is forgotten: a chunk that comes after one that
+    /// was not applied must not be. The wait grows while faults go on, whatever the network does in between.
+    fn fault(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
+        self.loading.clear();
+        self.disconnect(out);
+        self.lost(reason, now_ms, random);
+        self.last_error = Some(reason.to_owned());
+        if let State::Waiting { until_ms } = &mut self.state {
+            *until_ms = (*until_ms).max(now_ms + self.faults.next_ms(random));
+        }
+    }
+
     fn set_online(&mut self, online: bool, now_ms: u64, out: &mut Vec<Command>) {
         match (online, &self.state) {
             (true, State::Idle) => {
@@ -560,6 +413,8 @@ impl Session {
             (true, _) => {}
             (false, _) => {
                 self.disconnect(out);
+                // The database knows where each load goes on.
+                self.loading.clear();
                 self.state = State::Idle;
                 self.last_error = None;
             }
@@ -628,6 +483,7 @@ impl Session {
                 }
             }
             Event::Live { bytes } => {
+                self.faults = Backoff::default();
                 self.unreported_bytes += bytes;
                 self.report_at_ms.get_or_insert(now_ms + REPORT_AFTER_MS);
                 if self.unreported_bytes >= u64::from(self.limits.window_bytes) / 4 {
@@ -692,6 +548,7 @@ impl Session {
     }
 
     fn chunk_loaded(&mut self, bucket: BucketId, more: bool, at: u64, out: &mut Vec<Command>) {
+        self.faults = Backoff::default();
         if more {
             return;
         }

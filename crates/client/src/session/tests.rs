@@ -236,6 +236,11 @@ proptest! {
                         prop_assert!((1..=LIMITS.push_entries as usize).contains(&max_entries));
                         rseq += 1;
                         session.pushed(vec![rseq]);
+                        if rseq.is_multiple_of(3) && session.pushes.len() < MAX_PUSHES_IN_FLIGHT {
+                            session.drained(now);
+                            rseq += 1;
+                            session.pushed(vec![rseq]);
+                        }
                         in_flight = session.in_flight();
                     }
                     Command::Hello => {
@@ -246,6 +251,13 @@ proptest! {
                 }
             }
             prop_assert!(session.pushes.len() <= MAX_PUSHES_IN_FLIGHT, "{in_flight:?}");
+            // A driver that ticks when it is told to must not spin.
+            let due = session.deadline_ms().filter(|at| *at <= now);
+            if due.is_some() {
+                let idle = session.handle(&Event::Tick, now, &mut random).is_empty();
+                let again = session.deadline_ms().filter(|at| *at <= now);
+                prop_assert!(!idle || again.is_none(), "a tick at {now} leaves the deadline at {again:?}");
+            }
             let waits = matches!(session.state(), State::Idle | State::SignIn);
             prop_assert!(waits || session.deadline_ms().is_some(), "nothing would ever happen again");
         }

@@ -163,11 +163,14 @@ fn message_rows() -> Vec<Row> {
         Row(E::Acknowledge, "an entry is deferred", |w| acknowledged(w, true, vec![])),
         Row(E::Acknowledge, "an entry is copied (P8)", |w| acknowledged(w, false, vec![1])),
         Row(E::Opened, "", |w| Event::Opened { id: w.open_id(), load: vec![] }),
-        Row(E::Opened, "a bucket is to be loaded", |w| {
-            Event::Opened { id: w.open_id(), load: vec![(BucketId(2), "/other".into())] }
+        Row(E::Opened, "a bucket is to be loaded", |w| Event::Opened {
+            id: w.open_id(),
+            load: vec![(BucketId(2), "/other".into())],
         }),
         Row(E::Live, "", |_| Event::Live { bytes: 1 }),
-        Row(E::Live, "a quarter of the window is applied", |_| Event::Live { bytes: u64::from(LIMITS.window_bytes) / 4 }),
+        Row(E::Live, "a quarter of the window is applied", |_| Event::Live {
+            bytes: u64::from(LIMITS.window_bytes) / 4,
+        }),
         Row(E::CatchUp, "", |_| Event::CatchUp),
         Row(E::Pong, "", |_| Event::Pong),
         Row(E::Closed, "", |w| Event::Closed { id: w.open_id() }),
