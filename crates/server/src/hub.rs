@@ -128,7 +128,9 @@ impl Ring {
     }
 
     fn evict(&mut self, max_bytes: usize) {
-        while (self.bytes > max_bytes && !landfall_core::mutant::active("ring-unbounded")) || self.groups.len() > RING_GROUPS {
+        while (self.bytes > max_bytes && !landfall_core::mutant::active("ring-unbounded"))
+            || self.groups.len() > RING_GROUPS
+        {
             let Some(gone) = self.groups.pop_front() else { break };
             self.bytes -= gone.bytes;
             for bucket in gone.runs.keys() {

@@ -92,7 +92,8 @@ impl Session {
     fn next_live(&mut self, hub: &Hub, now: Moment) -> Next {
         // One message may always be under way, however large it is.
         let bounded = !landfall_core::mutant::active("window-ignored");
-        let full = bounded && self.in_flight_bytes > 0 && self.in_flight_bytes >= self.rules.limits.window_bytes as usize;
+        let full =
+            bounded && self.in_flight_bytes > 0 && self.in_flight_bytes >= self.rules.limits.window_bytes as usize;
         if full || !self.follows {
             return Next::Wait { until_ms: None };
         }
