@@ -22,7 +22,7 @@ impl Failure {
 
     /// With `error: ` before it, where that is missing.
     #[must_use]
-    pub fn as_error(self) -> Self {
+    pub fn into_error(self) -> Self {
         if self.message.starts_with("error") {
             return self;
         }

@@ -79,13 +79,13 @@ pub async fn run(args: ShellArgs) -> Result<(), Failure> {
     options.token.clone_from(&args.token);
     options.online = !args.offline;
     let client = Client::open(options).await.map_err(|error| match &error {
-        StartError::Address { .. } => Failure::usage(error.to_string()).as_error(),
-        _ => failed(error).as_error(),
+        StartError::Address { .. } => Failure::usage(error.to_string()).into_error(),
+        _ => failed(error).into_error(),
     })?;
     let mut shell = Shell { client, schema, json: args.json, watches: Vec::new() };
     let outcome = shell.session(args).await;
     shell.client.close().await;
-    outcome.map_err(Failure::as_error)
+    outcome.map_err(Failure::into_error)
 }
 
 /// Warnings, such as that a damaged database was made anew, go to standard error.
@@ -170,7 +170,7 @@ impl Shell {
                     match self.line(&line).await {
                         Ok(Next::Quit) => return Ok(()),
                         Ok(Next::Go) => {}
-                        Err(error) => eprintln!("{}", error.as_error()),
+                        Err(error) => eprintln!("{}", error.into_error()),
                     }
                 }
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(()),

@@ -1,5 +1,7 @@
 //! The binary as an operator meets it: what it prints, how it fails, how it stops.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;

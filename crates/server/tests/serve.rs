@@ -1,5 +1,7 @@
 //! The server on real sockets, as a device sees it. Rule numbers are those of docs/protocol.md.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
 mod common;
 
 use common::{Device, Running};

@@ -26,7 +26,6 @@ use landfall_core::Schema;
 ///
 /// # Panics
 /// When the text in this crate is wrong.
-
 pub fn schema() -> Schema {
     Schema::parse("sim.toml", include_str!("sim.toml")).expect("the simulator's own schema")
 }

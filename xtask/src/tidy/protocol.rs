@@ -134,8 +134,10 @@ mod tests {
     #[test]
     fn source_that_is_no_test_names_nothing() {
         let one = rule('P', 1);
-        let files =
-            [document(&[one.clone()]), SourceFile::new("crates/a/src/b.rs", &format!("/// {one}\nfn f() {{}}"))];
+        let files = [
+            document(std::slice::from_ref(&one)),
+            SourceFile::new("crates/a/src/b.rs", &format!("/// {one}\nfn f() {{}}")),
+        ];
         assert_eq!(rules_are_tested(&files, &Settings::default()).len(), 1);
         assert_eq!(names("let s = \"A1 or T1000\"; // ES256, not a rule"), Vec::<String>::new());
     }

@@ -283,7 +283,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             self.tx.append_run(bucket, seq, &run)?;
             self.runs.entry(bucket).or_default().push((seq, Arc::from(run)));
         }
-        let seq = if landfall_core::mutant::active("skip-sequence") && seq % 40 == 0 { seq + 1 } else { seq };
+        let seq = if landfall_core::mutant::active("skip-sequence") && seq.is_multiple_of(40) { seq + 1 } else { seq };
         self.head = Head { seq, chain, ..self.head };
         self.stamp = self.stamp.max(stamp);
         Ok(seq)

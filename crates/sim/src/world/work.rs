@@ -152,7 +152,8 @@ impl World {
             })?;
             ledger::retried(self, device, op);
             // What is still not valid stays a dead letter.
-            return Ok(drop(result));
+            drop(result);
+            return Ok(());
         }
         self.trace.line(self.now, &self.devices[device].name.clone(), || format!("discards {rseq}, {op:?}"));
         let result = self.engine(device, |engine, moment, _| engine.discard(rseq, moment))?;

@@ -81,7 +81,7 @@ pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
     let mut ann = Device::new(1, "ann");
     let a = ann.write(vec![insert("lists", "a", &[("name", text("1"))])]);
     let b = ann.follow(vec![update("lists", "a", 0, &[("name", text("2"))])], &[1], &[1]);
-    let group = commit(&mut *store, &[b.clone()]);
+    let group = commit(&mut *store, std::slice::from_ref(&b));
     assert_eq!(group.outcomes, [Outcome::Deferred { missing: 1 }]);
     assert_eq!((group.head.seq, group.counters.deferred), (0, 1));
     assert_eq!(store.hello(ann.replica, "ann").unwrap(), ReplicaState::default(), "nothing was decided");
