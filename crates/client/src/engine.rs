@@ -598,7 +598,7 @@ impl Engine {
             Command::Open { handle } => self.send_open(handle),
             Command::Reopen { bucket } => self.reopen(bucket)?,
             Command::Close { id } => self.send(ClientMessage::Close { id }),
-            Command::Push { max_entries, only_sent } => return self.push(max_entries, only_sent, now),
+            Command::Push { max_entries, last_under_id } => return self.push(max_entries, last_under_id, now),
             Command::Resume { bucket, at } => self.send(ClientMessage::Resume { bucket, at }),
             Command::Ping => self.send(ClientMessage::Ping { clock_ms: now.wall_ms }),
             Command::Applied => self.send_applied(),
@@ -658,13 +658,21 @@ impl Engine {
     }
 
     /// Sends a push if there is something to send. Entries are frozen, durably, before their bytes leave.
-    fn push(&mut self, max_entries: usize, only_sent: bool, now: Moment) -> Result<Vec<Command>, DbError> {
+    fn push(&mut self, max_entries: usize, last_under_id: bool, now: Moment) -> Result<Vec<Command>, DbError> {
         let budget = self.session.limits().frame_bytes as usize / 2;
-        let mut except = self.session.in_flight();
-        if only_sent {
-            except.extend(self.db.never_sent()?);
-        }
-        let entries = self.db.sendable(max_entries, budget, &except)?;
+        let entries = loop {
+            let entries = self.db.sendable(max_entries, budget, &self.session.in_flight())?;
+            if !last_under_id {
+                break entries;
+            }
+            // Behind an entry that cannot be decided under this id, none can: what follows it comes under the new one.
+            let (blocked, free): (Vec<_>, Vec<_>) =
+                entries.into_iter().partition(|e| self.session.follows_undecidable(&e.transaction));
+            self.session.set_undecidable(blocked.iter().map(|e| e.transaction.rseq));
+            if blocked.is_empty() || !free.is_empty() {
+                break free;
+            }
+        };
         let rseqs: Vec<u64> = entries.iter().map(|e| e.transaction.rseq).collect();
         self.db.mark_sent(&rseqs)?;
         let Some(id) = self.session.pushed(rseqs) else {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_core::BucketId;
+use landfall_core::{BucketId, Transaction};
 use landfall_protocol::codes;
 use landfall_protocol::server::{Address, Limits};
 
@@ -215,6 +215,16 @@ impl Session {
             loading.retry_at_ms = Some(now_ms + POSTPONED_MS);
         }
         true
+    }
+
+    /// Whether a transaction follows one that cannot be decided under this replica id.
+    pub fn follows_undecidable(&self, transaction: &Transaction) -> bool {
+        transaction.after.iter().chain(&transaction.requires).any(|rseq| self.undecidable.contains(rseq))
+    }
+
+    /// These cannot be decided under this replica id: they come again under the next one.
+    pub fn set_undecidable(&mut self, rseqs: impl IntoIterator<Item = u64>) {
+        self.undecidable.extend(rseqs);
     }
 
     /// Records a push that is about to be sent and gives its number. An empty one is not sent: the outbox has no more.
@@ -521,9 +531,9 @@ impl Session {
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && now_ms >= self.paused_until_ms {
             self.paused_until_ms = 0;
-            out.push(Command::Push { max_entries: self.batch, only_sent: self.copied });
+            out.push(Command::Push { max_entries: self.batch, last_under_id: self.copied });
         } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
-            // Everything that was ever sent under this id is decided or cannot be: now the id can change.
+            // Everything under this id is decided or cannot be: now the id can change.
             self.copied = false;
             self.undecidable.clear();
             out.push(Command::NewReplica);

@@ -95,6 +95,8 @@ impl StateName {
             E::Error => connected,
             E::Acknowledge | E::Opened | E::Live | E::CatchUp | E::Pong | E::Closed => self == Self::Online,
             E::Violation => connected,
+            // Going offline by choice forgets the loads under way.
+            E::ChunkLoaded | E::ChunkFailed | E::Fault => self != Self::Idle,
             _ => true,
         }
     }

@@ -147,8 +147,9 @@ pub enum Command {
     Push {
         /// Most entries.
         max_entries: usize,
-        /// Only entries that were sent before: their fate must be known before the replica id changes.
-        only_sent: bool,
+        /// The database was copied, and this is the last chance under the old replica id: the other copy may have sent the
+        /// very same entries, and only under their own number can the server tell.
+        last_under_id: bool,
     },
     /// A bucket's addresses are no longer valid: close and open again the subscriptions that hold it.
     Reopen {

@@ -196,7 +196,7 @@ fn knowledge(session: &Session) -> String {
 
 fn spelt(command: &Command) -> String {
     match command {
-        Command::Push { only_sent: true, .. } => "Push of what was sent before".to_owned(),
+        Command::Push { last_under_id: true, .. } => "Push, the last under this id".to_owned(),
         other => format!("{other:?}").split([' ', '{']).next().unwrap_or_default().to_owned(),
     }
 }
