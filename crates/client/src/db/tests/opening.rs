@@ -89,6 +89,3 @@ fn a_lost_database_is_rebuilt_from_its_mirrored_transactions() {
     let next = write(&mut db, &["UPDATE counters SET b = 9"]).expect("writes").rseq;
     assert_eq!(next, Some(102), "beyond whatever was used before");
 }
-
-/// What the guards cost, and what a chunk costs beside a bare insert. Not timed by the test run: for people.
-#[test]
