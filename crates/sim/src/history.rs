@@ -55,12 +55,8 @@ impl History {
     }
 
     /// Adds the next transaction.
-    pub fn append(&mut self, entry: LogEntry) {
-        let mut op = None;
+    pub fn append(&mut self, entry: LogEntry, op: Option<OpId>) {
         for change in &entry.changes {
-            if change.table == "ops" && change.before.is_none() {
-                op = OpId::of_key(&change.key);
-            }
             let states = self.rows.entry((change.table.clone(), change.key.clone())).or_default();
             states.push((entry.seq, change.after.clone()));
         }
@@ -92,6 +88,11 @@ impl History {
         let states = self.rows.get(&(table.to_owned(), key.clone()))?;
         let at = states.partition_point(|(at, _)| *at <= seq);
         states[..at].last().and_then(|(_, row)| row.as_ref())
+    }
+
+    /// All states of a row, by sequence.
+    pub fn states(&self, table: &str, key: &RowKey) -> &[(u64, Option<Cells>)] {
+        self.rows.get(&(table.to_owned(), key.clone())).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The sequences after `base` that changed a row.

@@ -18,7 +18,7 @@ const fn mutant(name: &'static str, caught_by: &'static [&'static str]) -> Mutan
 
 /// All of them.
 pub const ALL: &[Mutant] = &[
-    mutant("skip-dedupe", &["once", "convergence"]),
+    mutant("apply-again", &["once"]),
     mutant("acknowledge-before-sync", &["acknowledged"]),
     mutant("settle-when-acknowledged", &["flicker"]),
     mutant("ignore-base", &["merge"]),
@@ -28,7 +28,7 @@ pub const ALL: &[Mutant] = &[
     mutant("read-rule-skipped", &["policy"]),
     mutant("dead-letter-dropped", &["pending"]),
     mutant("device-not-durable", &["pending", "reopen"]),
-    mutant("entry-not-frozen", &["once", "convergence", "order"]),
+    mutant("entry-not-frozen", &["once"]),
     mutant("bucket-not-loaded", &["convergence", "flicker"]),
     mutant("clone-not-recognised", &["convergence"]),
     mutant("epoch-not-noticed", &["acknowledged", "convergence", "flicker"]),

@@ -163,7 +163,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
         let txn = &push.entry.transaction;
         let used = if txn.rseq <= state.last_rseq { self.tx.decided(&txn.replica, txn.rseq)? } else { None };
         match used {
-            Some(_) if landfall_core::mutant::active("skip-dedupe") => Ok(None),
+            Some(_) if landfall_core::mutant::active("apply-again") => Ok(None),
             Some(decided) if decided.hash == push.entry.hash => {
                 self.counters.repeated += 1;
                 Ok(Some(decided.outcome))
@@ -258,9 +258,11 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn append(&mut self, push: &PushEntry, done: entry::Done) -> Result<u64, StoreError> {
         let txn = &push.entry.transaction;
         self.counters.lost_cells += done.lost;
+        let again = landfall_core::mutant::active("apply-again")
+            && self.tx.decided(&txn.replica, txn.rseq)?.is_some();
         let by = Signature {
             replica: txn.replica,
-            rseq: txn.rseq,
+            rseq: if again { txn.rseq | 1 << 40 } else { txn.rseq },
             hash: push.entry.hash,
             subject: push.subject.id.clone(),
             stamp: done.stamp,

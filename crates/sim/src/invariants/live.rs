@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_client::db::EntryState;
 use landfall_client::live::{QueryId, Row, RowsDiff};
-use landfall_core::Value;
+use landfall_core::{ColumnType, RowKey, Value};
 
 use super::Violation;
 use super::ledger::op_of_transaction;
@@ -23,6 +23,7 @@ pub fn differences(world: &mut World, device: usize, query: QueryId, diff: &Rows
     let Some((watch, rows)) = process.watches.get_mut(&query) else {
         return Err(Violation::new("live", format!("{name} got an answer of a query that it does not watch")));
     };
+    let before = rows.clone();
     diff.apply(rows);
     let now = world.now;
     world.trace.line(now, &name, || format!("{watch:?} changes: {diff:?}"));
@@ -30,8 +31,10 @@ pub fn differences(world: &mut World, device: usize, query: QueryId, diff: &Rows
     world.coverage.hit(&format!("check live.{watch:?}"));
     match watch {
         Watch::Pairs => atomic(world, device, &rows),
-        Watch::Ops => overlay(world, device, &rows),
-        Watch::Ticks => monotone(world, device, &rows),
+        Watch::Ops => overlay(world, device, &rows).and_then(|()| vanished(world, device, &before, &rows)),
+        // What is still loading may be older than what was here before its shape was closed.
+        Watch::Ticks if diff.complete => monotone(world, device, &rows),
+        Watch::Ticks => Ok(()),
         Watch::Things => Ok(()),
     }
 }
@@ -45,7 +48,19 @@ fn atomic(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> {
         return Ok(());
     }
     match rows.iter().find(|row| row[1] != row[3]) {
-        Some(half) => Err(Violation::new("atomic", format!("{} sees half a transaction: {half:?}", machine.name))),
+        Some(half) => {
+            let id = [&half[0], &half[2]].into_iter().find(|id| !id.is_null()).map(Value::to_json);
+            let key = id.and_then(|id| Value::from_json(&id, ColumnType::Uuid).ok()).map(RowKey::single);
+            let of = |table| key.as_ref().map(|key| world.history.states(table, key));
+            let text = format!(
+                "{} at {:?} sees half a transaction: {half:?}; the server has {:?} and {:?}",
+                machine.name,
+                process.engine.db().cursor().map(|c| c.seq),
+                of("lefts"),
+                of("rights")
+            );
+            Err(Violation::new("atomic", text))
+        }
         None => Ok(()),
     }
 }
@@ -65,6 +80,25 @@ fn overlay(world: &World, device: usize, rows: &[Row]) -> Result<(), Violation> 
         }
     }
     settled(world, device, process, &seen)
+}
+
+/// What the server accepted does not go again, not even for a moment, while its shape is complete.
+fn vanished(world: &World, device: usize, before: &[Row], after: &[Row]) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let Some(cursor) = process.engine.db().cursor() else { return Ok(()) };
+    let known = world.history.log.get(&cursor.seq).is_some_and(|logged| logged.chain == cursor.chain);
+    if process.completeness("ops") != Some(true) || !known || cursor.epoch != world.history.epoch {
+        return Ok(());
+    }
+    let ops = |rows: &[Row]| -> BTreeSet<OpId> { rows.iter().filter_map(|row| OpId::of_value(&row[0])).collect() };
+    match ops(before).difference(&ops(after)).find(|op| world.history.ops.contains_key(op)) {
+        Some(op) => {
+            let text = format!("{} does not see {op:?} any more, which the server accepted", machine.name);
+            Err(Violation::new("flicker", text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What the server accepted stays: with the shape complete, nothing up to the cut is missing.

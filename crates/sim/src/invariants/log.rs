@@ -59,7 +59,8 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
             _ => return Ok(()),
         };
         check(world, &entry)?;
-        world.history.append(entry);
+        let op = world.op_of_content.get(&entry.hash).copied();
+        world.history.append(entry, op);
     }
     Ok(())
 }
@@ -72,6 +73,9 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
     if let Some(first) = world.history.numbers.get(&(entry.replica, entry.rseq)) {
         let text = format!("transaction {} of {} is in the log at {first} and at {seq}", entry.rseq, entry.replica);
         return Err(Violation::new("once", text));
+    }
+    if let Some((first, _)) = world.history.log.iter().find(|(_, logged)| logged.hash == entry.hash) {
+        return Err(Violation::new("once", format!("the same transaction is in the log at {first} and at {seq}")));
     }
     if entry.stamp.wall_ms > entry.at_ms {
         let text = format!("sequence {seq} has stamp {:?}, the server's clock said {}", entry.stamp, entry.at_ms);

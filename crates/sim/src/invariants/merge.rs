@@ -1,6 +1,7 @@
 //! `merge`, `order`: what the server makes of a transaction, told from what was pushed.
 
 use landfall_core::hash::ContentHash;
+use landfall_core::schema::Column;
 use landfall_core::{CellWrite, Operation, ReplicaId, Transaction};
 use landfall_server::commit::LogEntry;
 
@@ -36,6 +37,11 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
 
 /// A cell that nobody else changed after the author saw it becomes what the author wrote.
 fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrite, base: u64) -> Result<(), Violation> {
+    // A reference may be emptied by the rule for rows that are gone.
+    let refers = |c: &Column| c.name == write.column && c.references.is_some();
+    if world.schema.table(operation.table()).is_some_and(|t| t.columns.iter().any(refers)) {
+        return Ok(());
+    }
     let (table, key, base) = (operation.table(), operation.key(), write.base.unwrap_or(base));
     let mut others = world.history.changes_after(table, key, base);
     if others.any(|seq| world.history.log.get(&seq).is_none_or(|logged| logged.replica != entry.replica)) {

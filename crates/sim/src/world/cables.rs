@@ -10,6 +10,8 @@ use crate::invariants::Violation;
 use crate::network::{ConnId, Connection};
 use crate::plan::Fault;
 
+/// Characters of a message in the trace.
+const LINE_CHARS: usize = 4_000;
 /// What a socket holds before the sender has to wait, in bytes.
 const SOCKET_BYTES: usize = 16 << 10;
 
@@ -292,5 +294,5 @@ impl World {
 
 fn short(message: &impl std::fmt::Debug) -> String {
     let text = format!("{message:?}");
-    if text.chars().count() <= 420 { text } else { text.chars().take(420).chain("…".chars()).collect() }
+    if text.chars().count() <= LINE_CHARS { text } else { text.chars().take(LINE_CHARS).chain("…".chars()).collect() }
 }

@@ -26,6 +26,7 @@ use crate::network::{ConnId, Network, Way};
 use crate::plan::{Fault, Plan};
 use crate::server::ServerProcess;
 use crate::trace::Trace;
+use crate::workload::OpId;
 
 /// How long after the last fault every device must have converged.
 const CONVERGENCE_BOUND: Micros = 240 * SECOND;
@@ -128,6 +129,8 @@ pub struct World {
     pub(crate) buckets: BTreeMap<landfall_core::BucketId, (String, Vec<String>)>,
     /// Transactions that reached the server, as they were sent.
     pub(crate) pushed: BTreeMap<(ReplicaId, u64, ContentHash), Transaction>,
+    /// The transaction of the workload that a pushed content carries.
+    pub(crate) op_of_content: BTreeMap<ContentHash, OpId>,
     pub(crate) healing: bool,
     pub(crate) converged: bool,
 }
@@ -183,6 +186,7 @@ impl World {
             fault_dice: Dice::new(seed, "faults"),
             buckets: BTreeMap::new(),
             pushed: BTreeMap::new(),
+            op_of_content: BTreeMap::new(),
             healing: false,
             converged: false,
         }

@@ -7,7 +7,7 @@ use landfall_server::session::{Event as SessionEvent, Moment};
 
 use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, SECOND};
-use crate::invariants::{Violation, acknowledged, bounds, log, policy};
+use crate::invariants::{Violation, acknowledged, bounds, ledger, log, policy};
 use crate::network::ConnId;
 use crate::server::ServerProcess;
 
@@ -117,6 +117,10 @@ impl World {
         match decode_binary::<ClientMessage>(frame) {
             Ok(message) => {
                 if let ClientMessage::Push { entries, .. } = &message {
+                    for entry in entries {
+                        let op = ledger::op_of_transaction(&entry.transaction);
+                        self.op_of_content.extend(op.map(|op| (entry.hash, op)));
+                    }
                     let named = entries.iter().map(|e| ((e.transaction.replica, e.transaction.rseq, e.hash), e));
                     self.pushed.extend(named.map(|(name, e)| (name, e.transaction.clone())));
                 }
