@@ -532,7 +532,11 @@ impl Engine {
         let decided = self.db.decide(decisions, now.wall_ms)?;
         self.announce(&decided.changes);
         let is_copied = |d: &&Decision| d.outcome == Outcome::Copied && !mutant::active("clone-not-recognised");
-        let copied = decisions.iter().filter(is_copied).map(|d| d.rseq).collect();
+        let mut copied: Vec<u64> = decisions.iter().filter(is_copied).map(|d| d.rseq).collect();
+        if self.session.is_copied() || !copied.is_empty() {
+            // What waits for an entry that cannot be decided under this id will wait for ever.
+            copied.extend(&decided.deferred);
+        }
         for decision in decisions {
             if matches!(decision.outcome, Outcome::Accepted { .. }) {
                 self.mirror_gone(decision.rseq);

@@ -204,6 +204,11 @@ impl Session {
         id
     }
 
+    /// Whether the replica id is about to change: what the server does not decide now is queued again under the new one.
+    pub fn is_copied(&self) -> bool {
+        self.copied
+    }
+
     /// A chunk that arrives while an Open has no answer comes too early: the answer may say that its bucket is to be
     /// loaded, although this chunk would complete it. It is fetched again a little later. Whether it is too early.
     pub fn postpone(&mut self, bucket: BucketId, now_ms: u64) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use landfall_client::db::{Location, OpenError, Options};
 use landfall_client::engine::{Engine, Moment};
 use landfall_client::live::{LiveQuery, QueryId, Row};
-use landfall_core::{Schema, Value};
+use landfall_core::{ReplicaId, Schema, Value};
 
 use crate::clock::{MachineClock, Micros};
 use crate::dice::Dice;
@@ -105,6 +105,8 @@ pub struct Device {
     pub disk_errors: u64,
     /// The app wants to be offline.
     pub offline: bool,
+    /// The ids that its database has had.
+    pub replicas: BTreeSet<ReplicaId>,
 }
 
 impl Device {
@@ -129,6 +131,7 @@ impl Device {
             seen_ticks: BTreeMap::new(),
             disk_errors: 0,
             offline: false,
+            replicas: BTreeSet::new(),
         }
     }
 

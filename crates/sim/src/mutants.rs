@@ -38,7 +38,7 @@ pub const ALL: &[Mutant] = &[
     mutant("stamp-not-shifted", &["stamps"]),
     mutant("change-not-announced", &["live"]),
     mutant("skip-sequence", &["log"]),
-    mutant("silence-not-noticed", &["convergence"]),
+    mutant("silence-not-noticed", &["convergence", "progress"]),
 ];
 
 /// The seeds after which a variant counts as not caught.

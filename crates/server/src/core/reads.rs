@@ -21,6 +21,10 @@ pub fn perform(read: &Read, reader: &dyn StoreReader, max_bytes: usize) -> Resul
     match read {
         Read::CatchUp { bucket, after, up_to } => {
             let slice = reader.bucket_log(*bucket, *after, *up_to, max_bytes)?;
+            // A device that loaded slowly may come back to a position that the log no longer reaches.
+            if reader.oldest_seq()? > *after {
+                return Ok(ReadDone::Shortened);
+            }
             let run = slice.runs.into_iter().flat_map(|(_, run)| run).collect();
             Ok(ReadDone::CatchUp { bucket: *bucket, to: slice.to, run })
         }

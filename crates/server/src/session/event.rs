@@ -133,6 +133,8 @@ pub enum Read {
 /// What a [`Read`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReadDone {
+    /// The log no longer reaches back to where the read was to begin: the device has to load anew.
+    Shortened,
     /// For [`Read::CatchUp`].
     CatchUp {
         /// The bucket.

@@ -152,7 +152,7 @@ impl Session {
                     found.map(|(bucket, run)| BucketChanges { bucket: *bucket, changes: changes(run) }).collect();
                 self.queue.push_back(ServerMessage::Live { to, chain, stamp, buckets });
             }
-            Ok(ReadDone::Live { chain: None, .. }) => {
+            Ok(ReadDone::Shortened | ReadDone::Live { chain: None, .. }) => {
                 self.fail(codes::GOING_AWAY, "the log was shortened meanwhile; connect again");
             }
         }

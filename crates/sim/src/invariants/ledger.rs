@@ -9,6 +9,7 @@ use landfall_server::commit::LogEntry;
 
 use super::Violation;
 use crate::device::{Backup, Process};
+use crate::plan::Fault;
 use crate::workload::OpId;
 use crate::world::World;
 
@@ -20,6 +21,8 @@ pub struct Ledger {
     allowed: BTreeMap<OpId, u64>,
     /// Accepted at some time, in this history or in one that was lost with a restored server.
     accepted: BTreeSet<OpId>,
+    /// Accepted in a history that a restored server has lost.
+    pub lost: BTreeSet<OpId>,
     /// Thrown away by a person.
     discarded: BTreeSet<OpId>,
     /// Written when the disk failed: nobody knows until the app has started anew.
@@ -76,7 +79,11 @@ pub fn written(world: &mut World, device: usize, op: OpId) {
 
 /// A database was copied: what had no decision may now come twice, and both count for its owner.
 pub fn copied(world: &mut World, device: usize, backup: &Backup) {
-    for op in &backup.undecided {
+    // A server that goes back to an old copy makes undecided again what both databases hold as accepted.
+    let restores = world.plan.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
+    let open: BTreeSet<OpId> =
+        if restores { backup.undecided.union(&backup.held).copied().collect() } else { backup.undecided.clone() };
+    for op in &open {
         *world.ledger.allowed.entry(*op).or_default() += 1;
     }
     let name = world.devices[device].name.clone();
@@ -111,10 +118,10 @@ pub fn op_of(process: &Process, rseq: u64) -> Option<OpId> {
     outbox.iter().find(|e| e.rseq == rseq).and_then(|e| op_of_transaction(&e.transaction))
 }
 
-/// Transactions in the outbox that have no decision.
+/// Transactions in the outbox that have no decision, or that a person may offer again.
 pub fn undecided(process: &Process) -> BTreeSet<OpId> {
     let outbox = process.engine.outbox().unwrap_or_default();
-    let open = outbox.iter().filter(|e| matches!(e.state, EntryState::Queued | EntryState::Sent));
+    let open = outbox.iter().filter(|e| !matches!(e.state, EntryState::Acknowledged(_)));
     open.filter_map(|e| op_of_transaction(&e.transaction)).collect()
 }
 
@@ -137,7 +144,9 @@ pub fn settle_doubts(world: &mut World, device: usize) -> Result<(), Violation> 
 ///
 /// # Errors
 /// When something is missing.
-pub fn kept(world: &World, device: usize) -> Result<(), Violation> {
+pub fn kept(world: &mut World, device: usize) -> Result<(), Violation> {
+    let replica = world.devices[device].process.as_ref().map(|p| p.engine.db().replica());
+    world.devices[device].replicas.extend(replica);
     let machine = &world.devices[device];
     let Some(process) = &machine.process else { return Ok(()) };
     let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
@@ -179,6 +188,10 @@ pub fn at_rest(world: &World) -> Result<(), Violation> {
         for op in &device.held {
             let key = RowKey::single(op.value());
             let here = world.history.row_at("ops", &key, u64::MAX).is_some();
+            let given_up = device.replicas.len() > 1 && world.ledger.lost.contains(op);
+            if !here && given_up {
+                continue;
+            }
             if !here && !dead.contains(op) && !world.ledger.discarded.contains(op) {
                 let name = if world.ledger.accepted.contains(op) { "acknowledged" } else { "pending" };
                 let text = format!("{op:?} of {} is neither on the server nor a dead letter", device.name);

@@ -35,6 +35,8 @@ pub fn after_start(world: &mut World) -> Result<(), Violation> {
             Err(_) => return Ok(()),
         }
     }
+    let lost = world.history.log.range(common + 1..).filter_map(|(_, logged)| logged.op);
+    world.ledger.lost.extend(lost);
     world.history.rewind(common);
     read_new(world)?;
     world.coverage.hit(if restored { "seen restored server" } else { "seen server start" });

@@ -155,6 +155,7 @@ impl World {
         let mut copy = Device::new(self.seed, index, person, clock, way);
         copy.disk.restore_files(&backup.files);
         copy.held = backup.held.clone();
+        copy.replicas = self.devices[device].replicas.clone();
         ledger::copied(self, device, &backup);
         self.devices.push(copy);
         self.queue.at(self.now + SECOND, Event::DeviceStart { device: index });

@@ -224,6 +224,7 @@ impl World {
                 self.server_power_off();
                 return Ok(());
             }
+            let in_flight = process.core.session(conn).map_or(0, |session| session.in_flight_bytes());
             let Some(message) = process.core.poll(conn, now) else { break };
             if self.server_died() {
                 return Ok(());
@@ -231,10 +232,11 @@ impl World {
             if let Some(left) = self.server.messages_left.as_mut().filter(|left| **left != u64::MAX) {
                 *left -= 1;
             }
+            bounds::window(self, in_flight, &message)?;
             self.leaves(conn, &message)?;
             self.send_down(conn, &message);
         }
-        bounds::server(self, conn)?;
+        bounds::server(self)?;
         self.end_if_closed(conn);
         Ok(())
     }
