@@ -116,9 +116,12 @@ impl Plan {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
         }
-        // What a copied database did under an id that it has given up cannot be offered again to a server that lost it:
-        // see "What is not promised" in docs/simulator.md.
+        // See "What is not promised" in docs/simulator.md.
         if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
+            let apart = |fault: &Fault| matches!(fault, Fault::Clone | Fault::DeviceRestore | Fault::Truncate);
+            faults.retain(|(fault, _)| !apart(fault));
+        }
+        if faults.iter().any(|(fault, _)| *fault == Fault::Truncate) {
             faults.retain(|(fault, _)| !matches!(fault, Fault::Clone | Fault::DeviceRestore));
         }
         Self {

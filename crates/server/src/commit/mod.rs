@@ -258,8 +258,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn append(&mut self, push: &PushEntry, done: entry::Done) -> Result<u64, StoreError> {
         let txn = &push.entry.transaction;
         self.counters.lost_cells += done.lost;
-        let again = landfall_core::mutant::active("apply-again")
-            && self.tx.decided(&txn.replica, txn.rseq)?.is_some();
+        let again = landfall_core::mutant::active("apply-again") && self.tx.decided(&txn.replica, txn.rseq)?.is_some();
         let by = Signature {
             replica: txn.replica,
             rseq: if again { txn.rseq | 1 << 40 } else { txn.rseq },
