@@ -12,8 +12,8 @@ use crate::setup::WasmBuild;
 use crate::suite::{Context, Step};
 use crate::tidy;
 
-/// What seeds may take of a full run: eight minutes, less what the broken variants take before.
-const SIM_SECONDS: u32 = 440;
+/// Seeds go on for at least this long in a full run; with the broken variants they stay within eight minutes.
+const SIM_SECONDS: u32 = 60;
 /// The seeds that a full run must hold, however long they take.
 const SIM_SEEDS: u32 = 2000;
 /// The same for `--quick`.
