@@ -64,6 +64,9 @@ pub enum Completeness {
     },
 }
 
+/// What a copy of another history is a copy of. The server numbers buckets from 1.
+const OF_OTHER_HISTORY: u64 = 0;
+
 impl Database {
     /// The open shapes, by handle.
     pub fn subscriptions(&self) -> Vec<Subscription> {
@@ -286,7 +289,8 @@ impl Database {
         let Some(mut copy) = self.memory.buckets.get(&id).cloned() else { return Ok(()) };
         copy.at = if other_history { 0 } else { copy.position(self.memory.meta.cut) };
         copy.state = BucketState::Stale;
-        copy.stale_of = Some(id.0);
+        // Numbers mean nothing in another history: there this one may be another shape's bucket.
+        copy.stale_of = Some(if other_history { OF_OTHER_HISTORY } else { id.0 });
         copy.next = None;
         let stale = self.memory.meta.last_stale.max(FIRST_STALE) + 1;
         self.memory.meta.last_stale = stale;
@@ -317,6 +321,7 @@ impl Database {
         let used: BTreeSet<BucketId> = self.memory.shapes.values().flat_map(|s| s.buckets.iter().copied()).collect();
         let waiting = self.memory.shapes.values().any(|s| !s.opened);
         let unused = |(id, bucket): (&BucketId, &Bucket)| match bucket.stale_of {
+            Some(OF_OTHER_HISTORY) => self.is_superseded(bucket).then_some(*id),
             // Until every shape is answered, the server may still name what this is a copy of.
             Some(of) => (!waiting && !used.contains(&BucketId(of))).then_some(*id),
             None => (!used.contains(id) && *id != LEFTOVER).then_some(*id),
@@ -328,9 +333,20 @@ impl Database {
         Ok(())
     }
 
+    /// Whether all that the open shapes show of the table of a copy of another history is loaded.
+    fn is_superseded(&self, copy: &Bucket) -> bool {
+        let memory = &self.memory;
+        let used = memory.shapes.values().flat_map(|s| &s.buckets).filter_map(|id| memory.buckets.get(id));
+        let mut same = used.filter(|b| b.table == copy.table);
+        memory.shapes.values().all(|s| s.opened) && same.all(|b| b.state == BucketState::Live)
+    }
+
     /// The stale copies of a bucket go: it is loaded.
     pub(super) fn drop_stale_of(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
-        let stale = self.memory.buckets.iter().filter(|(_, b)| b.stale_of == Some(id.0)).map(|(id, _)| *id);
+        let gone = |b: &Bucket| {
+            b.stale_of == Some(id.0) || (b.stale_of == Some(OF_OTHER_HISTORY) && self.is_superseded(b))
+        };
+        let stale = self.memory.buckets.iter().filter(|(_, b)| gone(b)).map(|(id, _)| *id);
         for stale in stale.collect::<Vec<_>>() {
             self.drop_bucket(stale, changes)?;
         }
