@@ -343,9 +343,8 @@ impl Database {
 
     /// The stale copies of a bucket go: it is loaded.
     pub(super) fn drop_stale_of(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
-        let gone = |b: &Bucket| {
-            b.stale_of == Some(id.0) || (b.stale_of == Some(OF_OTHER_HISTORY) && self.is_superseded(b))
-        };
+        let gone =
+            |b: &Bucket| b.stale_of == Some(id.0) || (b.stale_of == Some(OF_OTHER_HISTORY) && self.is_superseded(b));
         let stale = self.memory.buckets.iter().filter(|(_, b)| gone(b)).map(|(id, _)| *id);
         for stale in stale.collect::<Vec<_>>() {
             self.drop_bucket(stale, changes)?;
