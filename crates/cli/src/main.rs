@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod check;
 mod failure;
+mod generate;
 mod serve;
 mod shell;
 mod token;
@@ -30,6 +31,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the compiled schema as JSON, for devices without a parser.
     Compile(check::CheckArgs),
+    /// Write TypeScript types, and the schema as a constant, for `@landfall/client`.
+    Generate(generate::GenerateArgs),
     /// Make a token for trying things out.
     Token(token::TokenArgs),
     /// Print the version.
@@ -52,6 +55,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Shell(args) => block_on(shell::run(*args)),
         Command::Check(args) => check::check(&args),
         Command::Compile(args) => check::compile(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Token(args) => token::run(&args),
         Command::Version => {
             let (build, protocol) = (env!("CARGO_PKG_VERSION"), landfall_protocol::VERSION);

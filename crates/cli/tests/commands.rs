@@ -135,6 +135,29 @@ fn schemas_are_checked_and_compiled() {
 }
 
 #[test]
+fn typescript_is_generated_and_a_stale_file_is_told() {
+    let dir = folder();
+    let (file, out) = (dir.path().join("landfall.toml"), dir.path().join("src/landfall.gen.ts"));
+    let generate = |extra: &[&str]| {
+        let mut command = landfall();
+        command.arg("generate").args(extra).arg("--out").arg(&out).arg(&file);
+        command
+    };
+    assert!(refused(generate(&["--check"]), 1, "LF-7008").contains("landfall generate"), "a way out is shown");
+    assert!(generate(&[]).status().unwrap().success());
+    let text = std::fs::read_to_string(&out).unwrap();
+    assert!(text.contains("export interface Notes {") && text.contains("export const schema"), "{text}");
+    let printed = landfall().arg("generate").arg(&file).output().unwrap().stdout;
+    assert_eq!(String::from_utf8(printed).unwrap(), text, "without --out it is printed");
+    assert!(generate(&["--check"]).status().unwrap().success());
+    std::fs::write(&file, format!("{SCHEMA}title = \"text\"\n")).unwrap();
+    refused(generate(&["--check"]), 1, "LF-7008");
+    std::fs::remove_file(&out).unwrap();
+    std::fs::create_dir(&out).unwrap();
+    refused(generate(&[]), 2, "LF-7009");
+}
+
+#[test]
 fn a_development_token_is_the_bare_name() {
     let output = landfall().args(["token", "--sub", "ada"]).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "dev:ada\n");

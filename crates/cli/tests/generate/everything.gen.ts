@@ -1,0 +1,270 @@
+// Made by `landfall generate` from landfall.toml; made anew rather than edited.
+
+import type { Schema } from "@landfall/client";
+
+/** A JSON value. JSON's own `null` as a whole value is NULL. */
+export type Json = boolean | number | string | null | readonly Json[] | { readonly [name: string]: Json };
+
+/** A row of `things`. */
+export interface Things {
+  /** uuid, key, by default a new one */
+  id: string;
+  /** text, required, at most 80 characters */
+  label: string;
+  /** text, matches `[a-z]*\/[a-z]*`, unique */
+  slug: string | null;
+  /** text, required, one of "new", "half \"done\"", "done", by default "new" */
+  state: "new" | "half \"done\"" | "done";
+  /** integer, required, 0 to "9007199254740993", by default 0 */
+  count: number | bigint;
+  /** integer, one of 1, 2, "9007199254740993" */
+  size: 1 | 2 | 9007199254740993n | null;
+  /** float, one of 0.5, 1.0 */
+  ratio: 0.5 | 1.0 | null;
+  /** decimal(2), at least "0.00", by default "1.50" */
+  price: string | null;
+  /** boolean, required, by default false */
+  flag: boolean;
+  /** timestamp, required, at least "2000-01-01T00:00:00Z", by default now */
+  at: string;
+  /** date, one of "2026-01-01", "2026-12-31" */
+  day: "2026-01-01" | "2026-12-31" | null;
+  /** json, by default {"a":[1,2]} */
+  extra: Json | null;
+  /** bytes, at most 64 bytes */
+  cover: Uint8Array | null;
+  /** uuid, a row of `things`, null when that is deleted */
+  parent: string | null;
+  /** text */
+  __proto__: string | null;
+}
+
+/** What an insert into `things` takes; what may be left out has a default or is NULL. */
+export interface ThingsInsert {
+  id?: string;
+  label: string;
+  slug?: string | null;
+  state?: "new" | "half \"done\"" | "done";
+  count?: number | bigint;
+  size?: 1 | 2 | 9007199254740993n | null;
+  ratio?: 0.5 | 1.0 | null;
+  price?: string | null;
+  flag?: boolean;
+  at?: string | Date;
+  day?: "2026-01-01" | "2026-12-31" | null;
+  extra?: Json | null;
+  cover?: Uint8Array | null;
+  parent?: string | null;
+  __proto__?: string | null;
+}
+
+/** What an update of `things` takes; a key never changes. */
+export interface ThingsUpdate {
+  label?: string;
+  slug?: string | null;
+  state?: "new" | "half \"done\"" | "done";
+  count?: number | bigint;
+  size?: 1 | 2 | 9007199254740993n | null;
+  ratio?: 0.5 | 1.0 | null;
+  price?: string | null;
+  flag?: boolean;
+  at?: string | Date;
+  day?: "2026-01-01" | "2026-12-31" | null;
+  extra?: Json | null;
+  cover?: Uint8Array | null;
+  parent?: string | null;
+  __proto__?: string | null;
+}
+
+/** The key of a row of `things`: its `id`. */
+export type ThingsKey = string;
+
+/** A row of `date`. */
+export interface DateTable {
+  /** uuid, key, a row of `things`, deleted with it */
+  thing: string;
+  /** integer, key */
+  number: number | bigint;
+}
+
+/** What an insert into `date` takes; what may be left out has a default or is NULL. */
+export interface DateTableInsert {
+  thing: string;
+  number: number | bigint;
+}
+
+/** What an update of `date` takes; a key never changes. */
+export type DateTableUpdate = { readonly [column: string]: never };
+
+/** The key of a row of `date`. */
+export interface DateTableKey {
+  thing: string;
+  number: number | bigint;
+}
+
+/** A row of `scratch_pad` (on this device only). */
+export interface ScratchPad {
+  /** uuid, key, by default a new one */
+  id: string;
+  /** text, required */
+  text: string;
+}
+
+/** What an insert into `scratch_pad` takes; what may be left out has a default or is NULL. */
+export interface ScratchPadInsert {
+  id?: string;
+  text: string;
+}
+
+/** What an update of `scratch_pad` takes; a key never changes. */
+export interface ScratchPadUpdate {
+  text?: string;
+}
+
+/** The key of a row of `scratch_pad`: its `id`. */
+export type ScratchPadKey = string;
+
+/** Each table's row, and what insert, update and key take. */
+export interface Tables {
+  things: { row: Things; insert: ThingsInsert; update: ThingsUpdate; key: ThingsKey };
+  date: { row: DateTable; insert: DateTableInsert; update: DateTableUpdate; key: DateTableKey };
+  scratch_pad: { row: ScratchPad; insert: ScratchPadInsert; update: ScratchPadUpdate; key: ScratchPadKey };
+}
+
+/** What a device can hold: each shape's parameters. */
+export interface Shapes {
+  /** Rows of `things`. */
+  all: Record<string, never>;
+  /** Rows of `things`: label, at, and the key. */
+  some: { label: string; since: string | Date; below: string; day: string; flag: boolean; ratio: number };
+  /** Rows of `things`. */
+  counted: { count: number | bigint };
+}
+
+/** The schema, for `openDatabase`. */
+export const schema: Schema<Tables, Shapes> = {
+  name: "everything",
+  version: 3,
+  tables: {
+    things: {
+      key: ["id"],
+      sync: true,
+      columns: {
+        id: { type: "uuid" },
+        label: { type: "text" },
+        slug: { type: "text", nullable: true },
+        state: { type: "text" },
+        count: { type: "integer" },
+        size: { type: "integer", nullable: true },
+        ratio: { type: "float", nullable: true },
+        price: { type: "decimal", scale: 2, nullable: true },
+        flag: { type: "boolean" },
+        at: { type: "timestamp" },
+        day: { type: "date", nullable: true },
+        extra: { type: "json", nullable: true },
+        cover: { type: "bytes", nullable: true },
+        parent: { type: "uuid", nullable: true },
+        ["__proto__"]: { type: "text", nullable: true },
+      },
+    },
+    date: {
+      key: ["thing", "number"],
+      sync: true,
+      columns: {
+        thing: { type: "uuid" },
+        number: { type: "integer" },
+      },
+    },
+    scratch_pad: {
+      key: ["id"],
+      sync: false,
+      columns: {
+        id: { type: "uuid" },
+        text: { type: "text" },
+      },
+    },
+  },
+  shapes: {
+    all: {
+      table: "things",
+      params: {},
+    },
+    some: {
+      table: "things",
+      params: {
+        label: { type: "text" },
+        since: { type: "timestamp" },
+        below: { type: "decimal", scale: 2 },
+        day: { type: "date" },
+        flag: { type: "boolean" },
+        ratio: { type: "float" },
+      },
+    },
+    counted: {
+      table: "things",
+      params: {
+        count: { type: "integer" },
+      },
+    },
+  },
+  compiled: [
+    '{"name":"everything","version":3,"tables":[{"name":"things","columns":[{"name":"id","type":"uuid","r',
+    'equired":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"r',
+    'eferences":null,"unique":false,"merge":"lww"},{"name":"label","type":"text","required":true,"default',
+    '":null,"max_length":80,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww"},{"name":"slug","type":"text","required":false,"default":null,"max_length":null,"',
+    'pattern":"[a-z]*/[a-z]*","min":null,"max":null,"one_of":[],"references":null,"unique":true,"merge":"',
+    'lww"},{"name":"state","type":"text","required":true,"default":{"value":{"text":"new"}},"max_length":',
+    'null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"new"},{"text":"half \\"done\\""},{"text":',
+    '"done"}],"references":null,"unique":false,"merge":"lww"},{"name":"count","type":"integer","required"',
+    ':true,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"int":"0"},"max":{"int',
+    '":"9007199254740993"},"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"size","ty',
+    'pe":"integer","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[{"int":"1"},{"int":"2"},{"int":"9007199254740993"}],"references":null,"unique":false,"mer',
+    'ge":"lww"},{"name":"ratio","type":"float","required":false,"default":null,"max_length":null,"pattern',
+    '":null,"min":null,"max":null,"one_of":[{"float":0.5},{"float":1.0}],"references":null,"unique":false',
+    ',"merge":"lww"},{"name":"price","type":{"decimal":2},"required":false,"default":{"value":{"decimal":',
+    '"1.50"}},"max_length":null,"pattern":null,"min":{"decimal":"0.00"},"max":null,"one_of":[],"reference',
+    's":null,"unique":false,"merge":"lww"},{"name":"flag","type":"boolean","required":true,"default":{"va',
+    'lue":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
+    ':null,"unique":false,"merge":"lww"},{"name":"at","type":"timestamp","required":true,"default":"now",',
+    '"max_length":null,"pattern":null,"min":{"timestamp":"2000-01-01T00:00:00Z"},"max":null,"one_of":[],"',
+    'references":null,"unique":false,"merge":"lww"},{"name":"day","type":"date","required":false,"default',
+    '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"date":"2026-01-01"},{"date',
+    '":"2026-12-31"}],"references":null,"unique":false,"merge":"lww"},{"name":"extra","type":"json","requ',
+    'ired":false,"default":{"value":{"json":{"a":[1,2]}}},"max_length":null,"pattern":null,"min":null,"ma',
+    'x":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"cover","type":"bytes","',
+    'required":false,"default":null,"max_length":64,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
+    'erences":null,"unique":false,"merge":"lww"},{"name":"parent","type":"uuid","required":false,"default',
+    '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"thi',
+    'ngs","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"__proto__","type":"text","requir',
+    'ed":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
+    'ces":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":true,"on_delete_conflict":"upda',
+    'te_wins","access":{"read":null,"insert":null,"update":null,"delete":null},"search":["label"]},{"name',
+    '":"date","columns":[{"name":"thing","type":"uuid","required":true,"default":null,"max_length":null,"',
+    'pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"things","on_delete":"cascade"',
+    '},"unique":false,"merge":"lww"},{"name":"number","type":"integer","required":true,"default":null,"ma',
+    'x_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"me',
+    'rge":"lww"}],"primary_key":["thing","number"],"sync":true,"on_delete_conflict":"update_wins","access',
+    '":{"read":null,"insert":null,"update":null,"delete":null}},{"name":"scratch_pad","columns":[{"name":',
+    '"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max',
+    '":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"text","type":"text","req',
+    'uired":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"u',
+    'pdate_wins","access":{"read":null,"insert":null,"update":null,"delete":null}}],"shapes":[{"name":"al',
+    'l","table":"things","where":null,"params":[],"columns":null},{"name":"some","table":"things","where"',
+    ':{"and":[{"compare":{"op":"=","left":{"column":{"name":"label","type":"text"}},"right":{"param":{"na',
+    'me":"label","type":"text"}}}},{"compare":{"op":">","left":{"column":{"name":"at","type":"timestamp"}',
+    '},"right":{"param":{"name":"since","type":"timestamp"}}}},{"compare":{"op":"<","left":{"column":{"na',
+    'me":"price","type":{"decimal":2}}},"right":{"param":{"name":"below","type":{"decimal":2}}}}},{"compa',
+    're":{"op":"=","left":{"column":{"name":"day","type":"date"}},"right":{"param":{"name":"day","type":"',
+    'date"}}}},{"compare":{"op":"=","left":{"column":{"name":"flag","type":"boolean"}},"right":{"param":{',
+    '"name":"flag","type":"boolean"}}}},{"compare":{"op":"<","left":{"column":{"name":"ratio","type":"flo',
+    'at"}},"right":{"param":{"name":"ratio","type":"float"}}}}]},"params":[{"name":"label","type":"text"}',
+    ',{"name":"since","type":"timestamp"},{"name":"below","type":{"decimal":2}},{"name":"day","type":"dat',
+    'e"},{"name":"flag","type":"boolean"},{"name":"ratio","type":"float"}],"columns":["label","at"]},{"na',
+    'me":"counted","table":"things","where":{"compare":{"op":"=","left":{"column":{"name":"count","type":',
+    '"integer"}},"right":{"param":{"name":"count","type":"integer"}}}},"params":[{"name":"count","type":"',
+    'integer"}],"columns":null}]}',
+  ].join(""),
+};
