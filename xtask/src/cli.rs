@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::serve::{self, PROFILE};
 use crate::setup::Need;
-use crate::{process, setup, steps, suite, tidy};
+use crate::{process, setup, steps, suite, tidy, wasm};
 
 /// Landfall's scripts: set-up, server, tests, benchmarks, simulator.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Verb {
     Test(TestArgs),
     /// Builds the benchmarks in release and runs them
     Bench(BenchArgs),
+    /// Builds the engine for browsers into packages/client/wasm; `test` does this itself
+    Wasm,
     /// Runs the simulator for as many seeds as wished
     Sim(SimArgs),
     /// Checks the rules of the house
@@ -132,6 +134,7 @@ fn run(root: &Path, verb: Verb) -> Result<(), String> {
         }
         Verb::Test(arguments) => suite::run(root, arguments.quick, &arguments.only),
         Verb::Bench(arguments) => bench(root, &arguments),
+        Verb::Wasm => wasm::build(root, &process::target_folder(root)?, &setup::prepare(root, Need::Test)?),
         Verb::Sim(arguments) => sim(root, &arguments),
         Verb::Tidy(arguments) => check_tidy(root, arguments.shrink),
     }

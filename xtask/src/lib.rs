@@ -11,3 +11,5 @@ pub mod setup;
 pub mod steps;
 pub mod suite;
 pub mod tidy;
+pub mod wasm;
+pub mod web;

@@ -11,6 +11,8 @@ use crate::serve::PROFILE;
 use crate::setup::WasmBuild;
 use crate::suite::{Context, Step};
 use crate::tidy;
+use crate::wasm;
+use crate::web;
 
 /// Seeds go on for at least this long in a full run; with the broken variants they stay within eight minutes.
 const SIM_SECONDS: u32 = 60;
@@ -21,15 +23,22 @@ const QUICK_SIM_SECONDS: u32 = 15;
 const QUICK_SIM_SEEDS: u32 = 20;
 
 /// Every step, in the order in which they run.
-pub const ALL: [Step; 10] = [
+pub const ALL: [Step; 12] = [
     Step { name: "fmt", about: "the formatter has nothing to change", long: false, run: fmt },
     Step { name: "tidy", about: "the rules of the house hold", long: false, run: tidy },
     Step { name: "clippy", about: "the linter has nothing to say", long: false, run: clippy },
-    Step { name: "wasm", about: "core, protocol and client compile for the browser", long: false, run: wasm },
+    Step { name: "wasm", about: "core, protocol and client compile for the browser", long: false, run: check_wasm },
     Step { name: "test", about: "unit and integration tests of every crate", long: false, run: test },
     Step { name: "doctest", about: "the examples in the documentation", long: false, run: doctest },
     Step { name: "build", about: "the binary and the simulator, optimised, with assertions", long: false, run: build },
     Step { name: "commands", about: "what the documents tell people to type exists", long: false, run: commands },
+    Step {
+        name: "packages",
+        about: "lint, types and unit tests of the TypeScript packages",
+        long: false,
+        run: packages,
+    },
+    Step { name: "browser", about: "the SDK in a real browser, against a real server", long: false, run: browser },
     Step { name: "mutants", about: "the simulator catches every broken variant", long: true, run: mutants },
     Step { name: "sim", about: "the simulator, seed after seed", long: false, run: sim },
 ];
@@ -54,7 +63,7 @@ fn clippy(context: &Context) -> Result<(), String> {
     cargo(context, &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
-fn wasm(context: &Context) -> Result<(), String> {
+fn check_wasm(context: &Context) -> Result<(), String> {
     let arguments = [
         "check",
         "--locked",
@@ -66,29 +75,14 @@ fn wasm(context: &Context) -> Result<(), String> {
         "landfall-protocol",
         "-p",
         "landfall-client",
+        "-p",
+        "landfall-client-web",
     ];
     match context.machine.wasm {
         Some(WasmBuild::Rustup) => cargo(context, &arguments),
-        Some(WasmBuild::DebianWeb) => process::run(debian_web(context, &arguments)),
+        Some(WasmBuild::DebianWeb) => process::run(wasm::debian_web(&context.root, &context.target, &arguments)),
         None => Err("no toolchain for wasm32 was set up".to_owned()),
     }
-}
-
-/// The same check by Debian's toolchain, which builds the standard library from source. It keeps a target folder of its
-/// own: sharing one would rebuild everything at each change of toolchain.
-fn debian_web(context: &Context, arguments: &[&str]) -> Command {
-    let mut command = Command::new("/usr/bin/cargo");
-    command.args(arguments).args(["-Z", "build-std=std,panic_abort"]).current_dir(&context.root).env_clear();
-    for name in ["HOME", "CARGO_HOME", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command
-        .env("PATH", "/usr/bin:/bin")
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_TARGET_DIR", context.target.join("wasm"));
-    command
 }
 
 fn test(context: &Context) -> Result<(), String> {
@@ -117,6 +111,22 @@ fn commands(context: &Context) -> Result<(), String> {
     } else {
         Err(format!("{} commands that do not exist, listed above", findings.len()))
     }
+}
+
+fn packages(context: &Context) -> Result<(), String> {
+    web::install(&context.root)?;
+    // The types of the module are part of what is checked.
+    wasm::build(&context.root, &context.target, &context.machine)?;
+    web::build_client(&context.root)?;
+    web::check(&context.root)
+}
+
+fn browser(context: &Context) -> Result<(), String> {
+    build(context)?;
+    web::install(&context.root)?;
+    wasm::build(&context.root, &context.target, &context.machine)?;
+    web::build_client(&context.root)?;
+    web::browser(&context.root)
 }
 
 fn mutants(context: &Context) -> Result<(), String> {

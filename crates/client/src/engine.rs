@@ -13,12 +13,14 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 use crate::changes::ChangeSet;
 use crate::db::{
     BucketState, Completeness, Database, DbError, EntryState, HeldBucket, Location, OpenError, Options, OutboxEntry,
-    Rows, WriteTx, Written,
+    Rows,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{Connectivity, Progress, Status};
+
+mod writes;
 
 /// The two clocks of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -234,65 +236,12 @@ impl Engine {
         self.db.query(sql, params)
     }
 
-    /// Writes in one transaction. When it returns, the rows and the outbox entry are on disk (with durability `Full`),
-    /// and live queries have heard.
-    ///
-    /// # Errors
-    /// What `f` returned, or why the write is not valid; nothing of it happened then.
-    pub fn write<R>(
-        &mut self,
-        now: Moment,
-        random: &mut Entropy<'_>,
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
-    ) -> Result<Written<R>, DbError> {
-        let written = self.db.write(now.wall_ms, random, f)?;
-        if let Some(rseq) = written.rseq {
-            self.mirror_appended(rseq)?;
-        }
-        self.announce(&written.changes);
-        self.step(&Event::Written, now, random);
-        Ok(written)
-    }
-
-    fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
-        if let Some(entry) = self.db.entry(rseq)? {
-            let (replica, body) = (self.db.replica(), entry.transaction.to_bytes());
-            self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body }));
-        }
-        Ok(())
-    }
-
     /// The outbox, dead letters included, oldest first.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn outbox(&self) -> Result<Vec<OutboxEntry>, DbError> {
         self.db.outbox()
-    }
-
-    /// Offers a dead letter again, as a new transaction on the rows as they are now.
-    ///
-    /// # Errors
-    /// When there is no such dead letter, or it is still not valid.
-    pub fn retry(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<u64, DbError> {
-        let written = self.db.retry(rseq, now.wall_ms, random)?;
-        self.mirror_gone(rseq);
-        let again = written.rseq.unwrap_or(rseq);
-        self.mirror_appended(again)?;
-        self.announce(&written.changes);
-        self.step(&Event::Written, now, random);
-        Ok(again)
-    }
-
-    /// Throws a dead letter away.
-    ///
-    /// # Errors
-    /// When there is no such dead letter.
-    pub fn discard(&mut self, rseq: u64, now: Moment) -> Result<(), DbError> {
-        self.db.discard(rseq)?;
-        self.mirror_gone(rseq);
-        self.refresh_status(now);
-        Ok(())
     }
 
     /// Opens a shape; it stays open, across restarts, until it is closed. Opening it twice gives the same handle.

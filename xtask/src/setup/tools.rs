@@ -26,8 +26,9 @@ pub enum WasmBuild {
     DebianWeb,
 }
 
-/// The fall-back toolchain where rustup cannot fetch the wasm32 target. It checks; to link it would need `lld-22` too.
-pub const DEBIAN_WEB: [Wanted; 3] = [
+/// The fall-back toolchain where rustup cannot fetch the wasm32 target.
+pub const DEBIAN_WEB: [Wanted; 4] = [
+    Wanted { what: "rust-lld", package: "lld-22", why: "the linker for wasm32" },
     Wanted { what: "rustc", package: "rustc-web", why: "a compiler that can build for wasm32" },
     Wanted { what: "cargo", package: "cargo-web", why: "the cargo that belongs to it" },
     Wanted { what: "rust-src", package: "rust-web-src", why: "the standard library, to be built for wasm32" },
@@ -41,6 +42,11 @@ const LIBCLANG: Wanted =
     Wanted { what: "libclang", package: "clang-22", why: "reads SQLite's header for the pre-update hook's bindings" };
 const WASM_CLANG: Wanted = Wanted { what: "clang-22", package: "clang-22", why: "compiles SQLite for WebAssembly" };
 const WASM_AR: Wanted = Wanted { what: "llvm-ar-22", package: "llvm-22", why: "packs SQLite for WebAssembly" };
+
+const NODE: Wanted = Wanted { what: "node", package: "nodejs", why: "builds and tests the TypeScript packages" };
+const NPM: Wanted = Wanted { what: "npm", package: "npm", why: "installs the packages that those need" };
+const CHROMIUM: Wanted =
+    Wanted { what: "chromium", package: "chromium", why: "the browser that the browser tests run in" };
 
 /// What is not there, each package once.
 pub fn missing(need: Need) -> Vec<Wanted> {
@@ -57,6 +63,9 @@ pub fn missing(need: Need) -> Vec<Wanted> {
         want(process::find_program("git").is_some(), GIT);
         want(named_or("CC_wasm32_unknown_unknown", "clang-22"), WASM_CLANG);
         want(named_or("AR_wasm32_unknown_unknown", "llvm-ar-22"), WASM_AR);
+        want(process::find_program("node").is_some(), NODE);
+        want(process::find_program("npm").is_some(), NPM);
+        want(named_or("LANDFALL_CHROMIUM", "chromium"), CHROMIUM);
     }
     missing
 }
@@ -116,7 +125,8 @@ pub fn debian_web_toolchain() -> bool {
     let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
     let sysroot = process::output(Path::new("/"), "/usr/bin/rustc", &["--print", "sysroot"]).unwrap_or_default();
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
-    minor.is_some_and(|minor| minor >= 95) && Path::new("/usr/bin/cargo").is_file() && library.is_dir()
+    let linker = ["/usr/bin/rust-lld", "/usr/bin/wasm-ld-22"].into_iter().any(|path| Path::new(path).exists());
+    minor.is_some_and(|minor| minor >= 95) && Path::new("/usr/bin/cargo").is_file() && library.is_dir() && linker
 }
 
 #[cfg(test)]

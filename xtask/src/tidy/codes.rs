@@ -13,7 +13,11 @@ pub fn documented(files: &[SourceFile]) -> Vec<Finding> {
         return Vec::new();
     };
     let explained = codes([document].into_iter());
-    let given = codes(files.iter().filter(|file| file.is_rust() && file.path.starts_with("crates/")));
+    let is_source = |file: &&SourceFile| {
+        (file.is_rust() && file.path.starts_with("crates/"))
+            || (file.path.starts_with("packages/") && file.path.ends_with(".ts"))
+    };
+    let given = codes(files.iter().filter(is_source));
     let mut findings = Vec::new();
     for (code, (path, line)) in given.iter().filter(|(code, _)| !explained.contains_key(*code)) {
         findings.push(Finding::new(

@@ -10,6 +10,7 @@
 //! | `tables` | one app row by key, in stored form |
 //! | `hooks`, `authorizer`, `capture`, `functions` | what SQLite asks and tells while statements run |
 //! | `query`, `write` | the app's reads and writes |
+//! | `requests` | writes that are asked for twice, and happen once |
 //! | `record`, `rules` | from touched rows to operations; what the device can refuse by itself |
 //! | `outbox`, `decide` | entries on their way; decisions, dead letters, settling |
 //! | `overlay` | confirmed rows, memberships, and what they look like under pending work |
@@ -39,6 +40,7 @@ mod overlay;
 mod query;
 mod record;
 mod recover;
+mod requests;
 mod rules;
 mod session;
 mod tables;
@@ -54,7 +56,7 @@ pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
 pub use outbox::{Counts, EntryState, OutboxEntry};
 pub use query::Rows;
-pub use write::{WriteTx, Written};
+pub use write::{HeldWrite, WriteTx, Written};
 
 use bookkeeping::Memory;
 use hooks::{Mode, Shared};

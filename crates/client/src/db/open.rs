@@ -32,6 +32,11 @@ impl Database {
     ) -> Result<Self, OpenError> {
         let place = location.to_string();
         let conn = connect(location).map_err(|e| classify(&place, &e))?;
+        if options.exclusive {
+            // Before anything is read: a file with a write-ahead log cannot be opened otherwise where there is no shared
+            // memory. It changes nothing in the file.
+            conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE").map_err(|e| classify(&place, &e))?;
+        }
         let is_new = inspect(&conn, &place)?;
         configure(&conn, location, &options).map_err(|e| classify(&place, &e))?;
         let empty = Arc::new(AppTables::new(&Schema { tables: Vec::new(), ..schema.clone() }, &BTreeMap::new()));
@@ -89,10 +94,6 @@ fn configure(conn: &Connection, location: &Location, options: &Options) -> rusql
     conn.busy_timeout(std::time::Duration::from_secs(5))?;
     // A page of 4 KiB everywhere (the builds differ); no effect on a file that has pages already.
     conn.execute_batch("PRAGMA page_size = 4096")?;
-    if options.exclusive {
-        // Before write-ahead logging begins, or SQLite still asks for shared memory.
-        conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
-    }
     if *location != Location::Memory {
         conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0))?;
     }

@@ -31,6 +31,17 @@ pub struct WriteTx<'a> {
     depth: u32,
     /// The state to go back to; taken when the transaction ends in order.
     undo: Option<Memory>,
+    /// The request that this transaction carries out.
+    request: Option<String>,
+}
+
+/// A write transaction that stays open between calls. Until it is finished or let go, nothing else may be called on the
+/// database: reads would see what is not committed.
+#[derive(Debug)]
+#[must_use = "the transaction stays open until it is finished or let go"]
+pub struct HeldWrite {
+    undo: Memory,
+    request: Option<String>,
 }
 
 impl Drop for WriteTx<'_> {
@@ -54,14 +65,55 @@ impl Database {
         random: &mut dyn FnMut(&mut [u8]),
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
     ) -> Result<Written<R>, DbError> {
+        let held = self.hold(now_ms, random)?;
+        let mut tx = WriteTx::resume(self, held);
+        let value = f(&mut tx)?;
+        tx.still_open("a statement of this transaction")?;
+        tx.finish(value, now_ms)
+    }
+
+    /// Begins a write transaction that stays open between calls.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn hold(&mut self, now_ms: u64, random: &mut dyn FnMut(&mut [u8])) -> Result<HeldWrite, DbError> {
         let undo = self.begin()?;
         let mut seed = [0; 32];
         random(&mut seed);
         self.start_capture(now_ms, seed, false)?;
-        let mut tx = WriteTx { db: self, depth: 0, undo: Some(undo) };
+        Ok(HeldWrite { undo, request: None })
+    }
+
+    /// Does a part of a held transaction. On error all of it is undone, and it has ended.
+    ///
+    /// # Errors
+    /// What `f` returned.
+    pub fn step_held<R>(
+        &mut self,
+        held: HeldWrite,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<(HeldWrite, R), DbError> {
+        let mut tx = WriteTx::resume(self, held);
         let value = f(&mut tx)?;
         tx.still_open("a statement of this transaction")?;
-        tx.finish(value, now_ms)
+        let request = tx.request.take();
+        match tx.undo.take() {
+            Some(undo) => Ok((HeldWrite { undo, request }, value)),
+            None => Err(DbError::RolledBack("the transaction has ended".into())),
+        }
+    }
+
+    /// Commits a held transaction, as [`Database::write`] does.
+    ///
+    /// # Errors
+    /// As [`Database::write`].
+    pub fn finish_held(&mut self, held: HeldWrite, now_ms: u64) -> Result<Written<()>, DbError> {
+        WriteTx::resume(self, held).finish((), now_ms)
+    }
+
+    /// Undoes a held transaction.
+    pub fn let_go(&mut self, held: HeldWrite) {
+        drop(WriteTx::resume(self, held));
     }
 
     pub(super) fn start_capture(&mut self, now_ms: u64, seed: [u8; 32], local_only: bool) -> Result<(), DbError> {
@@ -81,17 +133,32 @@ impl Database {
     }
 }
 
+impl<'a> WriteTx<'a> {
+    fn resume(db: &'a mut Database, held: HeldWrite) -> Self {
+        Self { db, depth: 0, undo: Some(held.undo), request: held.request }
+    }
+}
+
 impl WriteTx<'_> {
     fn finish<R>(mut self, value: R, now_ms: u64) -> Result<Written<R>, DbError> {
         let marks = self.db.stop_capture();
         self.db.shared.set_mode(Mode::Engine);
         let mut changes = ChangeSet::default();
         let rseq = self.db.record(marks, now_ms, &mut changes)?;
+        if let Some(request) = self.request.take() {
+            self.db.remember_request(&request, rseq, now_ms)?;
+        }
         if let Some(before) = &self.undo {
             self.db.commit(before)?;
         }
         self.undo = None;
         Ok(Written { value, rseq, changes })
+    }
+
+    /// Says which request this transaction carries out, so that it is carried out once, however often it is asked for:
+    /// [`Database::answered`] knows it from the commit on. A second transaction of the name fails.
+    pub fn answers(&mut self, request: &str) {
+        self.request = Some(request.to_owned());
     }
 
     /// Runs one statement; how many rows it changed. Parameters are bound by position.

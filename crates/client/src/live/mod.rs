@@ -21,6 +21,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use landfall_core::error::Code;
+use landfall_core::value::ColumnType;
 use landfall_core::{Schema, Value};
 use rusqlite::Connection;
 
@@ -61,6 +62,9 @@ pub struct Watched {
     pub id: QueryId,
     /// The names of the answer's columns.
     pub columns: Vec<String>,
+    /// The schema's types of the answer's columns, where an answer to plain SQL shows a column as it is stored. A typed
+    /// query's values have their types already.
+    pub types: Vec<Option<ColumnType>>,
     /// The answer. Plain SQL gives the types that SQLite gives: integers, floats, texts, bytes.
     pub rows: Vec<Row>,
     /// Whether the device holds everything that the answer depends on.
@@ -189,17 +193,19 @@ impl LiveQueries {
         query: LiveQuery,
         is_complete: IsComplete<'_>,
     ) -> Result<Watched, LiveError> {
-        let (query, columns, rows) = match query {
+        let (query, columns, types, rows) = match query {
             LiveQuery::Sql { sql, params, key } => {
                 let mut query = SqlQuery::new(conn, schema, &self.recorder, (sql, params, key))?;
                 let (rows, columns) = (query.run(conn)?.to_vec(), query.columns.clone());
-                (Query::Sql(query), columns, rows)
+                let types = query.types.clone();
+                (Query::Sql(query), columns, types, rows)
             }
             LiveQuery::Typed(select) => {
                 let mut query = SelectQuery::new(schema, select)?;
                 query.run(conn)?;
                 let (columns, rows) = (query.columns(), query.rows());
-                (Query::Typed(query), columns, rows)
+                let types = vec![None; columns.len()];
+                (Query::Typed(query), columns, types, rows)
             }
         };
         self.last_id += 1;
@@ -212,7 +218,7 @@ impl LiveQueries {
         }
         let complete = is_complete(query.reads());
         self.queries.insert(id, Entry { query, complete, stale: false, runs: 1 });
-        Ok(Watched { id, columns, rows, complete })
+        Ok(Watched { id, columns, types, rows, complete })
     }
 
     /// Stops watching. Unknown handles are ignored.

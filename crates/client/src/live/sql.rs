@@ -1,5 +1,6 @@
 //! A live query in plain SQL: run again when something that it reads changed.
 
+use landfall_core::value::ColumnType;
 use landfall_core::{Schema, Value};
 use rusqlite::{Connection, params_from_iter};
 
@@ -15,6 +16,7 @@ pub(super) struct SqlQuery {
     sql: String,
     params: Vec<Value>,
     pub columns: Vec<String>,
+    pub types: Vec<Option<ColumnType>>,
     key: Vec<usize>,
     pub reads: ReadSet,
     rows: Vec<Row>,
@@ -28,12 +30,15 @@ impl SqlQuery {
         (sql, params, key): (String, Vec<Value>, Option<Vec<String>>),
     ) -> Result<Self, LiveError> {
         let reads = recorder.read_set(conn, schema, &sql)?;
-        let columns: Vec<String> = conn.prepare_cached(&sql)?.column_names().map(str::to_owned).collect();
+        let statement = conn.prepare_cached(&sql)?;
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let types = statement.columns_with_metadata().map(|c| column_type(schema, &c)).collect();
+        drop(statement);
         let key = match key {
             Some(names) => key_indexes(&columns, &names)?,
             None => implied_key(schema, &reads, &columns),
         };
-        Ok(Self { sql, params, columns, key, reads, rows: Vec::new() })
+        Ok(Self { sql, params, columns, types, key, reads, rows: Vec::new() })
     }
 
     /// How the query listens to `table`.
@@ -71,6 +76,13 @@ impl SqlQuery {
         }
         Ok(out)
     }
+}
+
+/// The schema's type of an answer's column, where it is a table's column as it is stored.
+fn column_type(schema: &Schema, column: &rusqlite::ColumnMetadata<'_>) -> Option<ColumnType> {
+    let table = schema.table(column.table_name()?)?;
+    let name = column.origin_name()?;
+    table.columns.iter().find(|c| c.name.eq_ignore_ascii_case(name)).map(|c| c.ty)
 }
 
 pub(super) fn key_indexes(columns: &[String], names: &[String]) -> Result<Vec<usize>, LiveError> {

@@ -9,6 +9,7 @@ use landfall_core::{ReplicaId, RowKey, Value};
 use super::{Database, DbError, Location, Options, Written};
 
 mod capture;
+mod holding;
 mod loading;
 mod opening;
 mod overlay;

@@ -1,0 +1,233 @@
+//! Values, rows and differences as JSON text, so that JavaScript reads back exactly what was stored.
+//!
+//! What JSON has no form for is wrapped in an object of one key: `{"i": "…"}` an integer beyond 2⁵³, `{"b": "…"}` bytes
+//! in base64, `{"j": …}` a JSON value (wrapped always, so that no object is ambiguous). From JavaScript comes also
+//! `{"t": "…"}`, an instant in RFC 3339.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use landfall_client::db::{EntryState, OutboxEntry, Rows};
+use landfall_client::live::{Row, RowsDiff};
+use landfall_client::status::{Connectivity, Status};
+use landfall_core::Value;
+use landfall_core::value::{ColumnType, MAX_SAFE_INTEGER, SqliteValue};
+use serde_json::{Value as Json, json};
+
+/// Appends a string in quotes.
+pub fn string(text: &str, out: &mut String) {
+    // A string always serialises.
+    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+/// Appends a value.
+pub fn value(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Int(v) if v.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
+            let _ = write!(out, "{v}");
+        }
+        Value::Int(v) => {
+            let _ = write!(out, "{{\"i\":\"{v}\"}}");
+        }
+        Value::Bytes(v) => {
+            out.push_str("{\"b\":\"");
+            STANDARD.encode_string(v, out);
+            out.push_str("\"}");
+        }
+        Value::Json(text) => {
+            let _ = write!(out, "{{\"j\":{text}}}");
+        }
+        Value::Text(v) => string(v, out),
+        other => out.push_str(&other.to_json().to_string()),
+    }
+}
+
+/// Appends a list.
+pub fn list<T>(items: impl IntoIterator<Item = T>, out: &mut String, mut item: impl FnMut(T, &mut String)) {
+    out.push('[');
+    for (i, one) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        item(one, out);
+    }
+    out.push(']');
+}
+
+fn row(values: &[Value], out: &mut String) {
+    list(values, out, value);
+}
+
+/// The answer of a query: `{"columns": […], "rows": [[…]…]}`.
+pub fn rows(answer: &Rows) -> String {
+    let mut out = String::with_capacity(64 + answer.rows.len() * answer.columns.len() * 12);
+    out.push_str("{\"columns\":");
+    list(&answer.columns, &mut out, |name, out| string(name, out));
+    out.push_str(",\"rows\":");
+    list(&answer.rows, &mut out, |values, out| row(values, out));
+    out.push('}');
+    out
+}
+
+/// The types of a live answer's columns: what plain SQL leaves as SQLite's own types is given the schema's.
+pub type Types = Vec<Option<ColumnType>>;
+
+fn typed(values: &Row, types: &Types, out: &mut String) {
+    let mut at = 0;
+    list(values, out, |plain, out| {
+        let ty = types.get(at).copied().flatten();
+        at += 1;
+        match ty.and_then(|ty| with_type(plain, ty)) {
+            Some(typed) => value(&typed, out),
+            None => value(plain, out),
+        }
+    });
+}
+
+/// A stored value under its column's type; `None` where it has that form already, or is not of the type.
+fn with_type(plain: &Value, ty: ColumnType) -> Option<Value> {
+    if matches!(ty, ColumnType::Text | ColumnType::Integer | ColumnType::Float | ColumnType::Bytes | ColumnType::Uuid) {
+        return None;
+    }
+    let stored = match plain {
+        Value::Int(v) => SqliteValue::Integer(*v),
+        Value::Float(v) => SqliteValue::Real(*v),
+        Value::Text(v) => SqliteValue::Text(v.clone()),
+        Value::Bytes(v) => SqliteValue::Blob(v.clone()),
+        _ => return None,
+    };
+    Value::from_sqlite(stored, ty).ok()
+}
+
+/// The first answer of a live query: `{"columns": […], "rows": [[…]…], "complete": …}`.
+pub fn watched(columns: &[String], answer: &[Row], types: &Types, complete: bool) -> String {
+    let mut out = String::from("{\"columns\":");
+    list(columns, &mut out, |name, out| string(name, out));
+    out.push_str(",\"rows\":");
+    list(answer, &mut out, |values, out| typed(values, types, out));
+    let _ = write!(out, ",\"complete\":{complete}}}");
+    out
+}
+
+/// A difference: `{"removed": [old index…], "inserted": [[new index, row]…], "updated": …, "complete": …}`.
+pub fn diff(diff: &RowsDiff, types: &Types) -> String {
+    let mut out = String::from("{\"removed\":");
+    list(&diff.removed, &mut out, |at, out| {
+        let _ = write!(out, "{at}");
+    });
+    for (name, part) in [("inserted", &diff.inserted), ("updated", &diff.updated)] {
+        let _ = write!(out, ",\"{name}\":");
+        list(part, &mut out, |(at, values), out| {
+            let _ = write!(out, "[{at},");
+            typed(values, types, out);
+            out.push(']');
+        });
+    }
+    let _ = write!(out, ",\"complete\":{}}}", diff.complete);
+    out
+}
+
+/// The outbox, as the app sees it. What the server accepted is no longer its concern.
+pub fn outbox(entries: &[OutboxEntry]) -> String {
+    let mut out = String::new();
+    list(entries, &mut out, |entry, out| {
+        let state = match entry.state {
+            EntryState::Queued => "pending",
+            EntryState::Sent => "sending",
+            EntryState::Acknowledged(_) => "sent",
+            EntryState::Dead => "failed",
+        };
+        let _ = write!(
+            out,
+            "{{\"rseq\":{},\"state\":\"{state}\",\"attempts\":{},\"created\":{},\"rows\":",
+            entry.rseq, entry.attempts, entry.created_ms
+        );
+        list(&entry.transaction.operations, out, |operation, out| {
+            out.push_str("{\"table\":");
+            string(operation.table(), out);
+            out.push_str(",\"key\":");
+            row(&operation.key().0, out);
+            out.push('}');
+        });
+        if let Some(problem) = &entry.problem {
+            let error = json!({"code": problem.code.to_string(), "message": problem.message,
+                "table": problem.table, "column": problem.column});
+            let _ = write!(out, ",\"error\":{error}");
+        }
+        out.push('}');
+    });
+    out
+}
+
+/// The engine's part of the status.
+pub fn status(status: &Status) -> String {
+    let (connectivity, retry_in_ms) = match status.connectivity {
+        Connectivity::Offline { retry_in_ms } => ("offline", retry_in_ms),
+        Connectivity::Connecting => ("connecting", None),
+        Connectivity::Online => ("online", None),
+        Connectivity::NeedsSignIn => ("needs-sign-in", None),
+        Connectivity::Stopped => ("stopped", None),
+    };
+    let progress = status.loading.map(|p| json!({"loaded": p.rows, "total": p.expected}));
+    json!({
+        "connectivity": connectivity,
+        "retryInMs": retry_in_ms,
+        "pending": status.pending,
+        "failed": status.dead,
+        "lastSyncedAt": status.last_synced_ms,
+        "progress": progress,
+        "subject": status.subject,
+        "lastError": status.last_error.as_deref().map(error_of),
+    })
+    .to_string()
+}
+
+/// An error sentence with its code, which stands in brackets at its end or within it.
+fn error_of(text: &str) -> Json {
+    let at =
+        text.find("LF-").filter(|at| text.get(at + 3..at + 7).is_some_and(|d| d.bytes().all(|b| b.is_ascii_digit())));
+    let code = at.and_then(|at| text.get(at..at + 7)).unwrap_or("LF-5930");
+    json!({"code": code, "message": text})
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+mod tests {
+    use super::*;
+
+    fn text(one: &Value) -> String {
+        let mut out = String::new();
+        value(one, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_wrapped() {
+        assert_eq!(text(&Value::Int(9_007_199_254_740_991)), "9007199254740991");
+        assert_eq!(text(&Value::Int(i64::MIN)), r#"{"i":"-9223372036854775808"}"#);
+        assert_eq!(text(&Value::Bytes(vec![0, 255])), r#"{"b":"AP8="}"#);
+        assert_eq!(text(&Value::Json(r#"{"i":"1"}"#.into())), r#"{"j":{"i":"1"}}"#);
+        assert_eq!(text(&Value::Text("a\"\u{2028}".into())), "\"a\\\"\u{2028}\"");
+        assert_eq!(text(&Value::Timestamp(0)), "\"1970-01-01T00:00:00Z\"");
+    }
+
+    #[test]
+    fn a_live_answer_has_the_schemas_types() {
+        let types = vec![Some(ColumnType::Boolean), None, Some(ColumnType::Decimal(2))];
+        let rows = vec![vec![Value::Int(1), Value::Int(1), Value::Int(150)]];
+        let columns = ["a", "b", "c"].map(str::to_owned);
+        let found = watched(&columns, &rows, &types, true);
+        assert_eq!(found, r#"{"columns":["a","b","c"],"rows":[[true,1,"1.50"]],"complete":true}"#);
+        let change = RowsDiff { removed: vec![2], inserted: vec![(0, rows[0].clone())], ..RowsDiff::default() };
+        let found = diff(&change, &types);
+        assert_eq!(found, r#"{"removed":[2],"inserted":[[0,[true,1,"1.50"]]],"updated":[],"complete":false}"#);
+    }
+
+    #[test]
+    fn an_error_keeps_its_own_code() {
+        assert_eq!(error_of("the token is not valid [LF-4004]")["code"], "LF-4004");
+        assert_eq!(error_of("no route")["code"], "LF-5930");
+    }
+}

@@ -1,0 +1,180 @@
+//! The operations of a write, and query parameters, from JSON.
+//!
+//! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
+//! `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use landfall_client::db::{DbError, WriteTx};
+use landfall_core::error::codes;
+use landfall_core::schema::Table;
+use landfall_core::value::{ColumnType, parse_timestamp};
+use landfall_core::{Problem, RowKey, Schema, Value};
+use serde_json::{Map, Value as Json};
+
+/// One operation, with values of the schema's types.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Inserts a row.
+    Insert(String, Vec<(String, Value)>),
+    /// Sets columns of a row.
+    Update(String, RowKey, Vec<(String, Value)>),
+    /// Deletes a row.
+    Delete(String, RowKey),
+    /// Runs a statement.
+    Sql(String, Vec<Value>),
+}
+
+fn malformed(what: &str) -> DbError {
+    DbError::Aborted(format!("the SDK and the engine do not understand each other ({what}); reload the page"))
+}
+
+/// The one value of an object of one key.
+fn unwrap<'a>(json: &'a Json, key: &str) -> Option<&'a Json> {
+    json.as_object().filter(|o| o.len() == 1).and_then(|o| o.get(key))
+}
+
+/// A cell of a column whose type is known.
+fn cell(json: &Json, ty: ColumnType) -> Result<Value, String> {
+    let plain = ["i", "b", "t", "j"].iter().find_map(|key| unwrap(json, key)).unwrap_or(json);
+    Value::from_json(plain, ty).map_err(|e| e.to_string())
+}
+
+/// A parameter, whose type only its form tells.
+fn parameter(json: &Json) -> Option<Value> {
+    if let Some(digits) = unwrap(json, "i") {
+        return digits.as_str()?.parse().ok().map(Value::Int);
+    }
+    if let Some(text) = unwrap(json, "b") {
+        return STANDARD.decode(text.as_str()?).ok().map(Value::Bytes);
+    }
+    if let Some(text) = unwrap(json, "t") {
+        return parse_timestamp(text.as_str()?).map(Value::Timestamp);
+    }
+    if let Some(inner) = unwrap(json, "j") {
+        return Some(Value::json(inner));
+    }
+    match json {
+        Json::Null => Some(Value::Null),
+        Json::Bool(v) => Some(Value::Bool(*v)),
+        Json::Number(n) => n.as_i64().map(Value::Int).or_else(|| n.as_f64().and_then(Value::float)),
+        Json::String(v) => Some(Value::Text(v.clone())),
+        Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// Query parameters from a JSON list.
+///
+/// # Errors
+/// When the text is not a list of values.
+pub fn parameters(text: &str) -> Result<Vec<Value>, DbError> {
+    let list: Vec<Json> = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
+    list.iter().map(|json| parameter(json).ok_or_else(|| malformed("a parameter"))).collect()
+}
+
+/// A shape's parameters, in the types that it declares, from a JSON object.
+///
+/// # Errors
+/// When there is no such shape, or a value is not of its parameter's type.
+pub fn shape_parameters(schema: &Schema, shape: &str, text: &str) -> Result<BTreeMap<String, Value>, DbError> {
+    let object: Map<String, Json> = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
+    let shape = schema.shape(shape).ok_or_else(|| DbError::UnknownName(format!("shape '{shape}'")))?;
+    let mut out = BTreeMap::new();
+    for (name, json) in object {
+        let param = shape.params.iter().find(|p| p.name == name);
+        let param =
+            param.ok_or_else(|| DbError::UnknownName(format!("parameter '{name}' of shape '{}'", shape.name)))?;
+        let value = cell(&json, param.ty).map_err(|e| Problem::new(codes::WRONG_TYPE, format!("'{name}': {e}")))?;
+        out.insert(name, value);
+    }
+    Ok(out)
+}
+
+fn table<'a>(schema: &'a Schema, name: &str) -> Result<&'a Table, DbError> {
+    schema.table(name).ok_or_else(|| DbError::UnknownName(format!("table '{name}'")))
+}
+
+fn problem(table: &Table, column: &str, text: &str) -> DbError {
+    let message = format!("{}.{column}: {text}", table.name);
+    let problem = Problem::new(codes::WRONG_TYPE, message);
+    DbError::Invalid(Problem { table: Some(table.name.clone()), column: Some(column.to_owned()), ..problem })
+}
+
+fn cells(table: &Table, object: &Map<String, Json>) -> Result<Vec<(String, Value)>, DbError> {
+    let one = |(name, json): (&String, &Json)| {
+        let column = table.column(name);
+        let column = column.ok_or_else(|| DbError::UnknownName(format!("column '{}.{name}'", table.name)))?;
+        let value = cell(json, column.ty).map_err(|text| problem(table, name, &text))?;
+        Ok((name.clone(), value))
+    };
+    object.iter().map(one).collect()
+}
+
+fn key(table: &Table, list: &[Json]) -> Result<RowKey, DbError> {
+    if list.len() != table.primary_key.len() {
+        let names = table.primary_key.join(", ");
+        let text = format!("the key of '{}' has {} parts ({names})", table.name, table.primary_key.len());
+        let problem = Problem::new(codes::BAD_KEY, text);
+        return Err(DbError::Invalid(Problem { table: Some(table.name.clone()), ..problem }));
+    }
+    let part = |(column, json): (&landfall_core::schema::Column, &Json)| {
+        cell(json, column.ty).map_err(|text| problem(table, &column.name, &text))
+    };
+    table.key_columns().zip(list).map(part).collect::<Result<_, _>>().map(RowKey)
+}
+
+/// The operations of a write.
+///
+/// # Errors
+/// [`DbError::UnknownName`] and [`DbError::Invalid`], naming table and column.
+pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
+    let list: Vec<Vec<Json>> = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
+    let one = |parts: Vec<Json>| match parts.as_slice() {
+        [Json::String(op), Json::String(name), Json::Object(row)] if op == "i" => {
+            Ok(Op::Insert(name.clone(), cells(table(schema, name)?, row)?))
+        }
+        [Json::String(op), Json::String(name), Json::Array(list), Json::Object(row)] if op == "u" => {
+            let table = table(schema, name)?;
+            Ok(Op::Update(name.clone(), key(table, list)?, cells(table, row)?))
+        }
+        [Json::String(op), Json::String(name), Json::Array(list)] if op == "d" => {
+            Ok(Op::Delete(name.clone(), key(table(schema, name)?, list)?))
+        }
+        [Json::String(op), Json::String(sql), Json::Array(list)] if op == "s" => {
+            let params = list.iter().map(|json| parameter(json).ok_or_else(|| malformed("a parameter")));
+            Ok(Op::Sql(sql.clone(), params.collect::<Result<_, _>>()?))
+        }
+        _ => Err(malformed("an operation")),
+    };
+    list.into_iter().map(one).collect()
+}
+
+/// Carries operations out, in order.
+///
+/// # Errors
+/// As [`WriteTx`]; an update of a row that is not there is an error too: nothing is written in silence.
+pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
+    fn names(cells: &[(String, Value)]) -> Vec<(&str, Value)> {
+        cells.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
+    }
+    for operation in operations {
+        match operation {
+            Op::Insert(table, cells) => tx.insert(table, &names(cells))?,
+            Op::Update(table, key, cells) => {
+                if !tx.update(table, key, &names(cells))? {
+                    let text = "the row is not on this device; insert it, or open a shape that holds it";
+                    return Err(DbError::Invalid(Problem::new(codes::ROW_GONE, text).row(table, key)));
+                }
+            }
+            Op::Delete(table, key) => {
+                tx.delete(table, key)?;
+            }
+            Op::Sql(sql, params) => {
+                tx.execute(sql, params)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! What JavaScript calls. Every call is one short turn: it drives the engine, then hands its effects to the sink.
+
+use std::collections::BTreeMap;
+
+use js_sys::{Array, Uint8Array};
+use landfall_client::db::{DbError, HeldWrite, Location, Options, WriteTx, Written};
+use landfall_client::live::{LiveQuery, QueryId};
+use landfall_client::mirror::{self, Mirror, MirrorRecord, Plan};
+use landfall_client::{Effect, Engine, Input, Moment};
+use landfall_core::{ReplicaId, Schema};
+use landfall_protocol::codec::{Form, Frame, decode_binary};
+use landfall_protocol::{decode_server, encode_client};
+use serde::Deserialize;
+use sqlite_wasm_rs::vfs::VfsFilesManager as _;
+use sqlite_wasm_vfs::sahpool::{self, OpfsSAHError, OpfsSAHPoolCfgBuilder};
+use wasm_bindgen::prelude::*;
+
+use crate::failure::Failure;
+use crate::json::{self, Types};
+use crate::ops::{self, Op};
+use crate::sink::{Sink, entropy, performance_now};
+
+/// The database's name in its pool of files.
+const FILE: &str = "landfall.db";
+/// The database, its log, one more of each that SQLite may make meanwhile, and some room.
+const SLOTS: usize = 6;
+
+#[derive(Deserialize)]
+struct Config {
+    schema: String,
+    /// The folder on the origin private file system; none: in memory.
+    directory: Option<String>,
+    /// What SQLite calls the folder's file system: one that was given up keeps its name for the life of the module.
+    vfs: String,
+    token: Option<String>,
+    online: bool,
+    cache_kib: u32,
+}
+
+type Result<T> = std::result::Result<T, JsValue>;
+
+impl From<Failure> for JsValue {
+    fn from(failure: Failure) -> Self {
+        Self::from_str(&failure.to_json())
+    }
+}
+
+fn failed(error: impl Into<Failure>) -> JsValue {
+    error.into().into()
+}
+
+fn now() -> Moment {
+    let whole = |ms: f64| if ms.is_finite() && ms > 0.0 { ms as u64 } else { 0 };
+    Moment { wall_ms: whole(js_sys::Date::now()), mono_ms: whole(performance_now()) }
+}
+
+/// The pool's refusal, with the browser's own word for it: the worker tells "in use" and "not there" apart by that.
+fn pool_failure(error: &OpfsSAHError) -> Failure {
+    let exception = match error {
+        OpfsSAHError::Opfs { value, .. } => {
+            js_sys::Reflect::get(value, &"name".into()).ok().and_then(|n| n.as_string())
+        }
+        OpfsSAHError::NotSupported => Some("NotSupportedError".to_owned()),
+        OpfsSAHError::InvalidHeader { .. } | OpfsSAHError::DuplicateFilename(_) => Some("DamagedPool".to_owned()),
+        _ => None,
+    };
+    Failure { exception, ..Failure::new("LF-5004", format!("the browser's storage cannot be opened: {error}")) }
+}
+
+/// The engine with what belongs to it.
+#[wasm_bindgen]
+pub struct Client {
+    engine: Engine,
+    sink: Sink,
+    held: Option<HeldWrite>,
+    types: BTreeMap<QueryId, Types>,
+    /// The shapes that the page has open, as it was told last.
+    shapes: BTreeMap<u64, (bool, Option<String>)>,
+}
+
+/// Opens or creates the database. `mirror` is the content of the outbox's mirror, frame after frame.
+#[wasm_bindgen]
+pub async fn open(config: String, mirror: Vec<u8>, sink: Sink) -> Result<Client> {
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = js_sys::Reflect::set(&js_sys::global(), &"landfallPanic".into(), &panic.to_string().into());
+    }));
+    let wrong = |e: serde_json::Error| Failure::new("LF-5006", format!("the compiled schema cannot be read: {e}"));
+    let config: Config = serde_json::from_str(&config).map_err(|e| failed(wrong(e)))?;
+    let schema = Schema::from_json(&config.schema).map_err(|e| failed(wrong(e)))?;
+    let (location, existed) = match &config.directory {
+        None => (Location::Memory, false),
+        Some(directory) => {
+            let pool =
+                OpfsSAHPoolCfgBuilder::new().vfs_name(&config.vfs).directory(directory).initial_capacity(SLOTS).build();
+            let pool = sahpool::install::<sqlite_wasm_rs::WasmOsCallback>(&pool, true).await;
+            let pool = pool.map_err(|e| failed(pool_failure(&e)))?;
+            let existed = pool.contains(FILE).map_err(|e| failed(pool_failure(&e)))?;
+            (Location::Vfs { name: FILE.to_owned(), vfs: config.vfs.clone() }, existed)
+        }
+    };
+    let found = Mirror::from_bytes(&mirror);
+    let plan = mirror::plan(existed, &found, &schema.name).map_err(failed)?;
+    let options = Options { exclusive: true, cache_kib: config.cache_kib, ..Options::default() };
+    let mut engine = Engine::open(&location, schema, options, now(), &mut entropy).map_err(failed)?;
+    if let Plan::Recover(recovered) = plan {
+        engine.adopt(&recovered, now()).map_err(failed)?;
+    }
+    engine.handle(Input::SetToken { token: config.token }, now(), &mut entropy);
+    engine.handle(Input::SetOnline { online: config.online }, now(), &mut entropy);
+    let mut client = Client { engine, sink, held: None, types: BTreeMap::new(), shapes: BTreeMap::new() };
+    client.mirror_anew()?;
+    client.carry_out();
+    Ok(client)
+}
+
+fn name_of(replica: ReplicaId, rseq: u64) -> String {
+    // Padded, so that names sort as sequences do.
+    format!("{replica}:{rseq:020}")
+}
+
+#[wasm_bindgen]
+impl Client {
+    fn mirror_anew(&mut self) -> Result<()> {
+        let (records, _) = mirror::read(&self.engine.mirror().map_err(failed)?.compact());
+        let (names, frames) = (Array::new(), Array::new());
+        for record in records {
+            let name = match &record {
+                MirrorRecord::Header { replica, .. } => format!("{replica}:"),
+                MirrorRecord::Appended { replica, rseq, .. } | MirrorRecord::Decided { replica, rseq } => {
+                    name_of(*replica, *rseq)
+                }
+            };
+            names.push(&name.into());
+            frames.push(&Uint8Array::from(record.to_frame().as_slice()));
+        }
+        self.sink.mirror_anew(names, frames);
+        Ok(())
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Connect { connection } => self.sink.connect(connection as f64),
+                Effect::Disconnect { connection } => self.sink.disconnect(connection as f64),
+                Effect::Send { connection, message } => {
+                    let Frame::Binary(bytes) = encode_client(&message, Form::Binary) else { continue };
+                    self.sink.send(connection as f64, Uint8Array::from(bytes.as_slice()));
+                }
+                Effect::FetchChunk { request, address } => self.sink.fetch(request as f64, &address),
+                Effect::Status(status) => self.sink.status(&json::status(&status)),
+                Effect::Rows { query, diff } => {
+                    if let Some(types) = self.types.get(&query) {
+                        self.sink.rows(query.0 as f64, &json::diff(&diff, types));
+                    }
+                }
+                Effect::Mirror(record) => match &record {
+                    MirrorRecord::Appended { replica, rseq, .. } => {
+                        let frame = Uint8Array::from(record.to_frame().as_slice());
+                        self.sink.mirror_put(&name_of(*replica, *rseq), frame);
+                    }
+                    MirrorRecord::Decided { replica, rseq } => self.sink.mirror_delete(&name_of(*replica, *rseq)),
+                    MirrorRecord::Header { .. } => {}
+                },
+                Effect::MirrorAnew => {
+                    // The mirror stays as it was; the database is the truth, and each start writes the mirror anew.
+                    let _ = self.mirror_anew();
+                }
+                Effect::QueryFailed { query, reason } => self.sink.query_failed(query.0 as f64, &reason),
+            }
+        }
+        for (handle, told) in &mut self.shapes {
+            let failure = self.engine.session().failure(*handle).map(str::to_owned);
+            let state = (self.engine.is_complete(*handle), failure);
+            if *told != state {
+                told.clone_from(&state);
+                self.sink.shape(*handle as f64, state.0, state.1);
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.handle(input, now(), &mut entropy);
+        self.carry_out();
+    }
+
+    /// When [`Client::tick`] is due, by `performance.now()`; nothing when it need not be called.
+    pub fn deadline(&self) -> Option<f64> {
+        self.engine.deadline_ms().map(|ms| ms as f64)
+    }
+
+    /// The deadline has come.
+    pub fn tick(&mut self) {
+        self.input(Input::Tick);
+    }
+
+    /// The network may have changed, or the app came to the foreground.
+    pub fn nudge(&mut self) {
+        self.input(Input::Nudge);
+    }
+
+    /// A socket is open.
+    pub fn connected(&mut self, connection: f64) {
+        self.input(Input::Connected { connection: connection as u64 });
+    }
+
+    /// A socket is gone, or never opened.
+    pub fn disconnected(&mut self, connection: f64, reason: String) {
+        self.input(Input::Disconnected { connection: connection as u64, reason });
+    }
+
+    /// A message came over a socket.
+    pub fn frame(&mut self, connection: f64, bytes: Vec<u8>) {
+        let connection = connection as u64;
+        self.input(match decode_server(&Frame::Binary(bytes)) {
+            Ok(message) => Input::Frame { connection, message },
+            Err(error) => Input::BadFrame { connection, reason: error.to_string() },
+        });
+    }
+
+    /// A chunk was fetched.
+    #[wasm_bindgen(js_name = chunkLoaded)]
+    pub fn chunk_loaded(&mut self, request: f64, bytes: Vec<u8>) {
+        let request = request as u64;
+        self.input(match decode_binary(&bytes) {
+            Ok(chunk) => Input::ChunkLoaded { request, chunk },
+            Err(error) => Input::ChunkFailed { request, gone: false, reason: error.to_string() },
+        });
+    }
+
+    /// A chunk could not be fetched.
+    #[wasm_bindgen(js_name = chunkFailed)]
+    pub fn chunk_failed(&mut self, request: f64, gone: bool, reason: String) {
+        self.input(Input::ChunkFailed { request: request as u64, gone, reason });
+    }
+
+    /// The person signed in, or out.
+    #[wasm_bindgen(js_name = setToken)]
+    pub fn set_token(&mut self, token: Option<String>) {
+        self.input(Input::SetToken { token });
+    }
+
+    /// The app wants to be online or not.
+    #[wasm_bindgen(js_name = setOnline)]
+    pub fn set_online(&mut self, online: bool) {
+        self.input(Input::SetOnline { online });
+    }
+
+    /// Reads with SQL.
+    pub fn query(&self, sql: &str, params: &str) -> Result<String> {
+        let params = ops::parameters(params).map_err(failed)?;
+        self.engine.query(sql, &params).map(|rows| json::rows(&rows)).map_err(failed)
+    }
+
+    /// Writes in one transaction; durable on return. Gives the entry of the outbox, if one was made.
+    pub fn write(&mut self, operations: &str, request: Option<String>) -> Result<Option<f64>> {
+        let operations = ops::operations(self.engine.db().schema(), operations).map_err(failed)?;
+        let written = self.engine.write(now(), &mut entropy, |tx| carry(tx, &operations, request.as_deref()));
+        self.carry_out();
+        written.map(|w| w.rseq.map(|rseq| rseq as f64)).map_err(failed)
+    }
+
+    /// What became of a request that may have been carried out already: nothing; or `-1`, or its entry of the outbox.
+    pub fn answered(&self, request: &str) -> Result<Option<f64>> {
+        let found = self.engine.db().answered(request).map_err(failed)?;
+        Ok(found.map(|rseq| rseq.map_or(-1.0, |rseq| rseq as f64)))
+    }
+
+    /// Begins a transaction that stays open between calls. Until it ends nothing but its own calls may be made.
+    pub fn begin(&mut self) -> Result<()> {
+        self.held = Some(self.engine.hold(now(), &mut entropy).map_err(failed)?);
+        Ok(())
+    }
+
+    /// Operations of the open transaction. On error all of it is undone and it has ended.
+    pub fn step(&mut self, operations: &str, request: Option<String>) -> Result<()> {
+        let held = self.held()?;
+        let operations = match ops::operations(self.engine.db().schema(), operations) {
+            Ok(operations) => operations,
+            Err(error) => {
+                self.engine.let_go(held);
+                return Err(failed(error));
+            }
+        };
+        let stepped = self.engine.step_held(held, |tx| carry(tx, &operations, request.as_deref()));
+        let (held, ()) = stepped.map_err(failed)?;
+        self.held = Some(held);
+        Ok(())
+    }
+
+    /// Reads within the open transaction. An error leaves it open, unless the statement itself ended it.
+    pub fn peek(&mut self, sql: &str, params: &str) -> Result<String> {
+        let params = ops::parameters(params).map_err(failed)?;
+        let held = self.held()?;
+        let stepped = self.engine.step_held(held, |tx| Ok(tx.query(sql, &params)));
+        let (held, rows) = stepped.map_err(failed)?;
+        self.held = Some(held);
+        rows.map(|rows| json::rows(&rows)).map_err(failed)
+    }
+
+    /// Whether a transaction is open.
+    #[wasm_bindgen(js_name = isHeld)]
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Ends the open transaction; durable on return.
+    pub fn commit(&mut self) -> Result<Option<f64>> {
+        let held = self.held()?;
+        let written: std::result::Result<Written<()>, DbError> = self.engine.finish(held, now(), &mut entropy);
+        self.carry_out();
+        written.map(|w| w.rseq.map(|rseq| rseq as f64)).map_err(failed)
+    }
+
+    /// Undoes the open transaction, if there is one.
+    pub fn rollback(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.engine.let_go(held);
+        }
+    }
+
+    fn held(&mut self) -> Result<HeldWrite> {
+        let ended = || failed(Failure::new("LF-5024", "the transaction has ended; begin another one"));
+        self.held.take().ok_or_else(ended)
+    }
+
+    /// Watches a query. The first element is its handle, the second its answer as JSON.
+    pub fn watch(&mut self, sql: String, params: &str) -> Result<Array> {
+        let params = ops::parameters(params).map_err(failed)?;
+        let watched = self.engine.watch(LiveQuery::Sql { sql, params, key: None }).map_err(failed)?;
+        let answer = json::watched(&watched.columns, &watched.rows, &watched.types, watched.complete);
+        self.types.insert(watched.id, watched.types);
+        Ok(Array::of2(&(watched.id.0 as f64).into(), &answer.into()))
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&mut self, query: f64) {
+        let id = QueryId(query as u64);
+        self.types.remove(&id);
+        self.engine.unwatch(id);
+    }
+
+    /// Opens a shape; the sink hears how it stands, now and when that changes.
+    #[wasm_bindgen(js_name = openShape)]
+    pub fn open_shape(&mut self, shape: &str, params: &str) -> Result<f64> {
+        let params = ops::shape_parameters(self.engine.db().schema(), shape, params).map_err(failed)?;
+        let handle = self.engine.open_shape(shape, params, now(), &mut entropy).map_err(failed)?;
+        let failure = self.engine.session().failure(handle).map(str::to_owned);
+        let state = (self.engine.is_complete(handle), failure);
+        self.sink.shape(handle as f64, state.0, state.1.clone());
+        self.shapes.insert(handle, state);
+        self.carry_out();
+        Ok(handle as f64)
+    }
+
+    /// Closes a shape: its rows leave the device unless another one holds them.
+    #[wasm_bindgen(js_name = closeShape)]
+    pub fn close_shape(&mut self, handle: f64) -> Result<()> {
+        self.shapes.remove(&(handle as u64));
+        let closed = self.engine.close_shape(handle as u64, now(), &mut entropy);
+        self.carry_out();
+        closed.map_err(failed)
+    }
+
+    /// The outbox as JSON.
+    pub fn outbox(&self) -> Result<String> {
+        self.engine.outbox().map(|entries| json::outbox(&entries)).map_err(failed)
+    }
+
+    /// Offers a dead letter again; gives the number of the new entry.
+    pub fn retry(&mut self, rseq: f64) -> Result<f64> {
+        let again = self.engine.retry(rseq as u64, now(), &mut entropy);
+        self.carry_out();
+        again.map(|rseq| rseq as f64).map_err(failed)
+    }
+
+    /// Throws a dead letter away.
+    pub fn discard(&mut self, rseq: f64) -> Result<()> {
+        let discarded = self.engine.discard(rseq as u64, now());
+        self.carry_out();
+        discarded.map_err(failed)
+    }
+
+    /// Panics, so that tests see what the worker makes of it.
+    #[wasm_bindgen(js_name = panicForTests)]
+    pub fn panic_for_tests(&self) {
+        panic!("a panic was asked for");
+    }
+}
+
+fn carry(tx: &mut WriteTx<'_>, operations: &[Op], request: Option<&str>) -> std::result::Result<(), DbError> {
+    if let Some(request) = request {
+        tx.answers(request);
+    }
+    ops::run(tx, operations)
+}

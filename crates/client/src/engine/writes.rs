@@ -1,0 +1,113 @@
+//! The app's writes: in one call, or held open between calls; and what it does about dead letters.
+
+use super::{Effect, Engine, Moment};
+use crate::db::{DbError, HeldWrite, WriteTx, Written};
+use crate::mirror::MirrorRecord;
+use crate::session::{Entropy, Event};
+
+impl Engine {
+    /// Writes in one transaction. When it returns, the rows and the outbox entry are on disk (with durability `Full`),
+    /// and live queries have heard.
+    ///
+    /// # Errors
+    /// What `f` returned, or why the write is not valid; nothing of it happened then.
+    pub fn write<R>(
+        &mut self,
+        now: Moment,
+        random: &mut Entropy<'_>,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        let written = self.db.write(now.wall_ms, random, f)?;
+        self.written(written, now, random)
+    }
+
+    fn written<R>(
+        &mut self,
+        written: Written<R>,
+        now: Moment,
+        random: &mut Entropy<'_>,
+    ) -> Result<Written<R>, DbError> {
+        if let Some(rseq) = written.rseq {
+            self.mirror_appended(rseq)?;
+        }
+        self.announce(&written.changes);
+        self.step(&Event::Written, now, random);
+        Ok(written)
+    }
+
+    /// Begins a write that stays open between calls. Until it ends nothing else may be asked of the engine: no input,
+    /// no read, no other write.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn hold(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<HeldWrite, DbError> {
+        self.db.hold(now.wall_ms, random)
+    }
+
+    /// Does a part of a held write. On error all of it is undone, and it has ended.
+    ///
+    /// # Errors
+    /// What `f` returned.
+    pub fn step_held<R>(
+        &mut self,
+        held: HeldWrite,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<(HeldWrite, R), DbError> {
+        self.db.step_held(held, f)
+    }
+
+    /// Commits a held write, as [`Engine::write`] does.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    pub fn finish(&mut self, held: HeldWrite, now: Moment, random: &mut Entropy<'_>) -> Result<Written<()>, DbError> {
+        let written = self.db.finish_held(held, now.wall_ms)?;
+        self.written(written, now, random)
+    }
+
+    /// Undoes a held write.
+    pub fn let_go(&mut self, held: HeldWrite) {
+        self.db.let_go(held);
+    }
+
+    /// Forgets requests from before this time ([`WriteTx::answers`]).
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forget_requests(&mut self, before_ms: u64) -> Result<(), DbError> {
+        self.db.forget_requests(before_ms)
+    }
+
+    fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
+        if let Some(entry) = self.db.entry(rseq)? {
+            let (replica, body) = (self.db.replica(), entry.transaction.to_bytes());
+            self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body }));
+        }
+        Ok(())
+    }
+
+    /// Offers a dead letter again, as a new transaction on the rows as they are now.
+    ///
+    /// # Errors
+    /// When there is no such dead letter, or it is still not valid.
+    pub fn retry(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<u64, DbError> {
+        let written = self.db.retry(rseq, now.wall_ms, random)?;
+        self.mirror_gone(rseq);
+        let again = written.rseq.unwrap_or(rseq);
+        self.mirror_appended(again)?;
+        self.announce(&written.changes);
+        self.step(&Event::Written, now, random);
+        Ok(again)
+    }
+
+    /// Throws a dead letter away.
+    ///
+    /// # Errors
+    /// When there is no such dead letter.
+    pub fn discard(&mut self, rseq: u64, now: Moment) -> Result<(), DbError> {
+        self.db.discard(rseq)?;
+        self.mirror_gone(rseq);
+        self.refresh_status(now);
+        Ok(())
+    }
+}

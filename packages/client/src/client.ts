@@ -1,0 +1,306 @@
+import { codes, dataOf, type ErrorData, fail, LandfallError, wordsOf } from "./error.js";
+import { Link } from "./link.js";
+import { Live } from "./live.js";
+import { State } from "./observable.js";
+import { OutboxState } from "./outbox.js";
+import type { Ask, Config, News, WireStatus } from "./protocol.js";
+import { OpenShape } from "./shape.js";
+import { Tokens } from "./tokens.js";
+import { Tx } from "./transaction.js";
+import type {
+  AnyShapes,
+  AnyTables,
+  Database,
+  LiveQuery,
+  OpenOptions,
+  Outbox,
+  Param,
+  Schema,
+  Shape,
+  Status,
+  StorageReport,
+  Token,
+  Transaction,
+  Written,
+} from "./types.js";
+import { decodeRows, encodeParams, encodeShapeParams } from "./values.js";
+
+const UNKNOWN: Status = {
+  connectivity: "offline",
+  pending: 0,
+  failed: 0,
+  lastSyncedAt: null,
+  progress: null,
+  durability: "best-effort",
+  role: "owner",
+  lastError: null,
+  subject: null,
+};
+
+function startWorker(): Worker {
+  return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "landfall" });
+}
+
+/**
+ * Opens or creates the database of this name in this origin. It resolves when the database can be read and written,
+ * here or through the tab that holds it; it waits for no network.
+ */
+export async function openDatabase<Tables = AnyTables, Shapes = AnyShapes>(
+  options: OpenOptions<Tables, Shapes>,
+): Promise<Database<Tables, Shapes>> {
+  const database = new Client(options as unknown as OpenOptions<AnyTables, AnyShapes>);
+  await database.open();
+  return database as unknown as Database<Tables, Shapes>;
+}
+
+/** An address, or none; anything else is refused before a worker is started for it. */
+function serverOf(server: string | URL | null | undefined): string | null {
+  if (server === null || server === undefined || server === "") return null;
+  const url = URL.canParse(server) ? new URL(server) : null;
+  if (!url || !["http:", "https:"].includes(url.protocol)) {
+    throw fail(codes.noServer, `'${server}' is not a server address; write something like https://app.example`);
+  }
+  return url.href.replace(/[?#].*$/, "").replace(/\/+$/, "");
+}
+
+/** A database as the page sees it. */
+class Client implements Database {
+  readonly name: string;
+  readonly status: State<Status>;
+  readonly #schema: Schema;
+  readonly #link: Link;
+  readonly #lives = new Map<number, Live<unknown>>();
+  readonly #shapes = new Map<number, OpenShape>();
+  readonly #outbox: OutboxState;
+  readonly #tokens: Tokens;
+  #config: Config;
+  #subs = 0;
+  #online: boolean;
+  readonly #unhook: () => void;
+
+  constructor(options: OpenOptions<AnyTables, AnyShapes>) {
+    const { schema, name } = options;
+    if (typeof name !== "string" || !/^[\w.-]{1,100}$/.test(name)) {
+      throw fail(
+        codes.storage,
+        `'${name}' cannot name a database; take letters, digits, '-', '_' and '.', at most 100`,
+      );
+    }
+    if (typeof schema?.compiled !== "string") {
+      throw fail(
+        codes.unknownName,
+        "`schema` is not what `landfall generate` makes; import it from the generated file",
+      );
+    }
+    this.name = name;
+    this.#schema = schema;
+    this.#online = options.online ?? true;
+    this.status = new State(UNKNOWN);
+    this.#config = {
+      name,
+      app: schema.name,
+      version: schema.version,
+      compiled: schema.compiled,
+      server: serverOf(options.server),
+      token: null,
+      online: this.#online,
+    };
+    this.#tokens = new Tokens(options.token ?? null, (token) => void this.#giveToken(token));
+    this.#outbox = new OutboxState(schema, (on) => this.#tell({ do: "outbox", on }));
+    this.#link = new Link(options.worker ?? startWorker, {
+      news: (news) => this.#hear(news),
+      restarted: (error) => this.#restarted(error),
+    });
+    const nudge = () => {
+      if (document.visibilityState === "visible") this.#tell({ do: "nudge" });
+    };
+    // A page without a document (a worker) has no visibility to watch.
+    if (typeof document !== "undefined") document.addEventListener("visibilitychange", nudge);
+    this.#unhook = () => typeof document !== "undefined" && document.removeEventListener("visibilitychange", nudge);
+  }
+
+  async open(): Promise<void> {
+    try {
+      this.#config.token = await this.#tokens.first();
+      await this.#link.open(this.#config);
+    } catch (thrown) {
+      this.#end();
+      throw thrown instanceof LandfallError ? thrown : new LandfallError(dataOf(thrown));
+    }
+  }
+
+  get outbox(): Outbox {
+    const state = this.#outbox;
+    return {
+      get current() {
+        return state.current;
+      },
+      subscribe: (listener) => state.subscribe(listener),
+      retry: (rseq) => this.#ask({ do: "retry", rseq }) as Promise<number>,
+      discard: async (rseq) => void (await this.#ask({ do: "discard", rseq })),
+    };
+  }
+
+  #ask(ask: Ask): Promise<unknown> {
+    return this.#link.ask(ask);
+  }
+
+  /** Asks for something whose failure the state of things tells. */
+  #tell(ask: Ask): void {
+    this.#link.ask(ask).catch(() => undefined);
+  }
+
+  async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
+    const answer = await this.#ask({ do: "query", sql: text(sql), params: encodeParams(params) });
+    const { columns, rows } = JSON.parse(answer as string) as { columns: string[]; rows: unknown[][] };
+    return decodeRows<Row>(columns, rows);
+  }
+
+  live<Row>(sql: string, params: readonly Param[] = []): LiveQuery<Row> {
+    const live = new Live<Row>(++this.#subs, text(sql), encodeParams(params), {
+      watch: (sub, statement, values) => {
+        this.#lives.set(sub, live as Live<unknown>);
+        this.#watch(sub, statement, values);
+      },
+      unwatch: (sub) => {
+        this.#lives.delete(sub);
+        this.#tell({ do: "unwatch", sub });
+      },
+    });
+    return live;
+  }
+
+  #watch(sub: number, sql: string, params: string): void {
+    this.#ask({ do: "watch", sub, sql, params }).catch((thrown) => this.#lives.get(sub)?.failed(dataOf(thrown)));
+  }
+
+  async transaction<R>(f: (tx: Transaction<AnyTables>) => R | Promise<R>): Promise<Written<R>> {
+    const tx = new Tx(this.#schema, (ask) => this.#ask(ask));
+    let result: R;
+    try {
+      result = await f(tx);
+    } catch (thrown) {
+      await tx.undo();
+      throw thrown;
+    }
+    return { rseq: await tx.finish(), result };
+  }
+
+  async insert(table: string, row: object): Promise<Written<void>> {
+    return this.transaction((tx) => tx.insert(table, row as never));
+  }
+
+  async update(table: string, key: unknown, patch: object): Promise<Written<void>> {
+    return this.transaction((tx) => tx.update(table, key as never, patch as never));
+  }
+
+  async delete(table: string, key: unknown): Promise<Written<void>> {
+    return this.transaction((tx) => tx.delete(table, key as never));
+  }
+
+  shape(name: string, params?: object): Shape {
+    const sub = ++this.#subs;
+    const encoded = encodeShapeParams(this.#schema, name, params);
+    const shape = new OpenShape(name, encoded, async () => {
+      this.#shapes.delete(sub);
+      await this.#ask({ do: "unshape", sub });
+    });
+    this.#shapes.set(sub, shape);
+    this.#openShape(sub, shape);
+    return shape;
+  }
+
+  #openShape(sub: number, shape: OpenShape): void {
+    this.#ask({ do: "shape", sub, name: shape.name, params: shape.params }).catch((thrown) =>
+      shape.failed(dataOf(thrown)),
+    );
+  }
+
+  rowState(table: string, key: unknown): "synced" | "pending" | "sending" | "failed" {
+    return this.#outbox.rowState(table, key);
+  }
+
+  async setToken(token: Token): Promise<void> {
+    await this.#giveToken(await this.#tokens.set(token));
+  }
+
+  async #giveToken(token: string | null): Promise<void> {
+    this.#config = { ...this.#config, token };
+    await this.#ask({ do: "token", token }).catch(() => undefined);
+  }
+
+  async setOnline(online: boolean): Promise<void> {
+    this.#config = { ...this.#config, online };
+    await this.#ask({ do: "online", online });
+  }
+
+  async storage(): Promise<StorageReport> {
+    // Storage that is denied reports nothing, which is the truth about it.
+    const estimate = await navigator.storage?.estimate?.().catch(() => undefined);
+    const persisted = (await navigator.storage?.persisted?.().catch(() => false)) ?? false;
+    return { usage: estimate?.usage ?? 0, quota: estimate?.quota ?? 0, persisted };
+  }
+
+  async requestPersistence(): Promise<boolean> {
+    const granted = (await navigator.storage?.persist?.().catch(() => false)) ?? false;
+    this.#tell({ do: "persisted" });
+    return granted;
+  }
+
+  async close(): Promise<void> {
+    await this.#link.close();
+    this.#end();
+  }
+
+  #end(): void {
+    this.#unhook();
+    this.#tokens.stop();
+    this.#link.end(fail(codes.closed, "the database is closed; open it again"));
+  }
+
+  #hear(news: News): void {
+    switch (news.news) {
+      case "status":
+        this.#setStatus(news.status);
+        return;
+      case "live":
+        this.#lives.get(news.sub)?.first(news.answer);
+        return;
+      case "rows":
+        this.#lives.get(news.sub)?.diff(news.diff);
+        return;
+      case "liveError":
+        this.#lives.get(news.sub)?.failed(news.error);
+        return;
+      case "shape":
+        this.#shapes.get(news.sub)?.heard(news.complete, news.failure);
+        return;
+      case "outbox":
+        this.#outbox.heard(news.entries);
+    }
+  }
+
+  #setStatus(wire: WireStatus): void {
+    const lastSyncedAt = wire.lastSyncedAt === null ? null : new Date(wire.lastSyncedAt);
+    this.status.set({ ...wire, lastSyncedAt });
+    if (wire.connectivity === "needs-sign-in") this.#tokens.renew();
+  }
+
+  /** The worker had to be started anew; everything that was open is opened again. */
+  #restarted(error: ErrorData | null): void {
+    this.#link.open(this.#config).then(
+      () => {
+        for (const [sub, live] of this.#lives) this.#watch(sub, live.sql, live.params);
+        for (const [sub, shape] of this.#shapes) this.#openShape(sub, shape);
+        if (this.#outbox.isWatched) this.#tell({ do: "outbox", on: true });
+        if (error) this.status.set({ ...this.status.current, lastError: error });
+      },
+      (thrown) => this.status.set({ ...this.status.current, connectivity: "offline", lastError: dataOf(thrown) }),
+    );
+  }
+}
+
+function text(sql: unknown): string {
+  if (typeof sql !== "string") throw fail(codes.wrongType, `a statement is a string, and was given ${wordsOf(sql)}`);
+  return sql;
+}

@@ -1,0 +1,66 @@
+/** What travels of an error between page, worker and tabs. */
+export interface ErrorData {
+  code: string;
+  message: string;
+  table?: string | null;
+  column?: string | null;
+  /** The name of the browser's own exception, when there was one. */
+  exception?: string | null;
+}
+
+/** Every call that fails rejects with this. `code` is stable and listed in docs/errors.md. */
+export class LandfallError extends Error {
+  override readonly name = "LandfallError";
+  readonly code: string;
+  readonly table: string | undefined;
+  readonly column: string | undefined;
+
+  constructor(data: ErrorData) {
+    super(data.message.includes(data.code) ? data.message : `${data.message} [${data.code}]`);
+    this.code = data.code;
+    this.table = data.table ?? undefined;
+    this.column = data.column ?? undefined;
+  }
+}
+
+/** Codes that the SDK itself gives. */
+export const codes = {
+  wrongType: "LF-2001",
+  unknownName: "LF-2007",
+  badKey: "LF-2008",
+  storage: "LF-5004",
+  full: "LF-5005",
+  damaged: "LF-5009",
+  transactionEnded: "LF-5024",
+  closed: "LF-5901",
+  noServer: "LF-5902",
+  panicked: "LF-5910",
+  ownerGone: "LF-5911",
+  ownerSilent: "LF-5912",
+  otherVersion: "LF-5913",
+  script: "LF-5914",
+  module: "LF-5915",
+  insecure: "LF-5916",
+  nothingStored: "LF-5917",
+  idle: "LF-5918",
+  inUse: "LF-5919",
+  notLandfall: "LF-5920",
+  unreachable: "LF-5921",
+  other: "LF-5930",
+} as const;
+
+export function fail(code: string, message: string, at: { table?: string; column?: string } = {}): LandfallError {
+  return new LandfallError({ code, message, ...at });
+}
+
+/** The words of whatever was thrown. */
+export function wordsOf(thrown: unknown): string {
+  return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+}
+
+export function dataOf(thrown: unknown): ErrorData {
+  if (thrown instanceof LandfallError) {
+    return { code: thrown.code, message: thrown.message, table: thrown.table ?? null, column: thrown.column ?? null };
+  }
+  return { code: codes.other, message: wordsOf(thrown) };
+}

@@ -1,0 +1,112 @@
+import { type ErrorData, LandfallError } from "./error.js";
+import { State } from "./observable.js";
+import type { LiveQuery, LiveSnapshot } from "./types.js";
+import { decodeRow } from "./values.js";
+
+type Cells = readonly unknown[];
+
+interface First {
+  columns: string[];
+  rows: Cells[];
+  complete: boolean;
+}
+
+interface Diff {
+  removed: number[];
+  inserted: [number, Cells][];
+  updated: [number, Cells][];
+  complete: boolean;
+}
+
+/** Takes out what stands at old indexes, puts in what is to stand at new ones; both ascend. */
+export function splice<T>(
+  rows: readonly T[],
+  removed: readonly number[],
+  inserted: readonly (readonly [number, T])[],
+): T[] {
+  if (removed.length === 0 && inserted.length === 0) return [...rows];
+  const out: T[] = [];
+  let [gone, come] = [0, 0];
+  rows.forEach((row, at) => {
+    if (removed[gone] === at) {
+      gone++;
+      return;
+    }
+    for (let next = inserted[come]; next && next[0] <= out.length; next = inserted[++come]) out.push(next[1]);
+    out.push(row);
+  });
+  for (; come < inserted.length; come++) out.push((inserted[come] as readonly [number, T])[1]);
+  return out;
+}
+
+/** A row as text, to tell whether it is what it was. */
+function print(row: unknown): string {
+  return JSON.stringify(row, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
+}
+
+/** What a live query needs of its database. */
+export interface Watcher {
+  watch(sub: number, sql: string, params: string): void;
+  unwatch(sub: number): void;
+}
+
+/** A live query on the page. */
+export class Live<Row> implements LiveQuery<Row> {
+  readonly #state: State<LiveSnapshot<Row>>;
+  #columns: string[] = [];
+
+  constructor(
+    readonly sub: number,
+    readonly sql: string,
+    readonly params: string,
+    watcher: Watcher,
+  ) {
+    this.#state = new State<LiveSnapshot<Row>>({ state: "loading", rows: [], complete: false }, (on) => {
+      if (on) watcher.watch(sub, sql, params);
+      else {
+        watcher.unwatch(sub);
+        // What nobody watches is not kept true.
+        this.#state.set({ state: "loading", rows: [], complete: false });
+      }
+    });
+  }
+
+  get snapshot(): LiveSnapshot<Row> {
+    return this.#state.current;
+  }
+
+  subscribe(listener: (snapshot: LiveSnapshot<Row>) => void): () => void {
+    return this.#state.subscribe(listener);
+  }
+
+  get isWatched(): boolean {
+    return this.#state.isWatched;
+  }
+
+  /** A first answer, or a whole one after the engine started anew: rows that are what they were keep their identity. */
+  first(answer: string): void {
+    const { columns, rows, complete } = JSON.parse(answer) as First;
+    this.#columns = columns;
+    const fresh = rows.map((cells) => decodeRow<Row>(columns, cells));
+    const before = this.snapshot.rows;
+    if (before.length === 0) {
+      this.#state.set({ state: "ready", rows: fresh, complete });
+      return;
+    }
+    const known = new Map(before.map((row) => [print(row), row]));
+    this.#state.set({ state: "ready", rows: fresh.map((row) => known.get(print(row)) ?? row), complete });
+  }
+
+  diff(text: string): void {
+    const { removed, inserted, updated, complete } = JSON.parse(text) as Diff;
+    const decoded = inserted.map(([at, cells]) => [at, decodeRow<Row>(this.#columns, cells)] as const);
+    const rows = splice(this.snapshot.rows, removed, decoded);
+    for (const [at, cells] of updated) rows[at] = decodeRow<Row>(this.#columns, cells);
+    this.#state.set({ state: "ready", rows, complete });
+  }
+
+  /** The query could not be run; what was shown stays. */
+  failed(error: ErrorData): void {
+    this.#state.set({ ...this.snapshot, state: "error", error: new LandfallError(error) });
+  }
+}

@@ -1,0 +1,54 @@
+import { State } from "./observable.js";
+import type { EntryState, OutboxEntry, Schema } from "./types.js";
+import { decodeKey, keyText } from "./values.js";
+
+interface WireEntry {
+  rseq: number;
+  state: EntryState;
+  attempts: number;
+  created: number;
+  rows: { table: string; key: unknown[] }[];
+  error?: { code: string; message: string };
+}
+
+type RowState = "pending" | "sending" | "failed";
+
+/** What a person should hear first of a row with several entries. */
+const RANK: Record<RowState, number> = { pending: 0, sending: 1, failed: 2 };
+
+/** The outbox on the page, and what it says of single rows. */
+export class OutboxState extends State<readonly OutboxEntry[]> {
+  readonly #schema: Schema;
+  #rows = new Map<string, RowState>();
+
+  constructor(schema: Schema, watched: (on: boolean) => void) {
+    super([], watched);
+    this.#schema = schema;
+  }
+
+  heard(text: string): void {
+    const entries = (JSON.parse(text) as WireEntry[]).map(({ rseq, state, attempts, created, rows, error }) => ({
+      rseq,
+      state,
+      attempts,
+      createdAt: new Date(created),
+      rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
+      ...(error ? { error: { code: error.code, message: error.message } } : {}),
+    }));
+    this.#rows = new Map();
+    for (const { state, rows } of entries) {
+      // What the server accepted is saved, even before it has come back.
+      if (state === "sent") continue;
+      for (const { table, key } of rows) {
+        const name = keyText(this.#schema, table, key);
+        const before = this.#rows.get(name);
+        if (before === undefined || RANK[state] > RANK[before]) this.#rows.set(name, state);
+      }
+    }
+    this.set(entries);
+  }
+
+  rowState(table: string, key: unknown): "synced" | RowState {
+    return this.#rows.get(keyText(this.#schema, table, key)) ?? "synced";
+  }
+}

@@ -1,0 +1,17 @@
+// The worker's script: nothing but a tab and its page.
+
+import { wordsOf } from "./error.js";
+import type { ToPage, ToWorker } from "./protocol.js";
+import { Tab } from "./worker/tab.js";
+
+const scope = self as unknown as {
+  postMessage(message: ToPage): void;
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+};
+const tab = new Tab((message) => scope.postMessage(message));
+scope.onmessage = (event) => void tab.hear(event.data);
+
+// What nobody expected must not pass without a word.
+self.addEventListener("unhandledrejection", (event) => {
+  console.error(`landfall: ${wordsOf((event as PromiseRejectionEvent).reason)}`);
+});

@@ -1,0 +1,168 @@
+// A tab that works through another one. What it asked for is kept until it is answered, so that nothing is lost when
+// the owner goes: the next owner is asked again, and knows by its name what was carried out already.
+
+import { codes, type ErrorData, fail, LandfallError } from "../error.js";
+import { type Answer, type Ask, type Line, lineName, type News } from "../protocol.js";
+
+/** An owner that leaves a call unanswered for so long is asked whether it lives. */
+const PROBE_AFTER_MS = 10_000;
+/** One that does not answer that either holds the database and does not work. */
+const SILENT_MS = 5_000;
+
+export interface Asked {
+  id: number;
+  ask: Ask;
+  settle: (answer: Promise<unknown>) => void;
+}
+
+interface Pending extends Asked {
+  since: number;
+  sent: boolean;
+}
+
+export interface Hearer {
+  news(news: News): void;
+  /** There is an owner, and it works with this tab. */
+  found(): void;
+  /** The owner refuses to. */
+  refused(error: ErrorData): void;
+  probe(): void;
+}
+
+export class Follower {
+  readonly #pending = new Map<number, Pending>();
+  /** What stays asked for: watches, shapes, the outbox. */
+  readonly #subscriptions = new Map<string, { id: number; ask: Ask }>();
+  readonly #line: BroadcastChannel;
+  #epoch: number | null = null;
+  #probed: number | null = null;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(
+    name: string,
+    tab: string,
+    private readonly hearer: Hearer,
+  ) {
+    this.#line = new BroadcastChannel(lineName(name, tab));
+    this.#line.onmessage = (event: MessageEvent<Line>) => this.#hear(event.data);
+    this.#timer = setInterval(() => this.#look(), SILENT_MS);
+  }
+
+  ask(id: number, ask: Ask): Promise<unknown> {
+    this.#remember(id, ask);
+    return new Promise((resolve, reject) => {
+      const settle = (answer: Promise<unknown>) => void answer.then(resolve, reject);
+      this.#pending.set(id, { id, ask, settle, since: performance.now(), sent: false });
+      this.#send(id);
+    });
+  }
+
+  #remember(id: number, ask: Ask): void {
+    if (ask.do === "watch" || ask.do === "shape") this.#subscriptions.set(`${ask.do}:${ask.sub}`, { id, ask });
+    else if (ask.do === "unwatch") this.#subscriptions.delete(`watch:${ask.sub}`);
+    else if (ask.do === "unshape") this.#subscriptions.delete(`shape:${ask.sub}`);
+    else if (ask.do === "outbox" && ask.on) this.#subscriptions.set("outbox", { id, ask });
+    else if (ask.do === "outbox") this.#subscriptions.delete("outbox");
+  }
+
+  #send(id: number): void {
+    const pending = this.#pending.get(id);
+    if (!pending || this.#epoch === null) return;
+    pending.sent = true;
+    this.#line.postMessage({ to: "owner", id, ask: pending.ask } satisfies Line);
+  }
+
+  #hear(line: Line): void {
+    if (line.to !== "tab") return;
+    if ("welcome" in line) this.#welcome(line.welcome.epoch);
+    else if ("refuse" in line) this.hearer.refused(line.refuse);
+    else if ("news" in line) this.hearer.news(line.news);
+    else this.#answer(line.answer);
+  }
+
+  #welcome(epoch: number): void {
+    if (this.#epoch === epoch) return;
+    this.#epoch = epoch;
+    this.hearer.found();
+    const open = new Set(this.#pending.keys());
+    for (const { id, ask } of this.#subscriptions.values()) {
+      if (!open.has(id)) this.#line.postMessage({ to: "owner", id, ask } satisfies Line);
+    }
+    for (const id of open) this.#send(id);
+  }
+
+  #answer(answer: Answer): void {
+    this.#probed = null;
+    const pending = this.#pending.get(answer.id);
+    this.#pending.delete(answer.id);
+    if (!pending) return;
+    if ("error" in answer) {
+      pending.settle(Promise.reject(new LandfallError(answer.error)));
+    } else {
+      pending.settle(Promise.resolve(answer.value));
+    }
+  }
+
+  /** Another owner: its welcome follows, and then everything is asked again. */
+  ownerChanged(): void {
+    this.#epoch = null;
+    this.#probed = null;
+  }
+
+  /** The owner's engine failed. What it had been asked fails with it, lest the next one fails of the same. */
+  ownerFailed(epoch: number, error: ErrorData): void {
+    if (this.#epoch !== epoch) return;
+    this.#epoch = null;
+    for (const [id, pending] of [...this.#pending]) {
+      if (!pending.sent) continue;
+      this.#pending.delete(id);
+      pending.settle(Promise.reject(new LandfallError(error)));
+    }
+  }
+
+  ownerIsAlive(): void {
+    this.#probed = null;
+    const now = performance.now();
+    for (const pending of this.#pending.values()) pending.since = now;
+  }
+
+  #look(): void {
+    const now = performance.now();
+    if (this.#probed !== null && now - this.#probed >= SILENT_MS) {
+      this.#probed = null;
+      const message =
+        "the tab that holds the database does not answer; close it, and this one takes over. What was asked for may have been carried out";
+      this.#failPending(fail(codes.ownerSilent, message));
+      return;
+    }
+    const oldest = Math.min(...[...this.#pending.values()].map(({ since }) => since));
+    if (this.#probed === null && now - oldest > PROBE_AFTER_MS) {
+      this.#probed = now;
+      this.hearer.probe();
+    }
+  }
+
+  /** Hands everything over: this tab has become the owner. */
+  take(): { subscriptions: { id: number; ask: Ask }[]; pending: Asked[] } {
+    this.#end();
+    const open = new Set(this.#pending.keys());
+    const subscriptions = [...this.#subscriptions.values()].filter(({ id }) => !open.has(id));
+    return { subscriptions, pending: [...this.#pending.values()] };
+  }
+
+  fail(error: LandfallError): void {
+    this.#end();
+    this.#failPending(error);
+  }
+
+  #end(): void {
+    clearInterval(this.#timer);
+    this.#line.close();
+  }
+
+  #failPending(error: LandfallError): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { settle } of pending) settle(Promise.reject(error));
+  }
+}

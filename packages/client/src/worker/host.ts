@@ -1,0 +1,524 @@
+// The owner's side: the engine, what is asked of it, and where its effects go.
+
+import init, { type Client as Engine, open as openEngine } from "../../wasm/landfall_client_web.js";
+import { codes, type ErrorData, LandfallError, wordsOf } from "../error.js";
+import type { Ask, Config, News, WireStatus } from "../protocol.js";
+import { Holding } from "./holding.js";
+import { type Found, Mirror, storageError } from "./mirror.js";
+import { Net } from "./net.js";
+import { isDenied, isInUse, nextGeneration, place } from "./storage.js";
+
+/** The files of a tab that ended are released within this long. */
+const RELEASE_MS = 6_000;
+/** A turn of the timer is never further away than timers can count. */
+const LONGEST_MS = 2 ** 31 - 1;
+/** SQLite's page cache. Its default of 16 MiB is more than a phone should spend. */
+const CACHE_KIB = 4_096;
+
+/** A page, of this tab or of another one. */
+export interface Peer {
+  /** Names the tab; `null` for the owner's own page, whose requests end with it. */
+  readonly tab: string | null;
+  news(news: News): void;
+}
+
+type Engineless = Omit<WireStatus, "durability" | "role">;
+
+/** Told when the engine cannot go on; the tab starts it anew. */
+export type Fatal = (error: ErrorData) => void;
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class Host {
+  #engine!: Engine;
+  #dead: ErrorData | null = null;
+  readonly #net: Net | null;
+  readonly #peers = new Map<Peer, "owner" | "follower">();
+  readonly #watches = new Map<number, { peer: Peer; sub: number }>();
+  readonly #shapes = new Map<
+    number,
+    { complete: boolean; failure: string | null; subs: { peer: Peer; sub: number }[] }
+  >();
+  readonly #outboxes = new Set<Peer>();
+  #outboxText = "";
+  #outboxTimer: ReturnType<typeof setTimeout> | undefined;
+  #engineStatus: Engineless | null = null;
+  #durability: WireStatus["durability"] = "best-effort";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #due: number | undefined;
+  #generation: number | null = null;
+  /** Whether the database is in memory: then nothing leaves before the mirror has it. */
+  #inMemory = false;
+  readonly #holding: Holding;
+  readonly #online = () => this.#input(() => this.#engine.nudge());
+
+  private constructor(
+    private readonly config: Config,
+    private readonly mirror: Mirror | null,
+    private readonly requests: Map<string, number | null>,
+    private readonly fatal: Fatal,
+  ) {
+    this.#net = config.server === null ? null : this.#makeNet(config.server);
+    this.#holding = new Holding(() => this.#turn(() => this.#engine.rollback()));
+    mirror?.onFailure((error) => {
+      // The second copy may fail; the only one may not.
+      if (this.#inMemory) this.#die(error);
+      else console.warn(`landfall: ${error.message}`);
+    });
+  }
+
+  get epoch(): number {
+    return this.mirror?.epoch ?? Math.floor(performance.timeOrigin);
+  }
+
+  /** Loads the engine and opens the database. Throws {@link ErrorData}'s error. */
+  static async open(config: Config, fatal: Fatal): Promise<Host> {
+    const [opened] = await Promise.all([openMirror(config.name), loadModule()]);
+    const host = new Host(config, opened.mirror, opened.found.requests, fatal);
+    try {
+      await host.#open(opened.found.frames, opened.error);
+    } catch (thrown) {
+      opened.mirror?.close();
+      throw new LandfallError(errorOf(thrown) ?? { code: codes.panicked, message: panicWords(thrown) });
+    }
+    return host;
+  }
+
+  async #open(frames: Uint8Array, mirrorError: ErrorData | null): Promise<void> {
+    const { app: _, name, ...rest } = this.config;
+    const config = (directory: string | null, generation: number) =>
+      JSON.stringify({
+        schema: rest.compiled,
+        directory,
+        vfs: `landfall-${generation}`,
+        token: rest.token,
+        online: rest.online && this.#net !== null,
+        cache_kib: CACHE_KIB,
+        images: directory === null,
+      });
+    const until = performance.now() + RELEASE_MS;
+    for (;;) {
+      const where = await place(name).catch((thrown) => {
+        throw new LandfallError(storageError(thrown, "the browser's storage cannot be opened"));
+      });
+      try {
+        if (where === null) {
+          await this.#openInMemory(config(null, 0), frames, mirrorError);
+          return;
+        }
+        this.#generation = where.generation;
+        this.#engine = await openEngine(config(where.directory, where.generation), frames, this.#sink() as never);
+        await this.refreshDurability();
+        break;
+      } catch (thrown) {
+        const error = errorOf(thrown);
+        if (!error || where === null) throw thrown;
+        if (isInUse(error.exception)) {
+          // Never taken for a database that is not there: the files of the tab before are about to be released.
+          if (performance.now() > until) throw new LandfallError(inUse(name));
+          await wait(50);
+        } else if (isDenied(error.exception)) {
+          await this.#openInMemory(config(null, 0), frames, mirrorError);
+          return;
+        } else if (error.exception === "QuotaExceededError") {
+          throw new LandfallError(storageError(new DOMException(error.message, "QuotaExceededError"), ""));
+        } else if (error.exception === "DamagedPool" || [codes.damaged, "LF-5001"].includes(error.code)) {
+          console.warn(`landfall: ${error.message}; it is put aside and made anew`);
+          await nextGeneration(name, where.generation);
+        } else {
+          throw thrown;
+        }
+      }
+    }
+    this.#begin();
+  }
+
+  async #openInMemory(config: string, frames: Uint8Array, mirrorError: ErrorData | null): Promise<void> {
+    if (!this.mirror) {
+      const why = mirrorError ? ` (${mirrorError.message})` : "";
+      const message =
+        `this browser lets the page store nothing${why}, so that no write would be safe; ` +
+        "allow storage for this site, or leave the private window";
+      throw new LandfallError({ code: codes.nothingStored, message });
+    }
+    this.#inMemory = true;
+    this.#durability = "memory";
+    this.mirror.beFirstCopy();
+    this.#engine = await openEngine(config, frames, this.#sink() as never);
+    await this.mirror.settled();
+    this.#begin();
+  }
+
+  #begin(): void {
+    self.addEventListener("online", this.#online);
+    this.#schedule();
+  }
+
+  // ------------------------------------------------------------------ peers
+
+  join(peer: Peer, role: "owner" | "follower"): void {
+    this.#peers.set(peer, role);
+    this.#tellStatus(peer);
+  }
+
+  /** A page is gone. Its shapes stay open, as they do over a reload. */
+  leave(peer: Peer): void {
+    this.#peers.delete(peer);
+    this.#outboxes.delete(peer);
+    for (const [id, watch] of this.#watches) {
+      if (watch.peer === peer) this.#unwatch(id);
+    }
+    for (const shape of this.#shapes.values()) shape.subs = shape.subs.filter((sub) => sub.peer !== peer);
+    this.#holding.drop(peer);
+  }
+
+  /** Carries out what a page asks for. Rejects with a {@link LandfallError}. */
+  async ask(peer: Peer, id: number, ask: Ask): Promise<unknown> {
+    if (this.#dead) throw new LandfallError(this.#dead);
+    const request = peer.tab === null ? undefined : `${peer.tab}:${id}`;
+    if (request !== undefined && (ask.do === "write" || ask.do === "commit")) {
+      const known = await this.#answered(request);
+      if (known !== undefined) return known;
+    }
+    const tx = "tx" in ask ? ask.tx : undefined;
+    const value = await this.#holding.run(tx, () => this.#turn(() => this.#carryOut(peer, ask, request)));
+    if (this.#inMemory && this.mirror) await this.#stored(request, ask, value as number | null);
+    return value;
+  }
+
+  async #answered(request: string): Promise<number | null | undefined> {
+    if (this.#inMemory) return this.requests.get(request);
+    const found = await this.#holding.run(undefined, () => this.#turn(() => this.#engine.answered(request)));
+    return found === undefined ? undefined : found < 0 ? null : found;
+  }
+
+  /** In memory a write is durable once the mirror has it. */
+  async #stored(request: string | undefined, ask: Ask, rseq: number | null): Promise<void> {
+    if (!["write", "commit", "retry", "discard"].includes(ask.do)) return;
+    if (request !== undefined) {
+      this.requests.set(request, rseq);
+      this.mirror?.answered(request, rseq);
+    }
+    await this.mirror?.settled().catch(() => {
+      throw new LandfallError(this.#dead ?? { code: codes.storage, message: "the browser could not store the write" });
+    });
+  }
+
+  #carryOut(peer: Peer, ask: Ask, request: string | undefined): unknown {
+    const engine = this.#engine;
+    switch (ask.do) {
+      case "query":
+        return engine.query(ask.sql, ask.params);
+      case "write":
+        return engine.write(ask.ops, request) ?? null;
+      case "begin":
+        engine.begin();
+        return this.#holding.begin(peer);
+      case "step":
+        return this.#holding.part(() => engine.step(ask.ops));
+      case "peek":
+        return this.#holding.part(
+          () => engine.peek(ask.sql, ask.params),
+          (error) => engine.isHeld() && errorOf(error) !== null,
+        );
+      case "commit":
+        return this.#holding.end(() => {
+          if (request !== undefined || ask.ops !== "[]") engine.step(ask.ops, request);
+          return engine.commit() ?? null;
+        });
+      case "rollback":
+        return this.#holding.end(() => engine.rollback());
+      case "watch":
+        return this.#watch(peer, ask.sub, ask.sql, ask.params);
+      case "unwatch":
+        for (const [id, watch] of this.#watches) {
+          if (watch.peer === peer && watch.sub === ask.sub) this.#unwatch(id);
+        }
+        return null;
+      case "shape":
+        return this.#openShape(peer, ask.sub, ask.name, ask.params);
+      case "unshape":
+        return this.#closeShape(peer, ask.sub);
+      case "outbox":
+        if (ask.on) {
+          this.#outboxes.add(peer);
+          this.#outboxText = engine.outbox();
+          peer.news({ news: "outbox", entries: this.#outboxText });
+        } else {
+          this.#outboxes.delete(peer);
+        }
+        return null;
+      case "retry":
+        return engine.retry(ask.rseq);
+      case "discard":
+        return engine.discard(ask.rseq);
+      case "token":
+        return engine.setToken(ask.token ?? undefined);
+      case "online":
+        return engine.setOnline(ask.online && this.#net !== null);
+      case "nudge":
+        return engine.nudge();
+      case "persisted":
+        void this.refreshDurability().then(() => this.#tellAll());
+        return null;
+    }
+  }
+
+  #watch(peer: Peer, sub: number, sql: string, params: string): null {
+    const [id, answer] = this.#engine.watch(sql, params) as [number, string];
+    this.#watches.set(id, { peer, sub });
+    peer.news({ news: "live", sub, answer });
+    return null;
+  }
+
+  #unwatch(id: number): void {
+    this.#watches.delete(id);
+    this.#turn(() => this.#engine.unwatch(id));
+  }
+
+  #openShape(peer: Peer, sub: number, name: string, params: string): null {
+    const handle = this.#engine.openShape(name, params);
+    const shape = this.#shapes.get(handle);
+    if (shape) {
+      shape.subs = [...shape.subs.filter((other) => other.peer !== peer || other.sub !== sub), { peer, sub }];
+      peer.news({ news: "shape", sub, complete: shape.complete, failure: shape.failure });
+    }
+    return null;
+  }
+
+  #closeShape(peer: Peer, sub: number): null {
+    for (const [handle, shape] of this.#shapes) {
+      const rest = shape.subs.filter((other) => other.peer !== peer || other.sub !== sub);
+      const was = shape.subs.length;
+      shape.subs = rest;
+      if (rest.length < was && rest.length === 0) {
+        this.#shapes.delete(handle);
+        this.#engine.closeShape(handle);
+      }
+    }
+    return null;
+  }
+
+  // ------------------------------------------------------------------ turns of the engine
+
+  /** One call into the engine. What is not an error of its own is a panic, and ends it. */
+  #turn<T>(call: () => T): T {
+    if (this.#dead) throw new LandfallError(this.#dead);
+    try {
+      return call();
+    } catch (thrown) {
+      const error = errorOf(thrown);
+      if (error === null) {
+        this.#die({ code: codes.panicked, message: panicWords(thrown) });
+        throw new LandfallError(this.#dead as unknown as ErrorData);
+      }
+      if (error.code === codes.damaged) void this.#rebuild(error);
+      throw new LandfallError(error);
+    } finally {
+      this.#schedule();
+    }
+  }
+
+  /** An input that nobody waits for; it waits for an open transaction to end. */
+  #input(call: () => void): void {
+    this.#holding.run(undefined, () => this.#turn(call)).catch(() => undefined);
+  }
+
+  #die(error: ErrorData): void {
+    if (this.#dead) return;
+    this.#dead = error;
+    this.#stop();
+    this.#holding.fail(new LandfallError(error));
+    this.fatal(error);
+  }
+
+  /** The database turned out to be damaged: the next start makes it anew, from the server and the mirror. */
+  async #rebuild(error: ErrorData): Promise<void> {
+    if (this.#dead || this.#generation === null) return;
+    const { mirror } = this;
+    this.#dead = error;
+    this.#stop();
+    await mirror?.settled().catch(() => undefined);
+    await nextGeneration(this.config.name, this.#generation).catch(() => undefined);
+    this.#holding.fail(new LandfallError(error));
+    this.fatal(error);
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#outboxTimer);
+    self.removeEventListener("online", this.#online);
+    this.#net?.close();
+  }
+
+  /** Closes everything in order. */
+  async close(): Promise<void> {
+    if (this.#dead) return;
+    this.#input(() => this.#engine.setOnline(false));
+    this.#dead = { code: codes.closed, message: "the database is closed; open it again" };
+    this.#stop();
+    this.#holding.fail(new LandfallError(this.#dead));
+    await this.mirror?.settled().catch(() => undefined);
+    this.#engine.free();
+    this.mirror?.close();
+  }
+
+  #schedule(): void {
+    if (this.#dead || !this.#engine) return;
+    let due: number | undefined;
+    try {
+      due = this.#engine.deadline();
+    } catch (thrown) {
+      this.#die({ code: codes.panicked, message: panicWords(thrown) });
+      return;
+    }
+    if (due === this.#due && this.#timer !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = undefined;
+    if (due === undefined) return;
+    const delay = Math.min(LONGEST_MS, Math.max(0, Math.ceil(due - performance.now())));
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#input(() => this.#engine.tick());
+    }, delay);
+  }
+
+  // ------------------------------------------------------------------ effects
+
+  /** The engine's effects. They come within a call, so that none may call back into it. */
+  #sink() {
+    const net = this.#net;
+    const mirror = this.mirror;
+    return {
+      connect: (connection: number) => net?.connect(connection),
+      disconnect: (connection: number) => net?.disconnect(connection),
+      send: (connection: number, frame: Uint8Array<ArrayBuffer>) => {
+        if (!this.#inMemory) net?.send(connection, frame);
+        // What the server knows of must not be forgotten here.
+        else
+          mirror?.settled().then(
+            () => net?.send(connection, frame),
+            () => undefined,
+          );
+      },
+      fetch: (request: number, address: string) => net?.fetch(request, address),
+      status: (json: string) => {
+        this.#engineStatus = JSON.parse(json) as Engineless;
+        this.#tellAll();
+        this.#refreshOutbox();
+      },
+      rows: (query: number, diff: string) => {
+        const watch = this.#watches.get(query);
+        watch?.peer.news({ news: "rows", sub: watch.sub, diff });
+      },
+      queryFailed: (query: number, reason: string) => {
+        const watch = this.#watches.get(query);
+        const code = /LF-\d{4}/.exec(reason)?.[0] ?? "LF-5203";
+        watch?.peer.news({ news: "liveError", sub: watch.sub, error: { code, message: reason } });
+      },
+      shape: (handle: number, complete: boolean, failure: string | undefined) => {
+        const subs = this.#shapes.get(handle)?.subs ?? [];
+        this.#shapes.set(handle, { complete, failure: failure ?? null, subs });
+        for (const { peer, sub } of subs) peer.news({ news: "shape", sub, complete, failure: failure ?? null });
+      },
+      mirrorPut: (name: string, frame: Uint8Array) => {
+        mirror?.put(name, frame);
+        this.#refreshOutbox();
+      },
+      mirrorDelete: (name: string) => {
+        mirror?.delete(name);
+        this.#refreshOutbox();
+      },
+      mirrorAnew: (names: string[], frames: Uint8Array[]) => mirror?.anew(names, frames),
+    };
+  }
+
+  #makeNet(server: string): Net {
+    return new Net(server, {
+      connected: (connection) => this.#input(() => this.#engine.connected(connection)),
+      disconnected: (connection, reason) => this.#input(() => this.#engine.disconnected(connection, reason)),
+      frame: (connection, bytes) => this.#input(() => this.#engine.frame(connection, bytes)),
+      chunkLoaded: (request, bytes) => this.#input(() => this.#engine.chunkLoaded(request, bytes)),
+      chunkFailed: (request, gone, reason) => this.#input(() => this.#engine.chunkFailed(request, gone, reason)),
+    });
+  }
+
+  /** Tells of the outbox soon; many changes that come together are told once. */
+  #refreshOutbox(): void {
+    if (this.#outboxes.size === 0 || this.#outboxTimer !== undefined) return;
+    this.#outboxTimer = setTimeout(() => {
+      this.#outboxTimer = undefined;
+      this.#input(() => {
+        const text = this.#engine.outbox();
+        if (text === this.#outboxText) return;
+        this.#outboxText = text;
+        for (const peer of this.#outboxes) peer.news({ news: "outbox", entries: text });
+      });
+    }, 20);
+  }
+
+  async refreshDurability(): Promise<void> {
+    if (this.#inMemory) return;
+    const persisted = (await navigator.storage.persisted?.().catch(() => false)) ?? false;
+    this.#durability = persisted ? "persistent" : "best-effort";
+  }
+
+  #tellAll(): void {
+    for (const peer of this.#peers.keys()) this.#tellStatus(peer);
+  }
+
+  #tellStatus(peer: Peer): void {
+    const role = this.#peers.get(peer);
+    if (!this.#engineStatus || role === undefined) return;
+    peer.news({ news: "status", status: { ...this.#engineStatus, durability: this.#durability, role } });
+  }
+}
+
+function inUse(name: string): ErrorData {
+  const message =
+    `the files of the database '${name}' are held by another tab or window that does not answer; ` +
+    "close it, and reload this one. Nothing stored is lost";
+  return { code: codes.inUse, message };
+}
+
+async function openMirror(name: string): Promise<{ mirror: Mirror | null; found: Found; error: ErrorData | null }> {
+  try {
+    return { ...(await Mirror.open(name)), error: null };
+  } catch (thrown) {
+    const error = storageError(thrown, "IndexedDB cannot be opened");
+    if (error.exception === "VersionError") throw new LandfallError(error);
+    return { mirror: null, found: { frames: new Uint8Array(), requests: new Map(), epoch: 0 }, error };
+  }
+}
+
+async function loadModule(): Promise<void> {
+  try {
+    await init();
+  } catch (thrown) {
+    const message =
+      `the database's WebAssembly module could not be loaded (${wordsOf(thrown)}); ` +
+      "check that the .wasm file is served beside the app with the type application/wasm, and reload";
+    throw new LandfallError({ code: codes.module, message });
+  }
+}
+
+/** The engine's own error, which it throws as JSON text; `null` for anything else: a panic. */
+export function errorOf(thrown: unknown): ErrorData | null {
+  if (thrown instanceof LandfallError)
+    return { code: thrown.code, message: thrown.message, table: thrown.table ?? null, column: thrown.column ?? null };
+  if (typeof thrown !== "string") return null;
+  try {
+    return JSON.parse(thrown) as ErrorData;
+  } catch {
+    return { code: codes.other, message: thrown };
+  }
+}
+
+function panicWords(thrown: unknown): string {
+  const words = (self as { landfallPanic?: string }).landfallPanic ?? wordsOf(thrown);
+  return (
+    "the engine stopped by a fault of its own and is started anew from its files; " +
+    `every write that was confirmed is kept, others may be asked for again. Please report: ${words}`
+  );
+}

@@ -1,0 +1,178 @@
+// The outbox once more, in IndexedDB. On files it is a second copy, off the critical path. Where the database is only in
+// memory it is the first: there a write is durable once its transaction here has completed.
+
+import { codes, type ErrorData, wordsOf } from "../error.js";
+
+const VERSION = 1;
+const STORES = ["mirror", "requests", "meta"] as const;
+/** A request that nobody has asked for again in a day is forgotten. */
+const REQUEST_LIFE_MS = 86_400_000;
+
+type Change = (stores: { mirror: IDBObjectStore; requests: IDBObjectStore }) => void;
+
+/** What was there when it was opened. */
+export interface Found {
+  frames: Uint8Array<ArrayBuffer>;
+  requests: Map<string, number | null>;
+  epoch: number;
+}
+
+/** A storage failure as the page reads it. */
+export function storageError(thrown: unknown, what: string): ErrorData {
+  const name = thrown instanceof Error ? thrown.name : "";
+  if (name === "QuotaExceededError") {
+    const message =
+      "the browser has no space left for this site; nothing stored is lost: " +
+      "free space on the device, or delete what is not needed, and try again";
+    return { code: codes.full, message, exception: name };
+  }
+  if (name === "VersionError") {
+    const message =
+      "the outbox's mirror was written by a newer version of the app; reload the page to get it, nothing was changed";
+    return { code: "LF-5301", message, exception: name };
+  }
+  return { code: codes.storage, message: `${what}: ${wordsOf(thrown)}`, exception: name };
+}
+
+function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function completed(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error ?? new DOMException("aborted", "AbortError"));
+  });
+}
+
+function openDatabase(name: string): Promise<IDBDatabase> {
+  const request = indexedDB.open(`landfall:${name}`, VERSION);
+  request.onupgradeneeded = () => {
+    for (const store of STORES) request.result.createObjectStore(store);
+  };
+  return done(request);
+}
+
+export class Mirror {
+  #db: IDBDatabase;
+  #strict = false;
+  #queue: Change[] = [];
+  #flushing: Promise<void> = Promise.resolve();
+  #scheduled = false;
+  #failed: (error: ErrorData) => void = () => undefined;
+
+  private constructor(
+    db: IDBDatabase,
+    readonly epoch: number,
+  ) {
+    this.#db = db;
+    // A newer build of the app may want to change the stores: it must not wait for this tab.
+    db.onversionchange = () => db.close();
+  }
+
+  /** Opens it and takes the next epoch, under the lock that makes this tab the owner. */
+  static async open(name: string): Promise<{ mirror: Mirror; found: Found }> {
+    const db = await openDatabase(name);
+    const transaction = db.transaction(STORES, "readwrite", { durability: "strict" });
+    const meta = transaction.objectStore("meta");
+    const epoch = (((await done(meta.get("epoch"))) as number | undefined) ?? 0) + 1;
+    meta.put(epoch, "epoch");
+    const frames = (await done(transaction.objectStore("mirror").getAll())) as Uint8Array[];
+    const store = transaction.objectStore("requests");
+    const [names, requests] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
+    const known = new Map<string, number | null>();
+    names.forEach((key, at) => {
+      const { rseq, at: when } = requests[at] as { rseq: number | null; at: number };
+      if (when < Date.now() - REQUEST_LIFE_MS) store.delete(key);
+      else known.set(String(key), rseq);
+    });
+    await completed(transaction);
+    const bytes = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length, 0));
+    let at = 0;
+    for (const frame of frames) {
+      bytes.set(frame, at);
+      at += frame.length;
+    }
+    return { mirror: new Mirror(db, epoch), found: { frames: bytes, requests: known, epoch } };
+  }
+
+  /** From here on a change is durable before {@link settled} resolves, and `failed` is told when one cannot be. */
+  beFirstCopy(): void {
+    this.#strict = true;
+  }
+
+  onFailure(failed: (error: ErrorData) => void): void {
+    this.#failed = failed;
+  }
+
+  put(name: string, frame: Uint8Array): void {
+    this.#change(({ mirror }) => mirror.put(frame, name));
+  }
+
+  delete(name: string): void {
+    this.#change(({ mirror }) => mirror.delete(name));
+  }
+
+  anew(names: string[], frames: Uint8Array[]): void {
+    this.#change(({ mirror }) => {
+      mirror.clear();
+      names.forEach((name, at) => {
+        mirror.put(frames[at], name);
+      });
+    });
+  }
+
+  /** A request that was carried out, so that it is not carried out again. */
+  answered(name: string, rseq: number | null): void {
+    this.#change(({ requests }) => requests.put({ rseq, at: Date.now() }, name));
+  }
+
+  /** Resolves when everything up to now is stored; rejects when it cannot be. */
+  settled(): Promise<void> {
+    return this.#flushing;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** What is changed in one turn is one transaction. */
+  #change(change: Change): void {
+    this.#queue.push(change);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const flush = Promise.resolve().then(() => this.#flush());
+    this.#flushing = Promise.all([this.#flushing, flush]).then(() => undefined);
+    this.#flushing.catch(() => undefined);
+  }
+
+  async #flush(): Promise<void> {
+    this.#scheduled = false;
+    const changes = this.#queue;
+    this.#queue = [];
+    try {
+      const transaction = this.#db.transaction(STORES, "readwrite", {
+        durability: this.#strict ? "strict" : "default",
+      });
+      const end = completed(transaction);
+      const meta = transaction.objectStore("meta").get("epoch");
+      meta.onsuccess = () => {
+        // Another tab has become the owner since: what this one holds is no longer the truth.
+        if (meta.result !== this.epoch) {
+          transaction.abort();
+          return;
+        }
+        const stores = { mirror: transaction.objectStore("mirror"), requests: transaction.objectStore("requests") };
+        for (const change of changes) change(stores);
+      };
+      await end;
+    } catch (thrown) {
+      const error = storageError(thrown, "the outbox's mirror cannot be written");
+      this.#failed(error);
+      throw thrown;
+    }
+  }
+}

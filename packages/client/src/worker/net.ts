@@ -1,0 +1,124 @@
+// Sockets and requests. Effects of the engine in, its inputs out.
+
+import { codes } from "../error.js";
+
+/** A health probe takes no longer than this. */
+const PROBE_MS = 5_000;
+/** No frame and no chunk is larger. */
+const MOST_BYTES = 24 * 2 ** 20;
+
+export interface Receiver {
+  connected(connection: number): void;
+  disconnected(connection: number, reason: string): void;
+  frame(connection: number, bytes: Uint8Array): void;
+  chunkLoaded(request: number, bytes: Uint8Array): void;
+  chunkFailed(request: number, gone: boolean, reason: string): void;
+}
+
+export class Net {
+  #socket: { connection: number; socket: WebSocket } | null = null;
+
+  constructor(
+    private readonly server: string,
+    private readonly receiver: Receiver,
+  ) {}
+
+  connect(connection: number): void {
+    this.#drop();
+    const url = `${this.server.replace(/^http/, "ws")}/v1/sync`;
+    let socket: WebSocket;
+    try {
+      socket = new WebSocket(url);
+    } catch (thrown) {
+      queueMicrotask(() => this.receiver.disconnected(connection, `${url} cannot be connected to: ${thrown}`));
+      return;
+    }
+    socket.binaryType = "arraybuffer";
+    this.#socket = { connection, socket };
+    let opened = false;
+    const isCurrent = () => this.#socket?.socket === socket;
+    socket.onopen = () => {
+      opened = true;
+      if (isCurrent()) this.receiver.connected(connection);
+    };
+    socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
+      if (!isCurrent()) return;
+      const data = event.data;
+      this.receiver.frame(connection, typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data));
+    };
+    socket.onclose = (event) => {
+      if (!isCurrent()) return;
+      this.#socket = null;
+      if (opened) {
+        const why = event.reason ? ` (${event.reason})` : "";
+        this.receiver.disconnected(connection, `the connection was closed${why}`);
+        return;
+      }
+      this.#explain().then((reason) => this.receiver.disconnected(connection, reason));
+    };
+  }
+
+  disconnect(connection: number): void {
+    if (this.#socket?.connection === connection) this.#drop();
+  }
+
+  send(connection: number, frame: Uint8Array<ArrayBuffer>): void {
+    const open = this.#socket;
+    // A socket that is closing has told, or is about to.
+    if (open?.connection === connection && open.socket.readyState === WebSocket.OPEN) open.socket.send(frame);
+  }
+
+  fetch(request: number, address: string): void {
+    this.#load(`${this.server}${address}`).then(
+      (bytes) => this.receiver.chunkLoaded(request, bytes),
+      (thrown: unknown) => {
+        const gone = thrown instanceof Gone;
+        this.receiver.chunkFailed(request, gone, thrown instanceof Error ? thrown.message : String(thrown));
+      },
+    );
+  }
+
+  close(): void {
+    this.#drop();
+  }
+
+  #drop(): void {
+    const open = this.#socket;
+    this.#socket = null;
+    open?.socket.close();
+  }
+
+  async #load(url: string): Promise<Uint8Array> {
+    const answer = await fetch(url, { credentials: "omit" }).catch((thrown) => {
+      throw new Error(`the chunk could not be fetched: ${thrown instanceof Error ? thrown.message : thrown}`);
+    });
+    if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");
+    if (!answer.ok) throw new Error(`the server answered the chunk's address with status ${answer.status}`);
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    if (bytes.length > MOST_BYTES) throw new Error("the chunk is larger than any that a server makes");
+    return bytes;
+  }
+
+  /** A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server. */
+  async #explain(): Promise<string> {
+    try {
+      const answer = await fetch(`${this.server}/health`, {
+        signal: AbortSignal.timeout(PROBE_MS),
+        credentials: "omit",
+      });
+      const type = answer.headers.get("content-type") ?? "";
+      if (answer.ok && !type.includes("html")) {
+        return `the server is there but the WebSocket failed; a proxy on the way may block it [${codes.notLandfall}]`;
+      }
+      const found = answer.ok ? "a web page" : `status ${answer.status}`;
+      return (
+        `${this.server} answers with ${found} where a Landfall server should; check the address and ` +
+        `what stands before it, such as a proxy or a sign-in page of the network [${codes.notLandfall}]`
+      );
+    } catch {
+      return `${this.server} cannot be reached; work goes on here, and is sent when it can be [${codes.unreachable}]`;
+    }
+  }
+}
+
+class Gone extends Error {}

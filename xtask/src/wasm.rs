@@ -1,0 +1,79 @@
+//! `cargo xtask wasm`: the engine for browsers, and the JavaScript that loads it, into `packages/client/wasm`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::process;
+use crate::progress::Progress;
+use crate::setup::{Machine, WasmBuild};
+
+/// Where the built module goes. Not in git.
+pub const OUTPUT: &str = "packages/client/wasm";
+const CRATE: &str = "landfall-client-web";
+const NAME: &str = "landfall_client_web";
+const PROFILE: &str = "web";
+
+/// Builds the module and writes it out; says nothing new when nothing changed.
+///
+/// # Errors
+/// A sentence, when the build or the bindings fail.
+pub fn build(root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
+    let arguments = ["build", "--locked", "--profile", PROFILE, "--target", "wasm32-unknown-unknown", "-p", CRATE];
+    let folder = match machine.wasm {
+        Some(WasmBuild::Rustup) => {
+            process::run(process::command(root, "cargo", &arguments))?;
+            target.to_owned()
+        }
+        Some(WasmBuild::DebianWeb) => {
+            process::run(debian_web(root, target, &arguments))?;
+            target.join("wasm")
+        }
+        None => return Err("no toolchain for wasm32 was set up".to_owned()),
+    };
+    let module = folder.join("wasm32-unknown-unknown").join(PROFILE).join(format!("{NAME}.wasm"));
+    let output = root.join(OUTPUT);
+    if is_newer(&output.join(format!("{NAME}_bg.wasm")), &module) {
+        return Ok(());
+    }
+    let progress = Progress::start("writing the module's JavaScript");
+    match bind(&module, &output) {
+        Ok(()) => {
+            progress.done();
+            Ok(())
+        }
+        Err(cause) => {
+            progress.failed();
+            Err(format!("the bindings of {} cannot be made: {cause}", module.display()))
+        }
+    }
+}
+
+fn bind(module: &PathBuf, output: &Path) -> Result<(), String> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(module).out_name(NAME).typescript(true).omit_default_module_path(false);
+    bindgen.remove_name_section(true).remove_producers_section(true);
+    let bindgen = bindgen.web(true).map_err(|e| format!("{e:#}"))?;
+    bindgen.generate(output).map_err(|e| format!("{e:#}"))
+}
+
+/// Whether the first file is there, and not older than the second.
+fn is_newer(made: &Path, from: &Path) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|m| m.modified()).ok();
+    matches!((time(made), time(from)), (Some(made), Some(from)) if made >= from)
+}
+
+/// Debian's toolchain builds the standard library from source. It keeps a target folder of its own: sharing one would
+/// rebuild everything at each change of toolchain.
+pub fn debian_web(root: &Path, target: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("/usr/bin/cargo");
+    command.args(arguments).args(["-Z", "build-std=std,panic_abort"]).current_dir(root).env_clear();
+    for name in ["HOME", "CARGO_HOME", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("PATH", "/usr/bin:/bin").env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target.join("wasm"));
+    command
+}
