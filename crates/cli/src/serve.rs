@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use landfall_core::{Epoch, Schema};
+use landfall_core::Schema;
 use landfall_server::config::{DEFAULT_LISTEN, Settings};
 use landfall_server::http::{Options, ServeError, serve};
-use landfall_server::store::{SqliteOptions, SqliteStore, StoreError};
+use landfall_server::store::{Fresh, SqliteOptions, SqliteStore, StoreError};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::net::TcpListener;
@@ -55,6 +55,9 @@ pub struct ServeArgs {
     /// How long a shutdown may take, in seconds [default: 10].
     #[arg(long, env = "LANDFALL_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
+    /// For how many days changes are kept; a device that was away for longer loads anew what it holds [default: 30].
+    #[arg(long, env = "LANDFALL_LOG_DAYS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub log_days: Option<u64>,
     /// Log as JSON, one object a line.
     #[arg(long, env = "LANDFALL_LOG_JSON")]
     pub log_json: bool,
@@ -74,6 +77,7 @@ impl ServeArgs {
             issuer: self.issuer.clone(),
             anonymous: self.anonymous.then_some(true),
             drain_seconds: self.drain_seconds,
+            log_days: self.log_days,
             log_json: self.log_json.then_some(true),
         };
         let Some(path) = &self.config else { return Ok(flags) };
@@ -106,7 +110,7 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let store = open_store(&data, schema.clone())?;
     let listener = TcpListener::bind(wanted).await.map_err(|cause| cannot_listen(wanted, &cause))?;
     let address = listener.local_addr().unwrap_or(wanted);
-    let mut options = Options::default();
+    let mut options = Options { retention: settings.retention(), ..Options::default() };
     if let Some(seconds) = settings.drain_seconds {
         options.drain = Duration::from_secs(seconds);
     }
@@ -163,12 +167,13 @@ fn open_store(data: &Path, schema: Schema) -> Result<SqliteStore, Failure> {
         );
         Failure::usage(text)
     })?;
-    let mut fresh = [0; 16];
+    let mut fresh = [0; 48];
     SysRng
         .try_fill_bytes(&mut fresh)
         .map_err(|cause| Failure::runtime(format!("error: the system gives no randomness ({cause}) [LF-7006]")))?;
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    SqliteStore::open(SqliteOptions::path(data.join("landfall.db")), schema, Epoch(fresh), now_ms).map_err(not_opened)
+    SqliteStore::open(SqliteOptions::path(data.join("landfall.db")), schema, Fresh::from_bytes(fresh), now_ms)
+        .map_err(not_opened)
 }
 
 fn not_opened(problem: StoreError) -> Failure {

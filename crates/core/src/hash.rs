@@ -43,13 +43,32 @@ pub fn row_hash(table: &str, key: &RowKey, cells: &Cells) -> u64 {
     u64::from_le_bytes(out)
 }
 
-/// The rolling hash of the server's history: what ties a cursor to the very history it was taken from.
-pub fn chain(previous: u64, seq: u64, content: &ContentHash) -> u64 {
+/// The rolling hash of the server's history: what ties a cursor to the very history it was taken from. The upper half
+/// names the content up to `seq`; the lower half is a signature over it with the server's `key`, so that a server that
+/// was restored from an older copy can tell a cursor of its own lost future from an invented one.
+pub fn chain(key: &ChainKey, previous: u64, seq: u64, content: &ContentHash) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&previous.to_le_bytes());
     hasher.update(&seq.to_le_bytes());
     hasher.update(content);
-    let mut out = [0; 8];
-    out.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    u64::from_le_bytes(out)
+    let mut upper = [0; 4];
+    upper.copy_from_slice(&hasher.finalize().as_bytes()[..4]);
+    sign(key, seq, u32::from_le_bytes(upper))
+}
+
+/// Whether a chain value was given out by the server that holds `key`. Somebody who guesses is right once in 2³² times.
+pub fn is_chain_of(key: &ChainKey, seq: u64, chain: u64) -> bool {
+    if seq == 0 { chain == 0 } else { sign(key, seq, (chain >> 32) as u32) == chain }
+}
+
+/// A server's secret, with which it signs chain values.
+pub type ChainKey = [u8; 32];
+
+fn sign(key: &ChainKey, seq: u64, upper: u32) -> u64 {
+    let mut signed = [0; 12];
+    signed[..8].copy_from_slice(&seq.to_le_bytes());
+    signed[8..].copy_from_slice(&upper.to_le_bytes());
+    let mut lower = [0; 4];
+    lower.copy_from_slice(&blake3::keyed_hash(key, &signed).as_bytes()[..4]);
+    u64::from(upper) << 32 | u64::from(u32::from_le_bytes(lower))
 }

@@ -7,6 +7,7 @@ use landfall_core::{Code, Schema};
 use serde::Deserialize;
 
 use crate::auth::{Authenticator, KeyError, read_key_pem, read_key_set, read_secret};
+use crate::core::Retention;
 use crate::session::Rules;
 
 /// Stable codes of the configuration. Documented in `docs/errors.md`.
@@ -50,6 +51,8 @@ pub struct Settings {
     pub anonymous: Option<bool>,
     /// How long a shutdown may take, seconds.
     pub drain_seconds: Option<u64>,
+    /// For how many days changes are kept: a device that was away for longer loads anew what it holds.
+    pub log_days: Option<u64>,
     /// Log as JSON.
     pub log_json: Option<bool>,
 }
@@ -99,8 +102,14 @@ impl Settings {
             issuer: self.issuer.or(below.issuer),
             anonymous: self.anonymous.or(below.anonymous),
             drain_seconds: self.drain_seconds.or(below.drain_seconds),
+            log_days: self.log_days.or(below.log_days),
             log_json: self.log_json.or(below.log_json),
         }
+    }
+
+    /// How long what has happened is kept.
+    pub fn retention(&self) -> Retention {
+        self.log_days.map(Retention::days).unwrap_or_default()
     }
 
     /// Whether development mode is on.

@@ -17,7 +17,7 @@ pub mod committer;
 pub mod reads;
 
 pub use chunks::{AddressError, ChunkError, Chunks, StoredChunk};
-pub use committer::{Committed, Committer, PendingPush, SessionId};
+pub use committer::{Committed, Committer, PendingPush, Retention, SessionId};
 
 /// Most entries that wait for a commit. Beyond that pushes are refused with LF-4009: the device waits and tries again.
 pub const MAX_WAITING_ENTRIES: usize = 20_000;

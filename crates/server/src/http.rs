@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::core::Memory;
+use crate::core::{Memory, Retention};
 use crate::session::Rules;
 use crate::store::{Store, StoreError};
 
@@ -37,11 +37,13 @@ pub struct Options {
     pub readers: usize,
     /// How long a shutdown may take before connections are cut.
     pub drain: Duration,
+    /// How long what has happened is kept.
+    pub retention: Retention,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory: Memory::default(), readers: 4, drain: DRAIN }
+        Self { memory: Memory::default(), readers: 4, drain: DRAIN, retention: Retention::default() }
     }
 }
 

@@ -217,13 +217,34 @@ async fn a_shutdown_answers_what_it_took_and_keeps_it() {
     assert_eq!(welcome.head, *seqs.last().unwrap());
 }
 
+/// A server that is put back to yesterday's copy meets a device that was there this morning.
 #[tokio::test]
-async fn a_cursor_of_a_history_that_never_was_starts_a_new_epoch() {
-    let server = Running::start().await;
-    let mut other = server.device(1).await;
-    let welcome = other.greet(None).await;
+async fn a_cursor_that_a_restored_server_has_lost_starts_a_new_epoch() {
+    let mut server = Running::start().await;
     let mut device = server.device(2).await;
-    let ahead = landfall_protocol::Cursor { epoch: welcome.epoch, seq: 1_000, chain: 7 };
+    device.greet(None).await;
+    server.tell_to_stop();
+    let dir = server.ended().await;
+    let (file, copy) = (dir.path().join("landfall.db"), dir.path().join("copy.db"));
+    std::fs::copy(&file, &copy).unwrap();
+
+    let mut server = Running::start_with(dir, |_| {}).await;
+    let mut device = server.device(2).await;
+    device.greet(None).await;
+    let lost = device.note("sea", "written after the copy was made");
+    device.push(1, vec![lost]).await;
+    device.accepted(1).await;
+    let mut device = server.device(2).await;
+    let welcome = device.greet(None).await;
+    let ahead = landfall_protocol::Cursor { epoch: welcome.epoch, seq: welcome.start, chain: welcome.chain };
+    server.tell_to_stop();
+    let dir = server.ended().await;
+    std::fs::copy(&copy, &file).unwrap();
+
+    let server = Running::start_with(dir, |_| {}).await;
+    let mut other = server.device(1).await;
+    assert_eq!(other.greet(None).await.epoch, welcome.epoch);
+    let mut device = server.device(2).await;
     let renewed = device.greet(Some(ahead)).await;
     assert_eq!(renewed.resumption, Resumption::NewEpoch, "rule S5");
     assert_ne!(renewed.epoch, welcome.epoch);

@@ -118,10 +118,6 @@ impl Plan {
         }
         // See "What is not promised" in docs/simulator.md.
         if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
-            let apart = |fault: &Fault| matches!(fault, Fault::Clone | Fault::DeviceRestore | Fault::Truncate);
-            faults.retain(|(fault, _)| !apart(fault));
-        }
-        if faults.iter().any(|(fault, _)| *fault == Fault::Truncate) {
             faults.retain(|(fault, _)| !matches!(fault, Fault::Clone | Fault::DeviceRestore));
         }
         Self {

@@ -10,8 +10,8 @@ use landfall_server::buckets::{Bucket, Template};
 use landfall_server::core::{Memory, ServerCore};
 use landfall_server::session::{Moment, Rules};
 use landfall_server::store::{
-    GroupCommit, Head, Location, OutsideWrites, PushEntry, ReplicaState, SqliteOptions, SqliteStore, Store, StoreError,
-    StoreReader,
+    Fresh, GroupCommit, Head, Location, OutsideWrites, PushEntry, ReplicaState, SqliteOptions, SqliteStore, Store,
+    StoreError, StoreReader, Truncated,
 };
 
 use crate::dice::Dice;
@@ -38,11 +38,11 @@ impl ServerProcess {
     /// # Errors
     /// When the disk fails or the store is damaged.
     pub fn start(disk: &Disk, schema: &Schema, plan: &Plan, now: Moment, dice: &mut Dice) -> Result<Self, StoreError> {
-        let mut epoch = [0; 16];
-        dice.fill(&mut epoch);
+        let mut fresh = [0; 48];
+        dice.fill(&mut fresh);
         let location = Location::Vfs { name: DATABASE.to_owned(), vfs: disk.vfs_name() };
         let options = SqliteOptions { location, exclusive: true };
-        let store = SqliteStore::open(options, schema.clone(), Epoch(epoch), now.wall_ms)?;
+        let store = SqliteStore::open(options, schema.clone(), Fresh::from_bytes(fresh), now.wall_ms)?;
         let store = SharedStore::new(store);
         let reader = store.reader()?;
         let mut rules = Rules::new(schema, Authenticator::new().with_secret(SECRET));
@@ -54,12 +54,12 @@ impl ServerProcess {
         Ok(Self { core, reader, store })
     }
 
-    /// Forgets the older part of the log.
+    /// Forgets the older part of the log, and the decisions from before a time.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn truncate_log(&mut self, before: u64) -> Result<u64, StoreError> {
-        self.store.truncate_log(before)
+    pub fn truncate_log(&mut self, before: u64, decided_before_ms: u64) -> Result<Truncated, StoreError> {
+        self.store.truncate_log(before, decided_before_ms)
     }
 }
 
@@ -106,8 +106,12 @@ impl Store for SharedStore {
         self.lock().hello(replica, subject)
     }
 
-    fn truncate_log(&mut self, before_seq: u64) -> Result<u64, StoreError> {
-        self.lock().truncate_log(before_seq)
+    fn has_signed(&self, seq: u64, chain: u64) -> bool {
+        self.lock().has_signed(seq, chain)
+    }
+
+    fn truncate_log(&mut self, before_seq: u64, decided_before_ms: u64) -> Result<Truncated, StoreError> {
+        self.lock().truncate_log(before_seq, decided_before_ms)
     }
 
     fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError> {

@@ -223,6 +223,9 @@ impl Database {
         }
         let table = app.id;
         let columns: Vec<_> = opening.columns.iter().map(|(name, ty)| (name.clone(), ty.0)).collect();
+        if self.memory.buckets.get(&opening.bucket).is_some_and(|held| held.table != table) {
+            return Err(bad(format!("the number of another table's bucket for one of '{}'", opening.table)));
+        }
         let held = self.memory.buckets.get(&opening.bucket).cloned();
         let mut bucket = held.clone().unwrap_or(Bucket {
             table,

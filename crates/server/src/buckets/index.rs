@@ -40,6 +40,11 @@ impl BucketIndex {
         templates[at].insert(bucket);
     }
 
+    /// The numbers of all buckets.
+    pub fn ids(&self) -> impl Iterator<Item = BucketId> + '_ {
+        self.by_id.keys().copied()
+    }
+
     /// The bucket of these values, if it was ever opened.
     pub fn find(&self, template: &Template, env: &Env) -> Option<&Bucket> {
         self.by_id.get(self.by_key.get(&template.bucket_key(env))?)

@@ -277,7 +277,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn log(&mut self, by: Signature, changes: Vec<RowChange>, fan: Fan) -> Result<u64, StoreError> {
         let seq = self.next_seq();
         self.counters.rows += changes.len() as u64;
-        let chain = chain(self.head.chain, seq, &by.hash);
+        let chain = chain(self.plan.chain_key(), self.head.chain, seq, &by.hash);
         let Signature { replica, rseq, hash, subject, stamp } = by;
         self.tx.append(&LogEntry { seq, replica, rseq, hash, chain, at_ms: self.now_ms, subject, stamp, changes })?;
         for (bucket, run) in fan.into_runs() {

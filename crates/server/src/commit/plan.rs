@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use landfall_core::error::codes;
+use landfall_core::hash::ChainKey;
 use landfall_core::schema::{Default, OnDelete, Schema, Table};
 use landfall_core::value::{format_date, parse_date};
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Transaction, Value};
@@ -13,6 +14,7 @@ use landfall_core::{CellWrite, Operation, Problem, RowKey, Transaction, Value};
 #[derive(Debug)]
 pub struct Plan {
     schema: Arc<Schema>,
+    chain_key: ChainKey,
     positions: BTreeMap<String, usize>,
     /// For each table, the columns of other tables that refer to it.
     referrers: Vec<Vec<Referrer>>,
@@ -31,8 +33,8 @@ pub(super) struct Referrer {
 }
 
 impl Plan {
-    /// Prepares a checked schema.
-    pub fn new(schema: Arc<Schema>) -> Self {
+    /// Prepares a checked schema, for a store that signs its chain values with `chain_key`.
+    pub fn new(schema: Arc<Schema>, chain_key: ChainKey) -> Self {
         let positions: BTreeMap<_, _> = schema.tables.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
         let mut referrers = vec![Vec::new(); schema.tables.len()];
         let mut references = vec![Vec::new(); schema.tables.len()];
@@ -48,12 +50,17 @@ impl Plan {
         }
         let unique = |t: &Table| t.columns.iter().filter(|c| c.unique).map(|c| c.name.clone()).collect();
         let uniques = schema.tables.iter().map(unique).collect();
-        Self { schema, positions, referrers, references, uniques }
+        Self { schema, chain_key, positions, referrers, references, uniques }
     }
 
     /// The schema.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
+    }
+
+    /// What signs chain values.
+    pub fn chain_key(&self) -> &ChainKey {
+        &self.chain_key
     }
 
     /// The position of a table.

@@ -9,7 +9,7 @@ use landfall_protocol::{Cursor, Resumption, codes};
 use crate::buckets::Bucket;
 use crate::hub::Hub;
 use crate::session::{HelloAnswer, Refusal, Reply};
-use crate::store::{GroupCommit, PushEntry, Store, StoreError, StoreReader, Subject};
+use crate::store::{GroupCommit, PushEntry, Store, StoreError, StoreReader, Subject, Truncated};
 
 /// Names a connection within a server.
 pub type SessionId = u64;
@@ -23,6 +23,33 @@ pub struct PendingPush {
     pub id: u32,
     /// Its transactions.
     pub entries: Vec<PushEntry>,
+}
+
+/// How long a server keeps what has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Changes: a device that was away for longer loads anew what it holds. Milliseconds.
+    pub log_ms: u64,
+    /// Decisions on transactions. Longer than devices keep acknowledged transactions (seven days). Milliseconds.
+    pub decisions_ms: u64,
+}
+
+impl Retention {
+    const DAY_MS: u64 = 24 * 3_600 * 1_000;
+    /// Decisions are kept for at least so many days.
+    const DECISIONS_DAYS: u64 = 30;
+
+    /// Changes for so many days, and decisions for as long, at least 30 days.
+    pub fn days(days: u64) -> Self {
+        let decisions = days.max(Self::DECISIONS_DAYS);
+        Self { log_ms: days.saturating_mul(Self::DAY_MS), decisions_ms: decisions.saturating_mul(Self::DAY_MS) }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::days(30)
+    }
 }
 
 /// What became of a group. Send the replies, then [`Committer::publish`].
@@ -145,6 +172,10 @@ impl Committer {
                 Some(_) => {}
             }
         }
+        // Only this store can have signed it: a cursor that somebody made up must not cost everybody their history.
+        if !self.store.has_signed(cursor.seq, cursor.chain) {
+            return Ok(at_head(head, Resumption::TooOld, replica));
+        }
         if landfall_core::mutant::active("restore-not-noticed") {
             let (start, chain, resumption) = (head.seq, head.chain, Resumption::Continue);
             return Ok(HelloAnswer { head, start, chain, resumption, replica });
@@ -152,6 +183,15 @@ impl Committer {
         let head = self.store.start_epoch(fresh)?;
         self.hub.start_over(head);
         Ok(at_head(head, Resumption::NewEpoch, replica))
+    }
+
+    /// One bounded step of forgetting what is older than `keep` says. Whether nothing is left to forget.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is forgotten by this step then.
+    pub fn forget(&mut self, keep: &Retention, now_ms: u64) -> Result<Truncated, StoreError> {
+        let before_seq = self.reader.seq_at(now_ms.saturating_sub(keep.log_ms))?;
+        self.store.truncate_log(before_seq, now_ms.saturating_sub(keep.decisions_ms))
     }
 
     /// The chain value of a position from which the log is whole; `None` for older ones.

@@ -5,7 +5,7 @@ use rand::rngs::ChaCha20Rng;
 
 use super::*;
 use crate::auth::Authenticator;
-use crate::store::{SqliteOptions, SqliteStore};
+use crate::store::{Fresh, SqliteOptions, SqliteStore};
 
 const SCHEMA: &str = "[app]\nname = \"test\"\nversion = 1\n[tables.notes.columns]\nid = { type = \"uuid\" }\n\
                       body = { type = \"text\" }\n[shapes.all]\ntable = \"notes\"\n";
@@ -13,7 +13,13 @@ const NOW: Moment = Moment { wall_ms: 1_800_000_000_000, mono_ms: 0 };
 
 fn store(dir: &tempfile::TempDir) -> SqliteStore {
     let schema = Schema::parse("landfall.toml", SCHEMA).unwrap();
-    SqliteStore::open(SqliteOptions::path(dir.path().join("db")), schema, Epoch([3; 16]), NOW.wall_ms).unwrap()
+    SqliteStore::open(
+        SqliteOptions::path(dir.path().join("db")),
+        schema,
+        Fresh { epoch: Epoch([3; 16]), seed: [7; 32] },
+        NOW.wall_ms,
+    )
+    .unwrap()
 }
 
 fn server(store: SqliteStore, memory: Memory) -> (ServerCore, ChaCha20Rng) {
@@ -165,6 +171,29 @@ fn a_group_takes_whole_pushes_and_more_than_there_is_room_for_is_refused_for_now
     assert_eq!(outcomes(&drain(&mut core, 1)).len(), 3);
 }
 
+/// Everybody would have to load everything anew if anybody could pretend that the server had been restored.
+#[test]
+fn an_invented_cursor_costs_nobody_but_its_inventor() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 1, None);
+    core.receive(1, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
+    core.receive(1, push(1, 1), NOW, &mut rng);
+    core.commit(1, NOW).unwrap();
+    let real = live(&drain(&mut core, 1)).0.unwrap();
+    let invented = [
+        Cursor { seq: 1_000, ..real },
+        Cursor { seq: 1_000, chain: 7, ..real },
+        Cursor { chain: real.chain ^ 1, ..real },
+        Cursor { chain: real.chain ^ (1 << 63), ..real },
+    ];
+    for (cursor, id) in invented.into_iter().zip(11..) {
+        assert_eq!(greet(&mut core, &mut rng, id, Some(cursor)).resumption, Resumption::TooOld, "rule S5");
+        assert_eq!(core.head().epoch, real.epoch);
+    }
+    assert_eq!(greet(&mut core, &mut rng, 21, Some(real)).resumption, Resumption::Continue);
+}
+
 #[test]
 fn a_cursor_older_than_the_log_is_too_old() {
     let dir = tempfile::tempdir().unwrap();
@@ -179,7 +208,7 @@ fn a_cursor_older_than_the_log_is_too_old() {
     }
     drop(core);
     let mut store = store(&dir);
-    store.truncate_log(4).unwrap();
+    store.truncate_log(4, 0).unwrap();
     let (mut core, mut rng) = server(store, Memory::default());
     let found: Vec<_> =
         cursors.iter().zip(11..).map(|(cursor, id)| greet(&mut core, &mut rng, id, Some(*cursor)).resumption).collect();

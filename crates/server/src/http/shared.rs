@@ -66,6 +66,7 @@ impl Shared {
             metrics: Arc::clone(&metrics),
             waiting: Arc::clone(&waiting),
             rng,
+            retention: options.retention,
         };
         let handle = std::thread::Builder::new().name("landfall-writer".to_owned()).spawn(move || thread.run())?;
         let shared = Self {

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::shared::Answers;
 use crate::buckets::Bucket;
-use crate::core::{Committer, PendingPush, fresh_epoch};
+use crate::core::{Committer, PendingPush, Retention, fresh_epoch};
 use crate::metrics::Metrics;
 use crate::session::{Event, Refusal};
 use crate::store::Subject;
@@ -24,6 +24,8 @@ pub(super) const QUEUE: usize = 4_096;
 const GROUP_ENTRIES: usize = 2_000;
 /// How often to look for writes behind the store's back.
 const OUTSIDE: Duration = Duration::from_secs(1);
+/// How often to begin forgetting what is too old.
+const FORGET: Duration = Duration::from_secs(600);
 
 /// Something for the writer to do.
 pub(super) enum Work {
@@ -53,6 +55,7 @@ pub(super) struct Writer {
     pub(super) metrics: Arc<Metrics>,
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) rng: rand::rngs::ChaCha20Rng,
+    pub(super) retention: Retention,
 }
 
 #[derive(Default)]
@@ -66,6 +69,8 @@ impl Writer {
     /// Works until [`Work::Stop`] comes, behind everything that was queued before it.
     pub(super) fn run(mut self) {
         let mut looked = Instant::now();
+        // Not at once: a server that has just started has better things to do.
+        let mut forget_at = looked + OUTSIDE;
         loop {
             let mut group = Group::default();
             let mut go_on = match self.queue.recv_timeout(OUTSIDE.saturating_sub(looked.elapsed())) {
@@ -86,8 +91,36 @@ impl Writer {
             if looked.elapsed() >= OUTSIDE {
                 self.look_outside();
                 looked = Instant::now();
+                if looked >= forget_at {
+                    let done = self.forget();
+                    forget_at = looked + if done { FORGET } else { OUTSIDE };
+                }
             }
         }
+    }
+
+    /// Forgets what is too old, step by step while nothing waits. Whether it is through.
+    fn forget(&mut self) -> bool {
+        let began = Instant::now();
+        let (mut sequences, mut decisions) = (0, 0);
+        let done = loop {
+            match self.committer.forget(&self.retention, now_ms()) {
+                Ok(step) => {
+                    (sequences, decisions) = (sequences + step.sequences, decisions + step.decisions);
+                    if step.done || !self.queue.is_empty() || began.elapsed() >= OUTSIDE {
+                        break step.done;
+                    }
+                }
+                Err(problem) => {
+                    tracing::error!(code = %problem.code(), "forgetting the old part of the log failed: {problem}");
+                    break true;
+                }
+            }
+        };
+        if sequences + decisions > 0 {
+            tracing::info!(sequences, decisions, "forgot the old part of the log");
+        }
+        done
     }
 
     /// Does or gathers a piece of work; false when it is the last one.

@@ -75,6 +75,42 @@ pub struct Head {
     pub chain: u64,
 }
 
+/// Randomness that a store needs when it is opened.
+#[derive(Clone, Copy)]
+pub struct Fresh {
+    /// The epoch of a new database.
+    pub epoch: Epoch,
+    /// What the secrets of a new database, and the numbers of the buckets made from now on, are taken from.
+    pub seed: [u8; 32],
+}
+
+impl Fresh {
+    /// From random bytes of good quality.
+    pub fn from_bytes(bytes: [u8; 48]) -> Self {
+        let (mut epoch, mut seed) = ([0; 16], [0; 32]);
+        epoch.copy_from_slice(&bytes[..16]);
+        seed.copy_from_slice(&bytes[16..]);
+        Self { epoch: Epoch(epoch), seed }
+    }
+}
+
+impl std::fmt::Debug for Fresh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fresh").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// What [`Store::truncate_log`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// Sequences whose changes were forgotten.
+    pub sequences: u64,
+    /// Decisions that were forgotten.
+    pub decisions: u64,
+    /// Whether nothing is left to forget. If not, call again: each call forgets a bounded number.
+    pub done: bool,
+}
+
 /// A bucket's encoded changes of one sequence ([`landfall_protocol::ChangeList::to_run`]).
 pub type Run = (u64, Arc<[u8]>);
 
@@ -170,7 +206,12 @@ pub trait Store: Send {
     /// Nothing of the group is applied then, and the store can be used again.
     fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError>;
 
-    /// Opens the bucket of a template and its values: the one that exists, or a new one, made durably.
+    /// Whether a chain value of the present epoch was given out by this store, in this history or in one that a restored
+    /// copy has lost.
+    fn has_signed(&self, seq: u64, chain: u64) -> bool;
+
+    /// Opens the bucket of a template and its values: the one that exists, or a new one, made durably. A number is never
+    /// used for two buckets, nor by two copies of one store: what a device holds under it would be taken for the other.
     ///
     /// # Errors
     /// [`StoreError`]; no bucket is made then.
@@ -195,12 +236,14 @@ pub trait Store: Send {
     /// [`StoreError::OtherSubject`] when it is somebody else's.
     fn hello(&mut self, replica: ReplicaId, subject: &str) -> Result<ReplicaState, StoreError>;
 
-    /// Forgets the log before `before_seq` (never the head): cursors before it are too old from then on. Decisions
-    /// above a replica's floor stay remembered. Returns the number of log entries removed.
+    /// Forgets changes before `before_seq` (never the head): cursors before it are too old from then on. The decisions on
+    /// those transactions stay for devices that ask again; what was decided before `decided_before_ms` (milliseconds since
+    /// the Unix epoch) and is known to its replica is forgotten too. That must be longer ago than devices keep
+    /// acknowledged transactions, or a resend is taken for another database's.
     ///
     /// # Errors
-    /// Nothing is forgotten then.
-    fn truncate_log(&mut self, before_seq: u64) -> Result<u64, StoreError>;
+    /// Nothing is forgotten by this call then.
+    fn truncate_log(&mut self, before_seq: u64, decided_before_ms: u64) -> Result<Truncated, StoreError>;
 
     /// Looks at a bounded number of rows for writes behind the store's back, and gives each a sequence. Cheap when no
     /// other connection has written since the last scan was done.
@@ -235,6 +278,13 @@ pub trait StoreReader: Send {
     /// # Errors
     /// See [`StoreReader::head`].
     fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError>;
+
+    /// The first sequence that was committed at or after this time (milliseconds since the Unix epoch); the one after the
+    /// head when there is none. A clock that was set back makes it a little too small or too large.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn seq_at(&self, at_ms: u64) -> Result<u64, StoreError>;
 
     /// The oldest sequence after which the log is whole: older cursors cannot be continued.
     ///

@@ -14,7 +14,7 @@ use landfall_protocol::{
 use landfall_server::auth::Authenticator;
 use landfall_server::http::{Options, ServeError, serve};
 use landfall_server::session::Rules;
-use landfall_server::store::{SqliteOptions, SqliteStore};
+use landfall_server::store::{Fresh, SqliteOptions, SqliteStore};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
@@ -64,7 +64,9 @@ impl Running {
         let mut rules = Rules::new(&schema, Authenticator::new().with_development(true));
         adjust(&mut rules);
         let options = SqliteOptions::path(dir.path().join("landfall.db"));
-        let store = SqliteStore::open(options, schema, Epoch(*b"a first history!"), now_ms()).unwrap();
+        let store =
+            SqliteStore::open(options, schema, Fresh { epoch: Epoch(*b"a first history!"), seed: [7; 32] }, now_ms())
+                .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

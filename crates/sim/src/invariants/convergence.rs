@@ -40,7 +40,8 @@ pub fn check(world: &World) -> Result<(), String> {
         let shapes = process.shapes();
         for (handle, shape, _) in &shapes {
             if !engine.is_complete(*handle) {
-                return Err(format!("{who} has not loaded {shape}"));
+                let last = engine.session().last_error().unwrap_or("no error");
+                return Err(format!("{who} has not loaded {shape} ({last})"));
             }
         }
         if !shapes.is_empty() && status.acknowledged > 0 {

@@ -10,6 +10,7 @@ use landfall_server::commit::{LogEntry, OUTSIDE};
 use rusqlite::types::ValueRef;
 
 use super::{Violation, acknowledged};
+use crate::history::Logged;
 use crate::world::World;
 
 /// Reads the log after the server started: what a crash took, what a restored copy lacks, what is new.
@@ -19,7 +20,15 @@ use crate::world::World;
 pub fn after_start(world: &mut World) -> Result<(), Violation> {
     let Some(process) = &world.server.process else { return Ok(()) };
     let head = process.core.head();
-    let restored = std::mem::take(&mut world.server.restored);
+    let copy = world.server.restored.take();
+    let restored = copy.is_some();
+    if let Some(copy) = copy {
+        // Its own past is as it was when the copy was made, though the log that tells it may have been shortened since.
+        let is_in_copy = |(seq, logged): (&u64, &Logged)| copy.log.get(seq).is_some_and(|l| l.chain == logged.chain);
+        let lost = world.history.log.iter().filter(|entry| !is_in_copy(*entry)).filter_map(|(_, logged)| logged.op);
+        world.ledger.lost.extend(lost);
+        world.history = copy;
+    }
     let mut common = head.seq.min(world.history.head());
     // Where the copy's history and the known one part: a copy never has another past.
     while common > 0 {

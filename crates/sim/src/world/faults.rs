@@ -266,15 +266,15 @@ impl World {
     /// The server goes back to an old copy; when there is none yet, one is made.
     fn restore_server(&mut self) -> Result<bool, Violation> {
         if self.server.backups.is_empty() || self.fault_dice.chance(400) {
-            let backup = (self.server.disk.clone_files(), self.history.head());
+            let backup = (self.server.disk.clone_files(), self.history.clone());
             self.server.backups.push(backup);
             return Ok(false);
         }
         let at = self.fault_dice.index(self.server.backups.len());
-        let (files, _) = self.server.backups[at].clone();
+        let (files, history) = self.server.backups[at].clone();
         self.server_stop();
         self.server.disk.restore_files(&files);
-        self.server.restored = true;
+        self.server.restored = Some(history);
         Ok(true)
     }
 
@@ -293,9 +293,14 @@ impl World {
     fn forget_log(&mut self) -> Result<bool, Violation> {
         let head = self.history.head();
         let before = head.saturating_sub(self.fault_dice.below(12));
+        // A device that brings up the past again may do so for seven days, and decisions are kept for longer: they are
+        // forgotten only where nobody does.
+        let past =
+            |(fault, _): &(Fault, _)| matches!(fault, Fault::ServerRestore | Fault::Clone | Fault::DeviceRestore);
+        let decided_before_ms = if self.plan.faults.iter().any(past) { 0 } else { self.server_moment().wall_ms };
         let Some(process) = self.server.process.as_mut() else { return Ok(false) };
         // A failing disk shows in the next call, as everywhere.
-        Ok(process.truncate_log(before).is_ok_and(|forgotten| forgotten > 0))
+        Ok(process.truncate_log(before, decided_before_ms).is_ok_and(|forgotten| forgotten.sequences > 0))
     }
 
     pub(super) fn heal_disk(&mut self, device: usize) {

@@ -101,10 +101,10 @@ pub(crate) struct Server {
     pub commit_at: Option<Micros>,
     pub tick_at: Option<Micros>,
     pub draining: bool,
-    /// Old copies, with the head at that time.
-    pub backups: Vec<(Snapshot, u64)>,
-    /// It was restored: the log may be shorter than what was told.
-    pub restored: bool,
+    /// Old copies, with the log at that time.
+    pub backups: Vec<(Snapshot, History)>,
+    /// It goes back to a copy with this log: shorter than what was told.
+    pub restored: Option<History>,
     /// The power goes when so many more messages have left.
     pub messages_left: Option<u64>,
     pub disk_errors: u64,
@@ -165,7 +165,7 @@ impl World {
             tick_at: None,
             draining: false,
             backups: Vec::new(),
-            restored: false,
+            restored: None,
             messages_left: None,
             disk_errors: 0,
         };

@@ -165,10 +165,11 @@ pub(crate) fn sequences_have_no_holes_and_chain_on<B: Backend>() {
         assert_eq!(reader.head().unwrap(), group.head);
         assert_eq!(store.head(), group.head);
     }
-    let mut chain = 0;
     for seq in 1..=9 {
         let entry = reader.log_entry(seq).unwrap().expect("no hole");
-        chain = landfall_core::hash::chain(chain, seq, &entry.hash);
+        let chain = entry.chain;
+        assert!(store.has_signed(seq, chain));
+        assert!(!store.has_signed(seq, chain ^ 1) && !store.has_signed(seq + 1, chain) && !store.has_signed(seq, 0));
         assert_eq!((entry.seq, entry.chain, reader.chain_at(seq).unwrap()), (seq, chain, Some(chain)));
         assert_eq!(entry.changes.len(), 1);
         assert_eq!(entry.changes[0].before, None);
@@ -210,18 +211,32 @@ pub(crate) fn truncation_keeps_the_decisions_that_are_still_asked_for<B: Backend
     ann.floor = 2;
     let more = ann.write(vec![insert("lists", "more", &[])]);
     accept(&mut *store, more);
-    assert_eq!(store.truncate_log(4).unwrap(), 2);
+    let forgotten = store.truncate_log(4, 0).unwrap();
+    assert_eq!((forgotten.sequences, forgotten.decisions, forgotten.done), (4, 0, true));
     let reader = store.reader().unwrap();
     assert_eq!(reader.oldest_seq().unwrap(), 4);
     assert_eq!((reader.chain_at(3).unwrap(), reader.chain_at(0).unwrap()), (None, None));
     assert!(reader.chain_at(4).unwrap().is_some());
     assert_eq!(changes(&*reader, &lists, 4).len(), 1);
-    // Above the floor every decision is still known; at or below it only a copy would ask.
+    // Who asks again is told what was decided, also below the floor: a restored or copied device asks there.
+    let again = commit(&mut *store, &[entries[0].clone(), entries[2].clone(), bad.clone()]);
+    assert_eq!((accepted(&again.outcomes[0]), accepted(&again.outcomes[1])), (1, 3));
+    refusal(&again.outcomes[2]);
+    // Much later those below the floor are forgotten too: only another database would ask for them.
+    let mut decisions = 0;
+    loop {
+        let step = store.truncate_log(4, NOW + 1).unwrap();
+        decisions += step.decisions;
+        if step.done {
+            break;
+        }
+    }
+    assert_eq!(decisions, 2);
     let again = commit(&mut *store, &[entries[2].clone(), entries[3].clone(), bad, entries[0].clone()]);
     assert_eq!((accepted(&again.outcomes[0]), accepted(&again.outcomes[1])), (3, 4));
     refusal(&again.outcomes[2]);
     assert_eq!(again.outcomes[3], Outcome::Copied);
-    assert_eq!(store.truncate_log(1_000).unwrap(), 0, "the head stays, and what is asked for");
+    store.truncate_log(1_000, 0).unwrap();
     assert!(reader.chain_at(store.head().seq).unwrap().is_some());
 }
 

@@ -6,14 +6,19 @@ use std::sync::Arc;
 pub(crate) use landfall_core::error::codes;
 use landfall_core::predicate::Env;
 use landfall_core::schema::Schema;
-use landfall_core::{CellWrite, Code, Operation, ReplicaId, RowKey, Stamp, Transaction, Value};
+use landfall_core::{CellWrite, Code, Epoch, Operation, ReplicaId, RowKey, Stamp, Transaction, Value};
 use landfall_protocol::{Change, ChangeList, Entry, Outcome};
 
 use crate::buckets::Bucket;
-use crate::store::{GroupCommit, Page, PushEntry, Store, StoreReader, Subject};
+use crate::store::{Fresh, GroupCommit, Page, PushEntry, Store, StoreReader, Subject};
 
 /// The server's clock in tests, unless a test says otherwise.
 pub(crate) const NOW: u64 = 1_000_000;
+
+/// The randomness of tests.
+pub(crate) fn fresh() -> Fresh {
+    Fresh { epoch: Epoch([1; 16]), seed: [7; 32] }
+}
 
 pub(crate) fn schema() -> Schema {
     let text = r#"

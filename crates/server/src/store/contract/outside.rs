@@ -104,7 +104,7 @@ pub(crate) fn an_outside_write_on_a_forgotten_row_still_reaches_buckets<B: Backe
     ann.floor = 1;
     let entry = ann.write(vec![insert("lists", "x", &[])]);
     accept(&mut *store, entry);
-    store.truncate_log(2).unwrap();
+    store.truncate_log(2, 0).unwrap();
     backend.outside("UPDATE items SET list = 'there' WHERE id = 'i'");
     assert_eq!(scan(&mut *store), 1);
     let reader = store.reader().unwrap();

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use landfall_core::hash::ContentHash;
+use landfall_core::hash::{ContentHash, is_chain_of};
 use landfall_core::predicate::Env;
 use landfall_core::schema::Schema;
 use landfall_core::{BucketId, Epoch, ReplicaId};
 use rusqlite::{Connection, params};
 
-use super::{GroupCommit, Head, OutsideWrites, PushEntry, ReplicaState, Store, StoreError, StoreReader};
+use super::{
+    Fresh, GroupCommit, Head, OutsideWrites, PushEntry, ReplicaState, Store, StoreError, StoreReader, Truncated,
+};
 use crate::buckets::{Bucket, BucketIndex, Template, encode_env};
 use crate::commit::{Group, Plan};
 
@@ -28,7 +30,7 @@ mod tests;
 mod tx;
 mod values;
 
-use read::{Shared, SqliteReader, lock, meta_number, narrowing, read_head, replica_state};
+use read::{Shared, SqliteReader, lock, narrowing, read_head, replica_state};
 use tables::TableSql;
 use tx::{SqliteTx, signed};
 
@@ -74,35 +76,39 @@ pub struct SqliteStore {
     buckets: BucketIndex,
     head: Head,
     scan: outside::Scan,
+    next_bucket: u64,
     /// Keeps other servers away; the system lets go of it when this process ends, however it ends.
     _lock: Option<std::fs::File>,
 }
 
 impl SqliteStore {
     /// Opens or creates the database of `schema`, follows additive changes of the schema, and gives a sequence to
-    /// everything that other programs wrote since. `fresh` becomes the epoch of a new database.
+    /// everything that other programs wrote since.
     ///
     /// # Errors
     /// A database that cannot be used is left as it was: another app's, a newer one, a damaged one, one in use.
-    pub fn open(options: SqliteOptions, schema: Schema, fresh: Epoch, now_ms: u64) -> Result<Self, StoreError> {
+    pub fn open(options: SqliteOptions, schema: Schema, fresh: Fresh, now_ms: u64) -> Result<Self, StoreError> {
         let lock_file = open::lock_file(&options)?;
         let conn = open::connect(&options)?;
         let schema = Arc::new(schema);
-        open::prepare(&conn, &options, &schema, fresh)?;
+        open::prepare(&conn, &options, &schema, fresh.epoch)?;
+        let chain_key = open::chain_key(&conn, &fresh)?;
         let templates = crate::buckets::templates(&schema);
         let by_id: BTreeMap<_, _> = templates.values().map(|t| (t.id, Arc::clone(t))).collect();
         let buckets = open::load_buckets(&conn, &by_id)?;
         let head = read_head(&conn)?;
+        let next_bucket = open::first_bucket(&conn, &fresh)?;
         let mut store = Self {
             conn: Arc::new(conn.into()),
             options,
             tables: Arc::new(TableSql::all(&schema)),
-            plan: Plan::new(schema),
+            plan: Plan::new(schema, chain_key),
             templates,
             by_id: Arc::new(by_id),
             buckets,
             head,
             scan: outside::Scan::default(),
+            next_bucket,
             _lock: lock_file,
         };
         while !store.check_outside_writes(now_ms)?.done {}
@@ -158,6 +164,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn has_signed(&self, seq: u64, chain: u64) -> bool {
+        is_chain_of(self.plan.chain_key(), seq, chain)
+    }
+
     fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {
         if let Some(bucket) = self.buckets.find(template, env) {
             return Ok(bucket.clone());
@@ -167,13 +177,16 @@ impl Store for SqliteStore {
         let (columns, _) = narrowing(&bucket);
         let table = self.tables.iter().find(|t| t.name == template.table);
         let index = table.filter(|_| template.has_values()).map(|t| t.bucket_index(&columns));
+        let id = self.next_bucket;
+        self.next_bucket += 1;
         bucket.id = Self::transaction(&self.conn, |conn| {
-            const SQL: &str = "INSERT INTO _landfall_buckets (template, env, created_seq, retired) VALUES (?, ?, ?, 0)";
+            const SQL: &str =
+                "INSERT INTO _landfall_buckets (id, template, env, created_seq, retired) VALUES (?, ?, ?, ?, 0)";
             if let Some(index) = index {
                 conn.execute_batch(&index)?;
             }
-            conn.prepare_cached(SQL)?.execute(params![template.id, encode_env(env), signed(since)])?;
-            Ok(BucketId(tx::unsigned(conn.last_insert_rowid())))
+            conn.prepare_cached(SQL)?.execute(params![signed(id), template.id, encode_env(env), signed(since)])?;
+            Ok(BucketId(id))
         })?;
         self.buckets.insert(bucket.clone());
         Ok(bucket)
@@ -205,13 +218,12 @@ impl Store for SqliteStore {
         Ok(state)
     }
 
-    fn truncate_log(&mut self, before_seq: u64) -> Result<u64, StoreError> {
+    fn truncate_log(&mut self, before_seq: u64, decided_before_ms: u64) -> Result<Truncated, StoreError> {
         let before_seq = before_seq.min(self.head.seq);
         Self::transaction(&self.conn, |conn| {
-            if before_seq <= meta_number(conn, "log_from")? {
-                return Ok(0);
-            }
-            retention::truncate(conn, before_seq)
+            let changes = retention::forget_changes(conn, &self.buckets, before_seq)?;
+            let decisions = retention::forget_decisions(conn, decided_before_ms)?;
+            Ok(Truncated { sequences: changes.count, decisions: decisions.count, done: changes.done && decisions.done })
         })
     }
 

@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_core::Epoch;
-use landfall_core::hash::{ContentHash, row_hash};
+use landfall_core::hash::{ChainKey, ContentHash, row_hash};
 use landfall_core::schema::Schema;
 use landfall_core::schema::ddl::Place;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::read::{meta, read_bucket};
 use super::tables::TableSql;
-use super::tx::signed;
+use super::tx::{signed, unsigned};
 use super::{Location, SqliteOptions};
 use crate::buckets::{BucketIndex, Template};
-use crate::store::StoreError;
+use crate::store::{Fresh, StoreError};
 
 /// `LFsv`: a Landfall server's database.
 const APPLICATION_ID: i64 = 0x4c46_7376;
@@ -30,6 +30,8 @@ const BUSY: Duration = Duration::from_secs(10);
 /// A checkpoint costs two syncs: not after every few transactions.
 const CHECKPOINT_PAGES: i64 = 4_000;
 const STATEMENTS: usize = 256;
+/// So many buckets, as a power of two, may one process make before it uses the numbers of another.
+const BUCKETS_BITS: u32 = 21;
 /// Holds what a group changes, so that it is written once. Used only as far as needed.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
 
@@ -52,7 +54,7 @@ CREATE TABLE _landfall_replicas (
   forgotten INTEGER NOT NULL, seen_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE _landfall_buckets (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, template BLOB NOT NULL, env BLOB NOT NULL, created_seq INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY, template BLOB NOT NULL, env BLOB NOT NULL, created_seq INTEGER NOT NULL,
   retired INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE _landfall_bucket_log (
@@ -253,6 +255,34 @@ pub(super) fn put_meta(conn: &Connection, name: &str, value: &[u8]) -> Result<()
     const SQL: &str = "INSERT INTO _landfall_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     conn.prepare_cached(SQL)?.execute(params![name, value])?;
     Ok(())
+}
+
+/// The key that signs chain values; made once.
+pub(super) fn chain_key(conn: &Connection, fresh: &Fresh) -> Result<ChainKey, StoreError> {
+    const NAME: &str = "secret:chain";
+    match meta(conn, NAME)? {
+        Some(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{NAME}' has not 32 bytes"))),
+        None => {
+            let key = derive("landfall chain key", fresh);
+            put_meta(conn, NAME, &key).map(|()| key)
+        }
+    }
+}
+
+/// The first number for buckets made by this process: a random start, so that two copies of one store never use the same
+/// number for two buckets. They are below 2⁵³, and far from the numbers that devices use among themselves.
+pub(super) fn first_bucket(conn: &Connection, fresh: &Fresh) -> Result<u64, StoreError> {
+    let bytes = derive("landfall bucket numbers", fresh);
+    let start = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let start = u64::from(start) << BUCKETS_BITS;
+    // The same start twice is as good as impossible, and harmless.
+    let sql = "SELECT ifnull(max(id), ?1) + 1 FROM _landfall_buckets WHERE id >= ?1 AND id < ?2";
+    let range = params![signed(start), signed(start + (1 << BUCKETS_BITS))];
+    Ok(unsigned(conn.query_row(sql, range, |row| row.get(0))?))
+}
+
+fn derive(purpose: &str, fresh: &Fresh) -> [u8; 32] {
+    blake3::derive_key(purpose, &fresh.seed)
 }
 
 /// The buckets whose template the schema still has. The others are retired for good, with their logs: they would have

@@ -143,6 +143,24 @@ impl StoreReader for SqliteReader {
         Ok(statement.query_row([signed(seq)], |row| row.get(0)).optional()?.map(unsigned))
     }
 
+    fn seq_at(&self, at_ms: u64) -> Result<u64, StoreError> {
+        let conn = lock(&self.conn);
+        // The log has no index by time: it is in order of time, but for clocks that were set back.
+        const AT: &str = "SELECT at_ms FROM _landfall_log WHERE seq >= ? ORDER BY seq LIMIT 1";
+        let mut at = conn.prepare_cached(AT)?;
+        let (mut low, mut high) = (meta_number(&conn, "log_from")?, read_head(&conn)?.seq + 1);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let then = at.query_row([signed(middle)], |row| row.get(0)).optional()?.map(unsigned);
+            if then.is_some_and(|then| then < at_ms) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
     fn oldest_seq(&self) -> Result<u64, StoreError> {
         meta_number(&lock(&self.conn), "log_from")
     }

@@ -1,30 +1,69 @@
-//! Forgetting the old part of the log.
+//! Forgetting: first what changed, much later who was told what about it. Each step is bounded, so that the writer is
+//! never away for long; `log_from` and `decided_from` in `_landfall_meta` say how far each has come.
 
 use rusqlite::{Connection, params};
 
 use super::open::put_meta;
-use super::tx::signed;
+use super::read::meta_number;
+use super::tx::{signed, unsigned};
+use crate::buckets::BucketIndex;
 use crate::commit::OUTSIDE;
 use crate::store::StoreError;
 
-/// Forgets everything before `before_seq`. The decision on a transaction above its replica's floor stays, without the
-/// row images. Returns the number of log entries removed.
-pub(super) fn truncate(conn: &Connection, before_seq: u64) -> Result<u64, StoreError> {
-    let before = signed(before_seq);
-    // From here on an unknown number up to the floor means a copy of the database, not a new transaction.
-    conn.execute("UPDATE _landfall_replicas SET forgotten = max(forgotten, floor)", [])?;
-    conn.execute(
-        "DELETE FROM _landfall_refusals WHERE rseq <= \
-         (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_refusals.replica)",
-        [],
-    )?;
-    let removed = conn.execute(
-        "DELETE FROM _landfall_log WHERE seq < ? AND (replica = ? OR rseq <= \
-         (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_log.replica))",
-        params![before, OUTSIDE.0],
-    )?;
-    conn.execute("UPDATE _landfall_log SET body = NULL WHERE seq < ? AND body IS NOT NULL", [before])?;
-    conn.execute("DELETE FROM _landfall_bucket_log WHERE seq <= ?", [before])?;
-    put_meta(conn, "log_from", &before_seq.to_be_bytes())?;
-    Ok(removed as u64)
+/// Sequences that one call forgets.
+const PORTION: u64 = 5_000;
+
+/// What a step did.
+pub(super) struct Step {
+    pub(super) count: u64,
+    /// Nothing is left for it.
+    pub(super) done: bool,
+}
+
+/// Forgets the row images and the bucket logs before `before_seq`. The decisions stay, and so does the head.
+pub(super) fn forget_changes(conn: &Connection, buckets: &BucketIndex, before_seq: u64) -> Result<Step, StoreError> {
+    let from = meta_number(conn, "log_from")?;
+    if before_seq <= from {
+        return Ok(Step { count: 0, done: true });
+    }
+    let to = before_seq.min(from + PORTION);
+    let range = params![signed(from), signed(to)];
+    let sql = "DELETE FROM _landfall_log WHERE seq >= ? AND seq < ? AND replica = ?";
+    conn.prepare_cached(sql)?.execute(params![signed(from), signed(to), OUTSIDE.0])?;
+    conn.prepare_cached("UPDATE _landfall_log SET body = NULL WHERE seq >= ? AND seq < ?")?.execute(range)?;
+    let mut forget = conn.prepare_cached("DELETE FROM _landfall_bucket_log WHERE bucket = ? AND seq <= ?")?;
+    for bucket in buckets.ids() {
+        forget.execute(params![signed(bucket.0), signed(to)])?;
+    }
+    put_meta(conn, "log_from", &to.to_be_bytes())?;
+    Ok(Step { count: to - from, done: to == before_seq })
+}
+
+/// Forgets the decisions that are older than `before_ms` and that their replicas know, of changes that are forgotten
+/// already.
+pub(super) fn forget_decisions(conn: &Connection, before_ms: u64) -> Result<Step, StoreError> {
+    let (from, log_from) = (meta_number(conn, "decided_from")?, meta_number(conn, "log_from")?);
+    let sql = "SELECT ifnull(max(seq), ?) FROM
+               (SELECT seq, at_ms FROM _landfall_log WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?) WHERE at_ms < ?";
+    let limits = params![signed(from), signed(from), signed(log_from), signed(PORTION), signed(before_ms)];
+    let last = unsigned(conn.prepare_cached(sql)?.query_row(limits, |row| row.get(0))?);
+    if last <= from {
+        return Ok(Step { count: 0, done: true });
+    }
+    // From here on an unknown number up to `forgotten` means a copy of the database, not a new transaction.
+    let sql = "UPDATE _landfall_replicas SET forgotten = max(forgotten, known.last) FROM
+               (SELECT l.replica, max(l.rseq) AS last FROM _landfall_log l JOIN _landfall_replicas r USING (replica)
+                WHERE l.seq >= ? AND l.seq <= ? AND l.rseq <= r.floor GROUP BY l.replica) AS known
+               WHERE known.replica = _landfall_replicas.replica";
+    let range = params![signed(from), signed(last)];
+    conn.prepare_cached(sql)?.execute(range)?;
+    let sql = "DELETE FROM _landfall_refusals WHERE EXISTS (SELECT 1 FROM _landfall_log l
+                 WHERE l.seq >= ? AND l.seq <= ? AND l.replica = _landfall_refusals.replica)
+               AND rseq <= (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_refusals.replica)";
+    conn.prepare_cached(sql)?.execute(range)?;
+    let sql = "DELETE FROM _landfall_log WHERE seq >= ? AND seq <= ? AND rseq <=
+               (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_log.replica)";
+    let count = conn.prepare_cached(sql)?.execute(range)? as u64;
+    put_meta(conn, "decided_from", &last.to_be_bytes())?;
+    Ok(Step { count, done: false })
 }

@@ -1,6 +1,5 @@
 //! SQLite passes the contract; and what is SQLite's own: opening, refusing, upgrading.
 
-use landfall_core::Epoch;
 use landfall_core::schema::Schema;
 
 use super::{SqliteOptions, SqliteStore};
@@ -15,7 +14,7 @@ impl SqliteFile {
     }
 
     fn try_open(&self, schema: &Schema) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open(self.options(), schema.clone(), Epoch([1; 16]), contract::NOW)
+        SqliteStore::open(self.options(), schema.clone(), contract::fresh(), contract::NOW)
     }
 
     fn sql(&self) -> rusqlite::Connection {
@@ -86,7 +85,7 @@ fn other_databases_are_refused_and_left_untouched() {
 fn a_missing_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("nowhere").join("server.db");
-    let opened = SqliteStore::open(SqliteOptions::path(&path), contract::schema(), Epoch([1; 16]), 0);
+    let opened = SqliteStore::open(SqliteOptions::path(&path), contract::schema(), contract::fresh(), 0);
     let Err(error) = opened else { panic!("it opened") };
     assert!(matches!(&error, StoreError::CannotOpen { path: named, .. } if named.contains("nowhere")));
     assert_eq!(error.code(), crate::store::codes::CANNOT_OPEN);
@@ -138,11 +137,27 @@ fn a_full_disk_loses_nothing_and_the_store_goes_on() {
     assert_eq!(done.outcomes.iter().map(contract::accepted).collect::<Vec<_>>(), [2, 3]);
 }
 
+/// A server that went back to an old copy gives other numbers to the buckets that it makes from then on: else a device,
+/// whose cursor is older than the copy, would take one bucket for the other (simulator seed 955).
+#[test]
+fn two_copies_of_a_store_never_give_one_number_to_two_buckets() {
+    let (file, copy) = (SqliteFile::fresh(), SqliteFile::fresh());
+    drop(file.try_open(&contract::schema()).unwrap());
+    std::fs::copy(file.0.path().join("server.db"), copy.0.path().join("server.db")).unwrap();
+    let mut first = file.try_open(&contract::schema()).unwrap();
+    let seed = crate::store::Fresh { seed: [8; 32], ..contract::fresh() };
+    let mut second = SqliteStore::open(copy.options(), contract::schema(), seed, contract::NOW).unwrap();
+    let a = contract::bucket(&mut first, "lists", &[]);
+    let b = contract::bucket(&mut second, "items", &[]);
+    assert_ne!(a.id, b.id);
+    assert!(a.id.0.max(b.id.0) < 1 << 53, "exact in JSON readers too");
+}
+
 #[test]
 fn one_connection_is_enough_in_exclusive_mode() {
     let file = SqliteFile::fresh();
     let options = SqliteOptions { exclusive: true, ..file.options() };
-    let open = || SqliteStore::open(options.clone(), contract::schema(), Epoch([1; 16]), contract::NOW).unwrap();
+    let open = || SqliteStore::open(options.clone(), contract::schema(), contract::fresh(), contract::NOW).unwrap();
     let mut store = open();
     let lists = contract::bucket(&mut store, "lists", &[]);
     let reader = store.reader().unwrap();
