@@ -163,13 +163,15 @@ impl Committer {
             return Ok(at_head(head, Resumption::NewEpoch, replica));
         }
         if cursor.seq <= head.seq {
-            match self.chain_at(cursor.seq)? {
-                None => return Ok(at_head(head, Resumption::TooOld, replica)),
-                Some(chain) if chain == cursor.chain => {
+            let is_whole = cursor.seq >= self.reader.oldest_seq()?;
+            match self.reader.chain_at(cursor.seq)? {
+                Some(chain) if chain == cursor.chain && is_whole => {
                     let resumption = Resumption::Continue;
                     return Ok(HelloAnswer { head, start: cursor.seq, chain, resumption, replica });
                 }
-                Some(_) => {}
+                // Of another history, however long ago: what was acknowledged in it has to be offered again.
+                Some(chain) if chain != cursor.chain => {}
+                _ => return Ok(at_head(head, Resumption::TooOld, replica)),
             }
         }
         // Only this store can have signed it: a cursor that somebody made up must not cost everybody their history.
@@ -192,14 +194,6 @@ impl Committer {
     pub fn forget(&mut self, keep: &Retention, now_ms: u64) -> Result<Truncated, StoreError> {
         let before_seq = self.reader.seq_at(now_ms.saturating_sub(keep.log_ms))?;
         self.store.truncate_log(before_seq, now_ms.saturating_sub(keep.decisions_ms))
-    }
-
-    /// The chain value of a position from which the log is whole; `None` for older ones.
-    fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError> {
-        if seq < self.reader.oldest_seq()? {
-            return Ok(None);
-        }
-        if seq == 0 { Ok(Some(0)) } else { self.reader.chain_at(seq) }
     }
 
     /// The bucket of a shape with parameters, as `subject` may see it.

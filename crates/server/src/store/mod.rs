@@ -273,7 +273,8 @@ pub trait StoreReader: Send {
     /// [`StoreError`], as in every call of this trait: the database cannot be read.
     fn head(&self) -> Result<Head, StoreError>;
 
-    /// The chain value of a sequence; `None` when it is not in the log (too old, or never given).
+    /// The chain value of a sequence, for as long as the decision on it is kept; `None` when it was forgotten with that, or
+    /// never given.
     ///
     /// # Errors
     /// See [`StoreReader::head`].

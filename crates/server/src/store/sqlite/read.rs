@@ -133,9 +133,6 @@ impl StoreReader for SqliteReader {
 
     fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError> {
         let conn = lock(&self.conn);
-        if seq < meta_number(&conn, "log_from")? {
-            return Ok(None);
-        }
         if seq == 0 {
             return Ok(Some(0));
         }

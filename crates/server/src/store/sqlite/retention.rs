@@ -27,10 +27,8 @@ pub(super) fn forget_changes(conn: &Connection, buckets: &BucketIndex, before_se
         return Ok(Step { count: 0, done: true });
     }
     let to = before_seq.min(from + PORTION);
-    let range = params![signed(from), signed(to)];
-    let sql = "DELETE FROM _landfall_log WHERE seq >= ? AND seq < ? AND replica = ?";
-    conn.prepare_cached(sql)?.execute(params![signed(from), signed(to), OUTSIDE.0])?;
-    conn.prepare_cached("UPDATE _landfall_log SET body = NULL WHERE seq >= ? AND seq < ?")?.execute(range)?;
+    let sql = "UPDATE _landfall_log SET body = NULL WHERE seq >= ? AND seq < ?";
+    conn.prepare_cached(sql)?.execute(params![signed(from), signed(to)])?;
     let mut forget = conn.prepare_cached("DELETE FROM _landfall_bucket_log WHERE bucket = ? AND seq <= ?")?;
     for bucket in buckets.ids() {
         forget.execute(params![signed(bucket.0), signed(to)])?;
@@ -61,9 +59,9 @@ pub(super) fn forget_decisions(conn: &Connection, before_ms: u64) -> Result<Step
                  WHERE l.seq >= ? AND l.seq <= ? AND l.replica = _landfall_refusals.replica)
                AND rseq <= (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_refusals.replica)";
     conn.prepare_cached(sql)?.execute(range)?;
-    let sql = "DELETE FROM _landfall_log WHERE seq >= ? AND seq <= ? AND rseq <=
-               (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_log.replica)";
-    let count = conn.prepare_cached(sql)?.execute(range)? as u64;
+    let sql = "DELETE FROM _landfall_log WHERE seq >= ? AND seq <= ? AND (replica = ? OR rseq <=
+               (SELECT forgotten FROM _landfall_replicas r WHERE r.replica = _landfall_log.replica))";
+    let count = conn.prepare_cached(sql)?.execute(params![signed(from), signed(last), OUTSIDE.0])? as u64;
     put_meta(conn, "decided_from", &last.to_be_bytes())?;
     Ok(Step { count, done: false })
 }
