@@ -11,7 +11,7 @@ use landfall_protocol::batch::{Change, ChangeList};
 use landfall_protocol::server::BucketChanges;
 
 use super::Database;
-use super::bookkeeping::{Bucket, BucketState};
+use super::bookkeeping::{Bucket, BucketState, LEFTOVER};
 use super::buckets::bad;
 use super::error::DbError;
 use super::overlay::{Batch, RowWork};
@@ -178,6 +178,8 @@ impl Database {
         let version = if skipped { incoming.seq.min(cut) } else { incoming.seq };
         self.advance(work, id, version, live);
         work.held.insert(id);
+        // What was kept of a closed shape under pending work is a bucket's again, and goes when that bucket says so.
+        work.held.remove(&LEFTOVER);
         Ok(())
     }
 
