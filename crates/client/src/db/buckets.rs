@@ -336,6 +336,11 @@ impl Database {
         Ok(())
     }
 
+    /// Whether rows of a history that the server has lost are still here.
+    pub(super) fn holds_another_history(&self) -> bool {
+        self.memory.buckets.values().any(|b| b.stale_of == Some(OF_OTHER_HISTORY))
+    }
+
     /// Whether all that the open shapes show of the table of a copy of another history is loaded.
     fn is_superseded(&self, copy: &Bucket) -> bool {
         let memory = &self.memory;

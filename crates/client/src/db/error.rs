@@ -48,6 +48,8 @@ pub mod codes {
     pub const ABORTED: Code = Code::of("LF-5028");
     /// A transaction that was recovered from the mirror, of an earlier identity of this device.
     pub const RECOVERED: Code = Code::of("LF-5029");
+    /// What is here is of a history that the server has lost.
+    pub const LOADING_ANEW: Code = Code::of("LF-5030");
 }
 
 /// Why a database could not be opened. Nothing on disk was changed.
@@ -199,6 +201,9 @@ pub enum DbError {
     /// The server sent what cannot be applied.
     #[error("the server sent data that this device cannot apply ({0}); close and open the shape again [LF-5026]")]
     ServerData(String),
+    /// Rows of a history that the server has lost are still here.
+    #[error("the server was restored and this device loads anew; try again when that is done, nothing is lost [LF-5030]")]
+    LoadingAnew,
     /// An unknown name.
     #[error("the schema has no {0}; check the spelling and landfall.toml [LF-5027]")]
     UnknownName(String),
@@ -231,6 +236,7 @@ impl DbError {
             Self::Invalid(problem) => problem.code.clone(),
             Self::NoSuchEntry { .. } => codes::NO_SUCH_ENTRY,
             Self::ServerData(_) => codes::SERVER_DATA,
+            Self::LoadingAnew => codes::LOADING_ANEW,
             Self::UnknownName(_) => codes::UNKNOWN_NAME,
             Self::Aborted(_) => codes::ABORTED,
             Self::DiskFull => codes::DISK_FULL,

@@ -211,10 +211,14 @@ impl Database {
     /// dead letter goes. A row that is gone and was only updated is created again from what was last seen of it.
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not a dead letter; otherwise as [`Database::write`].
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter; [`DbError::LoadingAnew`] while rows of a history that the
+    /// server has lost are here: what they hold already would not be written again. Otherwise as [`Database::write`].
     pub fn retry(&mut self, rseq: u64, now_ms: u64, random: &mut dyn FnMut(&mut [u8])) -> Result<Written<()>, DbError> {
         let entry = self.entry(rseq)?.filter(|e| e.state == EntryState::Dead);
         let entry = entry.ok_or(DbError::NoSuchEntry { rseq, state: "dead" })?;
+        if self.holds_another_history() {
+            return Err(DbError::LoadingAnew);
+        }
         self.write(now_ms, random, |tx| {
             for operation in &entry.transaction.operations {
                 replay(tx, operation, &entry.images)?;
