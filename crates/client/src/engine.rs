@@ -403,6 +403,11 @@ impl Engine {
             let reason = "the server answered with a chunk of another bucket".to_owned();
             return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason }));
         }
+        if !self.db.may_load(bucket) {
+            // Opened anew while the chunk was under way.
+            self.session.hold(bucket, now.mono_ms);
+            return Ok(None);
+        }
         if chunk.next.is_none() && self.session.postpone(bucket, now.mono_ms) {
             return Ok(None);
         }
@@ -438,6 +443,8 @@ impl Engine {
                 let changes = self.db.apply_live(to, chain, stamp, &buckets, now.wall_ms)?;
                 self.announce(&changes);
                 self.status.last_synced_ms = Some(now.wall_ms);
+                let db = &self.db;
+                self.session.release(now.mono_ms, |bucket| db.may_load(bucket));
                 Event::Live { bytes: 64 + 128 * cells }
             }
             ServerMessage::CatchUp { bucket, to, changes, done } => {
@@ -555,6 +562,7 @@ impl Engine {
             Command::Resume { bucket, at } => self.send(ClientMessage::Resume { bucket, at }),
             Command::Ping => self.send(ClientMessage::Ping { clock_ms: now.wall_ms }),
             Command::Applied => self.send_applied(),
+            Command::Fetch { bucket, .. } if !self.db.may_load(bucket) => self.session.hold(bucket, now.mono_ms),
             Command::Fetch { request, address, .. } => {
                 self.effects.push_back(Effect::FetchChunk { request, address });
             }

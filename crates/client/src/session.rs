@@ -215,11 +215,26 @@ impl Session {
         if self.state != State::Online || self.unanswered.is_empty() {
             return false;
         }
+        self.hold(bucket, now_ms);
+        true
+    }
+
+    /// The bucket's next chunk is asked for a little later; without a connection, when there is one.
+    pub fn hold(&mut self, bucket: BucketId, now_ms: u64) {
+        let online = self.state == State::Online;
         if let Some(loading) = self.loading.get_mut(&bucket) {
             loading.request = None;
-            loading.retry_at_ms = Some(now_ms + POSTPONED_MS);
+            loading.retry_at_ms = online.then_some(now_ms + POSTPONED_MS);
         }
-        true
+    }
+
+    /// The cut has moved: what was held back may go on.
+    pub fn release(&mut self, now_ms: u64, may_load: impl Fn(BucketId) -> bool) {
+        for (bucket, loading) in &mut self.loading {
+            if loading.request.is_none() && loading.backoff == Backoff::default() && may_load(*bucket) {
+                loading.retry_at_ms = loading.retry_at_ms.map(|at| at.min(now_ms));
+            }
+        }
     }
 
     /// Whether a transaction follows one that cannot be decided under this replica id.

@@ -251,9 +251,7 @@ impl Database {
                     self.set_stale(opening.bucket, false)?;
                 }
                 bucket.state = BucketState::Loading;
-                // Changes are replayed from the cut if that is older: cells that a live bucket keeps at the cut must be
-                // caught up with when it lets them go.
-                bucket.at = (*at).min(self.memory.meta.cut);
+                bucket.at = *at;
                 (bucket.next, bucket.expected) = (Some(first.clone()), *rows);
                 (bucket.need, bucket.rows) = (*at, 0);
                 if landfall_core::mutant::active("bucket-not-loaded") {
@@ -263,6 +261,12 @@ impl Database {
             }
         }
         self.save_bucket(opening.bucket, bucket)
+    }
+
+    /// Whether the cut has reached the position from which a load is replayed. Chunks that come before would be newer than
+    /// what live buckets keep at the cut, and a bucket's log need not reach back to there: it may be as new as its load.
+    pub fn may_load(&self, bucket: BucketId) -> bool {
+        self.memory.buckets.get(&bucket).is_none_or(|b| b.state != BucketState::Loading || b.at <= self.memory.meta.cut)
     }
 
     /// Gives up a load that is under way (its address has expired): the next [`Database::opened`] begins it anew. Rows

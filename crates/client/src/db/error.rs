@@ -202,7 +202,9 @@ pub enum DbError {
     #[error("the server sent data that this device cannot apply ({0}); close and open the shape again [LF-5026]")]
     ServerData(String),
     /// Rows of a history that the server has lost are still here.
-    #[error("the server was restored and this device loads anew; try again when that is done, nothing is lost [LF-5030]")]
+    #[error(
+        "the server was restored and this device loads anew; try again when that is done, nothing is lost [LF-5030]"
+    )]
     LoadingAnew,
     /// An unknown name.
     #[error("the schema has no {0}; check the spelling and landfall.toml [LF-5027]")]

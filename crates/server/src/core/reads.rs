@@ -22,7 +22,8 @@ pub fn perform(read: &Read, reader: &dyn StoreReader, max_bytes: usize) -> Resul
         Read::CatchUp { bucket, after, up_to } => {
             let slice = reader.bucket_log(*bucket, *after, *up_to, max_bytes)?;
             // A device that loaded slowly may come back to a position that the log no longer reaches.
-            if reader.oldest_seq()? > *after {
+            let since = reader.bucket(*bucket)?.map_or(0, |bucket| bucket.since);
+            if reader.oldest_seq()?.max(since) > *after {
                 return Ok(ReadDone::Shortened);
             }
             let run = slice.runs.into_iter().flat_map(|(_, run)| run).collect();

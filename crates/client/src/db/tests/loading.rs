@@ -146,7 +146,8 @@ impl World {
 
     fn chunk(&mut self, shape: usize) {
         let template = TEMPLATES[shape];
-        if !matches!(self.state(shape), Some((BucketState::Loading, _, true))) {
+        let loads = matches!(self.state(shape), Some((BucketState::Loading, _, true)));
+        if !loads || !self.db.may_load(BucketId(template.id)) {
             return;
         }
         let after = self.pages.get(&template.id).copied().flatten();
@@ -301,6 +302,9 @@ fn a_load_goes_on_after_a_restart() {
     let mut world = World::new();
     (0..6).for_each(|id| world.run(&Step::Remote(3, id, 60)));
     world.run(&Step::Open(0));
+    world.run(&Step::Chunk(0));
+    assert_eq!(visible(&world.db).len(), 0, "not before the cut is as far as the load");
+    world.run(&Step::Live(6));
     world.run(&Step::Chunk(0));
     world.run(&Step::Restart);
     let handle = world.handle(0).expect("still open");
