@@ -639,8 +639,8 @@ impl Engine {
         let Some(id) = self.session.pushed(rseqs) else {
             return Ok(self.session.drained(now.mono_ms));
         };
-        let floor = self.db.floor();
-        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor });
+        let (floor, prior) = (self.db.floor(), self.db.prior());
+        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor, prior });
         Ok(self.session.drained(now.mono_ms))
     }
 

@@ -77,6 +77,18 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Lowers its bases to at most `seq`: what the author saw after that is not known here.
+    pub fn limit_base(&mut self, seq: u64) {
+        let (base, cells) = match self {
+            Self::Insert { base, cells, .. } | Self::Update { base, cells, .. } => (base, cells.as_mut_slice()),
+            Self::Delete { base, .. } => (base, [].as_mut_slice()),
+        };
+        *base = seq.min(*base);
+        for base in cells.iter_mut().filter_map(|cell| cell.base.as_mut()) {
+            *base = seq.min(*base);
+        }
+    }
+
     /// The table that it changes.
     pub fn table(&self) -> &str {
         match self {

@@ -130,6 +130,12 @@ pub enum ClientMessage {
         /// As in Hello.
         #[n(3)]
         floor: u64,
+        /// Own transactions up to this one were written before the device knew of the present epoch: the sequences that
+        /// they rest on are of a history that the server may have lost. 0 for none.
+        #[n(4)]
+        #[cbor(default, skip_if = "is_zero")]
+        #[serde(default, skip_serializing_if = "is_zero")]
+        prior: u64,
     },
     /// Opens a shape. Answered by Opened or by an Error that names `id`.
     #[n(2)]
@@ -189,6 +195,11 @@ pub enum ClientMessage {
         #[n(0)]
         seq: u64,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde and minicbor pass references")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// A bucket that a device holds.

@@ -54,6 +54,11 @@ impl ServerProcess {
         Ok(Self { core, reader, store })
     }
 
+    /// See [`Store::common_seq`].
+    pub fn common_seq(&self) -> u64 {
+        self.store.common_seq()
+    }
+
     /// Forgets the older part of the log, and the decisions from before a time.
     ///
     /// # Errors
@@ -104,6 +109,10 @@ impl Store for SharedStore {
 
     fn hello(&mut self, replica: ReplicaId, subject: &str) -> Result<ReplicaState, StoreError> {
         self.lock().hello(replica, subject)
+    }
+
+    fn common_seq(&self) -> u64 {
+        self.lock().common_seq()
     }
 
     fn has_signed(&self, seq: u64, chain: u64) -> bool {

@@ -61,6 +61,8 @@ pub(super) struct Meta {
     pub cut: u64,
     pub chain: u64,
     pub last_rseq: u64,
+    /// Transactions up to this one were written before the present epoch was known.
+    pub prior: u64,
     /// The hybrid clock's last reading, in device time.
     pub clock: (u64, u32),
     /// The server's clock less the device's, milliseconds.
@@ -82,6 +84,7 @@ impl Meta {
             cut: 0,
             chain: 0,
             last_rseq: 0,
+            prior: 0,
             clock: (0, 0),
             offset_ms: 0,
             first_undecided: None,
@@ -109,7 +112,7 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 10] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 11] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         [
@@ -118,6 +121,7 @@ impl Meta {
             ("cut", Integer(self.cut as i64)),
             ("chain", Integer(self.chain as i64)),
             ("last_rseq", Integer(self.last_rseq as i64)),
+            ("prior", Integer(self.prior as i64)),
             ("clock_wall_ms", Integer(self.clock.0 as i64)),
             ("clock_counter", Integer(i64::from(self.clock.1))),
             ("clock_offset_ms", Integer(self.offset_ms)),
@@ -153,6 +157,7 @@ impl Meta {
             cut: number("cut")? as u64,
             chain: number("chain")? as u64,
             last_rseq: number("last_rseq")? as u64,
+            prior: number("prior")? as u64,
             clock: (number("clock_wall_ms")? as u64, number("clock_counter")? as u32),
             offset_ms: number("clock_offset_ms")?,
             first_undecided: first_undecided(conn)?,

@@ -175,6 +175,11 @@ impl Database {
         meta.first_undecided.map_or(meta.last_rseq, |first| first - 1)
     }
 
+    /// Own transactions up to this one were written before the device knew of the present epoch; 0 for none.
+    pub fn prior(&self) -> u64 {
+        self.memory.meta.prior
+    }
+
     /// The server's clock less the device's, as measured at the last greeting. Milliseconds.
     pub fn clock_offset_ms(&self) -> i64 {
         self.memory.meta.offset_ms

@@ -35,6 +35,8 @@ impl Database {
                 let meta = &mut db.memory.meta;
                 meta.epoch = Some(welcome.epoch);
                 (meta.cut, meta.chain) = (welcome.start, welcome.chain);
+            } else {
+                db.offer_what_the_cut_has_not_passed()?;
             }
             Ok(())
         })
@@ -61,9 +63,28 @@ impl Database {
         }
         let first = self.memory.meta.epoch.is_none();
         if !same_history && !first {
+            self.memory.meta.prior = self.memory.meta.last_rseq;
             self.offer_again(now_ms, changes)?;
         }
         Ok(())
+    }
+
+    /// A cursor shows that the server still knows everything up to the cut. What was acknowledged beyond it could be lost
+    /// without a trace if the server was restored: it is offered again, and a server that knows it gives the same answer.
+    fn offer_what_the_cut_has_not_passed(&mut self) -> Result<(), DbError> {
+        for rseq in self.acknowledged()? {
+            if self.transaction(rseq)?.replica == self.memory.meta.replica {
+                // It keeps its sequence: should this database turn out to be a copy, it is not queued again.
+                self.set_state(rseq, ACKED, SENT)?;
+            }
+        }
+        self.memory.meta.first_undecided = first_undecided(&self.conn)?;
+        Ok(())
+    }
+
+    fn was_acknowledged(&self, rseq: u64) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM _landfall_outbox WHERE rseq = ? AND seq IS NOT NULL";
+        Ok(self.conn.prepare_cached(sql)?.exists([rseq as i64])?)
     }
 
     /// Acknowledged transactions become undecided again, with the bytes that they were sent with: the server that knows
@@ -120,6 +141,11 @@ impl Database {
             let mut renamed: BTreeMap<u64, u64> = BTreeMap::new();
             let mut next = db.memory.meta.last_rseq;
             for old in db.undecided()? {
+                if db.was_acknowledged(old)? {
+                    let from = db.state_of(old)?.unwrap_or(SENT);
+                    db.set_state(old, from, ACKED)?;
+                    continue;
+                }
                 let mut transaction = db.transaction(old)?;
                 next += 1;
                 let rename = |list: &[u64]| list.iter().filter_map(|r| renamed.get(r).copied()).collect();
@@ -136,6 +162,9 @@ impl Database {
             // The transactions kept for a restored server carry the old id; the other copy keeps them too.
             db.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
             let meta = &mut db.memory.meta;
+            // What is queued again under new numbers rests on what it rested on before.
+            let rests_on_older = renamed.keys().any(|old| *old <= meta.prior);
+            meta.prior = if rests_on_older { next } else { 0 };
             (meta.replica, meta.last_rseq) = (replica, next);
             meta.first_undecided = first_undecided(&db.conn)?;
             Ok(())

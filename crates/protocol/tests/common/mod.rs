@@ -79,8 +79,15 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("hello-first", ClientMessage::Hello(plain)),
         (
             "push",
-            ClientMessage::Push { id: 1, entries: vec![transaction().into()], clock_ms: 1_790_000_000_001, floor: 4 },
+            ClientMessage::Push {
+                id: 1,
+                entries: vec![transaction().into()],
+                clock_ms: 1_790_000_000_001,
+                floor: 4,
+                prior: 0,
+            },
         ),
+        ("push-prior", ClientMessage::Push { id: 2, entries: vec![], clock_ms: 1_790_000_000_001, floor: 4, prior: 9 }),
         ("open", ClientMessage::Open { id: 2, shape: "notes".into(), params, held }),
         ("resume", ClientMessage::Resume { bucket: BucketId(3), at: 40 }),
         ("close", ClientMessage::Close { id: 2 }),

@@ -94,6 +94,8 @@ impl Committer {
         let mut shares = Vec::with_capacity(pushes.len());
         for PendingPush { session, id, entries: mut own } in pushes {
             shares.push((session, id, own.len()));
+            let since = self.store.common_seq();
+            own.iter_mut().filter(|entry| entry.prior).for_each(|entry| entry.rest_on(since));
             entries.append(&mut own);
         }
         let count = entries.len();

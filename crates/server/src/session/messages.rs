@@ -8,8 +8,8 @@ impl Session {
     pub(super) fn message(&mut self, message: ClientMessage, now: Moment) {
         match (self.state, message) {
             (State::Greeting, ClientMessage::Hello(hello)) => self.hello(hello, now),
-            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor }) => {
-                self.push(id, entries, clock_ms, floor, now);
+            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior }) => {
+                self.push(id, entries, clock_ms, (floor, prior), now);
             }
             (State::Open, ClientMessage::Open { id, shape, params, held }) => self.open(id, shape, params, held),
             (State::Open, ClientMessage::Resume { bucket, at }) => self.resume(bucket, at),
@@ -102,7 +102,7 @@ impl Session {
         self.queue.push_back(ServerMessage::Pong { clock_ms: now.wall_ms, token_expires_in_ms });
     }
 
-    fn push(&mut self, id: u32, entries: Vec<Entry>, clock_ms: u64, floor: u64, now: Moment) {
+    fn push(&mut self, id: u32, entries: Vec<Entry>, clock_ms: u64, (floor, prior): (u64, u64), now: Moment) {
         let refuse = |code, text: &str| Refusal::new(code, text).message(false, Some(id));
         if self.draining {
             let text = "the server is shutting down; connect again, nothing is lost";
@@ -128,7 +128,10 @@ impl Session {
         let shift_ms = (now.wall_ms as i64).saturating_sub(clock_ms.min(i64::MAX as u64) as i64);
         self.outstanding.insert(id, entries.iter().map(|entry| entry.transaction.rseq).collect());
         self.shifts.insert(id, shift_ms);
-        let with = |entry| PushEntry { entry, subject: Arc::clone(&self.subject), shift_ms, floor };
+        let with = |entry: Entry| {
+            let prior = entry.transaction.rseq <= prior;
+            PushEntry { entry, subject: Arc::clone(&self.subject), shift_ms, floor, prior }
+        };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });
     }

@@ -62,6 +62,15 @@ pub struct PushEntry {
     pub shift_ms: i64,
     /// The replica knows the decision on everything up to this rseq.
     pub floor: u64,
+    /// It was written before its device knew of the present epoch: its bases may be of a history that is lost.
+    pub prior: bool,
+}
+
+impl PushEntry {
+    /// Takes back what the entry claims to have seen of a lost history: beyond `since` nothing is known to be the same.
+    pub fn rest_on(&mut self, since: u64) {
+        self.entry.transaction.operations.iter_mut().for_each(|operation| operation.limit_base(since));
+    }
 }
 
 /// The end of the log.
@@ -222,6 +231,10 @@ pub trait Store: Send {
 
     /// The end of the log.
     fn head(&self) -> Head;
+
+    /// The sequence up to which all histories of this store are the same, as far as it can know: where it stood when the
+    /// process began that noticed that it was restored. 0 when it never began a new history.
+    fn common_seq(&self) -> u64;
 
     /// Begins a new history after the server was restored from a copy. Sequences go on from the head; floors go back,
     /// since devices offer again what they had been told was accepted.

@@ -322,7 +322,7 @@ pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
         2 => ClientMessage::Applied { seq: 0 },
         3 => ClientMessage::Resume { bucket: BucketId(900_000), at: 1 },
         4 => ClientMessage::Authenticate { token: "no token".to_owned() },
-        5 => ClientMessage::Push { id: 900_000, entries: Vec::new(), clock_ms: 1, floor: 0 },
+        5 => ClientMessage::Push { id: 900_000, entries: Vec::new(), clock_ms: 1, floor: 0, prior: 0 },
         _ => ClientMessage::Open {
             id: 900_000,
             shape: "nothing".to_owned(),

@@ -116,13 +116,20 @@ impl World {
         self.server.disk.set_time_ms(now.wall_ms as i64);
         match decode_binary::<ClientMessage>(frame) {
             Ok(message) => {
-                if let ClientMessage::Push { entries, .. } = &message {
+                if let ClientMessage::Push { entries, prior, .. } = &message {
+                    let common = self.server.process.as_ref().map_or(0, ServerProcess::common_seq);
                     for entry in entries {
                         let op = ledger::op_of_transaction(&entry.transaction);
                         self.op_of_content.extend(op.map(|op| (entry.hash, op)));
                     }
                     let named = entries.iter().map(|e| ((e.transaction.replica, e.transaction.rseq, e.hash), e));
-                    self.pushed.extend(named.map(|(name, e)| (name, e.transaction.clone())));
+                    self.pushed.extend(named.map(|(name, e)| {
+                        let mut transaction = e.transaction.clone();
+                        if transaction.rseq <= *prior {
+                            transaction.operations.iter_mut().for_each(|o| o.limit_base(common));
+                        }
+                        (name, transaction)
+                    }));
                 }
                 self.server_event(conn, name_of(&message), SessionEvent::Message(message));
             }

@@ -77,6 +77,8 @@ pub struct SqliteStore {
     head: Head,
     scan: outside::Scan,
     next_bucket: u64,
+    common_seq: u64,
+    opened_at: u64,
     /// Keeps other servers away; the system lets go of it when this process ends, however it ends.
     _lock: Option<std::fs::File>,
 }
@@ -97,6 +99,7 @@ impl SqliteStore {
         let by_id: BTreeMap<_, _> = templates.values().map(|t| (t.id, Arc::clone(t))).collect();
         let buckets = open::load_buckets(&conn, &by_id)?;
         let head = read_head(&conn)?;
+        let common_seq = read::meta_number(&conn, "common_seq")?;
         let next_bucket = open::first_bucket(&conn, &fresh)?;
         let mut store = Self {
             conn: Arc::new(conn.into()),
@@ -109,6 +112,8 @@ impl SqliteStore {
             head,
             scan: outside::Scan::default(),
             next_bucket,
+            common_seq,
+            opened_at: head.seq,
             _lock: lock_file,
         };
         while !store.check_outside_writes(now_ms)?.done {}
@@ -201,13 +206,21 @@ impl Store for SqliteStore {
     }
 
     fn start_epoch(&mut self, fresh: Epoch) -> Result<Head, StoreError> {
+        // The copy was put in place before this process began.
+        let common = if self.common_seq == 0 { self.opened_at } else { self.common_seq.min(self.opened_at) };
         Self::transaction(&self.conn, |conn| {
             open::put_meta(conn, "epoch", &fresh.0)?;
+            open::put_meta(conn, "common_seq", &common.to_be_bytes())?;
             conn.execute("UPDATE _landfall_replicas SET floor = forgotten", [])?;
             Ok(())
         })?;
         self.head.epoch = fresh;
+        self.common_seq = common;
         Ok(self.head)
+    }
+
+    fn common_seq(&self) -> u64 {
+        self.common_seq
     }
 
     fn hello(&mut self, replica: ReplicaId, subject: &str) -> Result<ReplicaState, StoreError> {
