@@ -17,14 +17,16 @@ use crate::session::Rules;
 use crate::store::{Store, StoreError};
 
 mod chunks;
+mod sessions;
 mod shared;
 mod socket;
 mod writer;
 
 use shared::Shared;
 
-/// Read buffer of a connection, bytes: most messages are small, and thousands of connections are idle.
-const READ_BUFFER_BYTES: usize = 8 << 10;
+/// Read buffer of a connection, bytes: most messages are small, and thousands of connections are idle. It grows to the
+/// length of a longer message while that comes in.
+const READ_BUFFER_BYTES: usize = 1 << 10;
 /// How long the answers of a shutdown may take before connections are cut.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
@@ -70,12 +72,13 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (shared, writer) = Shared::start(store, Arc::new(rules), options)?;
     let shared = Arc::new(shared);
-    let draining = shared.drain.clone();
+    let (draining, sessions) = (shared.drain.clone(), Arc::clone(&shared.sessions));
     let router = router(Arc::clone(&shared));
     let graceful = async move {
         stop.await;
         tracing::info!("shutting down: no new connections, answering what was taken");
         draining.cancel();
+        sessions.wake_all();
     };
     let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
     let drain = shared.drain.clone();
@@ -90,7 +93,7 @@ pub async fn serve(
             Ok(())
         }
     };
-    shared.sessions_ended(options.drain).await;
+    shared.sessions.ended(options.drain).await;
     shared.stop_writer();
     // The writer commits what is queued before it ends, and closes the store.
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;

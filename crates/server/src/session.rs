@@ -214,6 +214,17 @@ impl Session {
         self.in_flight_bytes
     }
 
+    /// The live buckets, whose changes are worth asking [`Session::next`] again.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// Whether the device waits to pass a sequence, so that any step of the head is worth asking again. Other progress
+    /// marks have time.
+    pub fn owes_mark(&self) -> bool {
+        self.follows && self.owes > self.at
+    }
+
     /// Open subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.subscriptions.len()

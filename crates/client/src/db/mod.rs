@@ -27,6 +27,7 @@ mod apply;
 mod authorizer;
 mod bookkeeping;
 mod buckets;
+mod bulk;
 mod capture;
 mod chunk;
 mod decide;

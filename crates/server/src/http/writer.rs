@@ -9,14 +9,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use landfall_core::{ReplicaId, Value};
 use landfall_protocol::Cursor;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
+use super::sessions::Sessions;
 use super::shared::Answers;
 use crate::buckets::Bucket;
 use crate::core::{Committer, PendingPush, fresh_epoch};
 use crate::metrics::Metrics;
 use crate::session::{Event, Refusal};
-use crate::store::Subject;
+use crate::store::{Head, Subject};
 
 /// Most pieces of work that wait. Beyond that the answer is LF-4009.
 pub(super) const QUEUE: usize = 4_096;
@@ -49,7 +50,7 @@ pub(super) enum Work {
 pub(super) struct Writer {
     pub(super) committer: Committer,
     pub(super) queue: Receiver<Work>,
-    pub(super) head: watch::Sender<u64>,
+    pub(super) marks: Marks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) rng: rand::rngs::ChaCha20Rng,
@@ -68,7 +69,8 @@ impl Writer {
         let mut looked = Instant::now();
         loop {
             let mut group = Group::default();
-            let mut go_on = match self.queue.recv_timeout(OUTSIDE.saturating_sub(looked.elapsed())) {
+            let patience = OUTSIDE.saturating_sub(looked.elapsed()).min(self.marks.due_in().unwrap_or(OUTSIDE));
+            let mut go_on = match self.queue.recv_timeout(patience) {
                 Ok(work) => self.take(work, &mut group),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
@@ -83,6 +85,7 @@ impl Writer {
             if !go_on {
                 return;
             }
+            self.marks.give_due();
             if looked.elapsed() >= OUTSIDE {
                 self.look_outside();
                 looked = Instant::now();
@@ -100,8 +103,7 @@ impl Writer {
             }
             Work::Hello { replica, subject, cursor, answers } => {
                 let reply = self.committer.hello(replica, &subject, cursor, fresh_epoch(&mut self.rng));
-                let _ = answers.send(Event::Reply(reply));
-                // A restored store has begun a new history: all sessions must hear of it.
+                let _ = answers.send(Box::new(Event::Reply(reply)));
                 self.announce();
             }
             Work::Bucket { subject, shape, params, bucket } => {
@@ -121,7 +123,7 @@ impl Writer {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
         }
         for ((_, reply), answers) in committed.replies.drain(..).zip(group.answers) {
-            let _ = answers.send(Event::Reply(reply));
+            let _ = answers.send(Box::new(Event::Reply(reply)));
         }
         self.committer.publish(&committed);
         self.announce();
@@ -143,11 +145,44 @@ impl Writer {
         self.announce();
     }
 
-    fn announce(&self) {
-        let head = self.committer.head();
-        let epoch = u64::from_le_bytes(head.epoch.0[..8].try_into().unwrap_or_default());
-        let mark = head.seq ^ epoch;
-        self.head.send_if_modified(|known| std::mem::replace(known, mark) != mark);
+    fn announce(&mut self) {
+        self.marks.moved(self.committer.head());
+    }
+}
+
+/// Reminds sessions of progress marks. Those that a commit concerns hear of it from the hub, at once; the others only
+/// have to learn now and then how far the log is.
+pub(super) struct Marks {
+    sessions: Arc<Sessions>,
+    apart: Duration,
+    head: Head,
+    given: Instant,
+    owed: bool,
+}
+
+impl Marks {
+    pub(super) fn new(sessions: Arc<Sessions>, apart: Duration, head: Head) -> Self {
+        Self { sessions, apart, head, given: Instant::now(), owed: false }
+    }
+
+    fn moved(&mut self, head: Head) {
+        let before = std::mem::replace(&mut self.head, head);
+        if before.epoch != head.epoch {
+            // A restored store has begun a new history: all sessions must hear of it.
+            self.sessions.wake_all();
+        }
+        self.owed |= before.seq != head.seq;
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.owed.then(|| self.apart.saturating_sub(self.given.elapsed()))
+    }
+
+    fn give_due(&mut self) {
+        if self.due_in() == Some(Duration::ZERO) {
+            (self.given, self.owed) = (Instant::now(), false);
+            self.sessions.wake_all();
+        }
     }
 }
 
