@@ -56,7 +56,10 @@ impl Database {
         if quiet {
             self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         }
+        // The last chunk's commit takes those before it to the disk. Until then a power cut costs chunks, not their order.
+        self.lazy = chunk.next.is_some();
         let result = self.apply(now_ms, |db, changes| db.load_chunk(chunk, bucket, changes));
+        self.lazy = false;
         if quiet {
             self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
         }

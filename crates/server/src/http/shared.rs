@@ -190,6 +190,16 @@ impl Shared {
         tokio::task::spawn_blocking(run).await.ok().flatten()
     }
 
+    /// Runs `f` aside with a reader that nobody else wants; not at all when there is none.
+    pub(super) fn with_free_reader(&self, f: impl FnOnce(&dyn StoreReader) + Send + 'static) {
+        let Ok(Some(reader)) = self.readers.1.try_recv() else { return };
+        let give_back = self.readers.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
+            let _ = give_back.send(Some(reader));
+        });
+    }
+
     pub(super) async fn read(&self, read: Read) -> Result<ReadDone, Refusal> {
         let max_bytes = self.rules.message_bytes;
         let done = self.with_reader(move |reader| reads::perform(&read, reader, max_bytes)).await;
