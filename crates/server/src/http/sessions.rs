@@ -1,4 +1,4 @@
-//! The open connections: where each stands, and how it is woken.
+//! The open connections: where each stands, how it is woken, and what was answered to it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::core::SessionId;
+use crate::session::{Event, Reply};
 
 /// What others know of a connection.
 #[derive(Debug)]
@@ -16,9 +17,22 @@ pub(super) struct Handle {
     /// Told when it is worth asking the session again. A word that comes while it is busy is kept.
     pub(super) wake: Arc<Notify>,
     position: AtomicU64,
+    /// Answers that it has not taken yet. Each is to a request, and requests are bounded.
+    answers: Mutex<Vec<Event>>,
 }
 
 impl Handle {
+    /// Hands over an answer of the store.
+    pub(super) fn answer(&self, reply: Reply) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(Event::Reply(reply));
+        self.wake.notify_one();
+    }
+
+    /// Takes what was answered so far.
+    pub(super) fn answers(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Where the device stands once it has applied all that was sent; `None` before the session is open.
     pub(super) fn stands_at(&self, position: Option<u64>) {
         self.position.store(position.unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -47,7 +61,8 @@ impl Sessions {
 
     pub(super) fn enter(&self) -> Arc<Handle> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let handle = Arc::new(Handle { id, wake: Arc::default(), position: AtomicU64::new(u64::MAX) });
+        let position = AtomicU64::new(u64::MAX);
+        let handle = Arc::new(Handle { id, wake: Arc::default(), position, answers: Mutex::default() });
         self.open().insert(id, Arc::clone(&handle));
         self.count.send_modify(|count| *count += 1);
         handle

@@ -7,21 +7,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rand::SeedableRng;
 use rand::rngs::{ChaCha20Rng, SysRng};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::sessions::Sessions;
+use super::sessions::{Handle, Sessions};
 use super::writer::{self, Work};
 use super::{Options, ServeError};
-use crate::core::{Chunks, Committer, PendingPush, SessionId, chunks, committer, overloaded, reads};
+use crate::core::{Chunks, Committer, PendingPush, chunks, committer, overloaded, reads};
 use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
-use crate::session::{Event, Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
+use crate::session::{Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
 use crate::store::{Store, StoreError, StoreReader};
 
-/// Where answers for a session go. At most one is under way for each request, and requests are bounded. Boxed: a channel
-/// sets aside room for 32 of what it carries, for each connection.
-pub(super) type Answers = mpsc::UnboundedSender<Box<Event>>;
 /// `None` when the server ends: nobody waits for a reader then.
 type Readers = (Sender<Option<Box<dyn StoreReader>>>, Receiver<Option<Box<dyn StoreReader>>>);
 
@@ -117,17 +114,17 @@ impl Shared {
     }
 
     /// Hands a session's request to the writer. The answer comes as an event.
-    pub(super) fn ask(self: &Arc<Self>, session: SessionId, request: Request, answers: &Answers) {
+    pub(super) fn ask(self: &Arc<Self>, session: &Arc<Handle>, request: Request) {
         let refused = match request {
             Request::Hello { replica, subject, cursor } => {
-                let work = Work::Hello { replica, subject, cursor, answers: answers.clone() };
+                let work = Work::Hello { replica, subject, cursor, session: Arc::clone(session) };
                 self.submit(work).err().map(|refusal| Reply::Hello(Err(refusal)))
             }
             Request::Push { id, entries } => {
                 let count = entries.len();
-                let push = PendingPush { session, id, entries };
+                let push = PendingPush { session: session.id, id, entries };
                 let waiting = self.waiting.fetch_add(count, Ordering::Relaxed);
-                let work = Work::Push { push, answers: answers.clone() };
+                let work = Work::Push { push, session: Arc::clone(session) };
                 let room = waiting == 0 || waiting + count <= self.max_waiting;
                 let sent = if room { self.submit(work) } else { Err(overloaded()) };
                 sent.err().map(|refusal| {
@@ -139,17 +136,17 @@ impl Shared {
                 let (bucket, made) = oneshot::channel();
                 let sent = self.submit(Work::Bucket { subject, shape, params, bucket });
                 if sent.is_ok() {
-                    let (shared, answers) = (Arc::clone(self), answers.clone());
+                    let (shared, session) = (Arc::clone(self), Arc::clone(session));
                     tokio::spawn(async move {
                         let result = shared.offer(made, held).await.map(|offer| vec![offer]);
-                        let _ = answers.send(Box::new(Event::Reply(Reply::Open { id, result })));
+                        session.answer(Reply::Open { id, result });
                     });
                 }
                 sent.err().map(|refusal| Reply::Open { id, result: Err(refusal) })
             }
         };
         if let Some(reply) = refused {
-            let _ = answers.send(Box::new(Event::Reply(reply)));
+            session.answer(reply);
         }
     }
 

@@ -11,12 +11,11 @@ use landfall_core::{ReplicaId, Value};
 use landfall_protocol::Cursor;
 use tokio::sync::oneshot;
 
-use super::sessions::Sessions;
-use super::shared::Answers;
+use super::sessions::{Handle, Sessions};
 use crate::buckets::Bucket;
 use crate::core::{Committer, PendingPush, fresh_epoch};
 use crate::metrics::Metrics;
-use crate::session::{Event, Refusal};
+use crate::session::Refusal;
 use crate::store::{Head, Subject};
 
 /// Most pieces of work that wait. Beyond that the answer is LF-4009.
@@ -30,13 +29,13 @@ const OUTSIDE: Duration = Duration::from_secs(1);
 pub(super) enum Work {
     Push {
         push: PendingPush,
-        answers: Answers,
+        session: Arc<Handle>,
     },
     Hello {
         replica: ReplicaId,
         subject: Arc<Subject>,
         cursor: Option<Cursor>,
-        answers: Answers,
+        session: Arc<Handle>,
     },
     Bucket {
         subject: Arc<Subject>,
@@ -59,7 +58,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Group {
     pushes: Vec<PendingPush>,
-    answers: Vec<Answers>,
+    sessions: Vec<Arc<Handle>>,
     entries: usize,
 }
 
@@ -96,14 +95,14 @@ impl Writer {
     /// Does or gathers a piece of work; false when it is the last one.
     fn take(&mut self, work: Work, group: &mut Group) -> bool {
         match work {
-            Work::Push { push, answers } => {
+            Work::Push { push, session } => {
                 group.entries += push.entries.len();
                 group.pushes.push(push);
-                group.answers.push(answers);
+                group.sessions.push(session);
             }
-            Work::Hello { replica, subject, cursor, answers } => {
+            Work::Hello { replica, subject, cursor, session } => {
                 let reply = self.committer.hello(replica, &subject, cursor, fresh_epoch(&mut self.rng));
-                let _ = answers.send(Box::new(Event::Reply(reply)));
+                session.answer(reply);
                 self.announce();
             }
             Work::Bucket { subject, shape, params, bucket } => {
@@ -122,8 +121,8 @@ impl Writer {
         if let Some(problem) = &committed.failure {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
         }
-        for ((_, reply), answers) in committed.replies.drain(..).zip(group.answers) {
-            let _ = answers.send(Box::new(Event::Reply(reply)));
+        for ((_, reply), session) in committed.replies.drain(..).zip(group.sessions) {
+            session.answer(reply);
         }
         self.committer.publish(&committed);
         self.announce();

@@ -55,6 +55,9 @@ impl Session {
             self.fail(codes::GOING_AWAY, "the server was restored from a copy; connect again");
         }
         if let Some(message) = self.queue.pop_front() {
+            if self.queue.is_empty() {
+                self.queue = VecDeque::new();
+            }
             return Next::Send(Outgoing::Message(message));
         }
         match self.state {
