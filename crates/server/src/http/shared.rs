@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) drain: CancellationToken,
+    /// Origins of other pages that are let in.
+    pub(super) origins: Vec<axum::http::HeaderValue>,
     work: Sender<Work>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
@@ -70,6 +72,7 @@ impl Shared {
             metrics,
             sessions,
             drain: CancellationToken::new(),
+            origins: options.origins,
             work,
             waiting,
             max_waiting: options.memory.waiting_entries,
