@@ -21,7 +21,7 @@ struct Cli {
 enum Verb {
     /// Installs what building and testing need; `serve` and `test` do this themselves
     Setup,
-    /// Starts the server with the example schema, and says what to type next
+    /// Starts the server with the example schema and its app, and says what to do next
     Serve(ServeArgs),
     /// Runs every test there is, quick ones first
     Test(TestArgs),

@@ -1,4 +1,4 @@
-//! `cargo xtask serve`: from a fresh machine to a running server, and what to type next.
+//! `cargo xtask serve`: from a fresh machine to a running server with the app on it, and what to do next.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::process;
 use crate::setup::{self, Need};
+use crate::web;
 
 /// The address that `serve` listens on when none is named.
 pub const LISTEN: &str = "127.0.0.1:4600";
@@ -40,14 +41,19 @@ impl Default for Options {
 /// # Errors
 /// One sentence, when the set-up or the build fails or the server cannot be started.
 pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
-    setup::prepare(root, Need::Build)?;
+    let has_app = options.schema == Path::new(SCHEMA);
+    let machine = setup::prepare(root, if has_app { Need::App } else { Need::Build })?;
     let binary = build(root)?;
     let target = process::target_folder(root)?;
+    let app = if has_app { Some(web::build_app(root, &target, &machine, &binary)?) } else { None };
     let data = options.data.clone().unwrap_or_else(|| target.join(DATA));
     // Where the port is taken nothing is promised: the server's own sentence about it is all that should be read.
     if TcpListener::bind(&options.listen).is_ok() {
         println!("\nLandfall serves {} on http://{}\n", options.schema.display(), options.listen);
-        println!("Now open two more terminals here, and type in each:");
+        if app.is_some() {
+            println!("Journal is on http://{}: open it in two windows, write, and stop this server.", options.listen);
+        }
+        println!("Devices without a browser: open two more terminals here, and type in each:");
         for (device, command) in shell_commands(root, &binary, &target, options)? {
             println!("  {device}  {command}");
         }
@@ -56,6 +62,9 @@ pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
     let mut command = Command::new(&binary);
     command.args(["serve", "--dev", "--listen", &options.listen, "--schema"]).arg(&options.schema);
     command.arg("--data").arg(&data).current_dir(root);
+    if let Some(app) = &app {
+        command.arg("--app").arg(app);
+    }
     become_program(command)
 }
 

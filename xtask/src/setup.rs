@@ -18,14 +18,16 @@ pub use tools::{WasmBuild, wasm_target_installed};
 pub enum Need {
     /// To build and run the server and the command line.
     Build,
-    /// Also to run every test: formatter, linter, WebAssembly.
+    /// Also to build the engine for browsers, the TypeScript packages and the app.
+    App,
+    /// Also to run every test: formatter, linter, a browser.
     Test,
 }
 
 /// What the set-up found or installed.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// How WebAssembly is built here; always there after a set-up for [`Need::Test`].
+    /// How WebAssembly is built here; always there after a set-up for [`Need::App`].
     pub wasm: Option<WasmBuild>,
 }
 
@@ -47,7 +49,9 @@ pub fn prepare(root: &Path, need: Need) -> Result<Machine, String> {
     if need == Need::Build {
         return Ok(Machine { wasm: None });
     }
-    rustup_components(root)?;
+    if need == Need::Test {
+        rustup_components(root)?;
+    }
     Ok(Machine { wasm: Some(wasm_build(root)?) })
 }
 

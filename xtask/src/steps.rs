@@ -3,6 +3,7 @@
 //! Three builds are made, once each: checked sources (clippy), the `dev` profile (tests) and the `sim` profile (the
 //! simulator and the binary). `release` is left to the benchmarks.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::doc_commands;
@@ -38,7 +39,12 @@ pub const ALL: [Step; 12] = [
         long: false,
         run: packages,
     },
-    Step { name: "browser", about: "the SDK in a real browser, against a real server", long: false, run: browser },
+    Step {
+        name: "browser",
+        about: "the SDK and the app in a real browser, against a real server",
+        long: false,
+        run: browser,
+    },
     Step { name: "mutants", about: "the simulator catches every broken variant", long: true, run: mutants },
     Step { name: "sim", about: "the simulator, seed after seed", long: false, run: sim },
 ];
@@ -126,6 +132,7 @@ fn browser(context: &Context) -> Result<(), String> {
     web::install(&context.root)?;
     wasm::build(&context.root, &context.target, &context.machine)?;
     web::build_client(&context.root)?;
+    web::check_generated(&context.root, &landfall(context))?;
     web::browser(&context.root)
 }
 
@@ -149,6 +156,10 @@ fn sim(context: &Context) -> Result<(), String> {
         (passed, 0) => Err(format!("only {passed} seeds ran, {least} at least are due")),
         (_, failed) => Err(format!("{failed} seeds failed; each is named above and replays exactly")),
     }
+}
+
+fn landfall(context: &Context) -> PathBuf {
+    context.target.join(PROFILE).join(format!("landfall{}", std::env::consts::EXE_SUFFIX))
 }
 
 fn simulator(context: &Context, arguments: &[&str]) -> Command {

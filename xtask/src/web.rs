@@ -1,9 +1,12 @@
 //! The TypeScript side: packages from the lock file, the SDK's build, its tests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::process;
 use crate::progress::Progress;
+use crate::setup::Machine;
+use crate::wasm;
 
 /// Node packages as the lock file names them; nothing when they are there already.
 ///
@@ -40,6 +43,46 @@ fn npm(root: &Path, arguments: &[&str]) -> Result<(), String> {
 /// A sentence, when the compiler finds something.
 pub fn build_client(root: &Path) -> Result<(), String> {
     npm(root, &["run", "--silent", "build", "-w", "@landfall/client"])
+}
+
+/// Where the app's types are kept, made from [`crate::serve::SCHEMA`].
+const GENERATED: &str = "apps/journal/src/landfall.gen.ts";
+/// What the app's bundler writes, for `landfall serve --app`.
+pub const APP: &str = "apps/journal/dist";
+
+/// Builds the engine for browsers, the SDK and the app; `landfall` is the built binary. Returns the app's folder.
+///
+/// # Errors
+/// A sentence, when one of the builds fails.
+pub fn build_app(root: &Path, target: &Path, machine: &Machine, landfall: &Path) -> Result<PathBuf, String> {
+    install(root)?;
+    wasm::build(root, target, machine)?;
+    build_client(root)?;
+    let mut generate = Command::new(landfall);
+    generate.args(["generate", "--out", GENERATED, crate::serve::SCHEMA]).current_dir(root);
+    process::run(generate)?;
+    let progress = Progress::start("building the app");
+    // As any other output: what it says is only worth reading when it fails.
+    match process::output(root, "npm", &["run", "--silent", "build", "-w", "journal"]) {
+        Ok(_) => {
+            progress.done();
+            Ok(root.join(APP))
+        }
+        Err(cause) => {
+            progress.failed();
+            Err(cause)
+        }
+    }
+}
+
+/// The types of the app are those of the schema.
+///
+/// # Errors
+/// A sentence with the command that makes them anew.
+pub fn check_generated(root: &Path, landfall: &Path) -> Result<(), String> {
+    let mut check = Command::new(landfall);
+    check.args(["generate", "--check", "--out", GENERATED, crate::serve::SCHEMA]).current_dir(root);
+    process::run(check)
 }
 
 /// Lint, types and unit tests of every package.

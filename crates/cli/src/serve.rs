@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use landfall_core::Schema;
-use landfall_server::config::{DEFAULT_LISTEN, Settings};
+use landfall_server::config::{DEFAULT_LISTEN, Settings, SettingsError};
 use landfall_server::http::{Options, ServeError, serve};
 use landfall_server::store::{Fresh, SqliteOptions, SqliteStore, StoreError};
 use rand::TryRng as _;
@@ -52,6 +52,12 @@ pub struct ServeArgs {
     /// Let people without a token in, as the subject `anonymous`.
     #[arg(long, env = "LANDFALL_ANONYMOUS")]
     pub anonymous: bool,
+    /// A directory of an app's files, served on the same address: what a bundler wrote, with its index.html.
+    #[arg(long, env = "LANDFALL_APP")]
+    pub app: Option<PathBuf>,
+    /// Let pages of another origin connect, such as https://app.example; may be repeated.
+    #[arg(long, env = "LANDFALL_ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
     /// How long a shutdown may take, in seconds [default: 10].
     #[arg(long, env = "LANDFALL_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
@@ -79,6 +85,8 @@ impl ServeArgs {
             drain_seconds: self.drain_seconds,
             log_days: self.log_days,
             log_json: self.log_json.then_some(true),
+            app: self.app.clone(),
+            allow_origin: (!self.allow_origin.is_empty()).then(|| self.allow_origin.clone()),
         };
         let Some(path) = &self.config else { return Ok(flags) };
         let file = config::File::from(path.as_path()).format(config::FileFormat::Toml);
@@ -106,11 +114,13 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let data = settings.data.clone().ok_or_else(|| missing("--data"))?;
     let address = settings.listen.clone().unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
     let wanted = resolve(&address).await?;
-    let rules = settings.rules(&schema, wanted).map_err(|e| Failure::usage(format!("error: {e} [{}]", e.code())))?;
+    let wrong = |e: SettingsError| Failure::usage(format!("error: {e} [{}]", e.code()));
+    let rules = settings.rules(&schema, wanted).map_err(wrong)?;
+    let (app, origins) = (settings.app().map_err(wrong)?, settings.origins().map_err(wrong)?);
     let store = open_store(&data, schema.clone())?;
     let listener = TcpListener::bind(wanted).await.map_err(|cause| cannot_listen(wanted, &cause))?;
     let address = listener.local_addr().unwrap_or(wanted);
-    let mut options = Options { retention: settings.retention(), ..Options::default() };
+    let mut options = Options { retention: settings.retention(), app, origins, ..Options::default() };
     if let Some(seconds) = settings.drain_seconds {
         options.drain = Duration::from_secs(seconds);
     }

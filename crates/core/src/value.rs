@@ -471,13 +471,28 @@ pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
             }
             at += 1;
         }
-        let high = char::from(bytes[at]).to_digit(16)?;
-        let low = char::from(bytes[at + 1]).to_digit(16)?;
-        *slot = (high * 16 + low) as u8;
+        let (high, low) = (HEX_DIGITS[usize::from(bytes[at])], HEX_DIGITS[usize::from(bytes[at + 1])]);
+        if high | low > 15 {
+            return None;
+        }
+        *slot = high << 4 | low;
         at += 2;
     }
     Some(out)
 }
+
+/// The value of each hexadecimal digit; 255 for what is none.
+const HEX_DIGITS: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut digit = 0u8;
+    while digit < 16 {
+        let letter = b"0123456789abcdef"[digit as usize];
+        table[letter as usize] = digit;
+        table[letter.to_ascii_uppercase() as usize] = digit;
+        digit += 1;
+    }
+    table
+};
 
 /// A uuid of version 7 (RFC 9562) from given time and randomness: sorts by time of creation.
 pub fn uuid_v7(now_ms: u64, random: [u8; 10]) -> [u8; 16] {

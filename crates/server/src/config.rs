@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use axum::http::HeaderValue;
 use landfall_core::{Code, Schema};
 use serde::Deserialize;
 
@@ -20,6 +21,10 @@ pub mod codes {
     pub const NOBODY: Code = Code::of("LF-6102");
     /// Development mode on an address that others can reach.
     pub const DEVELOPMENT_IN_PUBLIC: Code = Code::of("LF-6103");
+    /// The directory of the app holds no page.
+    pub const NO_APP: Code = Code::of("LF-6104");
+    /// A page of an origin that is not let in; or what should name one does not.
+    pub const ORIGIN: Code = Code::of("LF-6105");
 }
 
 /// Where a server listens when nothing is said.
@@ -55,6 +60,10 @@ pub struct Settings {
     pub log_days: Option<u64>,
     /// Log as JSON.
     pub log_json: Option<bool>,
+    /// A directory of an app's files, served on the same address.
+    pub app: Option<PathBuf>,
+    /// Other origins whose pages may connect.
+    pub allow_origin: Option<Vec<String>>,
 }
 
 /// Settings that make no server.
@@ -73,6 +82,12 @@ pub enum SettingsError {
         "--dev believes everybody, so it only listens on this machine, not on {0}; listen on 127.0.0.1, or give a key instead of --dev"
     )]
     DevelopmentInPublic(SocketAddr),
+    /// No app where one should be.
+    #[error("{} holds no index.html; build the app first, or name the directory that its bundler wrote", .0.display())]
+    NoApp(PathBuf),
+    /// Not an origin.
+    #[error("'{0}' is no origin; write scheme, host and port, and nothing after them: https://app.example")]
+    Origin(String),
 }
 
 impl SettingsError {
@@ -82,6 +97,8 @@ impl SettingsError {
             Self::Key(_) => codes::BAD_KEY,
             Self::Nobody => codes::NOBODY,
             Self::DevelopmentInPublic(_) => codes::DEVELOPMENT_IN_PUBLIC,
+            Self::NoApp(_) => codes::NO_APP,
+            Self::Origin(_) => codes::ORIGIN,
         }
     }
 }
@@ -104,6 +121,8 @@ impl Settings {
             drain_seconds: self.drain_seconds.or(below.drain_seconds),
             log_days: self.log_days.or(below.log_days),
             log_json: self.log_json.or(below.log_json),
+            app: self.app.or(below.app),
+            allow_origin: self.allow_origin.or(below.allow_origin),
         }
     }
 
@@ -138,6 +157,34 @@ impl Settings {
         if auth.admits_somebody() { Ok(auth) } else { Err(SettingsError::Nobody) }
     }
 
+    /// The directory of the app, when one is to be served.
+    ///
+    /// # Errors
+    /// [`SettingsError::NoApp`] when it holds no page.
+    pub fn app(&self) -> Result<Option<PathBuf>, SettingsError> {
+        match &self.app {
+            Some(directory) if !directory.join("index.html").is_file() => Err(SettingsError::NoApp(directory.clone())),
+            app => Ok(app.clone()),
+        }
+    }
+
+    /// The other origins that are let in, as browsers write them.
+    ///
+    /// # Errors
+    /// [`SettingsError::Origin`] for what no browser would send.
+    pub fn origins(&self) -> Result<Vec<HeaderValue>, SettingsError> {
+        let origin = |text: &String| {
+            let lower = text.to_ascii_lowercase();
+            let plain = lower.split_once("://").filter(|(scheme, host)| {
+                let fits = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+                matches!(*scheme, "http" | "https") && !host.is_empty() && host.chars().all(fits)
+            });
+            let value = plain.and_then(|_| HeaderValue::try_from(lower.as_str()).ok());
+            value.ok_or_else(|| SettingsError::Origin(text.clone()))
+        };
+        self.allow_origin.iter().flatten().map(origin).collect()
+    }
+
     /// What sessions go by.
     ///
     /// # Errors
@@ -161,6 +208,18 @@ mod tests {
         let both = flags.over(file);
         assert_eq!((both.listen.as_deref(), both.dev), (Some("127.0.0.1:2"), Some(true)));
         assert!(serde_json::from_str::<Settings>(r#"{"lissten": "x"}"#).is_err());
+    }
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        let origins = |list: &[&str]| {
+            let list = list.iter().map(|one| (*one).to_owned()).collect();
+            Settings { allow_origin: Some(list), ..Settings::default() }.origins()
+        };
+        assert_eq!(origins(&["https://App.example", "http://[::1]:5173"]).unwrap()[0], "https://app.example");
+        for wrong in ["*", "app.example", "https://", "https://app.example/", "ftp://app.example", "https://a b"] {
+            assert!(origins(&[wrong]).is_err_and(|e| e.code().as_str() == "LF-6105"), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! [`crate::session`] and [`crate::core`].
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -16,20 +17,24 @@ use crate::core::{Memory, Retention};
 use crate::session::Rules;
 use crate::store::{Store, StoreError};
 
+mod app;
 mod chunks;
+mod origin;
+mod sessions;
 mod shared;
 mod socket;
 mod writer;
 
 use shared::Shared;
 
-/// Read buffer of a connection, bytes: most messages are small, and thousands of connections are idle.
-const READ_BUFFER_BYTES: usize = 8 << 10;
+/// Read buffer of a connection, bytes: most messages are small, and thousands of connections are idle. It grows to the
+/// length of a longer message while that comes in.
+const READ_BUFFER_BYTES: usize = 1 << 10;
 /// How long the answers of a shutdown may take before connections are cut.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// How a server runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Bounds on memory.
     pub memory: Memory,
@@ -39,11 +44,22 @@ pub struct Options {
     pub drain: Duration,
     /// How long what has happened is kept.
     pub retention: Retention,
+    /// A directory of an app's files, served beside the server's own paths.
+    pub app: Option<PathBuf>,
+    /// Other origins whose pages may open sessions and read chunks, such as `https://app.example`.
+    pub origins: Vec<HeaderValue>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory: Memory::default(), readers: 4, drain: DRAIN, retention: Retention::default() }
+        Self {
+            memory: Memory::default(),
+            readers: 4,
+            drain: DRAIN,
+            retention: Retention::default(),
+            app: None,
+            origins: Vec::new(),
+        }
     }
 }
 
@@ -70,20 +86,23 @@ pub async fn serve(
     options: Options,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    let drain_at_most = options.drain;
+    let app = options.app.clone();
     let (shared, writer) = Shared::start(store, Arc::new(rules), options)?;
     let shared = Arc::new(shared);
-    let draining = shared.drain.clone();
-    let router = router(Arc::clone(&shared));
+    let (draining, sessions) = (shared.drain.clone(), Arc::clone(&shared.sessions));
+    let router = router(Arc::clone(&shared), app.as_deref());
     let graceful = async move {
         stop.await;
         tracing::info!("shutting down: no new connections, answering what was taken");
         draining.cancel();
+        sessions.wake_all();
     };
     let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
     let drain = shared.drain.clone();
     let bound = async {
         drain.cancelled().await;
-        tokio::time::sleep(options.drain).await;
+        tokio::time::sleep(drain_at_most).await;
     };
     let outcome = tokio::select! {
         outcome = served.into_future() => outcome,
@@ -92,23 +111,34 @@ pub async fn serve(
             Ok(())
         }
     };
-    shared.sessions_ended(options.drain).await;
+    shared.sessions.ended(drain_at_most).await;
     shared.stop_writer();
     // The writer commits what is queued before it ends, and closes the store.
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     Ok(outcome?)
 }
 
-fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
+    let cors = origin::layer(&shared.origins);
+    let own = Router::new()
         .route("/v1/sync", get(sync))
         .route("/v1/chunks/{token}", get(chunks::get))
         .route("/health", get(health))
+        .layer(cors)
         .route("/metrics", get(metrics))
-        .with_state(shared)
+        .with_state(shared);
+    match app {
+        Some(directory) => own.merge(app::router(directory)),
+        None => own,
+    }
 }
 
-async fn sync(State(shared): State<Arc<Shared>>, upgrade: WebSocketUpgrade) -> Response {
+async fn sync(State(shared): State<Arc<Shared>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+    if !origin::admits(&headers, &shared.origins) {
+        let text =
+            "this server lets no pages of that origin in; start it with --allow-origin and the page's origin [LF-6105]";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
     let limit = shared.rules.limits.frame_bytes as usize;
     upgrade
         .max_message_size(limit)
@@ -130,6 +160,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> Response {
         "head": head.seq,
         "protocol": landfall_protocol::VERSION,
         "version": env!("CARGO_PKG_VERSION"),
+        "sign_in": if shared.rules.auth.is_development() { "name" } else { "token" },
     });
     let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];

@@ -5,12 +5,14 @@
 //! the frame: it is encoded and compressed once.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use bytes::Bytes;
 use landfall_core::{BucketId, Stamp};
 use landfall_protocol::{Form, ServerMessage};
+use tokio::sync::Notify;
 
+use crate::core::SessionId;
 use crate::store::{GroupCommit, Head, Run};
 
 mod frames;
@@ -31,6 +33,14 @@ pub struct Audience(Arc<AudienceInner>);
 struct AudienceInner {
     id: u64,
     buckets: Vec<BucketId>,
+    /// Who is told when one of the buckets changes.
+    listeners: Mutex<BTreeMap<SessionId, Arc<Notify>>>,
+}
+
+impl PartialEq for Audience {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
 }
 
 impl Audience {
@@ -41,6 +51,20 @@ impl Audience {
 
     fn id(&self) -> u64 {
         self.0.id
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, BTreeMap<SessionId, Arc<Notify>>> {
+        self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on `wake` is told when a commit changes one of the buckets.
+    pub fn join(&self, session: SessionId, wake: Arc<Notify>) {
+        self.listeners().insert(session, wake);
+    }
+
+    /// Ends [`Audience::join`].
+    pub fn leave(&self, session: SessionId) {
+        self.listeners().remove(&session);
     }
 }
 
@@ -127,6 +151,16 @@ impl Ring {
         self.groups.front().map_or(self.head.seq, |group| group.from)
     }
 
+    /// The last sequence up to `seen`, which was the head once, and the chain value there; `None` when the ring has moved
+    /// past it.
+    fn end(&self, seen: u64) -> Option<(u64, u64)> {
+        if seen >= self.head.seq {
+            return Some((self.head.seq, self.head.chain));
+        }
+        let after = self.groups.partition_point(|group| group.to <= seen);
+        self.groups.get(after.checked_sub(1)?).map(|group| (group.to, group.chain))
+    }
+
     fn evict(&mut self, max_bytes: usize) {
         while (self.bytes > max_bytes && !landfall_core::mutant::active("ring-unbounded"))
             || self.groups.len() > RING_GROUPS
@@ -148,20 +182,45 @@ pub struct Hub {
     ring: RwLock<Ring>,
     ring_bytes: usize,
     audiences: Mutex<Audiences>,
+    impatient: Mutex<Vec<Arc<Notify>>>,
     frames: Frames,
 }
 
 #[derive(Debug, Default)]
 struct Audiences {
     next: u64,
-    known: BTreeMap<Vec<BucketId>, std::sync::Weak<AudienceInner>>,
+    known: BTreeMap<Vec<BucketId>, Weak<AudienceInner>>,
+    by_bucket: BTreeMap<BucketId, Vec<Weak<AudienceInner>>>,
+}
+
+impl Audiences {
+    /// Those that hold the bucket.
+    fn of(&mut self, bucket: BucketId) -> Vec<Audience> {
+        let Some(holders) = self.by_bucket.get_mut(&bucket) else { return Vec::new() };
+        let alive = holders.iter().filter_map(Weak::upgrade).map(Audience).collect::<Vec<_>>();
+        if alive.is_empty() {
+            self.by_bucket.remove(&bucket);
+        } else if alive.len() < holders.len() {
+            holders.retain(|audience| audience.strong_count() > 0);
+        }
+        alive
+    }
+
+    fn forget_the_dead(&mut self) {
+        self.known.retain(|_, audience| audience.strong_count() > 0);
+        self.by_bucket.retain(|_, holders| {
+            holders.retain(|audience| audience.strong_count() > 0);
+            !holders.is_empty()
+        });
+    }
 }
 
 impl Hub {
     /// A hub at the end of the log, with a ring of at most `ring_bytes`.
     pub fn new(head: Head, ring_bytes: usize) -> Self {
         let ring = Ring { head, ..Ring::default() };
-        Self { ring: RwLock::new(ring), ring_bytes, audiences: Mutex::default(), frames: Frames::default() }
+        let (audiences, impatient, frames) = Default::default();
+        Self { ring: RwLock::new(ring), ring_bytes, audiences, impatient, frames }
     }
 
     // A poisoned lock only says that another thread panicked: every change of the ring is complete when the lock goes.
@@ -183,7 +242,7 @@ impl Hub {
         self.read().bytes
     }
 
-    /// Makes a committed, durable group visible to all sessions.
+    /// Makes a committed, durable group visible to all sessions, and wakes those that it concerns.
     pub fn publish(&self, commit: &GroupCommit) {
         if commit.head.seq == commit.from {
             return;
@@ -199,8 +258,31 @@ impl Hub {
         ring.head = commit.head;
         ring.stamp = ring.stamp.max(stamp);
         ring.bytes += bytes;
-        ring.groups.push_back(Arc::new(Group { from, to, chain, stamp, runs, bytes }));
+        let group = Arc::new(Group { from, to, chain, stamp, runs, bytes });
+        ring.groups.push_back(Arc::clone(&group));
         ring.evict(self.ring_bytes);
+        drop(ring);
+        self.wake(group.runs.keys());
+    }
+
+    fn wake<'a>(&self, buckets: impl Iterator<Item = &'a BucketId>) {
+        for bucket in buckets {
+            let concerned = self.audiences().of(*bucket);
+            for audience in concerned {
+                audience.listeners().values().for_each(|wake| wake.notify_one());
+            }
+        }
+        let impatient = std::mem::take(&mut *self.impatient.lock().unwrap_or_else(PoisonError::into_inner));
+        impatient.iter().for_each(|wake| wake.notify_one());
+    }
+
+    /// `wake` is told of the next commit, whatever it changes, once.
+    pub fn tell_next(&self, wake: Arc<Notify>) {
+        self.impatient.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    fn audiences(&self) -> MutexGuard<'_, Audiences> {
+        self.audiences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a new history: nothing of the old one is handed out any more.
@@ -210,26 +292,30 @@ impl Hub {
 
     /// The audience of a set of buckets, given in order.
     pub fn audience(&self, buckets: Vec<BucketId>) -> Audience {
-        let mut audiences: MutexGuard<'_, Audiences> = self.audiences.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = audiences.known.get(&buckets).and_then(std::sync::Weak::upgrade) {
+        let mut audiences = self.audiences();
+        if let Some(known) = audiences.known.get(&buckets).and_then(Weak::upgrade) {
             return Audience(known);
         }
         if audiences.known.len() >= 64 && audiences.known.len().is_power_of_two() {
-            audiences.known.retain(|_, audience| audience.strong_count() > 0);
+            audiences.forget_the_dead();
         }
         audiences.next += 1;
-        let made = Arc::new(AudienceInner { id: audiences.next, buckets: buckets.clone() });
+        let (id, listeners) = (audiences.next, Mutex::default());
+        let made = Arc::new(AudienceInner { id, buckets: buckets.clone(), listeners });
+        for bucket in &buckets {
+            audiences.by_bucket.entry(*bucket).or_default().push(Arc::downgrade(&made));
+        }
         audiences.known.insert(buckets, Arc::downgrade(&made));
         Audience(made)
     }
 
-    /// What follows `after` for `audience`: whole groups, as many as fit in about `max_bytes`, at least one.
-    pub fn follows(&self, audience: &Audience, after: u64, max_bytes: usize) -> Follows {
+    /// What follows `after` for `audience`, not beyond `up_to`, which is a head that was seen: whole groups, as many as
+    /// fit in about `max_bytes`, at least one.
+    pub fn follows(&self, audience: &Audience, after: u64, up_to: u64, max_bytes: usize) -> Follows {
         let ring = self.read();
-        let (to, chain) = (ring.head.seq, ring.head.chain);
-        if after >= to {
+        let Some((to, chain)) = ring.end(up_to).filter(|(to, _)| *to > after) else {
             return Follows::Nothing;
-        }
+        };
         let mut span = Span {
             audience: audience.clone(),
             from: after,
@@ -249,7 +335,8 @@ impl Hub {
         if audience.buckets().iter().all(|bucket| ring.newest.get(bucket).is_none_or(|newest| *newest <= after)) {
             return Follows::Mark(span);
         }
-        span.gather(ring.groups.iter().skip(ring.groups.partition_point(|group| group.to <= after)), max_bytes);
+        let [first, end] = [after, to].map(|seq| ring.groups.partition_point(|group| group.to <= seq));
+        span.gather(ring.groups.range(first..end), max_bytes);
         if span.bytes == 0 { Follows::Mark(span) } else { Follows::Changes(span) }
     }
 

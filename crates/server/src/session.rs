@@ -94,7 +94,8 @@ pub struct Session {
     state: State,
     draining: bool,
     heard_ms: u64,
-    identity: Option<Identity>,
+    /// Wall clock; `None`: the token does not expire.
+    expires_ms: Option<u64>,
     expires_mono_ms: Option<u64>,
     subject: Arc<Subject>,
     replica: ReplicaId,
@@ -130,7 +131,7 @@ impl Session {
             state: State::Greeting,
             draining: false,
             heard_ms: now.mono_ms,
-            identity: None,
+            expires_ms: None,
             expires_mono_ms: None,
             subject: Arc::default(),
             replica: ReplicaId::default(),
@@ -178,7 +179,12 @@ impl Session {
 
     /// The next question for the store, if there is one. Each is answered by [`Event::Reply`].
     pub fn take_request(&mut self) -> Option<Request> {
-        self.requests.pop_front()
+        let request = self.requests.pop_front();
+        if self.requests.is_empty() {
+            // Most sessions are idle most of the time: they hold no room.
+            self.requests = VecDeque::new();
+        }
+        request
     }
 
     /// Whether the driver should read from the connection; if not, only after some answers were sent.
@@ -212,6 +218,17 @@ impl Session {
     /// Bytes of live changes that the device has not said Applied to.
     pub fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
+    }
+
+    /// The live buckets, whose changes are worth asking [`Session::next`] again.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
+    /// Whether the device waits to pass a sequence, so that any step of the head is worth asking again. Other progress
+    /// marks have time.
+    pub fn owes_mark(&self) -> bool {
+        self.follows && self.owes > self.at
     }
 
     /// Open subscriptions.
@@ -308,7 +325,7 @@ impl Session {
             resumption,
             last_rseq: replica.last_rseq,
             clock_ms: now.wall_ms,
-            token_expires_in_ms: self.identity.as_ref().and_then(|who| who.expires_in_ms(now.wall_ms)),
+            token_expires_in_ms: self.token_expires_in_ms(now),
             subject: self.subject.id.clone(),
             schema_version: self.rules.schema_version,
             limits: self.rules.limits,

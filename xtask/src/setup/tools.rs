@@ -59,12 +59,14 @@ pub fn missing(need: Need) -> Vec<Wanted> {
     want(process::find_program("cc").is_some(), CC);
     want(c_headers(), LIBC);
     want(libclang().is_some(), LIBCLANG);
-    if need >= Need::Test {
-        want(process::find_program("git").is_some(), GIT);
+    if need >= Need::App {
         want(named_or("CC_wasm32_unknown_unknown", "clang-22"), WASM_CLANG);
         want(named_or("AR_wasm32_unknown_unknown", "llvm-ar-22"), WASM_AR);
         want(process::find_program("node").is_some(), NODE);
         want(process::find_program("npm").is_some(), NPM);
+    }
+    if need >= Need::Test {
+        want(process::find_program("git").is_some(), GIT);
         want(named_or("LANDFALL_CHROMIUM", "chromium"), CHROMIUM);
     }
     missing

@@ -1,20 +1,20 @@
 //! First load: a chunk is a run of rows in key order. Rows that nothing else here knows of, which is nearly all of them,
-//! cost one insert and one bookkeeping row each.
+//! cost one insert and one bookkeeping row each, many to a statement.
 
 use std::collections::BTreeSet;
 
+use landfall_core::schema::Table;
 use landfall_core::{BucketId, RowKey, Value};
 use landfall_protocol::server::Chunk;
 use rusqlite::config::DbConfig;
-use rusqlite::params;
 
 use super::Database;
 use super::apply::Incoming;
 use super::bookkeeping::{Bucket, BucketState};
 use super::buckets::bad;
+use super::bulk::Arriving;
 use super::error::DbError;
 use super::overlay::Batch;
-use super::tables::Bind;
 use crate::changes::ChangeSet;
 
 /// Where each column of the app's table stands in the chunk.
@@ -23,6 +23,21 @@ struct Layout<'a> {
     columns: Vec<Option<&'a Vec<Value>>>,
     /// The key's columns, in key order.
     key: Vec<&'a Vec<Value>>,
+}
+
+impl Layout<'_> {
+    /// The rows' keys in stored form.
+    fn keys(&self, table: &Table, rows: usize) -> Result<Vec<Vec<u8>>, DbError> {
+        let types: Vec<_> = table.key_columns().map(|c| c.ty).collect();
+        let key = |at: usize| {
+            let key = RowKey(self.key.iter().map(|values| values[at].clone()).collect());
+            if key.0.iter().zip(&types).any(|(value, ty)| value.is_null() || !value.fits(*ty)) {
+                return Err(bad("a chunk row whose key is not of the table's types".into()));
+            }
+            Ok(key.to_bytes())
+        };
+        (0..rows).map(key).collect()
+    }
 }
 
 impl Database {
@@ -41,7 +56,10 @@ impl Database {
         if quiet {
             self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         }
+        // The last chunk's commit takes those before it to the disk. Until then a power cut costs chunks, not their order.
+        self.lazy = chunk.next.is_some();
         let result = self.apply(now_ms, |db, changes| db.load_chunk(chunk, bucket, changes));
+        self.lazy = false;
         if quiet {
             self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
         }
@@ -77,42 +95,12 @@ impl Database {
 
     /// Inserts the rows that are not known here; the positions of those that are.
     fn insert_fresh(&mut self, chunk: &Chunk, bucket: &Bucket) -> Result<Vec<usize>, DbError> {
-        let pending = self.pending_keys(bucket.table)?;
         let set = self.intern(&BTreeSet::from([chunk.bucket]))?;
         let app = self.tables.by_id(bucket.table)?;
         let layout = layout(chunk, bucket, &app.table)?;
-        let types: Vec<_> = app.table.key_columns().map(|c| c.ty).collect();
-        let mut bookkeeping = self.conn.prepare_cached(
-            "INSERT INTO _landfall_rows (tbl, key, seq, held) VALUES (?, ?, ?, ?) ON CONFLICT (tbl, key) DO NOTHING",
-        )?;
-        let mut insert = self.conn.prepare_cached(&app.insert)?;
-        let mut known = Vec::new();
-        for (at, seq) in chunk.rows.seqs.iter().enumerate() {
-            let key = RowKey(layout.key.iter().map(|values| values[at].clone()).collect());
-            if key.0.iter().zip(&types).any(|(value, ty)| value.is_null() || !value.fits(*ty)) {
-                return Err(bad("a chunk row whose key is not of the table's types".into()));
-            }
-            let bytes = key.to_bytes();
-            let fresh =
-                !pending.contains(&bytes) && bookkeeping.execute(params![bucket.table, bytes, *seq as i64, set])? == 1;
-            if !fresh {
-                known.push(at);
-                continue;
-            }
-            for (position, column) in layout.columns.iter().enumerate() {
-                let value = column.map_or(&Value::Null, |values| &values[at]);
-                insert.raw_bind_parameter(position + 1, Bind(value))?;
-            }
-            insert.raw_execute()?;
-        }
-        Ok(known)
-    }
-
-    /// Keys of rows with pending work; few.
-    fn pending_keys(&self, table: i64) -> Result<BTreeSet<Vec<u8>>, DbError> {
-        let mut statement = self.conn.prepare_cached("SELECT key FROM _landfall_images WHERE tbl = ?")?;
-        let keys = statement.query_map([table], |r| r.get(0))?;
-        Ok(keys.collect::<rusqlite::Result<_>>()?)
+        let keys = layout.keys(&app.table, chunk.rows.len())?;
+        let (seqs, columns) = (&chunk.rows.seqs, &layout.columns);
+        Arriving { conn: &self.conn, app, set, keys: &keys, seqs, columns }.insert_unknown()
     }
 
     /// A row that another bucket holds, or on which work is pending.
@@ -129,7 +117,7 @@ impl Database {
     }
 }
 
-fn layout<'a>(chunk: &'a Chunk, bucket: &Bucket, table: &landfall_core::schema::Table) -> Result<Layout<'a>, DbError> {
+fn layout<'a>(chunk: &'a Chunk, bucket: &Bucket, table: &Table) -> Result<Layout<'a>, DbError> {
     if chunk.rows.columns.len() != bucket.columns.len() {
         return Err(bad(format!(
             "a chunk of {} columns for a bucket of {}",

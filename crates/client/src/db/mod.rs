@@ -27,6 +27,7 @@ mod apply;
 mod authorizer;
 mod bookkeeping;
 mod buckets;
+mod bulk;
 mod capture;
 mod chunk;
 mod decide;
@@ -98,6 +99,16 @@ pub enum Durability {
     Normal,
 }
 
+impl Durability {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Full if landfall_core::mutant::active("device-not-durable") => "PRAGMA synchronous = OFF",
+            Self::Full => "PRAGMA synchronous = FULL",
+            Self::Normal => "PRAGMA synchronous = NORMAL",
+        }
+    }
+}
+
 /// How a database is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -133,6 +144,10 @@ pub struct Database {
     options: Options,
     /// Whether the app has made triggers, which may write local tables when the engine applies changes.
     has_triggers: bool,
+    /// The next transaction need not be on disk when it ends: a load goes on where the disk has it.
+    lazy: bool,
+    /// Whether commits wait for the disk at present.
+    flushes: bool,
 }
 
 impl std::fmt::Debug for Database {
@@ -206,8 +221,19 @@ impl Database {
             // A rollback that failed earlier (the disk was full or failing) is tried again before anything new.
             self.conn.execute_batch("ROLLBACK")?;
         }
+        self.flush_commits(!self.lazy)?;
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(self.memory.clone())
+    }
+
+    /// Lets commits wait for the disk, or not. A commit that waits takes all earlier ones along.
+    fn flush_commits(&mut self, on: bool) -> Result<(), DbError> {
+        if self.flushes != on {
+            let level = if on { self.options.durability } else { Durability::Normal };
+            self.conn.prepare_cached(level.pragma())?.execute([])?;
+            self.flushes = on;
+        }
+        Ok(())
     }
 
     fn commit(&mut self, before: &Memory) -> Result<(), DbError> {

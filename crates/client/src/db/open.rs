@@ -13,7 +13,7 @@ use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
 use super::hooks::Shared;
 use super::tables::AppTables;
-use super::{Database, Durability, Location, Options, authorizer};
+use super::{Database, Location, Options, authorizer};
 
 /// More than the engine's own statements, so that an app's keep their place.
 const STATEMENT_CACHE: usize = 256;
@@ -49,8 +49,17 @@ impl Database {
             conn.execute("DELETE FROM _landfall_outbox WHERE state = 3", []).map_err(|e| classify(&place, &e))?;
         }
         let memory = Memory::load(&conn)?;
-        let mut database =
-            Self { conn, schema: Arc::new(schema), tables, shared, memory, options, has_triggers: false };
+        let mut database = Self {
+            conn,
+            schema: Arc::new(schema),
+            tables,
+            shared,
+            memory,
+            options,
+            has_triggers: false,
+            lazy: false,
+            flushes: true,
+        };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
         Ok(database)
     }
@@ -97,14 +106,10 @@ fn configure(conn: &Connection, location: &Location, options: &Options) -> rusql
     if *location != Location::Memory {
         conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0))?;
     }
-    let synchronous = match options.durability {
-        Durability::Full if landfall_core::mutant::active("device-not-durable") => "OFF",
-        Durability::Full => "FULL",
-        Durability::Normal => "NORMAL",
-    };
     conn.execute_batch(&format!(
-        "PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -{}; PRAGMA foreign_keys = OFF;
+        "{}; PRAGMA cache_size = -{}; PRAGMA foreign_keys = OFF;
          PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 16777216; {RECURSIVE_TRIGGERS};",
+        options.durability.pragma(),
         options.cache_kib
     ))?;
     // Search tables' own tables cannot be written by hand, nor the schema table.

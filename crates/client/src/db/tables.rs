@@ -10,6 +10,7 @@ use landfall_core::value::{SqliteValue, Value, format_date, format_uuid};
 use rusqlite::Connection;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 
+use super::bulk::Bulk;
 use super::error::DbError;
 
 /// A value on its way into a statement, in its stored form.
@@ -57,6 +58,8 @@ pub(super) struct AppTable {
     pub key: Vec<usize>,
     /// Inserts a whole row, columns in order of declaration.
     pub insert: String,
+    /// Inserts many at once.
+    pub bulk: Bulk,
     select: String,
     delete: String,
     filter: String,
@@ -72,6 +75,7 @@ impl AppTable {
         Self {
             id,
             key,
+            bulk: Bulk::new(table),
             insert: format!("INSERT INTO {name} ({columns}) VALUES ({holes})"),
             select: format!("SELECT {columns} FROM {name} WHERE {filter}"),
             delete: format!("DELETE FROM {name} WHERE {filter}"),

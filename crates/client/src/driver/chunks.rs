@@ -1,10 +1,18 @@
-//! Fetching a chunk over HTTP, resuming where a broken transfer stopped.
+//! Fetching chunks over HTTP, resuming where a broken transfer stopped, and one chunk ahead: while the engine stores
+//! one, the next is on its way.
 
-use landfall_protocol::Chunk;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use landfall_protocol::codec::{CodecError, MAX_FRAME_BYTES, decode_binary};
+use landfall_protocol::{Address, Chunk};
 use reqwest::StatusCode;
 use reqwest::header::{ETAG, IF_RANGE, RANGE};
+use tokio::task::JoinHandle;
 
+/// Chunks fetched ahead that wait to be asked for: one for each load under way. One that nobody asks for any more gives
+/// way to the next.
+const AHEAD: usize = 4;
 /// A broken transfer is resumed this often before the session backs off.
 const RESUMPTIONS: usize = 3;
 
@@ -28,6 +36,71 @@ impl FetchError {
     }
 }
 
+type Fetched = Result<Chunk, FetchError>;
+type Ahead = VecDeque<(Address, JoinHandle<Fetched>)>;
+
+/// Fetches chunks, and after each the one that follows it. Clones share what was fetched ahead.
+#[derive(Clone)]
+pub(super) struct Loader {
+    client: reqwest::Client,
+    base: Arc<str>,
+    ahead: Arc<Mutex<Ahead>>,
+}
+
+impl Loader {
+    /// Addresses continue `base`.
+    pub(super) fn new(client: reqwest::Client, base: &str) -> Self {
+        Self { client, base: base.into(), ahead: Arc::default() }
+    }
+
+    /// The chunk of an address; begins to fetch its successor before it gives it.
+    pub(super) async fn load(self, address: Address) -> Fetched {
+        let chunk = match self.take(&address) {
+            // A task that was cancelled is like one that never began.
+            Some(fetched) => match fetched.await {
+                Ok(fetched) => fetched?,
+                Err(_) => self.fetch(&address).await?,
+            },
+            None => self.fetch(&address).await?,
+        };
+        if let Some(next) = &chunk.next {
+            self.fetch_ahead(next.clone());
+        }
+        Ok(chunk)
+    }
+
+    fn fetch(&self, address: &str) -> impl Future<Output = Fetched> + use<> {
+        fetch(self.client.clone(), format!("{}{address}", self.base))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Ahead> {
+        // Nothing panics while it holds the lock.
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, address: &str) -> Option<JoinHandle<Fetched>> {
+        let mut waiting = self.waiting();
+        let at = waiting.iter().position(|(known, _)| known == address)?;
+        waiting.remove(at).map(|(_, fetched)| fetched)
+    }
+
+    fn fetch_ahead(&self, address: Address) {
+        let fetched = tokio::spawn(self.fetch(&address));
+        let mut waiting = self.waiting();
+        waiting.push_back((address, fetched));
+        if waiting.len() > AHEAD
+            && let Some((_, forgotten)) = waiting.pop_front()
+        {
+            forgotten.abort();
+        }
+    }
+
+    /// Fetches nothing more.
+    pub(super) fn stop(&self) {
+        self.waiting().drain(..).for_each(|(_, fetched)| fetched.abort());
+    }
+}
+
 /// What has arrived of a body so far, and the tag that says which body it is.
 #[derive(Default)]
 struct Partial {
@@ -35,7 +108,7 @@ struct Partial {
     tag: Option<String>,
 }
 
-pub(super) async fn fetch(client: reqwest::Client, url: String) -> Result<Chunk, FetchError> {
+async fn fetch(client: reqwest::Client, url: String) -> Fetched {
     let mut partial = Partial::default();
     for _ in 0..RESUMPTIONS {
         match transfer(&client, &url, &mut partial).await {

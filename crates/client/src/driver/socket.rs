@@ -63,6 +63,7 @@ pub(super) struct Network {
     inputs: mpsc::Sender<Message>,
     runtime: tokio::runtime::Handle,
     http: reqwest::Client,
+    chunks: chunks::Loader,
     connection: Option<Connection>,
 }
 
@@ -70,7 +71,9 @@ impl Network {
     pub(super) fn new(server: Server, inputs: mpsc::Sender<Message>, runtime: tokio::runtime::Handle) -> Self {
         // Both TLS users get the same provider; a second installation is refused, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Self { server, inputs, runtime, http: reqwest::Client::new(), connection: None }
+        let http = reqwest::Client::new();
+        let chunks = chunks::Loader::new(http.clone(), &server.base);
+        Self { server, inputs, runtime, http, chunks, connection: None }
     }
 
     pub(super) fn carry_out(&mut self, effect: Effect) {
@@ -89,7 +92,7 @@ impl Network {
                 }
             }
             Effect::FetchChunk { request, address } => {
-                let fetch = chunks::fetch(self.http.clone(), format!("{}{address}", self.server.base));
+                let fetch = self.chunks.clone().load(address);
                 let inputs = self.inputs.clone();
                 self.runtime.spawn(async move {
                     let input = match fetch.await {
@@ -129,6 +132,7 @@ impl Drop for Network {
         if let Some(open) = self.connection.take() {
             open.task.abort();
         }
+        self.chunks.stop();
     }
 }
 

@@ -25,9 +25,9 @@ pub const PREFIX: &str = "/v1/chunks/";
 /// How long an address is valid, milliseconds.
 pub const VALID_MS: u64 = 60 * 60 * 1000;
 /// Most rows of a chunk.
-pub const MAX_ROWS: usize = 2_000;
+pub const MAX_ROWS: usize = 4_000;
 /// About how many bytes of values a chunk has at most.
-pub const MAX_BYTES: usize = 256 << 10;
+pub const MAX_BYTES: usize = 384 << 10;
 /// Bytes of chunks kept.
 pub const CACHE_BYTES: usize = 32 << 20;
 /// A load is shared while replaying the log from its position is cheaper than reading the rows again.
@@ -66,6 +66,8 @@ pub struct StoredChunk {
     pub etag: String,
     /// When the address expires, milliseconds since the Unix epoch.
     pub expires_ms: u64,
+    /// The chunk after this one.
+    pub next: Option<Address>,
 }
 
 impl StoredChunk {
@@ -117,7 +119,11 @@ pub struct Chunks {
     key: [u8; 32],
     max_bytes: usize,
     cache: Mutex<Cache>,
+    /// Chunks that are being read, so that whoever wants the same waits for it.
+    reading: Mutex<BTreeMap<String, Reading>>,
 }
+
+type Reading = Arc<Mutex<Option<Arc<StoredChunk>>>>;
 
 /// The key that signs addresses: the store's, made from `rng` the first time.
 ///
@@ -132,7 +138,7 @@ pub fn signing_key(store: &mut dyn Store, rng: &mut dyn Rng) -> Result<[u8; 32],
 impl Chunks {
     /// Signs with `key` and keeps about `max_bytes` of chunks.
     pub fn new(key: [u8; 32], max_bytes: usize) -> Self {
-        Self { key, max_bytes, cache: Mutex::default() }
+        Self { key, max_bytes, cache: Mutex::default(), reading: Mutex::default() }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -188,9 +194,27 @@ impl Chunks {
         if let Some(known) = self.cache().take_note(address) {
             return Ok(known);
         }
-        let stored = Arc::new(self.read(&place, epoch, reader)?);
-        self.cache().keep(address, &stored, self.max_bytes);
-        Ok(stored)
+        let reading = Arc::clone(self.reading().entry(address.to_owned()).or_default());
+        let mut found = reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chunk) = &*found {
+            return Ok(Arc::clone(chunk));
+        }
+        let stored = self.read(&place, epoch, reader).map(Arc::new);
+        if let Ok(stored) = &stored {
+            self.cache().keep(address, stored, self.max_bytes);
+            *found = Some(Arc::clone(stored));
+        }
+        self.reading().remove(address);
+        stored
+    }
+
+    fn reading(&self) -> MutexGuard<'_, BTreeMap<String, Reading>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the chunk is kept, or being read.
+    pub fn is_at_hand(&self, address: &str) -> bool {
+        self.cache().chunks.contains_key(address) || self.reading().contains_key(address)
     }
 
     fn read(&self, place: &Place, epoch: Epoch, reader: &dyn StoreReader) -> Result<StoredChunk, ChunkError> {
@@ -201,10 +225,10 @@ impl Chunks {
             Some(after) if page.more => Some(self.seal(&Place { after: Some(after), ..place.clone() }, epoch)),
             _ => None,
         };
-        let chunk = Chunk { bucket: place.bucket, read_at: page.read_at, rows: page.rows, next };
+        let chunk = Chunk { bucket: place.bucket, read_at: page.read_at, rows: page.rows, next: next.clone() };
         let body = Bytes::from(encode_binary(&chunk));
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash128(&body)));
-        Ok(StoredChunk { body, etag, expires_ms: place.expires_ms })
+        Ok(StoredChunk { body, etag, expires_ms: place.expires_ms, next })
     }
 
     fn keys(&self, epoch: Epoch) -> ([u8; 32], [u8; 32]) {
@@ -266,7 +290,7 @@ impl Cache {
     }
 
     fn keep(&mut self, address: &str, chunk: &Arc<StoredChunk>, max_bytes: usize) {
-        let cost = |chunk: &StoredChunk, address: &str| chunk.body.len() + 2 * address.len() + 128;
+        let cost = |chunk: &StoredChunk, address: &str| chunk.body.len() + 3 * address.len() + 128;
         self.uses += 1;
         if let Some((used, old)) = self.chunks.insert(address.to_owned(), (self.uses, Arc::clone(chunk))) {
             self.by_use.remove(&used);

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use bytes::Bytes;
 use landfall_core::Code;
-use landfall_protocol::codes;
+use landfall_protocol::{Address, codes};
 
 use super::shared::Shared;
 use super::wants_json;
@@ -26,6 +26,9 @@ pub(super) async fn get(
     let chunks = Arc::clone(&shared.chunks);
     let address = format!("{PREFIX}{token}");
     let found = shared.with_reader(move |reader| chunks.get(&address, reader, now_ms)).await;
+    if let Some(next) = found.as_ref().and_then(|f| f.as_ref().ok()?.next.clone()) {
+        read_ahead(&shared, next, now_ms);
+    }
     let answer = match found {
         Some(Ok(chunk)) if wants_json(&headers) => json(&chunk),
         Some(Ok(chunk)) => Ok(binary(&chunk, &headers, now_ms)),
@@ -47,6 +50,15 @@ pub(super) async fn get(
             refusal(&shared, StatusCode::SERVICE_UNAVAILABLE, codes::SERVER_FAULT, text)
         }
     })
+}
+
+/// Reads the chunk that will be asked for next, while this one travels, if a reader is free for it.
+fn read_ahead(shared: &Arc<Shared>, address: Address, now_ms: u64) {
+    let chunks = Arc::clone(&shared.chunks);
+    if !chunks.is_at_hand(&address) {
+        // What goes wrong here goes wrong again when somebody asks, and is told then.
+        shared.with_free_reader(move |reader| drop(chunks.get(&address, reader, now_ms)));
+    }
 }
 
 fn respond(status: StatusCode, headers: &[(HeaderName, String)], body: impl Into<Body>) -> Response<Body> {

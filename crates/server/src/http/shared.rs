@@ -1,26 +1,24 @@
 //! What all connections share, and the way to the store's threads.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rand::SeedableRng;
 use rand::rngs::{ChaCha20Rng, SysRng};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::sessions::{Handle, Sessions};
 use super::writer::{self, Work};
 use super::{Options, ServeError};
-use crate::core::{Chunks, Committer, PendingPush, SessionId, chunks, committer, overloaded, reads};
+use crate::core::{Chunks, Committer, PendingPush, chunks, committer, overloaded, reads};
 use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
-use crate::session::{Event, Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
+use crate::session::{Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
 use crate::store::{Store, StoreError, StoreReader};
 
-/// Where answers for a session go. At most one is under way for each request, and requests are bounded.
-pub(super) type Answers = mpsc::UnboundedSender<Event>;
 /// `None` when the server ends: nobody waits for a reader then.
 type Readers = (Sender<Option<Box<dyn StoreReader>>>, Receiver<Option<Box<dyn StoreReader>>>);
 
@@ -29,17 +27,15 @@ pub(super) struct Shared {
     pub(super) hub: Arc<Hub>,
     pub(super) chunks: Arc<Chunks>,
     pub(super) metrics: Arc<Metrics>,
-    /// Wakes sessions when the head moves or the history changes.
-    pub(super) head: watch::Sender<u64>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) drain: CancellationToken,
+    /// Origins of other pages that are let in.
+    pub(super) origins: Vec<axum::http::HeaderValue>,
     work: Sender<Work>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
     readers: Readers,
     started: Instant,
-    next_session: AtomicU64,
-    positions: Mutex<BTreeMap<SessionId, Arc<AtomicU64>>>,
-    sessions: watch::Sender<usize>,
 }
 
 impl Shared {
@@ -56,13 +52,14 @@ impl Shared {
             let _ = readers.0.send(Some(store.reader()?));
         }
         let (work, queue) = crossbeam_channel::bounded(writer::QUEUE);
-        let (head, _) = watch::channel(store.head().seq);
+        let (sessions, head) = (Arc::new(Sessions::default()), store.head());
+        let mark = Duration::from_millis(rules.patience.mark_ms);
         let (metrics, waiting) = (Arc::new(Metrics::default()), Arc::new(AtomicUsize::new(0)));
         let committer = Committer::new(store, Arc::clone(&hub))?;
         let thread = writer::Writer {
             committer,
             queue,
-            head: head.clone(),
+            marks: writer::Marks::new(Arc::clone(&sessions), mark, head),
             metrics: Arc::clone(&metrics),
             waiting: Arc::clone(&waiting),
             rng,
@@ -74,16 +71,14 @@ impl Shared {
             hub,
             chunks: Arc::new(Chunks::new(key, options.memory.chunk_bytes)),
             metrics,
-            head,
+            sessions,
             drain: CancellationToken::new(),
+            origins: options.origins,
             work,
             waiting,
             max_waiting: options.memory.waiting_entries,
             readers,
             started: Instant::now(),
-            next_session: AtomicU64::new(1),
-            positions: Mutex::default(),
-            sessions: watch::Sender::new(0),
         };
         Ok((shared, handle))
     }
@@ -100,27 +95,6 @@ impl Shared {
         tokio::time::Instant::from_std(self.started + Duration::from_millis(ms))
     }
 
-    pub(super) fn enter(&self) -> (SessionId, Arc<AtomicU64>) {
-        let id = self.next_session.fetch_add(1, Ordering::Relaxed);
-        let position = Arc::new(AtomicU64::new(u64::MAX));
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&position));
-        self.metrics.sessions.inc();
-        self.sessions.send_modify(|count| *count += 1);
-        (id, position)
-    }
-
-    pub(super) fn leave(&self, id: SessionId) {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.metrics.sessions.dec();
-        self.sessions.send_modify(|count| *count -= 1);
-    }
-
-    /// Waits until no session is left, `at_most` this long.
-    pub(super) async fn sessions_ended(&self, at_most: Duration) {
-        let mut count = self.sessions.subscribe();
-        let _ = tokio::time::timeout(at_most, count.wait_for(|count| *count == 0)).await;
-    }
-
     /// Ends the writer. The readers go first: the last connection to the database tidies up, so that the file alone
     /// is a whole copy.
     pub(super) fn stop_writer(&self) {
@@ -133,8 +107,7 @@ impl Shared {
 
     pub(super) fn readings(&self) -> Readings {
         let head = self.hub.head().seq;
-        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        let slowest = positions.values().map(|at| at.load(Ordering::Relaxed)).min().unwrap_or(head);
+        let slowest = self.sessions.slowest().unwrap_or(head);
         Readings {
             head,
             lag: head.saturating_sub(slowest),
@@ -145,17 +118,17 @@ impl Shared {
     }
 
     /// Hands a session's request to the writer. The answer comes as an event.
-    pub(super) fn ask(self: &Arc<Self>, session: SessionId, request: Request, answers: &Answers) {
+    pub(super) fn ask(self: &Arc<Self>, session: &Arc<Handle>, request: Request) {
         let refused = match request {
             Request::Hello { replica, subject, cursor } => {
-                let work = Work::Hello { replica, subject, cursor, answers: answers.clone() };
+                let work = Work::Hello { replica, subject, cursor, session: Arc::clone(session) };
                 self.submit(work).err().map(|refusal| Reply::Hello(Err(refusal)))
             }
             Request::Push { id, entries } => {
                 let count = entries.len();
-                let push = PendingPush { session, id, entries };
+                let push = PendingPush { session: session.id, id, entries };
                 let waiting = self.waiting.fetch_add(count, Ordering::Relaxed);
-                let work = Work::Push { push, answers: answers.clone() };
+                let work = Work::Push { push, session: Arc::clone(session) };
                 let room = waiting == 0 || waiting + count <= self.max_waiting;
                 let sent = if room { self.submit(work) } else { Err(overloaded()) };
                 sent.err().map(|refusal| {
@@ -167,17 +140,17 @@ impl Shared {
                 let (bucket, made) = oneshot::channel();
                 let sent = self.submit(Work::Bucket { subject, shape, params, bucket });
                 if sent.is_ok() {
-                    let (shared, answers) = (Arc::clone(self), answers.clone());
+                    let (shared, session) = (Arc::clone(self), Arc::clone(session));
                     tokio::spawn(async move {
                         let result = shared.offer(made, held).await.map(|offer| vec![offer]);
-                        let _ = answers.send(Event::Reply(Reply::Open { id, result }));
+                        session.answer(Reply::Open { id, result });
                     });
                 }
                 sent.err().map(|refusal| Reply::Open { id, result: Err(refusal) })
             }
         };
         if let Some(reply) = refused {
-            let _ = answers.send(Event::Reply(reply));
+            session.answer(reply);
         }
     }
 
@@ -216,6 +189,16 @@ impl Shared {
             result.ok()
         };
         tokio::task::spawn_blocking(run).await.ok().flatten()
+    }
+
+    /// Runs `f` aside with a reader that nobody else wants; not at all when there is none.
+    pub(super) fn with_free_reader(&self, f: impl FnOnce(&dyn StoreReader) + Send + 'static) {
+        let Ok(Some(reader)) = self.readers.1.try_recv() else { return };
+        let give_back = self.readers.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
+            let _ = give_back.send(Some(reader));
+        });
     }
 
     pub(super) async fn read(&self, read: Read) -> Result<ReadDone, Refusal> {

@@ -1,20 +1,18 @@
 //! One WebSocket: carries events into the session and messages out of it.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::sessions::Handle;
+use super::shared::Shared;
+use crate::hub::{Audience, EncodedFrame};
+use crate::session::{Event, Next, Outgoing, Session};
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use landfall_protocol::codec::decode_binary;
 use landfall_protocol::{Form, Frame, ServerMessage, decode_client, encode_server};
-use tokio::sync::mpsc;
-
-use super::shared::Shared;
-use crate::hub::EncodedFrame;
-use crate::session::{Event, Next, Outgoing, Session};
 
 /// How long a device may take to take one message before the connection is given up. It resumes from its cursor.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -24,52 +22,61 @@ type Received = Option<Result<Message, axum::Error>>;
 struct Connection {
     shared: Arc<Shared>,
     session: Session,
-    sink: SplitSink<WebSocket, Message>,
+    /// Not split into halves: while it sends it does not read, and the other way round.
+    socket: WebSocket,
     form: Option<Form>,
+    handle: Arc<Handle>,
+    /// Whose changes wake this connection.
+    audience: Audience,
+    subscriptions: usize,
 }
 
 pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>) {
-    let (id, position) = shared.enter();
+    let handle = shared.sessions.enter();
+    shared.metrics.sessions.inc();
     let nobody = shared.hub.audience(Vec::new());
-    let session = Session::new(Arc::clone(&shared.rules), nobody, shared.now());
-    let (sink, stream) = socket.split();
-    let mut connection = Connection { shared: Arc::clone(&shared), session, sink, form: None };
-    let mut subscriptions = 0;
-    let note = |session: &Session| {
-        position.store(session.position().unwrap_or(u64::MAX), Ordering::Relaxed);
-        shared.metrics.subscriptions.inc_by(session.subscriptions() as i64 - subscriptions);
-        subscriptions = session.subscriptions() as i64;
-    };
-    connection.converse(id, stream, note).await;
-    shared.metrics.subscriptions.inc_by(-(connection.session.subscriptions() as i64));
-    shared.leave(id);
+    let session = Session::new(Arc::clone(&shared.rules), nobody.clone(), shared.now());
+    let mut connection = Connection { shared, session, socket, form: None, handle, audience: nobody, subscriptions: 0 };
+    connection.converse().await;
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.audience.leave(self.handle.id);
+        self.shared.metrics.subscriptions.inc_by(-(self.subscriptions as i64));
+        self.shared.metrics.sessions.dec();
+        self.shared.sessions.leave(self.handle.id);
+    }
 }
 
 impl Connection {
-    async fn converse(&mut self, id: u64, mut stream: SplitStream<WebSocket>, mut note: impl FnMut(&Session)) {
-        let (answers, mut events) = mpsc::unbounded_channel();
-        let mut head = self.shared.head.subscribe();
-        let drain = self.shared.drain.clone();
-        let mut draining = false;
+    async fn converse(&mut self) {
+        let wake = Arc::clone(&self.handle.wake);
+        let mut timer = pin!(tokio::time::sleep_until(self.shared.instant(u64::MAX)));
+        let (mut draining, mut enlisted) = (false, false);
         loop {
-            while let Some(request) = self.session.take_request() {
-                self.shared.ask(id, request, &answers);
+            if !draining && self.shared.drain.is_cancelled() {
+                draining = true;
+                self.handle(Event::Drain);
             }
-            // Before looking: a head that moves while we look wakes us up again.
-            head.mark_unchanged();
-            let next = self.session.next(&self.shared.hub, self.shared.now());
-            note(&self.session);
+            // The head first, then the answers: those about the groups up to here have come.
+            let seen = self.shared.hub.head().seq;
+            for answer in self.handle.answers() {
+                self.handle(answer);
+            }
+            while let Some(request) = self.session.take_request() {
+                self.shared.ask(&self.handle, request);
+            }
+            let next = self.session.next_up_to(seen, &self.shared.hub, self.shared.now());
+            self.note();
             let until_ms = match next {
                 Next::Send(outgoing) => {
                     if !self.send(outgoing).await {
                         return;
                     }
                     // Between two messages, hear what has come meanwhile.
-                    while let Ok(event) = events.try_recv() {
-                        self.handle(event);
-                    }
                     if self.session.wants_input()
-                        && let Some(received) = stream.next().now_or_never()
+                        && let Some(received) = self.socket.next().now_or_never()
                         && !self.receive(received)
                     {
                         return;
@@ -77,33 +84,62 @@ impl Connection {
                     continue;
                 }
                 Next::Read(read) => {
-                    let done = self.shared.read(read).await;
+                    // Boxed: few sessions read the log, and all would have to hold room for it.
+                    let done = Box::pin(self.shared.read(read)).await;
                     self.handle(Event::ReadDone(done));
                     continue;
                 }
                 Next::Close => {
-                    let _ = tokio::time::timeout(Duration::from_secs(1), self.sink.close()).await;
+                    let _ = tokio::time::timeout(Duration::from_secs(1), self.socket.close()).await;
                     return;
                 }
                 Next::Wait { until_ms } => until_ms,
             };
+            // Whoever begins to listen looks once more: the head may have moved in between.
+            if self.follow_audience() {
+                continue;
+            }
+            if self.session.owes_mark() && !std::mem::replace(&mut enlisted, true) {
+                self.shared.hub.tell_next(Arc::clone(&wake));
+                continue;
+            }
+            // A deadline that moved away is looked at when the timer fires.
             let deadline = [until_ms, self.session.deadline_ms()].into_iter().flatten().min();
-            let timer = self.shared.instant(deadline.unwrap_or(u64::MAX));
+            let deadline = self.shared.instant(deadline.unwrap_or(u64::MAX));
+            if deadline < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(deadline);
+            }
             tokio::select! {
-                Some(event) = events.recv() => self.handle(event),
-                Ok(()) = head.changed() => {}
-                received = stream.next(), if self.session.wants_input() => {
+                () = wake.notified() => enlisted = false,
+                received = self.socket.next(), if self.session.wants_input() => {
                     if !self.receive(received) {
                         return;
                     }
                 }
-                () = drain.cancelled(), if !draining => {
-                    draining = true;
-                    self.handle(Event::Drain);
-                }
-                () = tokio::time::sleep_until(timer) => self.handle(Event::Tick),
+                () = timer.as_mut() => self.handle(Event::Tick),
             }
         }
+    }
+
+    /// Passes on what others may know.
+    fn note(&mut self) {
+        self.handle.stands_at(self.session.position());
+        let subscriptions = self.session.subscriptions();
+        let before = std::mem::replace(&mut self.subscriptions, subscriptions);
+        if before != subscriptions {
+            self.shared.metrics.subscriptions.inc_by(subscriptions as i64 - before as i64);
+        }
+    }
+
+    /// Listens to the session's audience; whether it is another one than before.
+    fn follow_audience(&mut self) -> bool {
+        if self.audience == *self.session.audience() {
+            return false;
+        }
+        self.audience.leave(self.handle.id);
+        self.audience = self.session.audience().clone();
+        self.audience.join(self.handle.id, Arc::clone(&self.handle.wake));
+        true
     }
 
     fn handle(&mut self, event: Event) {
@@ -148,7 +184,12 @@ impl Connection {
             EncodedFrame::Binary(bytes) => Message::Binary(bytes),
             EncodedFrame::Text(bytes) => Message::Text(text(bytes)),
         };
-        matches!(tokio::time::timeout(SEND_TIMEOUT, self.sink.send(message)).await, Ok(Ok(())))
+        let mut sending = SinkExt::send(&mut self.socket, message);
+        match FutureExt::now_or_never(&mut sending) {
+            Some(sent) => sent.is_ok(),
+            // The device is slow: only then a clock runs.
+            None => matches!(Box::pin(tokio::time::timeout(SEND_TIMEOUT, sending)).await, Ok(Ok(()))),
+        }
     }
 }
 

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use landfall_core::{ReplicaId, Value};
 use landfall_protocol::Cursor;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use super::shared::Answers;
+use super::sessions::{Handle, Sessions};
 use crate::buckets::Bucket;
 use crate::core::{Committer, PendingPush, Retention, fresh_epoch};
 use crate::metrics::Metrics;
-use crate::session::{Event, Refusal};
-use crate::store::Subject;
+use crate::session::Refusal;
+use crate::store::{Head, Subject};
 
 /// Most pieces of work that wait. Beyond that the answer is LF-4009.
 pub(super) const QUEUE: usize = 4_096;
@@ -31,13 +31,13 @@ const FORGET: Duration = Duration::from_secs(600);
 pub(super) enum Work {
     Push {
         push: PendingPush,
-        answers: Answers,
+        session: Arc<Handle>,
     },
     Hello {
         replica: ReplicaId,
         subject: Arc<Subject>,
         cursor: Option<Cursor>,
-        answers: Answers,
+        session: Arc<Handle>,
     },
     Bucket {
         subject: Arc<Subject>,
@@ -51,7 +51,7 @@ pub(super) enum Work {
 pub(super) struct Writer {
     pub(super) committer: Committer,
     pub(super) queue: Receiver<Work>,
-    pub(super) head: watch::Sender<u64>,
+    pub(super) marks: Marks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) rng: rand::rngs::ChaCha20Rng,
@@ -61,7 +61,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Group {
     pushes: Vec<PendingPush>,
-    answers: Vec<Answers>,
+    sessions: Vec<Arc<Handle>>,
     entries: usize,
 }
 
@@ -73,7 +73,8 @@ impl Writer {
         let mut forget_at = looked + OUTSIDE;
         loop {
             let mut group = Group::default();
-            let mut go_on = match self.queue.recv_timeout(OUTSIDE.saturating_sub(looked.elapsed())) {
+            let patience = OUTSIDE.saturating_sub(looked.elapsed()).min(self.marks.due_in().unwrap_or(OUTSIDE));
+            let mut go_on = match self.queue.recv_timeout(patience) {
                 Ok(work) => self.take(work, &mut group),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
@@ -88,6 +89,7 @@ impl Writer {
             if !go_on {
                 return;
             }
+            self.marks.give_due();
             if looked.elapsed() >= OUTSIDE {
                 self.look_outside();
                 looked = Instant::now();
@@ -126,15 +128,14 @@ impl Writer {
     /// Does or gathers a piece of work; false when it is the last one.
     fn take(&mut self, work: Work, group: &mut Group) -> bool {
         match work {
-            Work::Push { push, answers } => {
+            Work::Push { push, session } => {
                 group.entries += push.entries.len();
                 group.pushes.push(push);
-                group.answers.push(answers);
+                group.sessions.push(session);
             }
-            Work::Hello { replica, subject, cursor, answers } => {
+            Work::Hello { replica, subject, cursor, session } => {
                 let reply = self.committer.hello(replica, &subject, cursor, fresh_epoch(&mut self.rng));
-                let _ = answers.send(Event::Reply(reply));
-                // A restored store has begun a new history: all sessions must hear of it.
+                session.answer(reply);
                 self.announce();
             }
             Work::Bucket { subject, shape, params, bucket } => {
@@ -153,8 +154,8 @@ impl Writer {
         if let Some(problem) = &committed.failure {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
         }
-        for ((_, reply), answers) in committed.replies.drain(..).zip(group.answers) {
-            let _ = answers.send(Event::Reply(reply));
+        for ((_, reply), session) in committed.replies.drain(..).zip(group.sessions) {
+            session.answer(reply);
         }
         self.committer.publish(&committed);
         self.announce();
@@ -176,11 +177,44 @@ impl Writer {
         self.announce();
     }
 
-    fn announce(&self) {
-        let head = self.committer.head();
-        let epoch = u64::from_le_bytes(head.epoch.0[..8].try_into().unwrap_or_default());
-        let mark = head.seq ^ epoch;
-        self.head.send_if_modified(|known| std::mem::replace(known, mark) != mark);
+    fn announce(&mut self) {
+        self.marks.moved(self.committer.head());
+    }
+}
+
+/// Reminds sessions of progress marks. Those that a commit concerns hear of it from the hub, at once; the others only
+/// have to learn now and then how far the log is.
+pub(super) struct Marks {
+    sessions: Arc<Sessions>,
+    apart: Duration,
+    head: Head,
+    given: Instant,
+    owed: bool,
+}
+
+impl Marks {
+    pub(super) fn new(sessions: Arc<Sessions>, apart: Duration, head: Head) -> Self {
+        Self { sessions, apart, head, given: Instant::now(), owed: false }
+    }
+
+    fn moved(&mut self, head: Head) {
+        let before = std::mem::replace(&mut self.head, head);
+        if before.epoch != head.epoch {
+            // A restored store has begun a new history: all sessions must hear of it.
+            self.sessions.wake_all();
+        }
+        self.owed |= before.seq != head.seq;
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.owed.then(|| self.apart.saturating_sub(self.given.elapsed()))
+    }
+
+    fn give_due(&mut self) {
+        if self.due_in() == Some(Duration::ZERO) {
+            (self.given, self.owed) = (Instant::now(), false);
+            self.sessions.wake_all();
+        }
     }
 }
 

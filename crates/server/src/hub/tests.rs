@@ -1,3 +1,4 @@
+use futures_util::FutureExt as _;
 use landfall_core::{Epoch, RowKey, Value};
 use landfall_protocol::codec::encode_binary;
 use landfall_protocol::{Change, ChangeList, Frame, decode_server};
@@ -41,7 +42,7 @@ fn the_shared_frame_is_the_message_byte_for_byte_and_is_made_once() {
     publish(&hub, &[vec![1], vec![1, 2], vec![3]], "short");
     publish(&hub, &[vec![2]], &"long enough to be compressed ".repeat(50));
     let audience = audience(&hub, &[1, 2]);
-    let Follows::Changes(span) = hub.follows(&audience, 1, usize::MAX) else { panic!("changes follow") };
+    let Follows::Changes(span) = hub.follows(&audience, 1, u64::MAX, usize::MAX) else { panic!("changes follow") };
     let message = span.message();
     let frame = hub.frame(&span, Form::Binary);
     assert_eq!(frame.bytes().as_ref(), encode_binary(&message));
@@ -69,8 +70,29 @@ fn a_new_history_hands_out_nothing_of_the_old_one() {
     publish(&hub, &[vec![1]], "old");
     hub.start_over(Head { epoch: Epoch([2; 16]), seq: 1, chain: 9 });
     let audience = audience(&hub, &[1]);
-    assert!(matches!(hub.follows(&audience, 1, 100), Follows::Nothing));
-    assert!(matches!(hub.follows(&audience, 0, 100), Follows::Behind(1)));
+    assert!(matches!(hub.follows(&audience, 1, u64::MAX, 100), Follows::Nothing));
+    assert!(matches!(hub.follows(&audience, 0, u64::MAX, 100), Follows::Behind(1)));
+}
+
+#[test]
+fn a_commit_wakes_those_that_it_concerns() {
+    let told = |wake: &Arc<Notify>| wake.notified().now_or_never().is_some();
+    let hub = hub(RING_BYTES);
+    let (first, second, any) = (audience(&hub, &[1, 2]), audience(&hub, &[2, 3]), Arc::<Notify>::default());
+    let wakes: [Arc<Notify>; 2] = Default::default();
+    first.join(1, Arc::clone(&wakes[0]));
+    second.join(2, Arc::clone(&wakes[1]));
+    publish(&hub, &[vec![1]], "x");
+    assert_eq!((told(&wakes[0]), told(&wakes[1])), (true, false));
+    publish(&hub, &[vec![2, 4]], "x");
+    assert_eq!((told(&wakes[0]), told(&wakes[1])), (true, true));
+    first.leave(1);
+    drop(first);
+    hub.tell_next(Arc::clone(&any));
+    publish(&hub, &[vec![1, 2]], "x");
+    assert_eq!((told(&wakes[0]), told(&wakes[1]), told(&any)), (false, true, true));
+    publish(&hub, &[vec![1]], "x");
+    assert!(!told(&any), "once");
 }
 
 proptest! {
@@ -83,9 +105,10 @@ proptest! {
         max_bytes in 1usize..200,
         ring_bytes in prop_oneof![Just(RING_BYTES), 300usize..2_000],
         start in 0u64..40,
+        looked in 0usize..20,
     ) {
         let hub = hub(ring_bytes);
-        let mut expected = Vec::new();
+        let (mut expected, mut heads) = (Vec::new(), vec![0]);
         let mut seq = 0;
         for group in &groups {
             let sorted = |b: &Vec<u64>| b.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
@@ -96,22 +119,25 @@ proptest! {
                 seq += 1;
                 expected.extend(buckets.iter().filter(|b| mine.contains(b)).map(|b| (seq, *b)));
             }
+            heads.push(seq);
         }
         let audience = audience(&hub, &mine.iter().copied().collect::<Vec<_>>());
         let mut at = start.min(seq);
         expected.retain(|(seq, _)| *seq > at);
         let mut seen = Vec::new();
+        // As of a head that was seen earlier, then as of the last.
+        for up_to in [heads[looked % heads.len()], seq] {
         loop {
-            match hub.follows(&audience, at, max_bytes) {
+            match hub.follows(&audience, at, up_to, max_bytes) {
                 Follows::Nothing => break,
                 Follows::Behind(_) => { prop_assert!(ring_bytes < RING_BYTES); return Ok(()) }
                 Follows::Mark(span) => {
-                    prop_assert!(span.to() > at && span.bytes() == 0);
+                    prop_assert!(span.to() > at && span.to() <= up_to && span.bytes() == 0);
                     prop_assert!(!expected.iter().any(|(seq, _)| *seq > at && *seq <= span.to()));
                     at = span.to();
                 }
                 Follows::Changes(span) => {
-                    prop_assert!(span.to() > at);
+                    prop_assert!(span.to() > at && span.to() <= up_to);
                     at = span.to();
                     let ServerMessage::Live { buckets, chain, .. } = span.message() else { unreachable!() };
                     prop_assert_eq!(chain, at * 1_000);
@@ -120,6 +146,7 @@ proptest! {
                     seen.extend(part);
                 }
             }
+        }
         }
         prop_assert_eq!(at, seq);
         prop_assert_eq!(seen, expected);

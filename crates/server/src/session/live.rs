@@ -44,21 +44,31 @@ impl Outgoing {
 impl Session {
     /// What to do next. What is returned as sent counts as sent.
     pub fn next(&mut self, hub: &Hub, now: Moment) -> Next {
+        self.next_up_to(hub.head().seq, hub, now)
+    }
+
+    /// Like [`Session::next`], without what was published after the head that the caller has seen. Answers are handed
+    /// over before the group that they are about is published: who looks at the head first, then takes the answers, then
+    /// asks, sends an Acknowledge before the Live that passes it.
+    pub fn next_up_to(&mut self, seen: u64, hub: &Hub, now: Moment) -> Next {
         if self.state == State::Open && hub.head().epoch != self.epoch {
             self.fail(codes::GOING_AWAY, "the server was restored from a copy; connect again");
         }
         if let Some(message) = self.queue.pop_front() {
+            if self.queue.is_empty() {
+                self.queue = VecDeque::new();
+            }
             return Next::Send(Outgoing::Message(message));
         }
         match self.state {
             State::Closed => Next::Close,
             State::Greeting | State::Opening => Next::Wait { until_ms: None },
             State::Open if self.reading => Next::Wait { until_ms: None },
-            State::Open => self.next_change(hub, now),
+            State::Open => self.next_change(seen, hub, now),
         }
     }
 
-    fn next_change(&mut self, hub: &Hub, now: Moment) -> Next {
+    fn next_change(&mut self, seen: u64, hub: &Hub, now: Moment) -> Next {
         if self.audience_changed {
             self.audience = hub.audience(self.live_buckets());
             self.audience_changed = false;
@@ -69,7 +79,7 @@ impl Session {
             return self.next_catch_up(bucket, after);
         }
         self.catch_up_first = true;
-        match (self.next_live(hub, now), behind) {
+        match (self.next_live(seen, hub, now), behind) {
             (Next::Wait { .. }, Some((bucket, after))) => self.next_catch_up(bucket, after),
             (next, _) => next,
         }
@@ -89,7 +99,7 @@ impl Session {
         ServerMessage::CatchUp { bucket, to, changes, done: to >= self.at }
     }
 
-    fn next_live(&mut self, hub: &Hub, now: Moment) -> Next {
+    fn next_live(&mut self, seen: u64, hub: &Hub, now: Moment) -> Next {
         // One message may always be under way, however large it is.
         let bounded = !landfall_core::mutant::active("window-ignored");
         let full =
@@ -97,7 +107,7 @@ impl Session {
         if full || !self.follows {
             return Next::Wait { until_ms: None };
         }
-        match hub.follows(&self.audience, self.at, self.rules.message_bytes) {
+        match hub.follows(&self.audience, self.at, seen, self.rules.message_bytes) {
             Follows::Nothing => Next::Wait { until_ms: None },
             Follows::Changes(span) => self.send_live(span, now),
             Follows::Mark(span) => {

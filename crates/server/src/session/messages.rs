@@ -67,8 +67,8 @@ impl Session {
     /// Takes over what a valid token says.
     fn adopt(&mut self, who: Identity, now: Moment) {
         self.expires_mono_ms = who.expires_in_ms(now.wall_ms).map(|left| now.mono_ms.saturating_add(left));
-        self.subject = Arc::new(Subject { id: who.subject.clone(), claims: who.claims.clone() });
-        self.identity = Some(who);
+        self.expires_ms = who.expires_ms;
+        self.subject = Arc::new(Subject { id: who.subject, claims: who.claims });
     }
 
     fn authenticate(&mut self, token: &str, now: Moment) {
@@ -84,21 +84,25 @@ impl Session {
             let text = format!("the new token is of another subject than '{}'; connect again", self.subject.id);
             return self.fail(codes::OTHER_SUBJECT, text);
         }
-        let rights = |who: &Identity| {
-            let mut claims = who.claims.clone();
+        let rights = |claims: &BTreeMap<String, landfall_core::Value>| {
+            let mut claims = claims.clone();
             // These change with every token of one subject and say nothing about rights.
             claims.retain(|name, _| !matches!(name.as_str(), "exp" | "iat" | "nbf" | "jti"));
             claims
         };
-        if self.identity.as_ref().is_none_or(|old| rights(old) != rights(&who)) {
+        if rights(&self.subject.claims) != rights(&who.claims) {
             return self.fail(codes::GOING_AWAY, "the new token gives other rights; connect again with it");
         }
         self.adopt(who, now);
         self.pong(now);
     }
 
+    pub(super) fn token_expires_in_ms(&self, now: Moment) -> Option<u64> {
+        self.expires_ms.map(|at| at.saturating_sub(now.wall_ms))
+    }
+
     fn pong(&mut self, now: Moment) {
-        let token_expires_in_ms = self.identity.as_ref().and_then(|who| who.expires_in_ms(now.wall_ms));
+        let token_expires_in_ms = self.token_expires_in_ms(now);
         self.queue.push_back(ServerMessage::Pong { clock_ms: now.wall_ms, token_expires_in_ms });
     }
 

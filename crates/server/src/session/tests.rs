@@ -312,6 +312,23 @@ fn marks_wait_for_their_time_unless_the_device_waits_for_them() {
 }
 
 /// L8.
+/// Whoever looks at the head before taking the answers never sends a Live before the Acknowledge that it passes.
+#[test]
+fn nothing_beyond_the_head_that_was_seen_is_sent() {
+    let mut world = World::at(State::Open);
+    world.open(1, offer(7, Some(5), 5));
+    world.message(ClientMessage::Applied { seq: 5 });
+    world.sent();
+    world.commit(&[7]);
+    assert!(matches!(world.session.next_up_to(5, &world.hub, NOW), Next::Wait { .. }));
+    world.commit(&[7]);
+    match world.session.next_up_to(6, &world.hub, NOW) {
+        Next::Send(Outgoing::Live(span)) => assert_eq!((span.from(), span.to()), (5, 6)),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(world.sent().as_slice(), [ServerMessage::Live { to: 7, .. }]));
+}
+
 #[test]
 fn what_is_in_flight_is_bounded_by_the_window() {
     let hub = Hub::new(head(5), RING_BYTES);

@@ -60,6 +60,10 @@ impl Running {
     }
 
     pub async fn start_with(dir: tempfile::TempDir, adjust: impl FnOnce(&mut Rules)) -> Self {
+        Self::start_as(dir, adjust, Options::default()).await
+    }
+
+    pub async fn start_as(dir: tempfile::TempDir, adjust: impl FnOnce(&mut Rules), how: Options) -> Self {
         let schema = Schema::parse("landfall.toml", SCHEMA).unwrap_or_else(|e| panic!("{}", e.render(SCHEMA, false)));
         let mut rules = Rules::new(&schema, Authenticator::new().with_development(true));
         adjust(&mut rules);
@@ -73,7 +77,7 @@ impl Running {
         let until = async move {
             let _ = stopped.await;
         };
-        let done = tokio::spawn(serve(listener, Box::new(store), rules, Options::default(), until));
+        let done = tokio::spawn(serve(listener, Box::new(store), rules, how, until));
         Self { address, dir, stop: Some(stop), done }
     }
 

@@ -52,6 +52,10 @@ export class Holding {
     });
   }
 
+  isOpen(tx: string): boolean {
+    return this.#held?.tx === tx;
+  }
+
   /** The engine has begun a transaction. */
   begin(peer: Peer): string {
     const tx = `${++this.#ids}`;

@@ -176,7 +176,9 @@ export class Host {
   async ask(peer: Peer, id: number, ask: Ask): Promise<unknown> {
     if (this.#dead) throw new LandfallError(this.#dead);
     const request = peer.tab === null ? undefined : `${peer.tab}:${id}`;
-    if (request !== undefined && (ask.do === "write" || ask.do === "commit")) {
+    // A transaction that is still open here was not committed; to ask would wait for its own end.
+    const isNew = ask.do === "commit" && this.#holding.isOpen(ask.tx);
+    if (request !== undefined && (ask.do === "write" || ask.do === "commit") && !isNew) {
       const known = await this.#answered(request);
       if (known !== undefined) return known;
     }

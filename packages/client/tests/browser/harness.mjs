@@ -49,19 +49,31 @@ export class Server {
   #child = null;
   port = 0;
 
-  constructor(scope, data) {
+  constructor(scope, data, args = []) {
     this.data = data;
+    this.args = args;
     scope.add(() => this.kill());
   }
 
-  static async start(scope) {
-    const server = new Server(scope, await folder(scope));
+  /** `args` go to `landfall serve` as they are. */
+  static async start(scope, args) {
+    const server = new Server(scope, await folder(scope), args);
     await server.start();
     return server;
   }
 
   async start() {
-    const args = ["serve", "--dev", "--schema", SCHEMA, "--data", this.data, "--listen", `127.0.0.1:${this.port}`];
+    const args = [
+      "serve",
+      "--dev",
+      "--schema",
+      SCHEMA,
+      "--data",
+      this.data,
+      "--listen",
+      `127.0.0.1:${this.port}`,
+      ...this.args,
+    ];
     const child = spawn(LANDFALL, args, {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, RUST_LOG: "warn" },
@@ -78,6 +90,10 @@ export class Server {
       }
     }
     throw new Error("the server ended before it was ready");
+  }
+
+  get pid() {
+    return this.#child.pid;
   }
 
   kill() {

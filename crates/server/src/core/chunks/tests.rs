@@ -53,7 +53,8 @@ fn an_address_is_of_one_server_and_one_history_and_does_not_show_keys() {
 
 #[test]
 fn the_cache_keeps_what_was_used_last_within_its_bound() {
-    let chunk = |n: u8| Arc::new(StoredChunk { body: Bytes::from(vec![n; 1000]), etag: String::new(), expires_ms: 0 });
+    let body = |n: u8| Bytes::from(vec![n; 1000]);
+    let chunk = |n: u8| Arc::new(StoredChunk { body: body(n), etag: String::new(), expires_ms: 0, next: None });
     let mut cache = Cache::default();
     for n in 0..10u8 {
         cache.keep(&n.to_string(), &chunk(n), 4_000);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use landfall_core::hash::ContentHash;
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::RowBlock;
-use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Rows, params, params_from_iter};
 
 use super::tables::TableSql;
 use super::tx::{signed, unsigned};
@@ -214,7 +214,15 @@ impl StoreReader for SqliteReader {
         let read_at = read_head(&snapshot)?.seq;
         let mut page = PageBuilder::new(table, bucket, max_rows.max(1), max_bytes);
         let (columns, values) = narrowing(bucket);
-        let mut seq_of = snapshot.prepare_cached("SELECT seq FROM _landfall_rows WHERE tbl = ? AND key = ?")?;
+        let mut walk = snapshot.prepare_cached(Sequences::WALK)?;
+        let mut sequences = Sequences {
+            table: &table.name,
+            one: snapshot.prepare_cached(Sequences::ONE)?,
+            walk: Some(walk.query(params![table.name, after_key.map(RowKey::to_bytes).unwrap_or_default()])?),
+            key: Vec::new(),
+            seq: 0,
+            steps: 0,
+        };
         let mut scan = snapshot.prepare_cached(&table.scan(&columns, after_key.is_some()))?;
         let binds = values.iter().chain(after_key.into_iter().flat_map(|key| &key.0)).map(Bind);
         let mut rows = scan.query(params_from_iter(binds))?;
@@ -224,10 +232,7 @@ impl StoreReader for SqliteReader {
                 more = true;
                 break;
             }
-            page.look_at(row, |key| {
-                let found = seq_of.query_row(params![table.name, key.to_bytes()], |row| row.get(0)).optional()?;
-                Ok(found.map_or(0, unsigned))
-            })?;
+            page.look_at(row, |key| sequences.of(&key.to_bytes()))?;
         }
         Ok(Page { read_at, rows: page.rows, last_key: page.last_key, more })
     }
@@ -242,6 +247,53 @@ impl StoreReader for SqliteReader {
 
     fn log_entry(&self, seq: u64) -> Result<Option<LogEntry>, StoreError> {
         log_entry(&lock(&self.conn), seq)
+    }
+}
+
+/// The sequence of each row of a page, by walking along the bookkeeping in step with the rows. Where the page is only a
+/// small part of the table the walk would be long: then each is looked up.
+struct Sequences<'a> {
+    table: &'a str,
+    one: CachedStatement<'a>,
+    walk: Option<Rows<'a>>,
+    /// Where the walk stands; no key before its first step.
+    key: Vec<u8>,
+    seq: u64,
+    /// Steps that the walk may still take.
+    steps: usize,
+}
+
+impl Sequences<'_> {
+    const ONE: &'static str = "SELECT seq FROM _landfall_rows WHERE tbl = ? AND key = ?";
+    const WALK: &'static str = "SELECT key, seq FROM _landfall_rows WHERE tbl = ? AND key > ? ORDER BY key";
+    const STEPS_PER_ROW: usize = 4;
+
+    fn of(&mut self, key: &[u8]) -> Result<u64, StoreError> {
+        self.steps += Self::STEPS_PER_ROW;
+        while self.key.as_slice() < key && self.step()? {}
+        if self.key == key {
+            return Ok(self.seq);
+        }
+        // The walk is at its end, or beyond the key: only a row from outside has no bookkeeping.
+        let found = self.one.query_row(params![self.table, key], |row| row.get(0)).optional()?;
+        Ok(found.map_or(0, unsigned))
+    }
+
+    /// Goes on by one; false when that is not possible or takes too long.
+    fn step(&mut self) -> Result<bool, StoreError> {
+        let Some(walk) = self.walk.as_mut().filter(|_| self.steps > 0) else {
+            self.walk = None;
+            return Ok(false);
+        };
+        self.steps -= 1;
+        let Some(row) = walk.next()? else {
+            self.walk = None;
+            return Ok(false);
+        };
+        self.key.clear();
+        self.key.extend_from_slice(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
+        self.seq = unsigned(row.get(1)?);
+        Ok(true)
     }
 }
 

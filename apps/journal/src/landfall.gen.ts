@@ -1,0 +1,473 @@
+// Made by `landfall generate` from landfall.toml; made anew rather than edited.
+
+import type { Schema } from "@landfall/client";
+
+/** A JSON value. JSON's own `null` as a whole value is NULL. */
+export type Json = boolean | number | string | null | readonly Json[] | { readonly [name: string]: Json };
+
+/** A row of `people`. */
+export interface People {
+  /** text, key, at most 200 characters */
+  subject: string;
+  /** text, required, at most 80 characters */
+  name: string;
+  /** text, matches `[a-z][a-z0-9_]{1,29}`, unique */
+  handle: string | null;
+  /** date, at least "1900-01-01" */
+  born: string | null;
+  /** bytes, at most 65536 bytes */
+  avatar: Uint8Array | null;
+}
+
+/** What an insert into `people` takes; what may be left out has a default or is NULL. */
+export interface PeopleInsert {
+  subject: string;
+  name: string;
+  handle?: string | null;
+  born?: string | null;
+  avatar?: Uint8Array | null;
+}
+
+/** What an update of `people` takes; a key never changes. */
+export interface PeopleUpdate {
+  name?: string;
+  handle?: string | null;
+  born?: string | null;
+  avatar?: Uint8Array | null;
+}
+
+/** The key of a row of `people`: its `subject`. */
+export type PeopleKey = string;
+
+/** A row of `notes`. */
+export interface Notes {
+  /** uuid, key, by default a new one */
+  id: string;
+  /** text, required, at most 200 characters */
+  owner: string;
+  /** text, required, at most 200 characters */
+  title: string;
+  /** text, by default "" */
+  body: string | null;
+  /** boolean, required, by default false */
+  pinned: boolean;
+  /** boolean, required, by default false */
+  public: boolean;
+  /** text, one of "calm", "glad", "low", "tired" */
+  mood: "calm" | "glad" | "low" | "tired" | null;
+  /** float, 0.0 to 5.0 */
+  rating: number | null;
+  /** decimal(2), at least "0.00" */
+  budget: string | null;
+  /** json */
+  place: Json | null;
+  /** date, by default now */
+  day: string | null;
+  /** timestamp, required, by default now */
+  created: string;
+}
+
+/** What an insert into `notes` takes; what may be left out has a default or is NULL. */
+export interface NotesInsert {
+  id?: string;
+  owner: string;
+  title: string;
+  body?: string | null;
+  pinned?: boolean;
+  public?: boolean;
+  mood?: "calm" | "glad" | "low" | "tired" | null;
+  rating?: number | null;
+  budget?: string | null;
+  place?: Json | null;
+  day?: string | null;
+  created?: string | Date;
+}
+
+/** What an update of `notes` takes; a key never changes. */
+export interface NotesUpdate {
+  owner?: string;
+  title?: string;
+  body?: string | null;
+  pinned?: boolean;
+  public?: boolean;
+  mood?: "calm" | "glad" | "low" | "tired" | null;
+  rating?: number | null;
+  budget?: string | null;
+  place?: Json | null;
+  day?: string | null;
+  created?: string | Date;
+}
+
+/** The key of a row of `notes`: its `id`. */
+export type NotesKey = string;
+
+/** A row of `tags`. */
+export interface Tags {
+  /** uuid, key, a row of `notes`, deleted with it */
+  note_id: string;
+  /** text, key, at most 40 characters, matches `[^\s#]+` */
+  tag: string;
+  /** text, required, at most 200 characters */
+  owner: string;
+  /** timestamp, by default now */
+  added: string | null;
+}
+
+/** What an insert into `tags` takes; what may be left out has a default or is NULL. */
+export interface TagsInsert {
+  note_id: string;
+  tag: string;
+  owner: string;
+  added?: string | Date | null;
+}
+
+/** What an update of `tags` takes; a key never changes. */
+export interface TagsUpdate {
+  owner?: string;
+  added?: string | Date | null;
+}
+
+/** The key of a row of `tags`. */
+export interface TagsKey {
+  note_id: string;
+  tag: string;
+}
+
+/** A row of `posts`. */
+export interface Posts {
+  /** uuid, key, by default a new one */
+  id: string;
+  /** text, required, at most 200 characters, a row of `people`, deleted with it */
+  author: string;
+  /** uuid, a row of `posts`, null when that is deleted */
+  reply_to: string | null;
+  /** text, required, at most 200 characters */
+  title: string;
+  /** text, required, by default "" */
+  body: string;
+  /** text, at most 40 characters */
+  topic: string | null;
+  /** text, required, one of "draft", "live", by default "draft" */
+  status: "draft" | "live";
+  /** integer, required, at least 0, by default 0 */
+  likes: number | bigint;
+  /** decimal(2), "0.00" to "9999.99", by default "0.00" */
+  price: string | null;
+  /** timestamp */
+  published: string | null;
+}
+
+/** What an insert into `posts` takes; what may be left out has a default or is NULL. */
+export interface PostsInsert {
+  id?: string;
+  author: string;
+  reply_to?: string | null;
+  title: string;
+  body?: string;
+  topic?: string | null;
+  status?: "draft" | "live";
+  likes?: number | bigint;
+  price?: string | null;
+  published?: string | Date | null;
+}
+
+/** What an update of `posts` takes; a key never changes. */
+export interface PostsUpdate {
+  author?: string;
+  reply_to?: string | null;
+  title?: string;
+  body?: string;
+  topic?: string | null;
+  status?: "draft" | "live";
+  likes?: number | bigint;
+  price?: string | null;
+  published?: string | Date | null;
+}
+
+/** The key of a row of `posts`: its `id`. */
+export type PostsKey = string;
+
+/** A row of `drafts` (on this device only). */
+export interface Drafts {
+  /** uuid, key, by default a new one */
+  id: string;
+  /** text, by default "" */
+  text: string | null;
+  /** timestamp, by default now */
+  saved: string | null;
+}
+
+/** What an insert into `drafts` takes; what may be left out has a default or is NULL. */
+export interface DraftsInsert {
+  id?: string;
+  text?: string | null;
+  saved?: string | Date | null;
+}
+
+/** What an update of `drafts` takes; a key never changes. */
+export interface DraftsUpdate {
+  text?: string | null;
+  saved?: string | Date | null;
+}
+
+/** The key of a row of `drafts`: its `id`. */
+export type DraftsKey = string;
+
+/** Each table's row, and what insert, update and key take. */
+export interface Tables {
+  people: { row: People; insert: PeopleInsert; update: PeopleUpdate; key: PeopleKey };
+  notes: { row: Notes; insert: NotesInsert; update: NotesUpdate; key: NotesKey };
+  tags: { row: Tags; insert: TagsInsert; update: TagsUpdate; key: TagsKey };
+  posts: { row: Posts; insert: PostsInsert; update: PostsUpdate; key: PostsKey };
+  drafts: { row: Drafts; insert: DraftsInsert; update: DraftsUpdate; key: DraftsKey };
+}
+
+/** What a device can hold: each shape's parameters. */
+export interface Shapes {
+  /** Rows of `notes`. */
+  my_notes: Record<string, never>;
+  /** Rows of `notes`: owner, title, body, mood, created, and the key. */
+  public_notes: { owner: string };
+  /** Rows of `tags`. */
+  my_tags: Record<string, never>;
+  /** Rows of `tags`. */
+  note_tags: { note: string };
+  /** Rows of `people`: name, handle, and the key. */
+  people: Record<string, never>;
+  /** Rows of `posts`. */
+  feed: Record<string, never>;
+  /** Rows of `posts`. */
+  posts_by_author: { author: string };
+  /** Rows of `posts`. */
+  posts_by_topic: { topic: string; likes: number | bigint };
+}
+
+/** The schema, for `openDatabase`. */
+export const schema: Schema<Tables, Shapes> = {
+  name: "journal",
+  version: 1,
+  tables: {
+    people: {
+      key: ["subject"],
+      sync: true,
+      columns: {
+        subject: { type: "text" },
+        name: { type: "text" },
+        handle: { type: "text", nullable: true },
+        born: { type: "date", nullable: true },
+        avatar: { type: "bytes", nullable: true },
+      },
+    },
+    notes: {
+      key: ["id"],
+      sync: true,
+      columns: {
+        id: { type: "uuid" },
+        owner: { type: "text" },
+        title: { type: "text" },
+        body: { type: "text", nullable: true },
+        pinned: { type: "boolean" },
+        public: { type: "boolean" },
+        mood: { type: "text", nullable: true },
+        rating: { type: "float", nullable: true },
+        budget: { type: "decimal", scale: 2, nullable: true },
+        place: { type: "json", nullable: true },
+        day: { type: "date", nullable: true },
+        created: { type: "timestamp" },
+      },
+    },
+    tags: {
+      key: ["note_id", "tag"],
+      sync: true,
+      columns: {
+        note_id: { type: "uuid" },
+        tag: { type: "text" },
+        owner: { type: "text" },
+        added: { type: "timestamp", nullable: true },
+      },
+    },
+    posts: {
+      key: ["id"],
+      sync: true,
+      columns: {
+        id: { type: "uuid" },
+        author: { type: "text" },
+        reply_to: { type: "uuid", nullable: true },
+        title: { type: "text" },
+        body: { type: "text" },
+        topic: { type: "text", nullable: true },
+        status: { type: "text" },
+        likes: { type: "integer" },
+        price: { type: "decimal", scale: 2, nullable: true },
+        published: { type: "timestamp", nullable: true },
+      },
+    },
+    drafts: {
+      key: ["id"],
+      sync: false,
+      columns: {
+        id: { type: "uuid" },
+        text: { type: "text", nullable: true },
+        saved: { type: "timestamp", nullable: true },
+      },
+    },
+  },
+  shapes: {
+    my_notes: {
+      table: "notes",
+      params: {},
+    },
+    public_notes: {
+      table: "notes",
+      params: {
+        owner: { type: "text" },
+      },
+    },
+    my_tags: {
+      table: "tags",
+      params: {},
+    },
+    note_tags: {
+      table: "tags",
+      params: {
+        note: { type: "uuid" },
+      },
+    },
+    people: {
+      table: "people",
+      params: {},
+    },
+    feed: {
+      table: "posts",
+      params: {},
+    },
+    posts_by_author: {
+      table: "posts",
+      params: {
+        author: { type: "text" },
+      },
+    },
+    posts_by_topic: {
+      table: "posts",
+      params: {
+        topic: { type: "text" },
+        likes: { type: "integer" },
+      },
+    },
+  },
+  compiled: [
+    '{"name":"journal","version":1,"tables":[{"name":"people","columns":[{"name":"subject","type":"text",',
+    '"required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"re',
+    'ferences":null,"unique":false,"merge":"lww"},{"name":"name","type":"text","required":true,"default":',
+    'null,"max_length":80,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
+    'se,"merge":"lww"},{"name":"handle","type":"text","required":false,"default":null,"max_length":null,"',
+    'pattern":"[a-z][a-z0-9_]{1,29}","min":null,"max":null,"one_of":[],"references":null,"unique":true,"m',
+    'erge":"lww"},{"name":"born","type":"date","required":false,"default":null,"max_length":null,"pattern',
+    '":null,"min":{"date":"1900-01-01"},"max":null,"one_of":[],"references":null,"unique":false,"merge":"',
+    'lww"},{"name":"avatar","type":"bytes","required":false,"default":null,"max_length":65536,"pattern":n',
+    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key"',
+    ':["subject"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":null,"insert":{"compare',
+    '":{"op":"=","left":{"column":{"name":"subject","type":"text"}},"right":{"claim":{"name":"sub","type"',
+    ':"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"subject","type":"text"}},"right"',
+    ':{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"su',
+    'bject","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}}},{"name":"notes","columns":',
+    '[{"name":"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":',
+    'null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"owner","type":"',
+    'text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":',
+    '[],"references":null,"unique":false,"merge":"lww"},{"name":"title","type":"text","required":true,"de',
+    'fault":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
+    'que":false,"merge":"lww"},{"name":"body","type":"text","required":false,"default":{"value":{"text":"',
+    '"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
+    'lse,"merge":"lww"},{"name":"pinned","type":"boolean","required":true,"default":{"value":{"bool":fals',
+    'e}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
+    'lse,"merge":"lww"},{"name":"public","type":"boolean","required":true,"default":{"value":{"bool":fals',
+    'e}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
+    'lse,"merge":"lww"},{"name":"mood","type":"text","required":false,"default":null,"max_length":null,"p',
+    'attern":null,"min":null,"max":null,"one_of":[{"text":"calm"},{"text":"glad"},{"text":"low"},{"text":',
+    '"tired"}],"references":null,"unique":false,"merge":"lww"},{"name":"rating","type":"float","required"',
+    ':false,"default":null,"max_length":null,"pattern":null,"min":{"float":0.0},"max":{"float":5.0},"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww"},{"name":"budget","type":{"decimal":2},"requir',
+    'ed":false,"default":null,"max_length":null,"pattern":null,"min":{"decimal":"0.00"},"max":null,"one_o',
+    'f":[],"references":null,"unique":false,"merge":"lww"},{"name":"place","type":"json","required":false',
+    ',"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
+    ',"unique":false,"merge":"lww"},{"name":"day","type":"date","required":false,"default":"now","max_len',
+    'gth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":',
+    '"lww"},{"name":"created","type":"timestamp","required":true,"default":"now","max_length":null,"patte',
+    'rn":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary',
+    '_key":["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op"',
+    ':"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}',
+    '}},{"column":{"name":"public","type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"',
+    'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{',
+    '"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"tex',
+    't"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"clai',
+    'm":{"name":"sub","type":"text"}}}}},"search":["title","body"]},{"name":"tags","columns":[{"name":"no',
+    'te_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max',
+    '":null,"one_of":[],"references":{"table":"notes","on_delete":"cascade"},"unique":false,"merge":"lww"',
+    '},{"name":"tag","type":"text","required":true,"default":null,"max_length":40,"pattern":"[^\\\\s#]+","m',
+    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"owner","typ',
+    'e":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww"},{"name":"added","type":"timestamp","required"',
+    ':false,"default":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"reference',
+    's":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","tag"],"sync":true,"on_delete_confli',
+    'ct":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"tex',
+    't"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"compare":{"op":"=","left":{"column"',
+    ':{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare',
+    '":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"',
+    'text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"c',
+    'laim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":[{"name":"id","type":"uuid","requi',
+    'red":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":null,"unique":false,"merge":"lww"},{"name":"author","type":"text","required":true,"default":n',
+    'ull,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"people"',
+    ',"on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"reply_to","type":"uuid","required":fa',
+    'lse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{',
+    '"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"title","type":"text",',
+    '"required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"re',
+    'ferences":null,"unique":false,"merge":"lww"},{"name":"body","type":"text","required":true,"default":',
+    '{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
+    '":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text","required":false,"default":null,"',
+    'max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"me',
+    'rge":"lww"},{"name":"status","type":"text","required":true,"default":{"value":{"text":"draft"}},"max',
+    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"draft"},{"text":"live"}],"refe',
+    'rences":null,"unique":false,"merge":"lww"},{"name":"likes","type":"integer","required":true,"default',
+    '":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"int":"0"},"max":null,"one_of":[],"r',
+    'eferences":null,"unique":false,"merge":"lww"},{"name":"price","type":{"decimal":2},"required":false,',
+    '"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern":null,"min":{"decimal":"0.00"},"ma',
+    'x":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"publis',
+    'hed","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":',
+    'true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column',
+    '":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"op":"=","left"',
+    ':{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}]},"inse',
+    'rt":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":',
+    '"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text',
+    '"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":',
+    '{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"search":["title"',
+    ',"body"]},{"name":"drafts","columns":[{"name":"id","type":"uuid","required":true,"default":"uuid","m',
+    'ax_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"m',
+    'erge":"lww"},{"name":"text","type":"text","required":false,"default":{"value":{"text":""}},"max_leng',
+    'th":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"',
+    'lww"},{"name":"saved","type":"timestamp","required":false,"default":"now","max_length":null,"pattern',
+    '":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_k',
+    'ey":["id"],"sync":false,"on_delete_conflict":"update_wins","access":{"read":null,"insert":null,"upda',
+    'te":null,"delete":null}}],"shapes":[{"name":"my_notes","table":"notes","where":{"compare":{"op":"=",',
+    '"left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"p',
+    'arams":[],"columns":null},{"name":"public_notes","table":"notes","where":{"and":[{"column":{"name":"',
+    'public","type":"boolean"}},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"ri',
+    'ght":{"param":{"name":"owner","type":"text"}}}}]},"params":[{"name":"owner","type":"text"}],"columns',
+    '":["owner","title","body","mood","created"]},{"name":"my_tags","table":"tags","where":{"compare":{"o',
+    'p":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"',
+    '}}}},"params":[],"columns":null},{"name":"note_tags","table":"tags","where":{"compare":{"op":"=","le',
+    'ft":{"column":{"name":"note_id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},"p',
+    'arams":[{"name":"note","type":"uuid"}],"columns":null},{"name":"people","table":"people","where":nul',
+    'l,"params":[],"columns":["name","handle"]},{"name":"feed","table":"posts","where":{"compare":{"op":"',
+    '=","left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},"params":',
+    '[],"columns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=","left":{"c',
+    'olumn":{"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}}}},"params"',
+    ':[{"name":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"posts","where":',
+    '{"and":[{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"param":{"nam',
+    'e":"topic","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},',
+    '"right":{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"likes","type":',
+    '"integer"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"topic","type"',
+    ':"text"},{"name":"likes","type":"integer"}],"columns":null}]}',
+  ].join(""),
+};

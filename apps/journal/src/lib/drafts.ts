@@ -1,0 +1,33 @@
+// Drafts: what a person typed and that its item does not have yet. A local table, so that what was seen is never lost.
+
+import type { Transaction } from "@landfall/client";
+import type { Tables } from "../landfall.gen";
+import type { Db } from "./journal.svelte";
+import type { Text } from "./writing.svelte";
+
+type Kind = "note" | "post";
+
+export async function keepDraft(db: Db, kind: Kind, id: string, { title, body }: Text): Promise<void> {
+  await db.transaction((tx) => {
+    const text = JSON.stringify({ kind, title, body });
+    tx.sql("INSERT INTO drafts (id, text) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET text = excluded.text", [
+      id,
+      text,
+    ]);
+  });
+}
+
+/** To be called where the item takes the draft over, or goes. */
+export function forgetDraft(tx: Transaction<Tables>, id: string): void {
+  tx.sql("DELETE FROM drafts WHERE id = ?1", [id]);
+}
+
+export function readDraft(text: string | null): (Text & { kind: Kind }) | null {
+  try {
+    const { kind, title, body } = JSON.parse(text ?? "") as { kind?: unknown; title?: unknown; body?: unknown };
+    if (typeof title !== "string" || typeof body !== "string") return null;
+    return { kind: kind === "post" ? "post" : "note", title, body };
+  } catch {
+    return null;
+  }
+}

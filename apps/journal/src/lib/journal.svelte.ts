@@ -1,0 +1,87 @@
+// The open journal of one person: the database, and what all parts of the page want to know of it.
+
+import { type Database, openDatabase } from "@landfall/client";
+import { type Shapes, schema, type Tables } from "../landfall.gen";
+import { Watched } from "./live.svelte";
+import { type Mark, marksOf, SAVED } from "./marks";
+import { notices } from "./notices.svelte";
+import { recoverDrafts } from "./recover";
+import type { Session } from "./session.svelte";
+
+export type Db = Database<Tables, Shapes>;
+
+export class Journal {
+  readonly db: Db;
+  readonly subject: string;
+  readonly #status;
+  readonly #outbox;
+  #staysOffline = $state(false);
+  #marks = $derived.by(() => marksOf(this.#outbox.current));
+  /** Notes that were begun and have no row yet. */
+  readonly begun = new Set<string>();
+  /** What keeps texts being typed, before the page goes. */
+  readonly flushers = new Set<() => Promise<void>>();
+
+  private constructor(db: Db, subject: string) {
+    this.db = db;
+    this.subject = subject;
+    this.#status = new Watched(db.status);
+    this.#outbox = new Watched(db.outbox);
+    // The tab that held the database is gone, perhaps in the middle of a word.
+    let role = db.status.current.role;
+    db.status.subscribe((status) => {
+      if (status.role === "owner" && role !== "owner") recoverDrafts(db, subject).catch(notices.problem);
+      role = status.role;
+    });
+    db.shape("my_notes");
+    db.shape("my_tags");
+    db.shape("people");
+    db.shape("feed");
+    db.shape("posts_by_author", { author: subject });
+  }
+
+  static async open(session: Session): Promise<Journal> {
+    const db = await openDatabase({
+      schema,
+      // A database belongs to one person: another one's writes must never leave under this name.
+      name: `journal-${encodeURIComponent(session.subject)}`,
+      server: location.origin,
+      token: session.token,
+    });
+    await recoverDrafts(db, session.subject);
+    return new Journal(db, session.subject);
+  }
+
+  get status() {
+    return this.#status.current;
+  }
+
+  get outbox() {
+    return this.#outbox.current;
+  }
+
+  mark(table: string, key: string): Mark {
+    return this.#marks.get(`${table}/${key}`) ?? SAVED;
+  }
+
+  /** Whether the person wants no network for now. Not kept: the next start connects. */
+  get staysOffline(): boolean {
+    return this.#staysOffline;
+  }
+
+  async stayOffline(wanted: boolean): Promise<void> {
+    this.#staysOffline = wanted;
+    await this.db.setOnline(!wanted);
+  }
+
+  async flush(): Promise<void> {
+    await Promise.all([...this.flushers].map((flush) => flush()));
+  }
+
+  async close(): Promise<void> {
+    await this.flush();
+    this.#status.end();
+    this.#outbox.end();
+    await this.db.close();
+  }
+}

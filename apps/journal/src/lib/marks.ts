@@ -1,0 +1,53 @@
+// How far each item has come, from the outbox: an item is more than its row, so its tags count with it.
+
+import type { OutboxEntry } from "@landfall/client";
+
+export type State = "saved" | "pending" | "sending" | "failed";
+
+export interface Mark {
+  readonly state: State;
+  /** The entries that are not done, oldest first. */
+  readonly entries: readonly OutboxEntry[];
+}
+
+export const SAVED: Mark = { state: "saved", entries: [] };
+const RANK: Record<State, number> = { saved: 0, pending: 1, sending: 2, failed: 3 };
+
+/** `sent` entries are the server's already: they only wait to come back. */
+export function stateOf(entry: OutboxEntry): State {
+  return entry.state === "sent" ? "saved" : entry.state;
+}
+
+/** The item that a row belongs to: `notes/…`, `posts/…`, `people/…`. */
+export function itemOf(row: { readonly table: string; readonly key: unknown }): string {
+  const { table, key } = row;
+  if (table === "tags" && typeof key === "object" && key !== null && "note_id" in key)
+    return `notes/${String(key.note_id)}`;
+  if (Array.isArray(key)) return table === "tags" ? `notes/${String(key[0])}` : `${table}/${key.join("/")}`;
+  return `${table}/${String(key)}`;
+}
+
+export function marksOf(outbox: readonly OutboxEntry[]): ReadonlyMap<string, Mark> {
+  const marks = new Map<string, { state: State; entries: OutboxEntry[] }>();
+  for (const entry of outbox) {
+    const state = stateOf(entry);
+    if (state === "saved") continue;
+    for (const item of new Set(entry.rows.map(itemOf))) {
+      const mark = marks.get(item);
+      if (mark === undefined) {
+        marks.set(item, { state, entries: [entry] });
+      } else {
+        mark.entries.push(entry);
+        if (RANK[state] > RANK[mark.state]) mark.state = state;
+      }
+    }
+  }
+  return marks;
+}
+
+export const WORDS: Record<State, string> = {
+  saved: "Saved",
+  pending: "Waiting to be sent",
+  sending: "Sending",
+  failed: "Not accepted",
+};

@@ -1,0 +1,46 @@
+// Short messages at the edge of the page: what was done, with the way back; what did not work, with the cause.
+
+import { LandfallError } from "@landfall/client";
+
+export interface Notice {
+  readonly id: number;
+  readonly text: string;
+  readonly kind: "done" | "problem";
+  readonly code?: string;
+  readonly action?: { readonly label: string; readonly run: () => unknown };
+}
+
+/** Long enough to read it, and to reach the button by keyboard. */
+const SHOWN_MS = 10_000;
+
+let list = $state.raw<readonly Notice[]>([]);
+let next = 1;
+
+export const notices = {
+  get list(): readonly Notice[] {
+    return list;
+  },
+  show(notice: Omit<Notice, "id">): void {
+    const id = next++;
+    // The newest replaces what was done before: only the last act can be undone from here.
+    list = [...list.filter((one) => one.kind === "problem" && notice.kind === "done"), { ...notice, id }];
+    if (notice.kind === "done") setTimeout(() => notices.drop(id), SHOWN_MS);
+  },
+  problem(problem: unknown): void {
+    const text = problem instanceof Error ? problem.message : String(problem);
+    notices.show({ kind: "problem", text, ...(problem instanceof LandfallError ? { code: problem.code } : {}) });
+  },
+  drop(id: number): void {
+    list = list.filter((one) => one.id !== id);
+  },
+};
+
+/** Runs `act`; a failure is shown and not thrown. */
+export async function attempt<T>(act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (problem) {
+    notices.problem(problem);
+    return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+// Posts: what everybody reads, and a person's own drafts.
+
+import type { LiveQuery } from "@landfall/client";
+import type { People, Posts, PostsUpdate } from "../landfall.gen";
+import { forgetDraft } from "./drafts";
+import type { Db } from "./journal.svelte";
+import type { Text } from "./writing.svelte";
+
+/** A post as the feed shows it. */
+export type Shown = Pick<Posts, "id" | "title" | "body" | "topic" | "status" | "published" | "author"> & {
+  readonly name: string | null;
+  readonly handle: string | null;
+};
+
+const SHOWN = `SELECT p.id, p.title, p.body, p.topic, p.status, p.published, p.author, w.name, w.handle
+  FROM posts p LEFT JOIN people w ON w.subject = p.author`;
+
+export function feed(db: Db, limit: number): LiveQuery<Shown> {
+  return db.live(`${SHOWN} WHERE p.status = 'live' ORDER BY p.published DESC, p.id LIMIT ?1`, [limit]);
+}
+
+export function mine(db: Db, subject: string, limit: number): LiveQuery<Shown> {
+  return db.live(`${SHOWN} WHERE p.author = ?1 ORDER BY p.status = 'live', p.published DESC, p.id LIMIT ?2`, [
+    subject,
+    limit,
+  ]);
+}
+
+export function onePost(db: Db, id: string): LiveQuery<Shown> {
+  return db.live(`${SHOWN} WHERE p.id = ?1`, [id]);
+}
+
+export function person(db: Db, subject: string): LiveQuery<People> {
+  return db.live("SELECT * FROM people WHERE subject = ?1", [subject]);
+}
+
+/** A new draft. Posts name their author, so the first one brings the author's own row along. */
+export async function beginPost(db: Db, subject: string): Promise<string> {
+  const id = crypto.randomUUID();
+  await db.transaction(async (tx) => {
+    const [known] = await tx.query("SELECT 1 AS known FROM people WHERE subject = ?1", [subject]);
+    if (known === undefined) tx.insert("people", { subject, name: subject });
+    tx.insert("posts", { id, author: subject, title: "" });
+  });
+  return id;
+}
+
+/** Writes what was typed, changed columns only. A post that is gone stays gone. */
+export async function savePost(db: Db, id: string, text: Text): Promise<void> {
+  await db.transaction(async (tx) => {
+    const [post] = await tx.query<Pick<Posts, "title" | "body">>("SELECT title, body FROM posts WHERE id = ?1", [id]);
+    const patch: PostsUpdate = {};
+    if (post !== undefined && post.title !== text.title) patch.title = text.title;
+    if (post !== undefined && post.body !== text.body) patch.body = text.body;
+    if (Object.keys(patch).length > 0) tx.update("posts", id, patch);
+    forgetDraft(tx, id);
+  });
+}
+
+export function setTopic(db: Db, id: string, topic: string) {
+  return db.update("posts", id, { topic: topic.trim() === "" ? null : topic.trim() });
+}
+
+export function publish(db: Db, id: string) {
+  return db.update("posts", id, { status: "live", published: new Date() });
+}
+
+export function withdraw(db: Db, id: string) {
+  return db.update("posts", id, { status: "draft" });
+}
+
+export async function deletePost(db: Db, id: string): Promise<(() => Promise<unknown>) | null> {
+  const { result: post } = await db.transaction(async (tx) => {
+    const [post] = await tx.query<Posts>("SELECT * FROM posts WHERE id = ?1", [id]);
+    if (post !== undefined) tx.delete("posts", id);
+    forgetDraft(tx, id);
+    return post;
+  });
+  return post === undefined ? null : () => db.insert("posts", post);
+}
+
+/** Name and handle, as others see them. */
+export function saveProfile(db: Db, subject: string, profile: { name: string; handle: string | null }) {
+  return db.transaction(async (tx) => {
+    const [known] = await tx.query("SELECT 1 AS known FROM people WHERE subject = ?1", [subject]);
+    if (known === undefined) tx.insert("people", { subject, ...profile });
+    else tx.update("people", subject, profile);
+  });
+}

@@ -1,0 +1,100 @@
+// Every main state, by day and by night, on a desk and on a phone: accessible by axe's rules, and kept as a picture.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { banner, elsewhere, fields, open, picture, serve, signIn, standing, story, write } from "./support.mjs";
+import { notes, posts } from "./world.mjs";
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WIDTHS = [
+  ["desk", { width: 1280, height: 800 }],
+  ["phone", { width: 390, height: 844 }],
+];
+
+/** No finding of any of axe's rules for WCAG 2.2 AA and good practice. */
+async function findings(page, name) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return violations.map(
+    ({ id, help, nodes }) => `${name}: ${id}: ${help}\n  ${nodes.map((node) => node.html).join("\n  ")}`,
+  );
+}
+
+for (const scheme of ["light", "dark"]) {
+  for (const [device, size] of WIDTHS) {
+    story(`${device}, ${scheme}`, async (scope) => {
+      const server = await serve(scope);
+      const found = [];
+      const seen = async (state) => {
+        await picture(page, `${device}-${scheme}-${state}`);
+        found.push(...(await findings(page, state)));
+      };
+      const { page } = await open(scope, server, { ...size, scheme });
+      await page.getByLabel("Your name").waitFor();
+      await seen("1-sign-in");
+      await signIn(page, "ada");
+      await page.getByText("Nothing written yet.").waitFor();
+      await seen("2-empty");
+
+      await elsewhere(scope, server, "ada", notes("ada"));
+      await elsewhere(scope, server, "bea", posts("bea"));
+      await elsewhere(scope, server, "ivo", posts("ivo"));
+      await page.getByRole("option", { name: "Old lighthouse" }).waitFor();
+      await page.getByText("10 notes").waitFor();
+      await seen("3-notes");
+      await page.getByRole("option", { name: "Old lighthouse" }).click();
+      await fields(page).text.waitFor();
+      await page.getByRole("list", { name: "Tags" }).getByText("walks", { exact: true }).waitFor();
+      await seen("4-note");
+      await page.goto(`${server.url}#/notes`);
+      await page.getByRole("searchbox").fill("the sea li");
+      await page.getByText("1 match").waitFor();
+      await seen("5-search");
+      await page.getByRole("searchbox").fill("submarine");
+      await page.getByText("Nothing with").waitFor();
+      await seen("6-nothing-found");
+      await page.getByRole("searchbox").fill("");
+
+      await page.getByRole("link", { name: "Posts" }).click();
+      await page.getByText("The ferry is back").waitFor();
+      await seen("7-posts");
+      await page.getByRole("button", { name: "Settings" }).click();
+      await page.getByRole("heading", { name: "On this device" }).waitFor();
+      await page.getByText("that the browser allows").waitFor();
+      await seen("8-settings");
+      // A handle that somebody else took meanwhile: the server refuses it, and it is said where it was written.
+      await page.getByLabel("Stay offline").check();
+      await banner(page, "Offline.").waitFor();
+      await page.getByLabel("Handle").fill("zoe");
+      await page.getByRole("button", { name: "Save" }).click();
+      await page.getByRole("dialog").locator('[data-state="pending"]').waitFor();
+      await elsewhere(scope, server, "zoe", [
+        "insert into people (subject, name, handle) values ('zoe', 'Zoe', 'zoe')",
+      ]);
+      await page.getByLabel("Stay offline").uncheck();
+      await standing(page, "failed");
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.getByRole("button", { name: "Outbox" }).click();
+      await page.getByRole("button", { name: "Send it again" }).waitFor();
+      await seen("9-refused");
+      await page.getByRole("button", { name: "Close" }).click();
+
+      await page.getByRole("link", { name: "Notes" }).click();
+      await server.kill();
+      await banner(page, "Offline.").waitFor();
+      await write(
+        page,
+        "Written without a network",
+        "The line went down with the storm. This is on the device, and waits.",
+      );
+      await standing(page, "pending");
+      await seen("10-offline");
+      if (device === "phone") await page.getByRole("link", { name: "All notes" }).click();
+      await page.getByRole("button", { name: "Outbox" }).click();
+      await page.getByText("Note: Written without a network").waitFor();
+      await seen("11-outbox");
+      assert.deepEqual(found, []);
+    });
+  }
+}

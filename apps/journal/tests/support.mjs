@@ -1,0 +1,148 @@
+// What the tests of the app share: the built app on a real server, people in front of it, and what they do.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { Browser, folder, ROOT, Scope, Server } from "../../../packages/client/tests/browser/harness.mjs";
+
+export { Browser, folder, Scope };
+
+export const DIST = path.join(ROOT, "apps/journal/dist");
+const LANDFALL = process.env.LANDFALL_BIN ?? path.join(ROOT, "target/sim/landfall");
+const SCHEMA = path.join(ROOT, "examples/journal/landfall.toml");
+const SCREENSHOTS = path.join(ROOT, "target/screenshots");
+
+/** The server with the app on its address. */
+export async function serve(scope, { app = DIST } = {}) {
+  const server = await Server.start(scope, ["--app", app]);
+  return Object.assign(server, {
+    url: `http://127.0.0.1:${server.port}/`,
+    // It keeps its connections and answers nothing.
+    pause: () => process.kill(server.pid, "SIGSTOP"),
+    resume: () => process.kill(server.pid, "SIGCONT"),
+  });
+}
+
+/** What another device of `person` writes: SQL, one transaction a line, synced before this resolves. */
+export async function elsewhere(scope, server, person, statements) {
+  const database = path.join(await folder(scope), "device.db");
+  const args = ["shell", database, "--schema", SCHEMA, "--server", server.url, "--token", `dev:${person}`];
+  const lines = [...statements, ".sync"].join("\n");
+  const child = spawn(LANDFALL, args, { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(`${lines}\n`);
+  let printed = "";
+  child.stdout.on("data", (part) => {
+    printed += part;
+  });
+  const code = await new Promise((resolve) => child.on("exit", resolve));
+  assert.equal(code, 0, printed);
+  assert.match(printed, /synced/, printed);
+}
+
+/** Text as SQL has it. */
+export function quoted(text) {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** One page of the app in a browser with a profile of its own. */
+export async function open(scope, server, { profile, ...how } = {}) {
+  const browser = await Browser.start(scope, profile === undefined ? {} : { profile });
+  const page = await look(browser, server, how);
+  return { browser, page, profile: browser.profile };
+}
+
+/** The pages of the story that is being told: when it fails, they are kept as pictures. */
+const opened = new Set();
+/** What went wrong in them that nobody caught. */
+const problems = [];
+
+/** Another tab. */
+export async function look(browser, server, { at = "", width = 1280, height = 800, scheme = "light" } = {}) {
+  const page = await browser.context.newPage();
+  await page.setViewportSize({ width, height });
+  await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+  opened.add(page);
+  page.on("close", () => opened.delete(page));
+  page.on("pageerror", (error) => problems.push(error.message));
+  await page.goto(server.url + at);
+  return page;
+}
+
+export async function signIn(page, name) {
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Open the journal" }).click();
+  await page.getByRole("navigation", { name: "Journal" }).waitFor();
+}
+
+/** Until the service worker has everything, so that a start without a network works. */
+export function installed(page) {
+  return page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+}
+
+/** Waits for how far the open item has come: "typed", "pending", "sending", "saved", "failed". */
+export function standing(page, ...states) {
+  return page
+    .locator(states.map((state) => `[data-state="${state}"]`).join(", "))
+    .first()
+    .waitFor();
+}
+
+/** The fields of the open item. */
+export function fields(page) {
+  return { title: page.getByRole("textbox", { name: "Title" }), text: page.getByRole("textbox", { name: "Text" }) };
+}
+
+/** A new note; resolves once it is durable on this device. */
+export async function write(page, title, body) {
+  await page.getByRole("button", { name: "New note" }).click();
+  const { title: first, text } = fields(page);
+  await first.fill(title);
+  await text.fill(body);
+  await text.blur();
+  await standing(page, "pending", "sending", "saved");
+}
+
+export function banner(page, text) {
+  return page.locator(".banner", { hasText: text });
+}
+
+/** The titles that the list shows, in order. */
+export function titles(page) {
+  return page.getByRole("option").locator(".words").allTextContents();
+}
+
+/** Waits until the list shows exactly these titles, in any order. */
+export async function shows(page, expected) {
+  await page.waitForFunction((wanted) => {
+    const seen = [...document.querySelectorAll("[role=option] .words")].map((node) => node.textContent.trim()).sort();
+    return JSON.stringify(seen) === JSON.stringify([...wanted].sort());
+  }, expected);
+}
+
+/** Keeps a picture of the page, for people to look at. */
+export async function picture(page, name) {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+    await Promise.allSettled(document.getAnimations().map((one) => one.finished));
+  });
+  await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
+}
+
+/** A test with a scope; what it started has ended when it ends. */
+export function story(name, tell) {
+  test(name, async (context) => {
+    opened.clear();
+    problems.length = 0;
+    try {
+      await tell(new Scope(context));
+      assert.deepEqual(problems, []);
+    } catch (problem) {
+      const pages = [...opened].entries();
+      for (const [index, page] of pages) await picture(page, `failed-${index + 1}`).catch(() => undefined);
+      throw problem;
+    }
+  });
+}
