@@ -34,6 +34,7 @@ export class Tab {
   #release: () => void = () => undefined;
   #opened: { resolve: () => void; reject: (error: LandfallError) => void } | null = null;
   #ended = false;
+  #holdsItsLock = false;
 
   constructor(private readonly post: Post) {
     this.#page = { tab: null, news: (news) => post(news) };
@@ -88,9 +89,12 @@ export class Tab {
     return new Promise((resolve, reject) => {
       this.#opened = { resolve: () => resolve(null), reject };
       // Held as long as this tab lives: the owner waits for it, and so learns that the tab is gone.
-      void navigator.locks.request(tabLock(config.name, this.#id), () => new Promise(() => undefined));
+      void navigator.locks.request(tabLock(config.name, this.#id), () => {
+        this.#holdsItsLock = true;
+        this.#hello();
+        return new Promise(() => undefined);
+      });
       this.#queueForOwnership(config.name);
-      this.#call({ call: "hello", tab: this.#id, protocol: TAB_PROTOCOL, version: config.version });
     });
   }
 
@@ -160,6 +164,12 @@ export class Tab {
     this.#calls?.postMessage(call);
   }
 
+  /** Only with its own lock in hand: an owner that got the lock first would take this tab for one that is gone. */
+  #hello(): void {
+    if (!this.#config || !this.#holdsItsLock) return;
+    this.#call({ call: "hello", tab: this.#id, protocol: TAB_PROTOCOL, version: this.#config.version });
+  }
+
   #called(call: Call): void {
     const host = this.#host;
     switch (call.call) {
@@ -168,9 +178,7 @@ export class Tab {
         return;
       case "owner":
         if (call.protocol === TAB_PROTOCOL) this.#follower?.ownerChanged();
-        if (!host && this.#config) {
-          this.#call({ call: "hello", tab: this.#id, protocol: TAB_PROTOCOL, version: this.#config.version });
-        }
+        if (!host) this.#hello();
         return;
       case "leaving":
         if (call.error) this.#follower?.ownerFailed(call.epoch, call.error);
