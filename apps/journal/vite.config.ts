@@ -1,5 +1,5 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 import { precache } from "./precache.ts";
 
 // While developing, the page comes from Vite and everything else from a server started with `cargo xtask serve`.
@@ -18,6 +18,8 @@ export default defineConfig({
     // One SVG or font more or less inside a script: a request saved is a byte that cannot be cached.
     assetsInlineLimit: 0,
   },
+  // The tests in a browser are node's own: `npm run test:browser`.
+  test: { include: ["src/**/*.test.ts"] },
   optimizeDeps: { exclude: ["@landfall/client"] },
   server: {
     headers: { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" },

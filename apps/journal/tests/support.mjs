@@ -10,13 +10,13 @@ import { Browser, folder, ROOT, Scope, Server } from "../../../packages/client/t
 export { Browser, folder, Scope };
 
 export const DIST = path.join(ROOT, "apps/journal/dist");
-const LANDFALL = process.env.LANDFALL_BIN ?? path.join(ROOT, "target/sim/landfall");
+export const LANDFALL = process.env.LANDFALL_BIN ?? path.join(ROOT, "target/sim/landfall");
 const SCHEMA = path.join(ROOT, "examples/journal/landfall.toml");
 const SCREENSHOTS = path.join(ROOT, "target/screenshots");
 
 /** The server with the app on its address. */
-export async function serve(scope, { app = DIST } = {}) {
-  const server = await Server.start(scope, ["--app", app]);
+export async function serve(scope, { app = DIST, args = [] } = {}) {
+  const server = await Server.start(scope, ["--app", app, ...args]);
   return Object.assign(server, {
     url: `http://127.0.0.1:${server.port}/`,
     // It keeps its connections and answers nothing.
