@@ -35,7 +35,8 @@ impl SourceFile {
     }
 }
 
-/// Reads every text file of the tree at `root`; files that are not UTF-8 (corpora, databases) are left out.
+/// Reads every file of the tree at `root`; those that are no text (pictures, corpora, databases) have an empty one, so that
+/// links to them are known.
 ///
 /// # Errors
 /// A sentence, when a folder cannot be read.
@@ -52,8 +53,9 @@ pub fn read_tree(root: &Path) -> Result<Vec<SourceFile>, String> {
     paths.dedup();
     let read = |path: String| {
         let bytes = fs::read(root.join(&path)).ok()?;
-        let text = String::from_utf8(bytes).ok()?;
-        (!text.contains('\0')).then_some(SourceFile { path, text })
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let text = if text.contains('\0') { String::new() } else { text };
+        Some(SourceFile { path, text })
     };
     Ok(paths.into_iter().filter_map(read).collect())
 }
