@@ -55,7 +55,7 @@ pub struct ServeArgs {
     /// A directory of an app's files, served on the same address: what a bundler wrote, with its index.html.
     #[arg(long, env = "LANDFALL_APP")]
     pub app: Option<PathBuf>,
-    /// Let pages of another origin connect, such as https://app.example; may be repeated.
+    /// Let pages of another origin connect, such as `https://app.example`; may be repeated.
     #[arg(long, env = "LANDFALL_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
     /// How long a shutdown may take, in seconds [default: 10].

@@ -627,8 +627,16 @@ impl Engine {
                 break entries;
             }
             // Behind an entry that cannot be decided under this id, none can: what follows it comes under the new one.
-            let (blocked, free): (Vec<_>, Vec<_>) =
-                entries.into_iter().partition(|e| self.session.follows_undecidable(&e.transaction));
+            // But for what was sent before that was known: it may be accepted already, and must not come twice.
+            let mut sent = BTreeSet::new();
+            for entry in &entries {
+                if self.db.is_sent(entry.transaction.rseq)? {
+                    sent.insert(entry.transaction.rseq);
+                }
+            }
+            let (blocked, free): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| {
+                self.session.follows_undecidable(&e.transaction) && !sent.contains(&e.transaction.rseq)
+            });
             self.session.set_undecidable(blocked.iter().map(|e| e.transaction.rseq));
             if blocked.is_empty() || !free.is_empty() {
                 break free;

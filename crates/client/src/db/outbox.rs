@@ -154,6 +154,14 @@ impl Database {
         })
     }
 
+    /// Whether an entry was handed to the network, and is not known to be decided.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_sent(&self, rseq: u64) -> Result<bool, DbError> {
+        Ok(self.state_of(rseq)? == Some(SENT))
+    }
+
     /// Counts a failure of the server on an entry, so that it is not tried for ever. Gives the attempts so far.
     ///
     /// # Errors
