@@ -1,11 +1,13 @@
 //! Floors: the least that the same work can cost on this machine, measured in the same run.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use rusqlite::Connection;
+use tokio::io::AsyncBufReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -66,19 +68,23 @@ pub fn rows_per_second(group: usize, budget: Duration) -> Fallible<f64> {
     Ok(rows as f64 / start.elapsed().as_secs_f64())
 }
 
-/// A bare WebSocket broadcast: one sender, `receivers` sockets, `size` bytes. Latency until the last has it, and the
-/// processor seconds per message of this process, which is sender and receivers.
+/// A bare WebSocket broadcast: a process that sends `size` bytes to `receivers` sockets of this one, at the pace of the
+/// measurement beside it. Latency until the last has it, and the processor seconds per message of both processes.
 pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Duration) -> Fallible<(Latency, f64)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let mut sender = Command::new(std::env::current_exe()?)
+        .args(["--broadcast", &format!("{receivers}x{size}")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let pid = sender.id();
+    let mut address = String::new();
+    BufReader::new(sender.stdout.take().ok_or("no output")?).read_line(&mut address)?;
+    let mut bell = sender.stdin.take().ok_or("no input")?;
     let (done, mut dones) = tokio::sync::mpsc::unbounded_channel();
-    let mut sinks = Vec::new();
     for _ in 0..receivers {
-        let client = TcpStream::connect(address).await?;
-        let (server, _) = listener.accept().await?;
-        server.set_nodelay(true)?;
-        let accept = tokio::spawn(tokio_tungstenite::accept_async(server));
-        let (mut socket, _) = tokio_tungstenite::client_async("ws://bench/", client).await?;
+        let stream = TcpStream::connect(address.trim()).await?;
+        let config = Some(crate::wire::small_buffers());
+        let (mut socket, _) = tokio_tungstenite::client_async_with_config("ws://bench/", stream, config).await?;
         let done = done.clone();
         tokio::spawn(async move {
             while let Some(Ok(message)) = socket.next().await {
@@ -87,22 +93,42 @@ pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Du
                 }
             }
         });
-        sinks.push(accept.await??);
     }
-    let payload = Message::Binary(vec![7u8; size].into());
+    let spent = || Fallible::Ok(crate::process::cpu_of(std::process::id())? + crate::process::cpu_of(pid)?);
     let mut latency = Latency::new();
-    let cpu = crate::process::cpu_of(std::process::id())?;
+    let cpu = spent()?;
     for _ in 0..messages {
         let start = Instant::now();
-        for sink in &mut sinks {
-            sink.send(payload.clone()).await?;
-        }
+        bell.write_all(b"\n")?;
         for _ in 0..receivers {
             dones.recv().await.ok_or("a receiver ended")?;
         }
         latency.record(start.elapsed());
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.saturating_sub(start.elapsed())).await;
     }
-    let cpu = (crate::process::cpu_of(std::process::id())? - cpu) / messages as f64;
+    let cpu = (spent()? - cpu) / messages as f64;
+    drop(bell);
+    sender.wait()?;
     Ok((latency, cpu))
+}
+
+/// The sending process of [`broadcast`]: says its address, takes so many sockets, then sends at each line it reads.
+pub async fn send_broadcasts(receivers: usize, size: usize) -> Fallible<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?);
+    let mut sinks = Vec::new();
+    for _ in 0..receivers {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let config = Some(crate::wire::small_buffers());
+        sinks.push(tokio_tungstenite::accept_async_with_config(stream, config).await?);
+    }
+    let payload = Message::Binary(vec![7u8; size].into());
+    let mut bell = tokio::io::BufReader::new(tokio::io::stdin()).lines();
+    while bell.next_line().await?.is_some() {
+        for sink in &mut sinks {
+            sink.send(payload.clone()).await?;
+        }
+    }
+    Ok(())
 }

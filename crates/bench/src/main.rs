@@ -31,6 +31,9 @@ struct Args {
     /// A tenth of the work: to see that it runs.
     #[arg(long)]
     quick: bool,
+    /// The other process of a floor: sockets x bytes.
+    #[arg(long, hide = true)]
+    broadcast: Option<String>,
 }
 
 fn main() -> Fallible<()> {
@@ -38,6 +41,9 @@ fn main() -> Fallible<()> {
     let beside = std::env::current_exe()?.with_file_name("landfall");
     let server = args.server.unwrap_or(beside);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if let Some((receivers, size)) = args.broadcast.as_deref().and_then(|b| b.split_once('x')) {
+        return runtime.block_on(floors::send_broadcasts(receivers.parse()?, size.parse()?));
+    }
     let mut report = Report::new(floors::fsync_ms()?);
     let context = scenarios::Context { server, scale: if args.quick { 10 } else { 1 } };
     for (name, run) in scenarios::ALL {

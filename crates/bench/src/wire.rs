@@ -10,6 +10,7 @@ use landfall_protocol::{
 use rand::TryRng as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::Fallible;
@@ -41,6 +42,11 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
+/// Of sockets in benchmarks: the library sets aside, and clears, 128 KiB for each read otherwise.
+pub fn small_buffers() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(4 << 10)
+}
+
 /// A session.
 pub struct Device {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -52,8 +58,12 @@ pub struct Device {
 impl Device {
     /// Connects and is welcomed.
     pub async fn connect(address: &str, list: u8) -> Fallible<Self> {
-        let (socket, _) =
-            tokio_tungstenite::connect_async_with_config(format!("ws://{address}/v1/sync"), None, true).await?;
+        let (socket, _) = tokio_tungstenite::connect_async_with_config(
+            format!("ws://{address}/v1/sync"),
+            Some(small_buffers()),
+            true,
+        )
+        .await?;
         let replica = ReplicaId(random16());
         let mut device = Self { socket, replica, rseq: 0, list };
         let hello = Hello {
@@ -190,6 +200,11 @@ impl Device {
                 _ => {}
             }
         }
+    }
+
+    /// Opens its list, and leaves it at that.
+    pub async fn open_list(&mut self) -> Fallible<()> {
+        self.open(1, [self.list; 16]).await.map(drop)
     }
 
     /// The bytes of all chunks of its list as they travel.

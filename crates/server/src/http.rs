@@ -20,6 +20,7 @@ use crate::store::{Store, StoreError};
 mod app;
 mod chunks;
 mod origin;
+mod readers;
 mod sessions;
 mod shared;
 mod socket;

@@ -50,6 +50,9 @@ pub struct Metrics {
     errors: Family<CodeLabel, Counter>,
     group_entries: Histogram,
     commit_seconds: Histogram,
+    fsync_seconds: Histogram,
+    /// Buckets that were ever opened and are still kept.
+    pub buckets: Gauge,
     rows: Counter,
     outside: Counter,
     lost_cells: Counter,
@@ -74,6 +77,8 @@ impl Default for Metrics {
             errors: Family::default(),
             group_entries: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            fsync_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            buckets: Gauge::default(),
             rows: Counter::default(),
             outside: Counter::default(),
             lost_cells: Counter::default(),
@@ -102,6 +107,9 @@ impl Metrics {
         r.register("group_entries", "Transactions decided in one commit", self.group_entries.clone());
         let help = "Time of one commit, from the first row to the end of its fsync";
         r.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
+        let help = "Time until a decided group was on the disk: the write of the log and its fsync";
+        r.register_with_unit("fsync", help, Unit::Seconds, self.fsync_seconds.clone());
+        r.register("buckets", "Buckets whose changes are logged", self.buckets.clone());
         r.register("rows", "Rows changed by transactions", self.rows.clone());
         r.register("outside_writes", "Writes behind the store's back that were noticed", self.outside.clone());
         r.register(
@@ -128,6 +136,7 @@ impl Metrics {
         }
         self.group_entries.observe(committed.entries as f64);
         self.commit_seconds.observe(took.as_secs_f64());
+        self.fsync_seconds.observe(committed.commit.flushed_in.as_secs_f64());
         let counted = committed.commit.counters;
         let by_outcome = [
             ("accepted", counted.accepted),

@@ -317,6 +317,7 @@ async fn health_and_metrics_tell_the_operator() {
     let server = Running::start().await;
     let mut device = server.device(1).await;
     device.greet(None).await;
+    device.open(1, "all", &[]).await;
     let note = device.note("sea", "secret text");
     device.push(1, vec![note]).await;
     device.accepted(1).await;
@@ -335,6 +336,8 @@ async fn health_and_metrics_tell_the_operator() {
         "landfall_entries_total{outcome=\"accepted\"} 1",
         "landfall_head 1",
         "landfall_commit_seconds_count 1",
+        "landfall_fsync_seconds_count 1",
+        "landfall_buckets 1",
         "landfall_group_entries_count 1",
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");

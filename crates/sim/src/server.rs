@@ -91,6 +91,10 @@ impl Store for SharedStore {
         self.lock().commit_group(pushes, now_ms)
     }
 
+    fn bucket_count(&self) -> usize {
+        self.lock().bucket_count()
+    }
+
     fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {
         self.lock().open_bucket(template, env)
     }

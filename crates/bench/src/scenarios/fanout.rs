@@ -44,7 +44,7 @@ pub async fn run(context: Context, subscribers: usize, per_second: u32) -> Falli
     own_cpu = crate::process::cpu_of(std::process::id())? - own_cpu;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     drop(server);
-    let (floor, floor_cpu) = floors::broadcast(subscribers, bytes, writes, Duration::from_millis(2)).await?;
+    let (floor, floor_cpu) = floors::broadcast(subscribers, bytes, writes, pause).await?;
     let per_write = (server_cpu + own_cpu) * 1e3 / writes as f64;
     let aim = match subscribers {
         100 => "≤ 2 / 5 ms",

@@ -46,7 +46,7 @@ impl Database {
             return Ok(ChangeSet::default());
         }
         self.apply(now_ms, |db, changes| {
-            let mut batch = Batch::default();
+            let mut batch = Batch::of(db, buckets.iter().map(|g| g.changes.0.len()).sum())?;
             let live = |id: &BucketId| db.memory.buckets.get(id).filter(|b| b.state == BucketState::Live).cloned();
             let held: BTreeMap<BucketId, Bucket> =
                 buckets.iter().filter_map(|g| Some((g.bucket, live(&g.bucket)?))).collect();
@@ -85,7 +85,7 @@ impl Database {
         };
         let now_ms = self.shared.lock().now_ms;
         self.apply(now_ms, |db, visible| {
-            let mut batch = Batch::default();
+            let mut batch = Batch::of(db, changes.0.len())?;
             for change in &changes.0 {
                 db.apply_change(bucket, &held, change, &mut batch)?;
             }

@@ -73,12 +73,22 @@ impl EntryOperations {
     }
 }
 
+/// Tables' numbers and keys.
+type RowIds = BTreeSet<(i64, Vec<u8>)>;
+
 /// The rows of one event.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub rows: BTreeMap<(i64, RowKey), RowWork>,
     entries: BTreeMap<u64, Rc<EntryOperations>>,
+    /// The rows on which work was pending when the event began, where that is known: on all others none is.
+    pending: Option<RowIds>,
 }
+
+/// From so many changes on it pays to read at once which rows have pending work, unless there are many more of those.
+const MANY_CHANGES: usize = if cfg!(test) { 2 } else { 8 };
+/// Pending entries for each change, beyond which looking at each row is cheaper.
+const PENDING_PER_CHANGE: u64 = 8;
 
 impl Batch {
     /// The row, loaded when this event touches it for the first time.
@@ -86,8 +96,17 @@ impl Batch {
         use std::collections::btree_map::Entry;
         match self.rows.entry((table, key.clone())) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(db.load_row(table, key)?)),
+            Entry::Vacant(entry) => Ok(entry.insert(db.load_row(table, key, self.pending.as_ref())?)),
         }
+    }
+
+    /// The rows of an event of so many changes.
+    pub fn of(db: &Database, changes: usize) -> Result<Self, DbError> {
+        let counts = &db.memory.meta.counts;
+        let unsettled = counts.pending + counts.sent + counts.acked;
+        let pays = changes >= MANY_CHANGES && unsettled <= changes as u64 * PENDING_PER_CHANGE;
+        let pending = if pays { Some(db.pending_rows()?) } else { None };
+        Ok(Self { pending, ..Self::default() })
     }
 
     /// Loads every row that an entry touches.
@@ -118,15 +137,20 @@ pub(super) fn parse_key(bytes: &[u8]) -> Result<RowKey, DbError> {
 
 impl Database {
     /// The confirmed side of a row and what is visible of it.
-    pub(super) fn load_row(&self, table: i64, key: &RowKey) -> Result<RowWork, DbError> {
+    pub(super) fn load_row(&self, table: i64, key: &RowKey, pending: Option<&RowIds>) -> Result<RowWork, DbError> {
         let bytes = key.to_bytes();
+        let id = (table, bytes);
+        let pends = pending.is_none_or(|rows| rows.contains(&id));
+        let bytes = id.1;
         let sql = "SELECT seq, held, versions FROM _landfall_rows WHERE tbl = ? AND key = ?";
         let stored = self.conn.prepare_cached(sql)?.query_row(params![table, bytes], |r| {
             Ok(StoredRecord { seq: r.get::<_, i64>(0)? as u64, set: r.get(1)?, versions: r.get(2)? })
         });
         let stored = stored.optional()?;
-        let image = self.image(table, &bytes)?;
-        let visible = self.tables.by_id(table)?.read(&self.conn, key)?;
+        let image = if pends { self.image(table, &bytes)? } else { None };
+        // What is neither confirmed nor written here is not there.
+        let shows = pends || stored.is_some();
+        let visible = if shows { self.tables.by_id(table)?.read(&self.conn, key)? } else { None };
         let held = stored.as_ref().map(|s| (*self.memory.sets.of(s.set)).clone()).unwrap_or_default();
         let confirmed = match (&image, &stored) {
             (Some(image), _) => image.clone(),
@@ -191,6 +215,14 @@ impl Database {
         operations(&body, preview.as_deref())
     }
 
+    /// The rows with unsettled entries.
+    fn pending_rows(&self) -> Result<RowIds, DbError> {
+        let sql = "SELECT tbl, key FROM _landfall_touched UNION SELECT tbl, key FROM _landfall_images";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
     /// Unsettled entries that show on a row, oldest first.
     fn pending_on(&self, table: i64, key: &[u8]) -> Result<Vec<u64>, DbError> {
         let sql = "SELECT rseq FROM _landfall_touched WHERE tbl = ? AND key = ? ORDER BY rseq";
@@ -201,8 +233,8 @@ impl Database {
 
     /// Writes every row of the batch and says what changed visibly.
     pub(super) fn flush(&mut self, batch: Batch, changes: &mut ChangeSet) -> Result<(), DbError> {
-        let Batch { rows, entries } = batch;
-        let mut entries = Batch { rows: BTreeMap::new(), entries };
+        let Batch { rows, entries, pending } = batch;
+        let mut entries = Batch { rows: BTreeMap::new(), entries, pending };
         for ((table, key), work) in rows {
             self.flush_row(table, key, work, &mut entries, changes)?;
         }
@@ -218,7 +250,11 @@ impl Database {
         changes: &mut ChangeSet,
     ) -> Result<(), DbError> {
         let bytes = key.to_bytes();
-        let pending = self.pending_on(table, &bytes)?;
+        let id = (table, bytes);
+        let pends = entries.pending.as_ref().is_none_or(|rows| rows.contains(&id));
+        let bytes = id.1;
+        // An event takes entries out of the overlay, or puts some back whose rows it knows one by one.
+        let pending = if pends { self.pending_on(table, &bytes)? } else { Vec::new() };
         if pending.is_empty() {
             work.held.remove(&LEFTOVER);
         }

@@ -136,7 +136,7 @@ impl Database {
         before: Option<&Cells>,
         after: Option<&Cells>,
     ) -> Result<Operation, DbError> {
-        let work = self.load_row(app.id, key)?;
+        let work = self.load_row(app.id, key, None)?;
         let base = |column: &str| self.cell_base(&work.held, work.seq, column);
         let table = app.name().to_owned();
         let key = key.clone();
@@ -224,7 +224,7 @@ impl Database {
         if self.conn.prepare_cached(sql)?.exists(params![touched.table, key])? {
             return Ok(());
         }
-        let work = self.load_row(touched.table, &touched.key)?;
+        let work = self.load_row(touched.table, &touched.key, None)?;
         let held = !work.held.is_empty();
         let image = touched.before.clone().filter(|_| held);
         let image = image.map(|cells| self.only_held(touched.table, &work.held, cells));

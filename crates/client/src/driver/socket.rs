@@ -14,6 +14,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::{Message, StartError, chunks};
 use crate::engine::{Effect, Input};
 
+/// The library clears this much for each read, so that the usual 128 KiB cost more than a small message does.
+const READ_BUFFER_BYTES: usize = 16 << 10;
 /// How long a health probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -145,8 +147,10 @@ async fn serve(
     mut messages: tokio_mpsc::UnboundedReceiver<ClientMessage>,
     inputs: &mpsc::Sender<Message>,
 ) -> Result<String, WsError> {
-    let config =
-        WebSocketConfig::default().max_message_size(Some(MAX_FRAME_BYTES)).max_frame_size(Some(MAX_FRAME_BYTES));
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(MAX_FRAME_BYTES))
+        .max_frame_size(Some(MAX_FRAME_BYTES));
     let (mut socket, _) =
         tokio_tungstenite::connect_async_with_config(server.socket.as_str(), Some(config), true).await?;
     let _ = inputs.send(Message::Input(Input::Connected { connection: id }));

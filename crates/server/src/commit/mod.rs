@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use landfall_core::error::codes;
 use landfall_core::hash::{ContentHash, chain};
@@ -113,6 +114,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             stamp: self.stamp,
             bucket_runs: self.runs.into_iter().collect(),
             counters: self.counters,
+            flushed_in: Duration::ZERO,
         })
     }
 

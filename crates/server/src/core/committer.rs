@@ -223,6 +223,11 @@ impl Committer {
         self.hub.head()
     }
 
+    /// How many buckets there are.
+    pub fn bucket_count(&self) -> usize {
+        self.store.bucket_count()
+    }
+
     /// Another reader, for other threads.
     ///
     /// # Errors

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Sender, TrySendError};
 use rand::SeedableRng;
 use rand::rngs::{ChaCha20Rng, SysRng};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::readers::Readers;
 use super::sessions::{Handle, Sessions};
 use super::writer::{self, Work};
 use super::{Options, ServeError};
@@ -18,9 +19,6 @@ use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
 use crate::session::{Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
 use crate::store::{Store, StoreError, StoreReader};
-
-/// `None` when the server ends: nobody waits for a reader then.
-type Readers = (Sender<Option<Box<dyn StoreReader>>>, Receiver<Option<Box<dyn StoreReader>>>);
 
 pub(super) struct Shared {
     pub(super) rules: Arc<Rules>,
@@ -34,7 +32,7 @@ pub(super) struct Shared {
     work: Sender<Work>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
-    readers: Readers,
+    readers: Arc<Readers>,
     started: Instant,
 }
 
@@ -47,10 +45,8 @@ impl Shared {
         let mut rng = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(std::io::Error::other)?;
         let key = chunks::signing_key(store.as_mut(), &mut rng)?;
         let hub = Arc::new(Hub::new(store.head(), options.memory.ring_bytes));
-        let readers = crossbeam_channel::bounded(options.readers.max(1));
-        for _ in 0..options.readers.max(1) {
-            let _ = readers.0.send(Some(store.reader()?));
-        }
+        let readers = (0..options.readers.max(1)).map(|_| store.reader()).collect::<Result<Vec<_>, _>>()?;
+        let readers = Arc::new(Readers::new(readers));
         let (work, queue) = crossbeam_channel::bounded(writer::QUEUE);
         let (sessions, head) = (Arc::new(Sessions::default()), store.head());
         let mark = Duration::from_millis(rules.patience.mark_ms);
@@ -98,10 +94,7 @@ impl Shared {
     /// Ends the writer. The readers go first: the last connection to the database tidies up, so that the file alone
     /// is a whole copy.
     pub(super) fn stop_writer(&self) {
-        while let Ok(Some(reader)) = self.readers.1.try_recv() {
-            drop(reader);
-        }
-        let _ = self.readers.0.try_send(None);
+        self.readers.close();
         let _ = self.work.send(Work::Stop);
     }
 
@@ -178,14 +171,11 @@ impl Shared {
         &self,
         f: impl FnOnce(&dyn StoreReader) -> R + Send + 'static,
     ) -> Option<R> {
-        let (give_back, take) = self.readers.clone();
+        let readers = Arc::clone(&self.readers);
         let run = move || {
-            let Some(reader) = take.recv().ok()? else {
-                let _ = give_back.send(None);
-                return None;
-            };
+            let reader = readers.take()?;
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
-            let _ = give_back.send(Some(reader));
+            readers.give_back(reader);
             result.ok()
         };
         tokio::task::spawn_blocking(run).await.ok().flatten()
@@ -193,11 +183,11 @@ impl Shared {
 
     /// Runs `f` aside with a reader that nobody else wants; not at all when there is none.
     pub(super) fn with_free_reader(&self, f: impl FnOnce(&dyn StoreReader) + Send + 'static) {
-        let Ok(Some(reader)) = self.readers.1.try_recv() else { return };
-        let give_back = self.readers.0.clone();
+        let Some(reader) = self.readers.take_free() else { return };
+        let readers = Arc::clone(&self.readers);
         tokio::task::spawn_blocking(move || {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
-            let _ = give_back.send(Some(reader));
+            readers.give_back(reader);
         });
     }
 

@@ -71,6 +71,7 @@ impl Writer {
         let mut looked = Instant::now();
         // Not at once: a server that has just started has better things to do.
         let mut forget_at = looked + OUTSIDE;
+        self.metrics.buckets.set(self.committer.bucket_count() as i64);
         loop {
             let mut group = Group::default();
             let patience = OUTSIDE.saturating_sub(looked.elapsed()).min(self.marks.due_in().unwrap_or(OUTSIDE));
@@ -140,6 +141,7 @@ impl Writer {
             }
             Work::Bucket { subject, shape, params, bucket } => {
                 let _ = bucket.send(self.committer.open_bucket(&subject, &shape, &params));
+                self.metrics.buckets.set(self.committer.bucket_count() as i64);
             }
             Work::Stop => return false,
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use landfall_core::predicate::Env;
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
@@ -138,6 +139,8 @@ pub struct GroupCommit {
     pub bucket_runs: Vec<(BucketId, Vec<Run>)>,
     /// What happened, for metrics.
     pub counters: Counters,
+    /// How long the transaction took to reach the disk, once everything was decided: the write of the log and its fsync.
+    pub flushed_in: Duration,
 }
 
 /// What a group did, in numbers.
@@ -214,6 +217,9 @@ pub trait Store: Send {
     /// # Errors
     /// Nothing of the group is applied then, and the store can be used again.
     fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError>;
+
+    /// How many buckets there are.
+    fn bucket_count(&self) -> usize;
 
     /// Whether a chain value of the present epoch was given out by this store, in this history or in one that a restored
     /// copy has lost.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use landfall_core::hash::{ContentHash, is_chain_of};
 use landfall_core::predicate::Env;
@@ -125,18 +126,22 @@ impl SqliteStore {
         self.plan.schema()
     }
 
-    /// How many buckets there are.
-    pub fn bucket_count(&self) -> usize {
-        self.buckets.len()
-    }
-
     /// Runs `f` in one durable transaction; on an error nothing of it is applied.
     fn transaction<R>(conn: &Shared, f: impl FnOnce(&Connection) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        Self::timed_transaction(conn, f).map(|(value, _)| value)
+    }
+
+    /// The same, and how long its COMMIT took.
+    fn timed_transaction<R>(
+        conn: &Shared,
+        f: impl FnOnce(&Connection) -> Result<R, StoreError>,
+    ) -> Result<(R, Duration), StoreError> {
         let conn = lock(conn);
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let result = f(&conn).and_then(|value| {
+            let began = Instant::now();
             conn.prepare_cached("COMMIT")?.execute([])?;
-            Ok(value)
+            Ok((value, began.elapsed()))
         });
         // SQLite rolls back by itself after some errors.
         if result.is_err() && !conn.is_autocommit() {
@@ -152,12 +157,12 @@ impl SqliteStore {
         f: impl FnOnce(Group<'_, SqliteTx<'_>>) -> Result<GroupCommit, StoreError>,
     ) -> Result<GroupCommit, StoreError> {
         let (plan, buckets, head) = (&self.plan, &self.buckets, self.head);
-        let commit = Self::transaction(&self.conn, |conn| {
+        let (commit, flushed_in) = Self::timed_transaction(&self.conn, |conn| {
             let mut tx = SqliteTx::new(conn, &self.tables);
             f(Group::new(&mut tx, plan, buckets, head, now_ms))
         })?;
         self.head = commit.head;
-        Ok(commit)
+        Ok(GroupCommit { flushed_in, ..commit })
     }
 }
 
@@ -171,6 +176,10 @@ impl Store for SqliteStore {
 
     fn has_signed(&self, seq: u64, chain: u64) -> bool {
         is_chain_of(self.plan.chain_key(), seq, chain)
+    }
+
+    fn bucket_count(&self) -> usize {
+        self.buckets.len()
     }
 
     fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {

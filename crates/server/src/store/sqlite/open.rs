@@ -28,7 +28,7 @@ const FORMAT: i64 = 1;
 /// How long another program may hold the write lock.
 const BUSY: Duration = Duration::from_secs(10);
 /// A checkpoint costs two syncs: not after every few transactions.
-const CHECKPOINT_PAGES: i64 = 4_000;
+const CHECKPOINT_PAGES: i64 = 8_000;
 const STATEMENTS: usize = 256;
 /// So many buckets, as a power of two, may one process make before it uses the numbers of another.
 const BUCKETS_BITS: u32 = 21;

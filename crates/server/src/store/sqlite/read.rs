@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use landfall_core::hash::ContentHash;
+use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::RowBlock;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Rows, params, params_from_iter};
@@ -305,6 +305,8 @@ struct PageBuilder<'a> {
     positions: Vec<usize>,
     /// Positions of the columns that the condition looks at.
     asked: Vec<usize>,
+    /// Their values in the present row.
+    cells: Cells,
     rows: RowBlock,
     last_key: Option<RowKey>,
     looked_at: usize,
@@ -319,6 +321,7 @@ impl<'a> PageBuilder<'a> {
         let asked = bucket.template.predicate.as_ref().map(|p| p.columns()).unwrap_or_default();
         Self {
             asked: asked.iter().filter_map(position).collect(),
+            cells: Cells::new(),
             table,
             bucket,
             positions: columns.iter().filter_map(|(name, _)| position(name)).collect(),
@@ -339,6 +342,20 @@ impl<'a> PageBuilder<'a> {
         self.rows.len() >= self.max_rows || (some && self.bytes_left == 0) || self.looked_at >= self.max_looked_at()
     }
 
+    /// Whether the row is in the bucket.
+    fn holds(&mut self, row: &rusqlite::Row<'_>) -> Result<bool, StoreError> {
+        for at in &self.asked {
+            let (name, ty) = &self.table.columns[*at];
+            let value = super::values::read(row.get_ref(*at)?, *ty);
+            // The names are the same in each row.
+            match self.cells.get_mut(name) {
+                Some(cell) => *cell = value,
+                None => drop(self.cells.insert(name.clone(), value)),
+            }
+        }
+        Ok(self.bucket.holds(&self.cells))
+    }
+
     fn look_at(
         &mut self,
         row: &rusqlite::Row<'_>,
@@ -349,10 +366,14 @@ impl<'a> PageBuilder<'a> {
             return Ok(());
         };
         self.looked_at += 1;
-        if self.bucket.template.predicate.is_none() || self.bucket.holds(&self.table.some_cells(row, &self.asked)?) {
+        if self.bucket.template.predicate.is_none() || self.holds(row)? {
             self.rows.seqs.push(seq_of(&key)?);
             for ((ty, values), at) in self.rows.columns.iter_mut().zip(&self.positions) {
-                let value = super::values::read(row.get_ref(*at)?, *ty);
+                let part = self.table.key.iter().position(|key| key == at).and_then(|part| key.0.get(part));
+                let value = match part {
+                    Some(part) => part.clone(),
+                    None => super::values::read(row.get_ref(*at)?, *ty),
+                };
                 self.bytes_left = self.bytes_left.saturating_sub(value.size() + 1);
                 values.push(value);
             }

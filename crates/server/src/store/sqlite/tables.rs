@@ -115,12 +115,6 @@ impl TableSql {
         Ok(cells)
     }
 
-    /// The cells at these positions of a row of all columns.
-    pub(super) fn some_cells(&self, row: &Row<'_>, positions: &[usize]) -> rusqlite::Result<Cells> {
-        let cell = |at: &usize| Ok((self.columns[*at].0.clone(), read(row.get_ref(*at)?, self.columns[*at].1)));
-        positions.iter().map(cell).collect()
-    }
-
     /// The key in a row of all columns; `None` when another program wrote what is no key.
     pub(super) fn key_in(&self, row: &Row<'_>) -> rusqlite::Result<Option<RowKey>> {
         self.read_key(row, self.key.iter().copied())
