@@ -26,11 +26,11 @@ extern "C" {
     #[wasm_bindgen(method)]
     pub fn shape(this: &Sink, handle: f64, complete: bool, failure: Option<String>);
     #[wasm_bindgen(method, js_name = mirrorPut)]
-    pub fn mirror_put(this: &Sink, name: &str, frame: Uint8Array);
+    pub fn mirror_put(this: &Sink, name: &str, frame: Uint8Array, images: Option<Uint8Array>);
     #[wasm_bindgen(method, js_name = mirrorDelete)]
     pub fn mirror_delete(this: &Sink, name: &str);
     #[wasm_bindgen(method, js_name = mirrorAnew)]
-    pub fn mirror_anew(this: &Sink, names: Array, frames: Array);
+    pub fn mirror_anew(this: &Sink, names: Array, frames: Array, images: Array);
 
     /// Fills a slice with the browser's randomness.
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use js_sys::{Array, Uint8Array};
-use landfall_client::db::{DbError, HeldWrite, Location, Options, WriteTx, Written};
+use landfall_client::db::{DbError, HeldWrite, Location, Options, RowImage, WriteTx, Written};
 use landfall_client::live::{LiveQuery, QueryId};
 use landfall_client::mirror::{self, Mirror, MirrorRecord, Plan};
 use landfall_client::{Effect, Engine, Input, Moment};
@@ -24,6 +24,8 @@ use crate::sink::{Sink, entropy, performance_now};
 const FILE: &str = "landfall.db";
 /// The database, its log, one more of each that SQLite may make meanwhile, and some room.
 const SLOTS: usize = 6;
+/// Requests are remembered for a day.
+const REQUEST_LIFE_MS: u64 = 86_400_000;
 
 #[derive(Deserialize)]
 struct Config {
@@ -35,6 +37,8 @@ struct Config {
     token: Option<String>,
     online: bool,
     cache_kib: u32,
+    /// At most so many rows of a first load in one turn.
+    chunk_rows: usize,
 }
 
 type Result<T> = std::result::Result<T, JsValue>;
@@ -76,11 +80,14 @@ pub struct Client {
     types: BTreeMap<QueryId, Types>,
     /// The shapes that the page has open, as it was told last.
     shapes: BTreeMap<u64, (bool, Option<String>)>,
+    /// The mirror is the only copy: it keeps whole rows too.
+    in_memory: bool,
 }
 
-/// Opens or creates the database. `mirror` is the content of the outbox's mirror, frame after frame.
+/// Opens or creates the database. `mirror` is the content of the outbox's mirror, frame after frame; `images` the whole
+/// rows beside it, list after list.
 #[wasm_bindgen]
-pub async fn open(config: String, mirror: Vec<u8>, sink: Sink) -> Result<Client> {
+pub async fn open(config: String, mirror: Vec<u8>, images: Vec<u8>, sink: Sink) -> Result<Client> {
     std::panic::set_hook(Box::new(|panic| {
         let _ = js_sys::Reflect::set(&js_sys::global(), &"landfallPanic".into(), &panic.to_string().into());
     }));
@@ -100,17 +107,32 @@ pub async fn open(config: String, mirror: Vec<u8>, sink: Sink) -> Result<Client>
     };
     let found = Mirror::from_bytes(&mirror);
     let plan = mirror::plan(existed, &found, &schema.name).map_err(failed)?;
-    let options = Options { exclusive: true, cache_kib: config.cache_kib, ..Options::default() };
+    let (cache_kib, chunk_rows) = (config.cache_kib, config.chunk_rows);
+    let options = Options { exclusive: true, cache_kib, chunk_rows, ..Options::default() };
     let mut engine = Engine::open(&location, schema, options, now(), &mut entropy).map_err(failed)?;
     if let Plan::Recover(recovered) = plan {
-        engine.adopt(&recovered, now()).map_err(failed)?;
+        engine.adopt(&recovered, &read_images(&images), now()).map_err(failed)?;
     }
     engine.handle(Input::SetToken { token: config.token }, now(), &mut entropy);
     engine.handle(Input::SetOnline { online: config.online }, now(), &mut entropy);
-    let mut client = Client { engine, sink, held: None, types: BTreeMap::new(), shapes: BTreeMap::new() };
+    // A tab that lost its answer asks again within seconds.
+    engine.forget_requests(now().wall_ms.saturating_sub(REQUEST_LIFE_MS)).map_err(failed)?;
+    let in_memory = config.directory.is_none();
+    let (types, shapes) = (BTreeMap::new(), BTreeMap::new());
+    let mut client = Client { engine, sink, held: None, types, shapes, in_memory };
     client.mirror_anew()?;
     client.carry_out();
     Ok(client)
+}
+
+/// Lists of images, one after the other; what cannot be read is passed over, with what follows it.
+fn read_images(bytes: &[u8]) -> Vec<RowImage> {
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let mut images = Vec::new();
+    while let Ok(more) = decoder.decode::<Vec<RowImage>>() {
+        images.extend(more);
+    }
+    images
 }
 
 fn name_of(replica: ReplicaId, rseq: u64) -> String {
@@ -122,7 +144,7 @@ fn name_of(replica: ReplicaId, rseq: u64) -> String {
 impl Client {
     fn mirror_anew(&mut self) -> Result<()> {
         let (records, _) = mirror::read(&self.engine.mirror().map_err(failed)?.compact());
-        let (names, frames) = (Array::new(), Array::new());
+        let (names, frames, images) = (Array::new(), Array::new(), Array::new());
         for record in records {
             let name = match &record {
                 MirrorRecord::Header { replica, .. } => format!("{replica}:"),
@@ -132,9 +154,21 @@ impl Client {
             };
             names.push(&name.into());
             frames.push(&Uint8Array::from(record.to_frame().as_slice()));
+            images.push(&self.images(&record).into());
         }
-        self.sink.mirror_anew(names, frames);
+        self.sink.mirror_anew(names, frames, images);
         Ok(())
+    }
+
+    /// The whole rows that belong to a record, for a mirror that is the only copy.
+    fn images(&self, record: &MirrorRecord) -> Option<Uint8Array> {
+        let MirrorRecord::Appended { rseq, .. } = record else { return None };
+        if !self.in_memory {
+            return None;
+        }
+        let images = self.engine.db().images_of(*rseq).unwrap_or_default();
+        // Writing to a Vec cannot fail.
+        Some(Uint8Array::from(minicbor::to_vec(&images).unwrap_or_default().as_slice()))
     }
 
     fn carry_out(&mut self) {
@@ -156,7 +190,7 @@ impl Client {
                 Effect::Mirror(record) => match &record {
                     MirrorRecord::Appended { replica, rseq, .. } => {
                         let frame = Uint8Array::from(record.to_frame().as_slice());
-                        self.sink.mirror_put(&name_of(*replica, *rseq), frame);
+                        self.sink.mirror_put(&name_of(*replica, *rseq), frame, self.images(&record));
                     }
                     MirrorRecord::Decided { replica, rseq } => self.sink.mirror_delete(&name_of(*replica, *rseq)),
                     MirrorRecord::Header { .. } => {}

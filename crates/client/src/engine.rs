@@ -13,13 +13,14 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 use crate::changes::ChangeSet;
 use crate::db::{
     BucketState, Completeness, Database, DbError, EntryState, HeldBucket, Location, OpenError, Options, OutboxEntry,
-    Rows,
+    RowImage, Rows,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{Connectivity, Progress, Status};
 
+mod loading;
 mod writes;
 
 /// The two clocks of a device.
@@ -158,6 +159,10 @@ pub struct Engine {
     complete_tables: BTreeSet<String>,
     /// The server's head at the last Welcome.
     head: u64,
+    /// The chunk that is being stored, part by part.
+    import: Option<loading::Import>,
+    /// Chunks that came meanwhile.
+    arrived: VecDeque<(u64, Chunk)>,
     fresh_replica: ReplicaId,
 }
 
@@ -192,6 +197,8 @@ impl Engine {
             told: Status::default(),
             complete_tables: BTreeSet::new(),
             head: 0,
+            import: None,
+            arrived: VecDeque::new(),
             fresh_replica: ReplicaId::default(),
         };
         engine.refresh_status(now);
@@ -220,7 +227,7 @@ impl Engine {
 
     /// When [`Input::Tick`] is due, in monotonic milliseconds.
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.session.deadline_ms()
+        if self.import.is_some() { Some(0) } else { self.session.deadline_ms() }
     }
 
     /// The present status.
@@ -309,13 +316,14 @@ impl Engine {
         Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
     }
 
-    /// A database that was just made takes over what a lost one's mirror holds.
+    /// A database that was just made takes over what a lost one's mirror holds: transactions, and the whole rows that
+    /// they touch where the mirror keeps those too ([`Database::images_of`]).
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn adopt(&mut self, recovered: &Recovered, now: Moment) -> Result<(), DbError> {
+    pub fn adopt(&mut self, recovered: &Recovered, images: &[RowImage], now: Moment) -> Result<(), DbError> {
         let Recovered { replica, last_rseq, transactions, older, .. } = recovered;
-        let changes = self.db.recover(*replica, *last_rseq, transactions, older, now.wall_ms)?;
+        let changes = self.db.recover(*replica, *last_rseq, transactions, older, images, now.wall_ms)?;
         self.announce(&changes);
         self.refresh_status(now);
         Ok(())
@@ -366,6 +374,7 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) {
         let current = self.session.connection();
         let event = match input {
+            Input::Tick if self.import.is_some() => return self.import_more(now, random),
             Input::Tick => Event::Tick,
             Input::Nudge => Event::Nudge,
             Input::SetOnline { online } => Event::SetOnline { online },
@@ -380,7 +389,7 @@ impl Engine {
                 Ok(event) => event,
                 Err(error) => Event::Fault { reason: error.to_string() },
             },
-            Input::ChunkLoaded { request, chunk } => match self.chunk(request, &chunk, now) {
+            Input::ChunkLoaded { request, chunk } => match self.chunk(request, chunk, now) {
                 Ok(Some(event)) => event,
                 Ok(None) => return,
                 Err(error) => Event::Fault { reason: error.to_string() },
@@ -395,30 +404,6 @@ impl Engine {
             }
         };
         self.step(&event, now, random);
-    }
-
-    fn chunk(&mut self, request: u64, chunk: &Chunk, now: Moment) -> Result<Option<Event>, DbError> {
-        let Some(bucket) = self.session.bucket_of_request(request) else { return Ok(None) };
-        if chunk.bucket != bucket {
-            let reason = "the server answered with a chunk of another bucket".to_owned();
-            return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason }));
-        }
-        if !self.db.may_load(bucket) {
-            // Opened anew while the chunk was under way.
-            self.session.hold(bucket, now.mono_ms);
-            return Ok(None);
-        }
-        if chunk.next.is_none() && self.session.postpone(bucket, now.mono_ms) {
-            return Ok(None);
-        }
-        if let Some(Command::Fetch { request, address, .. }) = self.session.prefetch(bucket, chunk.next.as_ref()) {
-            self.effects.push_back(Effect::FetchChunk { request, address });
-        }
-        let changes = self.db.apply_chunk(chunk)?;
-        self.announce(&changes);
-        let held = self.db.subscriptions().into_iter().flat_map(|s| s.buckets).find(|b| b.bucket == bucket);
-        let Some(HeldBucket { at, .. }) = held else { return Ok(None) };
-        Ok(Some(Event::ChunkLoaded { bucket, next: chunk.next.clone(), at }))
     }
 
     /// Applies a message of the server and says what it was for the session.

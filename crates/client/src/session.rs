@@ -288,6 +288,11 @@ impl Session {
         self.loading.iter().find(|(_, l)| l.request == Some(request)).map(|(bucket, _)| *bucket)
     }
 
+    /// Where the load of a bucket goes on; `None` when it is not being loaded.
+    pub fn loading_at(&self, bucket: BucketId) -> Option<&Address> {
+        self.loading.get(&bucket).map(|l| &l.address)
+    }
+
     /// A chunk arrived and is about to be applied: asks for the next one at once, so that the network and the disk work
     /// at the same time.
     pub fn prefetch(&mut self, bucket: BucketId, next: Option<&Address>) -> Option<Command> {

@@ -127,6 +127,14 @@ impl RowBlock {
     pub fn is_empty(&self) -> bool {
         self.seqs.is_empty()
     }
+
+    /// Takes off all rows from `at` on.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let at = at.min(self.seqs.len());
+        let seqs = self.seqs.split_off(at);
+        let rest = |(ty, values): &mut (ColumnType, Vec<Value>)| (*ty, values.split_off(at.min(values.len())));
+        Self { seqs, columns: self.columns.iter_mut().map(rest).collect() }
+    }
 }
 
 /// On the wire: [count, [sequences as differences], [type, values…] per column].

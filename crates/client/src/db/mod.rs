@@ -10,6 +10,7 @@
 //! | `tables` | one app row by key, in stored form |
 //! | `hooks`, `authorizer`, `capture`, `functions` | what SQLite asks and tells while statements run |
 //! | `query`, `write` | the app's reads and writes |
+//! | `recover`, `images` | starting anew from the mirrored outbox |
 //! | `requests` | writes that are asked for twice, and happen once |
 //! | `record`, `rules` | from touched rows to operations; what the device can refuse by itself |
 //! | `outbox`, `decide` | entries on their way; decisions, dead letters, settling |
@@ -35,6 +36,7 @@ mod engine_side;
 mod error;
 mod functions;
 mod hooks;
+mod images;
 mod open;
 mod outbox;
 mod overlay;
@@ -55,6 +57,7 @@ pub use bookkeeping::BucketState;
 pub use buckets::{Completeness, HeldBucket, Subscription};
 pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
+pub use images::RowImage;
 pub use outbox::{Counts, EntryState, OutboxEntry};
 pub use query::Rows;
 pub use write::{HeldWrite, WriteTx, Written};
@@ -121,6 +124,8 @@ pub struct Options {
     pub acked_retention_ms: u64,
     /// SQLite's page cache, KiB.
     pub cache_kib: u32,
+    /// At most so many rows of a first load are stored in one turn, where turns have to be short.
+    pub chunk_rows: usize,
 }
 
 impl Default for Options {
@@ -130,6 +135,7 @@ impl Default for Options {
             durability: Durability::Full,
             acked_retention_ms: 7 * 24 * 3_600 * 1_000,
             cache_kib: 8 * 1024,
+            chunk_rows: usize::MAX,
         }
     }
 }
@@ -203,6 +209,11 @@ impl Database {
     /// What a commit promises.
     pub fn durability(&self) -> Durability {
         self.options.durability
+    }
+
+    /// At most so many rows of a first load are stored in one turn.
+    pub fn chunk_rows(&self) -> usize {
+        self.options.chunk_rows
     }
 
     /// Runs `f` in one SQLite transaction of the engine's. On error everything is undone, in memory too.

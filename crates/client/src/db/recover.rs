@@ -7,13 +7,15 @@ use rusqlite::params;
 use super::Database;
 use super::bookkeeping::{DEAD, SENT, encode, first_undecided};
 use super::error::{DbError, codes};
+use super::images::RowImage;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
 
 impl Database {
     /// Takes over what a lost database had not sent yet: the replica's identity, and its undecided transactions as they
     /// are, same number and same bytes, so that each takes effect once. `older` transactions, of an identity given up
-    /// before, become dead letters for a person to look at.
+    /// before, become dead letters for a person to look at. `images` are whole rows of these transactions, where the
+    /// mirror has them: without, an update shows when its row has come from the server.
     ///
     /// Only for a database that was just made.
     ///
@@ -25,6 +27,7 @@ impl Database {
         last_rseq: u64,
         transactions: &[Transaction],
         older: &[Transaction],
+        images: &[RowImage],
         now_ms: u64,
     ) -> Result<ChangeSet, DbError> {
         if self.last_rseq() > 0 || self.cursor().is_some() {
@@ -33,6 +36,7 @@ impl Database {
         self.apply(now_ms, |db, changes| {
             let mut batch = Batch::default();
             db.memory.meta.replica = replica;
+            db.restore_images(images, &mut batch)?;
             for transaction in transactions {
                 // One that this build could not send must not keep the others from being saved.
                 if let Err(problem) = db.schema.check_transaction(transaction, &TransactionLimits::default()) {

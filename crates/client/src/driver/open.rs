@@ -66,7 +66,7 @@ pub(super) fn open(
             transactions = recovered.transactions.len(),
             "the database was lost; its outbox is taken from the mirror"
         );
-        engine.adopt(&recovered, now)?;
+        engine.adopt(&recovered, &[], now)?;
     }
     let content = engine.mirror()?;
     let mirror = mirror_path.map(|path| FileMirror::open(path, &schema.name, content)).transpose()?;

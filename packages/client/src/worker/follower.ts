@@ -76,19 +76,24 @@ export class Follower {
     if (line.to !== "tab") return;
     if ("welcome" in line) this.#welcome(line.welcome.epoch);
     else if ("refuse" in line) this.hearer.refused(line.refuse);
-    else if ("news" in line) this.hearer.news(line.news);
+    else if ("news" in line) this.#news(line.news);
     else this.#answer(line.answer);
   }
 
   #welcome(epoch: number): void {
     if (this.#epoch === epoch) return;
     this.#epoch = epoch;
-    this.hearer.found();
     const open = new Set(this.#pending.keys());
     for (const { id, ask } of this.#subscriptions.values()) {
       if (!open.has(id)) this.#line.postMessage({ to: "owner", id, ask } satisfies Line);
     }
     for (const id of open) this.#send(id);
+  }
+
+  /** The first status is the last part of a welcome: from then on the page knows how things stand. */
+  #news(news: News): void {
+    this.hearer.news(news);
+    if (news.news === "status") this.hearer.found();
   }
 
   #answer(answer: Answer): void {

@@ -15,7 +15,6 @@ export class Holding {
   #held: { tx: string; peer: Peer; timer: ReturnType<typeof setTimeout> } | null = null;
   #waiting: Waiting[] = [];
   #lapsed = new Set<string>();
-  #ids = 0;
 
   /** `undo` rolls the engine's open transaction back. */
   constructor(
@@ -52,13 +51,15 @@ export class Holding {
     });
   }
 
-  isOpen(tx: string): boolean {
+  /** Whether this is the transaction that is open. */
+  holds(tx: string): boolean {
     return this.#held?.tx === tx;
   }
 
   /** The engine has begun a transaction. */
   begin(peer: Peer): string {
-    const tx = `${++this.#ids}`;
+    // Of no meaning to another owner, should it be asked to go on with it.
+    const tx = crypto.randomUUID();
     this.#held = { tx, peer, timer: this.#idle() };
     return tx;
   }

@@ -14,6 +14,8 @@ const RELEASE_MS = 6_000;
 const LONGEST_MS = 2 ** 31 - 1;
 /** SQLite's page cache. Its default of 16 MiB is more than a phone should spend. */
 const CACHE_KIB = 4_096;
+/** So many rows of a first load are stored in one turn: a read or a write waits no longer than that takes. */
+const CHUNK_ROWS = 500;
 
 /** A page, of this tab or of another one. */
 export interface Peer {
@@ -76,7 +78,7 @@ export class Host {
     const [opened] = await Promise.all([openMirror(config.name), loadModule()]);
     const host = new Host(config, opened.mirror, opened.found.requests, fatal);
     try {
-      await host.#open(opened.found.frames, opened.error);
+      await host.#open(opened.found, opened.error);
     } catch (thrown) {
       opened.mirror?.close();
       throw new LandfallError(errorOf(thrown) ?? { code: codes.panicked, message: panicWords(thrown) });
@@ -84,7 +86,7 @@ export class Host {
     return host;
   }
 
-  async #open(frames: Uint8Array, mirrorError: ErrorData | null): Promise<void> {
+  async #open(found: Found, mirrorError: ErrorData | null): Promise<void> {
     const { app: _, name, ...rest } = this.config;
     const config = (directory: string | null, generation: number) =>
       JSON.stringify({
@@ -94,7 +96,7 @@ export class Host {
         token: rest.token,
         online: rest.online && this.#net !== null,
         cache_kib: CACHE_KIB,
-        images: directory === null,
+        chunk_rows: CHUNK_ROWS,
       });
     const until = performance.now() + RELEASE_MS;
     for (;;) {
@@ -103,11 +105,16 @@ export class Host {
       });
       try {
         if (where === null) {
-          await this.#openInMemory(config(null, 0), frames, mirrorError);
+          await this.#openInMemory(config(null, 0), found, mirrorError);
           return;
         }
         this.#generation = where.generation;
-        this.#engine = await openEngine(config(where.directory, where.generation), frames, this.#sink() as never);
+        this.#engine = await openEngine(
+          config(where.directory, where.generation),
+          found.frames,
+          found.images,
+          this.#sink() as never,
+        );
         await this.refreshDurability();
         break;
       } catch (thrown) {
@@ -118,7 +125,7 @@ export class Host {
           if (performance.now() > until) throw new LandfallError(inUse(name));
           await wait(50);
         } else if (isDenied(error.exception)) {
-          await this.#openInMemory(config(null, 0), frames, mirrorError);
+          await this.#openInMemory(config(null, 0), found, mirrorError);
           return;
         } else if (error.exception === "QuotaExceededError") {
           throw new LandfallError(storageError(new DOMException(error.message, "QuotaExceededError"), ""));
@@ -133,7 +140,7 @@ export class Host {
     this.#begin();
   }
 
-  async #openInMemory(config: string, frames: Uint8Array, mirrorError: ErrorData | null): Promise<void> {
+  async #openInMemory(config: string, found: Found, mirrorError: ErrorData | null): Promise<void> {
     if (!this.mirror) {
       const why = mirrorError ? ` (${mirrorError.message})` : "";
       const message =
@@ -144,7 +151,7 @@ export class Host {
     this.#inMemory = true;
     this.#durability = "memory";
     this.mirror.beFirstCopy();
-    this.#engine = await openEngine(config, frames, this.#sink() as never);
+    this.#engine = await openEngine(config, found.frames, found.images, this.#sink() as never);
     await this.mirror.settled();
     this.#begin();
   }
@@ -176,9 +183,9 @@ export class Host {
   async ask(peer: Peer, id: number, ask: Ask): Promise<unknown> {
     if (this.#dead) throw new LandfallError(this.#dead);
     const request = peer.tab === null ? undefined : `${peer.tab}:${id}`;
-    // A transaction that is still open here was not committed; to ask would wait for its own end.
-    const isNew = ask.do === "commit" && this.#holding.isOpen(ask.tx);
-    if (request !== undefined && (ask.do === "write" || ask.do === "commit") && !isNew) {
+    // A commit of the transaction that is open here was never carried out before.
+    const isAgain = ask.do === "write" || (ask.do === "commit" && !this.#holding.holds(ask.tx));
+    if (request !== undefined && isAgain) {
       const known = await this.#answered(request);
       if (known !== undefined) return known;
     }
@@ -424,15 +431,16 @@ export class Host {
         this.#shapes.set(handle, { complete, failure: failure ?? null, subs });
         for (const { peer, sub } of subs) peer.news({ news: "shape", sub, complete, failure: failure ?? null });
       },
-      mirrorPut: (name: string, frame: Uint8Array) => {
-        mirror?.put(name, frame);
+      mirrorPut: (name: string, frame: Uint8Array, images?: Uint8Array) => {
+        mirror?.put(name, frame, images);
         this.#refreshOutbox();
       },
       mirrorDelete: (name: string) => {
         mirror?.delete(name);
         this.#refreshOutbox();
       },
-      mirrorAnew: (names: string[], frames: Uint8Array[]) => mirror?.anew(names, frames),
+      mirrorAnew: (names: string[], frames: Uint8Array[], images: (Uint8Array | undefined)[]) =>
+        mirror?.anew(names, frames, images),
     };
   }
 
@@ -490,7 +498,7 @@ async function openMirror(name: string): Promise<{ mirror: Mirror | null; found:
   } catch (thrown) {
     const error = storageError(thrown, "IndexedDB cannot be opened");
     if (error.exception === "VersionError") throw new LandfallError(error);
-    return { mirror: null, found: { frames: new Uint8Array(), requests: new Map(), epoch: 0 }, error };
+    return { mirror: null, found: { frames: new Uint8Array(), images: new Uint8Array(), requests: new Map(), epoch: 0 }, error };
   }
 }
 

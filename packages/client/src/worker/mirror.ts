@@ -13,6 +13,8 @@ type Change = (stores: { mirror: IDBObjectStore; requests: IDBObjectStore }) => 
 /** What was there when it was opened. */
 export interface Found {
   frames: Uint8Array<ArrayBuffer>;
+  /** Whole rows of what waits to be sent, where the database is only in memory. */
+  images: Uint8Array<ArrayBuffer>;
   requests: Map<string, number | null>;
   epoch: number;
 }
@@ -32,6 +34,22 @@ export function storageError(thrown: unknown, what: string): ErrorData {
     return { code: "LF-5301", message, exception: name };
   }
   return { code: codes.storage, message: `${what}: ${wordsOf(thrown)}`, exception: name };
+}
+
+/** What is stored of one entry of the outbox. */
+interface Stored {
+  frame: Uint8Array;
+  images: Uint8Array | undefined;
+}
+
+function joined(parts: readonly (Uint8Array | undefined)[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + (part?.length ?? 0), 0));
+  let at = 0;
+  for (const part of parts) {
+    if (part) bytes.set(part, at);
+    at += part?.length ?? 0;
+  }
+  return bytes;
 }
 
 function done<T>(request: IDBRequest<T>): Promise<T> {
@@ -80,7 +98,7 @@ export class Mirror {
     const meta = transaction.objectStore("meta");
     const epoch = (((await done(meta.get("epoch"))) as number | undefined) ?? 0) + 1;
     meta.put(epoch, "epoch");
-    const frames = (await done(transaction.objectStore("mirror").getAll())) as Uint8Array[];
+    const stored = (await done(transaction.objectStore("mirror").getAll())) as Stored[];
     const store = transaction.objectStore("requests");
     const [names, requests] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
     const known = new Map<string, number | null>();
@@ -90,13 +108,9 @@ export class Mirror {
       else known.set(String(key), rseq);
     });
     await completed(transaction);
-    const bytes = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length, 0));
-    let at = 0;
-    for (const frame of frames) {
-      bytes.set(frame, at);
-      at += frame.length;
-    }
-    return { mirror: new Mirror(db, epoch), found: { frames: bytes, requests: known, epoch } };
+    const frames = joined(stored.map(({ frame }) => frame));
+    const images = joined(stored.map((entry) => entry.images));
+    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, epoch } };
   }
 
   /** From here on a change is durable before {@link settled} resolves, and `failed` is told when one cannot be. */
@@ -108,19 +122,19 @@ export class Mirror {
     this.#failed = failed;
   }
 
-  put(name: string, frame: Uint8Array): void {
-    this.#change(({ mirror }) => mirror.put(frame, name));
+  put(name: string, frame: Uint8Array, images?: Uint8Array): void {
+    this.#change(({ mirror }) => mirror.put({ frame, images } satisfies Stored, name));
   }
 
   delete(name: string): void {
     this.#change(({ mirror }) => mirror.delete(name));
   }
 
-  anew(names: string[], frames: Uint8Array[]): void {
+  anew(names: string[], frames: Uint8Array[], images: (Uint8Array | undefined)[]): void {
     this.#change(({ mirror }) => {
       mirror.clear();
       names.forEach((name, at) => {
-        mirror.put(frames[at], name);
+        mirror.put({ frame: frames[at] as Uint8Array, images: images[at] } satisfies Stored, name);
       });
     });
   }

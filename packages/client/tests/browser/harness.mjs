@@ -188,7 +188,7 @@ export class Site {
   async #file(pathname) {
     if (pathname === "/schema.js") return [await schemaModule(), TYPES[".js"]];
     if (pathname === "/") return [await readFile(new URL("page.html", import.meta.url)), TYPES[".html"]];
-    const tests = pathname.startsWith("/tests/") && new URL(pathname.slice(7), import.meta.url);
+    const tests = pathname.startsWith("/tests/") && new URL(`./${pathname.slice(7)}`, import.meta.url);
     const file = tests || path.join(ROOT, "packages/client", path.normalize(pathname));
     return [await readFile(file), TYPES[path.extname(pathname)] ?? "text/plain"];
   }
@@ -309,4 +309,18 @@ export async function until(page, f, argument) {
 /** Runs a function with `db` and an argument; an error comes back as `{ code, message }`. */
 export function call(page, f, argument) {
   return page.evaluate(([text, value]) => globalThis.call(text, value), [f.toString(), argument]);
+}
+
+/** A row of `notes`. */
+export function note(n) {
+  return { id: `018f7c1e-0000-7000-8000-${String(n).padStart(12, "0")}`, owner: "ann", title: `note ${n}` };
+}
+
+/** Ends a page's renderer the hard way. */
+export async function crash(page) {
+  const session = await page.context().newCDPSession(page);
+  const crashed = new Promise((resolve) => page.once("crash", resolve));
+  // The answer to this never comes.
+  session.send("Page.crash").catch(() => undefined);
+  await crashed;
 }

@@ -1,0 +1,119 @@
+//! First load: a chunk is stored part by part where turns have to be short (a page waits for its worker), else at once.
+
+use std::collections::VecDeque;
+
+use landfall_core::BucketId;
+use landfall_protocol::server::{Address, Chunk};
+
+use super::{Effect, Engine, Input, Moment};
+use crate::changes::ChangeSet;
+use crate::db::{DbError, HeldBucket};
+use crate::session::{Command, Entropy, Event};
+
+/// A chunk that is being stored.
+#[derive(Debug)]
+pub(super) struct Import {
+    bucket: BucketId,
+    /// Where the load went on when the chunk came. When it goes on elsewhere the chunk is of a load that was given up.
+    after: Option<Address>,
+    /// What is left of it. All but the last leave the bucket where it was: a load that is cut short fetches this chunk
+    /// again, and finds the rows that it knows.
+    parts: VecDeque<Chunk>,
+    /// Told to live queries when the last part is stored.
+    changes: ChangeSet,
+}
+
+impl Engine {
+    pub(super) fn chunk(&mut self, request: u64, chunk: Chunk, now: Moment) -> Result<Option<Event>, DbError> {
+        if self.import.is_some() {
+            self.arrived.push_back((request, chunk));
+            return Ok(None);
+        }
+        let Some(bucket) = self.session.bucket_of_request(request) else { return Ok(None) };
+        if chunk.bucket != bucket {
+            let reason = "the server answered with a chunk of another bucket".to_owned();
+            return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason }));
+        }
+        if !self.db.may_load(bucket) {
+            // Opened anew while the chunk was under way.
+            self.session.hold(bucket, now.mono_ms);
+            return Ok(None);
+        }
+        if chunk.next.is_none() && self.session.postpone(bucket, now.mono_ms) {
+            return Ok(None);
+        }
+        if let Some(Command::Fetch { request, address, .. }) = self.session.prefetch(bucket, chunk.next.as_ref()) {
+            self.effects.push_back(Effect::FetchChunk { request, address });
+        }
+        let after = self.session.loading_at(bucket).cloned();
+        let here = self.held_bucket(bucket).and_then(|b| b.next);
+        let parts = split(chunk, self.db.chunk_rows(), here.as_ref());
+        self.import = Some(Import { bucket, after, parts, changes: ChangeSet::default() });
+        self.import_part(now)
+    }
+
+    fn held_bucket(&self, bucket: BucketId) -> Option<HeldBucket> {
+        self.db.subscriptions().into_iter().flat_map(|s| s.buckets).find(|b| b.bucket == bucket)
+    }
+
+    /// Stores one part of the chunk that is being stored.
+    fn import_part(&mut self, now: Moment) -> Result<Option<Event>, DbError> {
+        let Some(mut import) = self.import.take() else { return Ok(None) };
+        let mut given_up = self.session.loading_at(import.bucket) != import.after.as_ref();
+        if !given_up && !self.db.may_load(import.bucket) {
+            // Opened anew between two parts.
+            self.session.hold(import.bucket, now.mono_ms);
+            given_up = true;
+        }
+        let part = if given_up { None } else { import.parts.pop_front() };
+        let Some(part) = part else {
+            self.announce(&import.changes);
+            return Ok(None);
+        };
+        match self.db.apply_chunk(&part) {
+            Ok(changes) => import.changes.extend(changes),
+            Err(error) => {
+                self.announce(&import.changes);
+                return Err(error);
+            }
+        }
+        if !import.parts.is_empty() {
+            self.import = Some(import);
+            return Ok(None);
+        }
+        self.announce(&import.changes);
+        let Some(HeldBucket { at, .. }) = self.held_bucket(import.bucket) else { return Ok(None) };
+        Ok(Some(Event::ChunkLoaded { bucket: import.bucket, next: part.next, at }))
+    }
+
+    /// The next part, and what else is due.
+    pub(super) fn import_more(&mut self, now: Moment, random: &mut Entropy<'_>) {
+        match self.import_part(now) {
+            Ok(Some(event)) => self.step(&event, now, random),
+            Ok(None) => self.refresh_status(now),
+            Err(error) => self.step(&Event::Fault { reason: error.to_string() }, now, random),
+        }
+        if self.import.is_none()
+            && let Some((request, chunk)) = self.arrived.pop_front()
+        {
+            self.handle(Input::ChunkLoaded { request, chunk }, now, random);
+        }
+        if self.session.deadline_ms().is_some_and(|at| at <= now.mono_ms) {
+            self.step(&Event::Tick, now, random);
+        }
+    }
+}
+
+/// Cuts a chunk into parts of at most `rows`; all but the last say that the load goes on `here`.
+fn split(mut chunk: Chunk, rows: usize, here: Option<&Address>) -> VecDeque<Chunk> {
+    let mut parts = VecDeque::new();
+    let Some(here) = here else { return VecDeque::from([chunk]) };
+    while chunk.rows.seqs.len() > rows.max(1) {
+        let rest = chunk.rows.split_off(rows.max(1));
+        let first = std::mem::replace(&mut chunk.rows, rest);
+        let Chunk { bucket, read_at, .. } = chunk;
+        parts.push_back(Chunk { bucket, read_at, rows: first, next: Some(here.clone()) });
+    }
+    parts.push_back(chunk);
+    parts
+}

@@ -1,0 +1,3 @@
+// The worker, with a statement that makes the engine panic.
+import "./patch-panic.js";
+import "/dist/worker.js";
