@@ -498,7 +498,11 @@ async function openMirror(name: string): Promise<{ mirror: Mirror | null; found:
   } catch (thrown) {
     const error = storageError(thrown, "IndexedDB cannot be opened");
     if (error.exception === "VersionError") throw new LandfallError(error);
-    return { mirror: null, found: { frames: new Uint8Array(), images: new Uint8Array(), requests: new Map(), epoch: 0 }, error };
+    return {
+      mirror: null,
+      found: { frames: new Uint8Array(), images: new Uint8Array(), requests: new Map(), epoch: 0 },
+      error,
+    };
   }
 }
 

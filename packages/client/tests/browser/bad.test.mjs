@@ -70,11 +70,15 @@ test("the disk is full: the write is refused, what was written is there, and wri
   await open(page, { worker });
   await call(page, (db, row) => db.insert("notes", row), note(1));
   const full = (is) =>
-    page.evaluate((value) => new Promise((resolve) => {
-      const channel = new BroadcastChannel("test:full");
-      channel.onmessage = resolve;
-      channel.postMessage(value);
-    }), is);
+    page.evaluate(
+      (value) =>
+        new Promise((resolve) => {
+          const channel = new BroadcastChannel("test:full");
+          channel.onmessage = resolve;
+          channel.postMessage(value);
+        }),
+      is,
+    );
   await full(true);
   isSaid(await call(page, (db, row) => db.insert("notes", row), note(2)), "LF-5005", /free/);
   assert.equal(await call(page, COUNT), 1);
@@ -89,7 +93,10 @@ test("the database of another app, and of a newer build, is left as it is", asyn
   await open(page);
   await call(page, (db, row) => db.insert("notes", row), note(1));
   await call(page, (db) => db.close());
-  const renamed = await page.evaluate(() => ({ name: "other", compiled: schema.compiled.replace('"name":"journal"', '"name":"other"') }));
+  const renamed = await page.evaluate(() => ({
+    name: "other",
+    compiled: schema.compiled.replace('"name":"journal"', '"name":"other"'),
+  }));
   isSaid(await tryOpen(page, { patch: renamed }), "LF-5302", /belongs to the app 'journal'/);
   const older = await page.evaluate(() => {
     const compiled = JSON.parse(schema.compiled);
@@ -126,7 +133,11 @@ test("a database that is damaged is made anew from mirror and server", async (t)
           const file = await entry.getFile();
           if (file.size <= 4096) continue;
           const writable = await entry.createWritable({ keepExistingData: true });
-          await writable.write({ type: "write", position: 4096, data: new Uint8Array(Math.min(file.size - 4096, 8192)).fill(0x5a) });
+          await writable.write({
+            type: "write",
+            position: 4096,
+            data: new Uint8Array(Math.min(file.size - 4096, 8192)).fill(0x5a),
+          });
           await writable.close();
         }
       }
@@ -210,10 +221,21 @@ test("values are given back exactly", async (t) => {
     const [{ avatar, born }] = await db.query("SELECT avatar, born FROM people WHERE subject = ?", ["ann"]);
     const [{ likes }] = await db.query("SELECT likes FROM posts WHERE likes = ?", [9007199254740993n]);
     const live = await new Promise((resolve) => {
-      db.live("SELECT place, budget, pinned FROM notes WHERE created > ?", [new Date(0)]).subscribe(({ rows }) => resolve(rows[0]));
+      db.live("SELECT place, budget, pinned FROM notes WHERE created > ?", [new Date(0)]).subscribe(({ rows }) =>
+        resolve(rows[0]),
+      );
     });
-    const same = JSON.stringify(found.place) === JSON.stringify(live.place) && JSON.stringify(place.nested) === JSON.stringify(live.place.nested);
-    return { ...found, place: same, avatar: [...avatar], born, likes: likes === 9007199254740993n, live: [live.budget, live.pinned] };
+    const same =
+      JSON.stringify(found.place) === JSON.stringify(live.place) &&
+      JSON.stringify(place.nested) === JSON.stringify(live.place.nested);
+    return {
+      ...found,
+      place: same,
+      avatar: [...avatar],
+      born,
+      likes: likes === 9007199254740993n,
+      live: [live.budget, live.pinned],
+    };
   }, note(1));
   assert.deepEqual(back, {
     place: true,

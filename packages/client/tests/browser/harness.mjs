@@ -277,7 +277,7 @@ export class Browser {
     });
     if (before) await page.addInitScript(before);
     await page.goto(site.url);
-    await page.waitForFunction(() => globalThis.ready === true);
+    await page.waitForFunction(() => globalThis.ready === true, null, { polling: 50 });
     return page;
   }
 }
@@ -297,7 +297,7 @@ export async function open(page, options = {}) {
 /** Loads the page anew and opens the database again. */
 export async function reload(page, options = {}) {
   await page.reload();
-  await page.waitForFunction(() => globalThis.ready === true);
+  await page.waitForFunction(() => globalThis.ready === true, null, { polling: 50 });
   return open(page, options);
 }
 

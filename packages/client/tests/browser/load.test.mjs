@@ -12,40 +12,49 @@ test("reads and writes are answered while ten thousand rows are loaded", async (
   const site = await Site.start(scope, await Server.start(scope));
   const writer = await (await Browser.start(scope)).page(site);
   await open(writer);
-  await call(writer, async (db, [row, rows]) => {
-    for (let first = 0; first < rows; first += 500) {
-      await db.transaction((tx) => {
-        for (let n = first; n < first + 500; n++) {
-          tx.insert("notes", { ...row, id: `018f7c1e-0000-7000-8000-${String(n).padStart(12, "0")}`, title: `note ${n}` });
-        }
-      });
-    }
-  }, [note(0), ROWS]);
+  await call(
+    writer,
+    async (db, [row, rows]) => {
+      for (let first = 0; first < rows; first += 500) {
+        await db.transaction((tx) => {
+          for (let n = first; n < first + 500; n++) {
+            tx.insert("notes", {
+              ...row,
+              id: `018f7c1e-0000-7000-8000-${String(n).padStart(12, "0")}`,
+              title: `note ${n}`,
+            });
+          }
+        });
+      }
+    },
+    [note(0), ROWS],
+  );
   await until(writer, SYNCED);
 
   const page = await (await Browser.start(scope)).page(site);
   await open(page);
-  const seen = await call(page, async (db, row) => {
-    const shape = db.shape("my_notes");
-    const counts = new Set();
-    const progress = [];
-    const rounds = [];
-    db.status.subscribe((status) => status.progress && progress.push(status.progress.loaded));
-    let loaded = false;
-    shape.ready.then(() => {
-      loaded = true;
-    });
-    for (let n = 0; !loaded; n++) {
-      const before = counts.size;
-      const [{ count }] = await db.query("SELECT count(*) AS count FROM notes");
-      counts.add(count);
-      if (n % 5 === 0) await db.insert("tags", { note_id: row.id, tag: `t${n}`, owner: "ann" });
-      if (!loaded && counts.size > before) rounds.push(n);
-    }
-    const [{ total }] = await db.query("SELECT count(*) AS total FROM notes");
-    const [{ tags }] = await db.query("SELECT count(*) AS tags FROM tags");
-    return { counts: counts.size, total, tags, progress: progress.length, last: progress.at(-1) };
-  }, note(0));
+  const seen = await call(
+    page,
+    async (db, row) => {
+      const shape = db.shape("my_notes");
+      const counts = new Set();
+      const progress = [];
+      db.status.subscribe((status) => status.progress && progress.push(status.progress.loaded));
+      let loaded = false;
+      shape.ready.then(() => {
+        loaded = true;
+      });
+      for (let n = 0; !loaded; n++) {
+        const [{ count }] = await db.query("SELECT count(*) AS count FROM notes");
+        counts.add(count);
+        await db.insert("tags", { note_id: row.id, tag: `t${n}`, owner: "ann" });
+      }
+      const [{ total }] = await db.query("SELECT count(*) AS total FROM notes");
+      const [{ tags }] = await db.query("SELECT count(*) AS tags FROM tags");
+      return { counts: counts.size, total, tags, progress: progress.length, last: progress.at(-1) };
+    },
+    note(0),
+  );
   assert.equal(seen.total, ROWS);
   assert.ok(seen.counts > 5, `answers came while rows did: ${seen.counts} different ones`);
   assert.ok(seen.tags > 1 && seen.progress > 1, JSON.stringify(seen));

@@ -5,7 +5,8 @@ import { test } from "node:test";
 import { Browser, call, note, open, reload, Scope, Server, Site, until } from "./harness.mjs";
 
 const SYNCED = (db) => db.status.current.pending === 0 && db.status.current.connectivity === "online";
-const TITLES = (db) => db.query("SELECT title FROM notes ORDER BY title").then((rows) => rows.map(({ title }) => title));
+const TITLES = (db) =>
+  db.query("SELECT title FROM notes ORDER BY title").then((rows) => rows.map(({ title }) => title));
 
 test("a note is written, synced, and there after a reload", async (t) => {
   const scope = new Scope(t);
@@ -71,12 +72,16 @@ test("a server that is killed in mid-push and started again has every write once
   const page = await (await Browser.start(scope)).page(site);
   await open(page);
   await call(page, (db) => db.shape("my_notes").ready);
-  const writing = call(page, async (db, row) => {
-    for (let n = 0; n < 300; n++) {
-      const id = `018f7c1e-0000-7000-8000-${String(n).padStart(12, "0")}`;
-      await db.insert("notes", { ...row, id, title: `note ${n}` });
-    }
-  }, note(0));
+  const writing = call(
+    page,
+    async (db, row) => {
+      for (let n = 0; n < 300; n++) {
+        const id = `018f7c1e-0000-7000-8000-${String(n).padStart(12, "0")}`;
+        await db.insert("notes", { ...row, id, title: `note ${n}` });
+      }
+    },
+    note(0),
+  );
   await until(page, (db) => db.status.current.pending > 20);
   await server.kill();
   await writing;

@@ -31,7 +31,7 @@ test("what one tab writes the other sees, and the other way round", async (t) =>
   });
   await call(owner, (db, row) => db.insert("notes", row), note(1));
   await call(follower, (db, row) => db.insert("notes", row), note(2));
-  await follower.waitForFunction(() => globalThis.titles.join() === "note 1,note 2");
+  await follower.waitForFunction(() => globalThis.titles.join() === "note 1,note 2", null, { polling: 50 });
   assert.deepEqual(await call(owner, (db) => db.query("SELECT count(*) AS n FROM notes")), [{ n: 2 }]);
   // A refusal reaches the tab that asked, with its code.
   const refused = await call(follower, (db, row) => db.insert("notes", row), note(2));
@@ -54,14 +54,18 @@ test("a transaction that reads is whole, and others wait for it", async (t) => {
     ).then((all) => all.length);
   await Promise.all([call(owner, increment, note(1)), call(follower, increment, note(1))]);
   assert.deepEqual(await call(owner, (db) => db.query("SELECT rating FROM notes")), [{ rating: 5 }]);
-  const thrown = await call(follower, async (db, { id }) => {
-    const gone = db.transaction(async (tx) => {
-      tx.update("notes", id, { title: "never" });
-      await tx.query("SELECT 1");
-      throw Object.assign(new Error("no"), { code: "mine" });
-    });
-    return gone;
-  }, note(1));
+  const thrown = await call(
+    follower,
+    async (db, { id }) => {
+      const gone = db.transaction(async (tx) => {
+        tx.update("notes", id, { title: "never" });
+        await tx.query("SELECT 1");
+        throw Object.assign(new Error("no"), { code: "mine" });
+      });
+      return gone;
+    },
+    note(1),
+  );
   assert.equal(thrown.code, "mine");
   assert.deepEqual(await call(follower, (db) => db.query("SELECT title FROM notes")), [{ title: "note 1" }]);
 });
@@ -69,22 +73,29 @@ test("a transaction that reads is whole, and others wait for it", async (t) => {
 test("a transaction that idles is undone and says so", async (t) => {
   const { pages } = await tabs(t, 2);
   const [owner, follower] = pages;
-  const idle = call(follower, (db, row) =>
-    db.transaction(async (tx) => {
-      tx.insert("notes", row);
-      await tx.query("SELECT 1");
-      // Until another tab's read, which waits for this transaction, has been answered.
-      await new Promise((resolve) => {
-        globalThis.goOn = resolve;
-      });
-    }), note(1));
-  await follower.waitForFunction(() => globalThis.goOn);
+  const idle = call(
+    follower,
+    (db, row) =>
+      db.transaction(async (tx) => {
+        tx.insert("notes", row);
+        await tx.query("SELECT 1");
+        // Until another tab's read, which waits for this transaction, has been answered.
+        await new Promise((resolve) => {
+          globalThis.goOn = resolve;
+        });
+      }),
+    note(1),
+  );
+  await follower.waitForFunction(() => globalThis.goOn, null, { polling: 50 });
   assert.deepEqual(await call(owner, (db) => db.query("SELECT count(*) AS n FROM notes")), [{ n: 0 }]);
   await follower.evaluate(() => globalThis.goOn());
   assert.equal((await idle).code, "LF-5918");
 });
 
-for (const [how, end] of [["closed", (page) => page.close()], ["crashed", crash]]) {
+for (const [how, end] of [
+  ["closed", (page) => page.close()],
+  ["crashed", crash],
+]) {
   test(`the owner is ${how} in mid-write: the other tab takes over, and every write happens once`, async (t) => {
     const { pages, browser, site } = await tabs(t, 3);
     const [owner, follower, third] = pages;
@@ -94,26 +105,33 @@ for (const [how, end] of [["closed", (page) => page.close()], ["crashed", crash]
         globalThis.seen = rows[0]?.n;
       });
     });
-    const writing = call(follower, async (db, { id, owner }) => {
-      const numbers = new Set();
-      globalThis.written = 0;
-      for (let n = 0; n < 200; n++) {
-        const { rseq } = await db.transaction((tx) => {
-          tx.sql("UPDATE notes SET rating = rating + 0.015625 WHERE id = ?", [id]);
-          tx.insert("tags", { note_id: id, tag: `t${n}`, owner });
-        });
-        numbers.add(rseq);
-        globalThis.written = n;
-      }
-      return numbers.size;
-    }, note(0));
-    await follower.waitForFunction(() => globalThis.written > 50);
+    const writing = call(
+      follower,
+      async (db, { id, owner }) => {
+        const numbers = new Set();
+        globalThis.written = 0;
+        for (let n = 0; n < 200; n++) {
+          const { rseq } = await db.transaction((tx) => {
+            tx.sql("UPDATE notes SET rating = rating + 0.015625 WHERE id = ?", [id]);
+            tx.insert("tags", { note_id: id, tag: `t${n}`, owner });
+          });
+          numbers.add(rseq);
+          globalThis.written = n;
+        }
+        return numbers.size;
+      },
+      note(0),
+    );
+    await follower.waitForFunction(() => globalThis.written > 50, null, { polling: 50 });
     await end(owner);
     assert.equal(await writing, 200, "each write is an entry of its own");
     const counts = "SELECT (SELECT rating FROM notes) AS rating, (SELECT count(*) FROM tags) AS tags";
     assert.deepEqual(await call(third, (db, sql) => db.query(sql), counts), [{ rating: 3.125, tags: 200 }]);
-    await third.waitForFunction(() => globalThis.seen === 200);
-    const roles = [await call(follower, (db) => db.status.current.role), await call(third, (db) => db.status.current.role)];
+    await third.waitForFunction(() => globalThis.seen === 200, null, { polling: 50 });
+    const roles = [
+      await call(follower, (db) => db.status.current.role),
+      await call(third, (db) => db.status.current.role),
+    ];
     assert.deepEqual(roles.sort(), ["follower", "owner"]);
     const fourth = await browser.page(site);
     assert.equal((await open(fourth)).role, "follower");
@@ -150,13 +168,18 @@ test("a panic is an error of every call that waits, in every tab; what was writt
   });
   const stuck = call(follower, (db) => db.query("SELECT 'panic please'"));
   assert.equal((await stuck).code, "LF-5910");
-  await until(owner, (db) => db.query("SELECT 1").then(() => true, () => false));
+  await until(owner, (db) =>
+    db.query("SELECT 1").then(
+      () => true,
+      () => false,
+    ),
+  );
   await call(follower, (db, row) => db.insert("notes", row), note(2));
   assert.deepEqual(await call(owner, (db) => db.query("SELECT title FROM notes ORDER BY title")), [
     { title: "note 1" },
     { title: "note 2" },
   ]);
-  await owner.waitForFunction(() => globalThis.answers.at(-1) === 2);
+  await owner.waitForFunction(() => globalThis.answers.at(-1) === 2, null, { polling: 50 });
   assert.equal((await call(owner, (db) => db.query("SELECT 'panic please'"))).code, "LF-5910");
   assert.deepEqual(await call(follower, (db) => db.query("SELECT count(*) AS n FROM notes")), [{ n: 2 }]);
 });
@@ -166,7 +189,10 @@ test("a tab of a newer version takes the database from an older one, which works
   const [older] = pages;
   await call(older, (db, row) => db.insert("notes", row), note(1));
   const newer = await browser.page(site);
-  const patch = await newer.evaluate(() => ({ version: 2, compiled: schema.compiled.replace('"version":1', '"version":2') }));
+  const patch = await newer.evaluate(() => ({
+    version: 2,
+    compiled: schema.compiled.replace('"version":1', '"version":2'),
+  }));
   assert.equal((await tryOpen(newer, { patch })).role, "owner");
   await until(older, ROLE, "follower");
   assert.deepEqual(await call(older, (db) => db.query("SELECT title FROM notes")), [{ title: "note 1" }]);
