@@ -619,9 +619,9 @@ impl Engine {
                     sent.insert(entry.transaction.rseq);
                 }
             }
-            let (blocked, free): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| {
-                self.session.follows_undecidable(&e.transaction) && !sent.contains(&e.transaction.rseq)
-            });
+            let (blocked, free): (Vec<_>, Vec<_>) = entries
+                .into_iter()
+                .partition(|e| self.session.follows_undecidable(&e.transaction) && !sent.contains(&e.transaction.rseq));
             self.session.set_undecidable(blocked.iter().map(|e| e.transaction.rseq));
             if blocked.is_empty() || !free.is_empty() {
                 break free;
