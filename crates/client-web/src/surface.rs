@@ -8,8 +8,8 @@ use landfall_client::live::{LiveQuery, QueryId};
 use landfall_client::mirror::{self, Mirror, MirrorRecord, Plan};
 use landfall_client::{Effect, Engine, Input, Moment};
 use landfall_core::{ReplicaId, Schema};
-use landfall_protocol::codec::{Form, Frame, decode_binary};
-use landfall_protocol::{decode_server, encode_client};
+// The binary form only: the other one would bring a reader and a writer of JSON for every message.
+use landfall_protocol::codec::{decode_binary, encode_binary};
 use serde::Deserialize;
 use sqlite_wasm_rs::vfs::VfsFilesManager as _;
 use sqlite_wasm_vfs::sahpool::{self, OpfsSAHError, OpfsSAHPoolCfgBuilder};
@@ -177,8 +177,7 @@ impl Client {
                 Effect::Connect { connection } => self.sink.connect(connection as f64),
                 Effect::Disconnect { connection } => self.sink.disconnect(connection as f64),
                 Effect::Send { connection, message } => {
-                    let Frame::Binary(bytes) = encode_client(&message, Form::Binary) else { continue };
-                    self.sink.send(connection as f64, Uint8Array::from(bytes.as_slice()));
+                    self.sink.send(connection as f64, Uint8Array::from(encode_binary(&message).as_slice()));
                 }
                 Effect::FetchChunk { request, address } => self.sink.fetch(request as f64, &address),
                 Effect::Status(status) => self.sink.status(&json::status(&status)),
@@ -245,7 +244,7 @@ impl Client {
     /// A message came over a socket.
     pub fn frame(&mut self, connection: f64, bytes: Vec<u8>) {
         let connection = connection as u64;
-        self.input(match decode_server(&Frame::Binary(bytes)) {
+        self.input(match decode_binary(&bytes) {
             Ok(message) => Input::Frame { connection, message },
             Err(error) => Input::BadFrame { connection, reason: error.to_string() },
         });

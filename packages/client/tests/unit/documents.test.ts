@@ -1,0 +1,49 @@
+// The program in docs/browser.md type-checks against the SDK's own source and the example's generated types.
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+const PROGRAM = path.join(ROOT, "apps/journal/src/document.ts");
+
+function findings(program: string): string[] {
+  const options: ts.CompilerOptions = {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.ES2022,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    lib: [
+      "lib.es2024.d.ts",
+      "lib.esnext.disposable.d.ts",
+      "lib.dom.d.ts",
+      "lib.dom.iterable.d.ts",
+      "lib.dom.asynciterable.d.ts",
+    ],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+    paths: { "@landfall/client": [path.join(ROOT, "packages/client/src/index.ts")] },
+  };
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile, fileExists } = host;
+  host.fileExists = (name) => name === PROGRAM || fileExists(name);
+  host.getSourceFile = (name, version, ...rest) =>
+    name === PROGRAM ? ts.createSourceFile(name, program, version) : getSourceFile(name, version, ...rest);
+  const made = ts.createProgram([PROGRAM], options, host);
+  const source = made.getSourceFile(PROGRAM);
+  const found = [...made.getSyntacticDiagnostics(source), ...made.getSemanticDiagnostics(source)];
+  return found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
+}
+
+test("the guide's program type-checks, and a mistake in it would be found", { timeout: 60_000 }, () => {
+  const document = readFileSync(path.join(ROOT, "docs/browser.md"), "utf8");
+  const blocks = [...document.matchAll(/^```ts\n(.*?)^```/gms)].map(([, block]) => block);
+  expect(blocks.length).toBeGreaterThan(5);
+  expect(findings(blocks.join("\n"))).toEqual([]);
+  const wrong = `${blocks.join("\n")}\nawait db.insert("notes", { owner: 7, title: "a" }); await db.update("note", id, {});`;
+  expect(findings(wrong)).toHaveLength(2);
+});
