@@ -11,6 +11,7 @@ use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use crate::core::{Memory, Retention};
@@ -99,6 +100,12 @@ pub async fn serve(
         draining.cancel();
         sessions.wake_all();
     };
+    // A small message must not wait until the device has confirmed the one before: that takes it up to 40 ms.
+    let listener = listener.tap_io(|stream| {
+        if let Err(problem) = stream.set_nodelay(true) {
+            tracing::debug!("a connection collects small messages: {problem}");
+        }
+    });
     let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
     let drain = shared.drain.clone();
     let bound = async {
