@@ -41,6 +41,7 @@ test("reads and writes are answered while ten thousand rows are loaded", async (
       const progress = [];
       db.status.subscribe((status) => status.progress && progress.push(status.progress.loaded));
       let loaded = false;
+      let written = 0;
       shape.ready.then(() => {
         loaded = true;
       });
@@ -48,15 +49,16 @@ test("reads and writes are answered while ten thousand rows are loaded", async (
         const [{ count }] = await db.query("SELECT count(*) AS count FROM notes");
         counts.add(count);
         await db.insert("tags", { note_id: row.id, tag: `t${n}`, owner: "ann" });
+        written += 1;
       }
       const [{ total }] = await db.query("SELECT count(*) AS total FROM notes");
-      const [{ tags }] = await db.query("SELECT count(*) AS tags FROM tags");
-      return { counts: counts.size, total, tags, progress: progress.length, last: progress.at(-1) };
+      // The tags themselves need not be here any more: no open shape holds them once the server has them.
+      return { counts: counts.size, total, written, progress: progress.length, last: progress.at(-1) };
     },
     note(0),
   );
   assert.equal(seen.total, ROWS);
   assert.ok(seen.counts > 5, `answers came while rows did: ${seen.counts} different ones`);
-  assert.ok(seen.tags > 1 && seen.progress > 1, JSON.stringify(seen));
+  assert.ok(seen.written > 1 && seen.progress > 1, JSON.stringify(seen));
   assert.ok(seen.last <= ROWS * 1.1);
 });
