@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::serve::{self, PROFILE};
+use crate::builds;
+use crate::serve;
 use crate::setup::Need;
 use crate::{process, setup, steps, suite, tidy, wasm};
 
@@ -152,9 +153,7 @@ fn bench(root: &Path, arguments: &BenchArgs) -> Result<(), String> {
 
 fn sim(root: &Path, arguments: &SimArgs) -> Result<(), String> {
     setup::prepare(root, Need::Build)?;
-    let build = ["build", "--profile", PROFILE, "-p", "landfall-sim", "--features", "mutants"];
-    process::run(process::command(root, "cargo", &build))?;
-    let program = process::target_folder(root)?.join(PROFILE).join("landfall-sim");
+    let program = builds::simulator(root)?;
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut command = std::process::Command::new(program);
     command.arg("run").args(["--seeds", &arguments.seeds.to_string(), "--from", &arguments.from.to_string()]);

@@ -21,18 +21,17 @@ struct Typed {
 ///
 /// # Errors
 /// A sentence, when the tree cannot be read, or holds no command at all to check.
-pub fn check(root: &Path, target: &Path) -> Result<Vec<Finding>, String> {
-    let binary = target.join(serve::PROFILE).join(format!("landfall{}", std::env::consts::EXE_SUFFIX));
+pub fn check(root: &Path, target: &Path, landfall: &Path) -> Result<Vec<Finding>, String> {
     let files = files::read_tree(root)?;
     let mut typed: Vec<Typed> = files.iter().filter(|file| file.is_markdown()).flat_map(typed).collect();
     if !typed.iter().any(|typed| after_xtask(&typed.words).is_some()) {
         return Err("no document names a `cargo xtask` command: the check would check nothing".to_owned());
     }
-    for (_, command) in serve::shell_commands(root, &binary, target, &serve::Options::default())? {
+    for (_, command) in serve::shell_commands(root, landfall, target, &serve::Options::default())? {
         let words = command.split_whitespace().map(str::to_owned).collect();
         typed.push(Typed { path: "xtask/src/serve.rs".to_owned(), line: 0, words });
     }
-    let mut program = Program { path: binary, help: BTreeMap::new() };
+    let mut program = Program { path: landfall.to_owned(), help: BTreeMap::new() };
     let mut findings = Vec::new();
     for typed in &typed {
         let wrong = match (after_xtask(&typed.words), after_landfall(&typed.words)) {

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::builds;
 use crate::process;
 use crate::setup::{self, Need};
 use crate::web;
@@ -14,10 +15,6 @@ pub const LISTEN: &str = "127.0.0.1:4600";
 pub const SCHEMA: &str = "examples/journal/landfall.toml";
 /// The folder that keeps the example server's database, inside the build folder.
 pub const DATA: &str = "serve";
-
-/// The profile that `serve` and the simulator are built with. Not `release`: without link-time optimisation it builds
-/// in about half the time, runs nearly as fast, keeps assertions on, and `cargo xtask test` has built most of it already.
-pub const PROFILE: &str = "sim";
 
 /// What a person may choose. The default is the example.
 #[derive(Clone, Debug)]
@@ -43,7 +40,7 @@ impl Default for Options {
 pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
     let has_app = options.schema == Path::new(SCHEMA);
     let machine = setup::prepare(root, if has_app { Need::App } else { Need::Build })?;
-    let binary = build(root)?;
+    let binary = builds::landfall(root)?;
     let target = process::target_folder(root)?;
     let app = if has_app { Some(web::build_app(root, &target, &machine, &binary)?) } else { None };
     let data = options.data.clone().unwrap_or_else(|| target.join(DATA));
@@ -66,16 +63,6 @@ pub fn serve(root: &Path, options: &Options) -> Result<(), String> {
         command.arg("--app").arg(app);
     }
     become_program(command)
-}
-
-/// Builds the `landfall` binary and returns its path.
-///
-/// # Errors
-/// A sentence, when the build fails.
-pub fn build(root: &Path) -> Result<PathBuf, String> {
-    process::run(process::command(root, "cargo", &["build", "--profile", PROFILE, "-p", "landfall-cli"]))?;
-    let name = format!("landfall{}", std::env::consts::EXE_SUFFIX);
-    Ok(process::target_folder(root)?.join(PROFILE).join(name))
 }
 
 /// The commands for a first and a second device of one person, with paths from the project's root.

@@ -1,15 +1,13 @@
 //! The steps of `cargo xtask test`, quick ones first.
 //!
-//! Three builds are made, once each: checked sources (clippy), the `dev` profile (tests) and the `sim` profile (the
-//! simulator and the binary). `release` is left to the benchmarks.
+//! Two native builds are made, once each: checked sources (clippy), and tests with the binary; of the simulator, only our
+//! own crates are built again, with the switches of the broken variants ([`builds`]). `release` is left to the benchmarks.
 
-use std::path::PathBuf;
 use std::process::Command;
 
+use crate::builds::{self, PROFILE};
 use crate::doc_commands;
 use crate::process;
-use crate::serve::PROFILE;
-use crate::setup::WasmBuild;
 use crate::suite::{Context, Step};
 use crate::tidy;
 use crate::wasm;
@@ -66,49 +64,32 @@ fn tidy(context: &Context) -> Result<(), String> {
 }
 
 fn clippy(context: &Context) -> Result<(), String> {
-    cargo(context, &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(
+        context,
+        &["clippy", "--locked", "--profile", PROFILE, "--workspace", "--all-targets", "--", "-D", "warnings"],
+    )
 }
 
 fn check_wasm(context: &Context) -> Result<(), String> {
-    let arguments = [
-        "check",
-        "--locked",
-        "--target",
-        "wasm32-unknown-unknown",
-        "-p",
-        "landfall-core",
-        "-p",
-        "landfall-protocol",
-        "-p",
-        "landfall-client",
-        "-p",
-        "landfall-client-web",
-    ];
-    match context.machine.wasm {
-        Some(WasmBuild::Rustup) => cargo(context, &arguments),
-        Some(WasmBuild::DebianWeb) => process::run(wasm::debian_web(&context.root, &context.target, &arguments)),
-        None => Err("no toolchain for wasm32 was set up".to_owned()),
-    }
+    wasm::build(&context.root, &context.target, &context.machine)
 }
 
 fn test(context: &Context) -> Result<(), String> {
-    cargo(context, &["test", "--locked", "--workspace", "--lib", "--bins", "--tests"])
+    builds::test(&context.root, &["--lib", "--bins", "--tests"])
 }
 
 fn doctest(context: &Context) -> Result<(), String> {
-    cargo(context, &["test", "--locked", "--workspace", "--doc"])
+    builds::test(&context.root, &["--doc"])
 }
 
-/// The simulator apart from the binary: it alone has the switches of the broken variants compiled in, and what is built
-/// together shares its features.
 fn build(context: &Context) -> Result<(), String> {
-    cargo(context, &["build", "--locked", "--profile", PROFILE, "-p", "landfall-cli"])?;
-    cargo(context, &["build", "--locked", "--profile", PROFILE, "-p", "landfall-sim", "--features", "mutants"])
+    builds::landfall(&context.root)?;
+    builds::simulator(&context.root).map(|_| ())
 }
 
 fn commands(context: &Context) -> Result<(), String> {
-    build(context)?;
-    let findings = doc_commands::check(&context.root, &context.target)?;
+    let landfall = builds::landfall(&context.root)?;
+    let findings = doc_commands::check(&context.root, &context.target, &landfall)?;
     for finding in &findings {
         println!("{finding}");
     }
@@ -128,27 +109,25 @@ fn packages(context: &Context) -> Result<(), String> {
 }
 
 fn browser(context: &Context) -> Result<(), String> {
-    build(context)?;
+    let landfall = builds::landfall(&context.root)?;
     web::install(&context.root)?;
     wasm::build(&context.root, &context.target, &context.machine)?;
     web::build_client(&context.root)?;
-    web::check_generated(&context.root, &landfall(context))?;
+    web::check_generated(&context.root, &landfall)?;
     web::browser(&context.root)
 }
 
 fn mutants(context: &Context) -> Result<(), String> {
-    build(context)?;
-    process::run(simulator(context, &["mutants"]))
+    process::run(simulator(context, &["mutants"])?)
 }
 
 /// The simulator goes on until both the least number of seeds and the time are reached.
 fn sim(context: &Context) -> Result<(), String> {
-    build(context)?;
     let (seeds, budget) = if context.quick { (QUICK_SIM_SEEDS, QUICK_SIM_SECONDS) } else { (SIM_SEEDS, SIM_SECONDS) };
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let (seeds, budget, jobs) = (seeds.to_string(), budget.to_string(), jobs.to_string());
     let arguments = ["run", "--from", "1", "--seeds", &seeds, "--seconds", &budget, "--jobs", &jobs];
-    let printed = process::run_and_read(simulator(context, &arguments))?;
+    let printed = process::run_and_read(simulator(context, &arguments)?)?;
     let (passed, failed) = sim_result(&printed)?;
     let least: u64 = seeds.parse().unwrap_or(u64::MAX);
     match (passed, failed) {
@@ -158,15 +137,10 @@ fn sim(context: &Context) -> Result<(), String> {
     }
 }
 
-fn landfall(context: &Context) -> PathBuf {
-    context.target.join(PROFILE).join(format!("landfall{}", std::env::consts::EXE_SUFFIX))
-}
-
-fn simulator(context: &Context, arguments: &[&str]) -> Command {
-    let program = context.target.join(PROFILE).join(format!("landfall-sim{}", std::env::consts::EXE_SUFFIX));
-    let mut command = Command::new(program);
+fn simulator(context: &Context, arguments: &[&str]) -> Result<Command, String> {
+    let mut command = Command::new(builds::simulator(&context.root)?);
     command.args(arguments).current_dir(&context.root);
-    command
+    Ok(command)
 }
 
 /// Seeds passed and failed, from the simulator's last word: `sim: N passed, M failed`.

@@ -1,12 +1,17 @@
 //! `cargo xtask test`: every test there is, quick ones first, stopping at the first that fails.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use crate::process;
 use crate::progress::seconds;
 use crate::setup::{self, Machine, Need};
 use crate::steps;
+
+/// No step takes as long as this, on the slowest of machines. One that hangs must not take the whole run's time with it
+/// and leave nobody a word.
+const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
 
 /// What the steps share.
 #[derive(Clone, Debug)]
@@ -77,7 +82,9 @@ fn run_steps(steps: &[&Step], context: &Context) -> (usize, Option<(&'static str
     for (index, step) in steps.iter().enumerate() {
         println!("\nxtask: [{}/{}] {}: {}", index + 1, steps.len(), step.name, step.about);
         let started = Instant::now();
+        let watched = watch(STEP_LIMIT, index, step.name);
         let result = (step.run)(context);
+        drop(watched);
         let took = seconds(started.elapsed());
         match result {
             Ok(()) => println!("xtask: [{}/{}] {}: passed in {took}", index + 1, steps.len(), step.name),
@@ -88,6 +95,22 @@ fn run_steps(steps: &[&Step], context: &Context) -> (usize, Option<(&'static str
         }
     }
     (steps.len(), None)
+}
+
+/// Ends the run with a word about it when the returned value is not dropped in time.
+fn watch(limit: Duration, passed: usize, name: &'static str) -> mpsc::Sender<()> {
+    let (dropped, wait) = mpsc::channel();
+    std::thread::spawn(move || {
+        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            println!(
+                "\nxtask: step `{name}` did not end within {}: what it printed last says where it stands",
+                seconds(limit)
+            );
+            println!("xtask: {passed} passed, 1 failed");
+            std::process::exit(1);
+        }
+    });
+    dropped
 }
 
 #[cfg(test)]

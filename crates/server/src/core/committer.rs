@@ -92,9 +92,9 @@ impl Committer {
     pub fn commit(&mut self, pushes: Vec<PendingPush>, now_ms: u64) -> Committed {
         let mut entries = Vec::with_capacity(pushes.iter().map(|push| push.entries.len()).sum());
         let mut shares = Vec::with_capacity(pushes.len());
+        let since = self.store.common_seq();
         for PendingPush { session, id, entries: mut own } in pushes {
             shares.push((session, id, own.len()));
-            let since = self.store.common_seq();
             own.iter_mut().filter(|entry| entry.prior).for_each(|entry| entry.rest_on(since));
             entries.append(&mut own);
         }

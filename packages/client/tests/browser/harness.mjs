@@ -133,6 +133,7 @@ export class Site {
   /** Paths that are answered by these functions instead. */
   instead = new Map();
   #sockets = new Set();
+  #passed = new Map();
 
   constructor(server) {
     this.server = server;
@@ -161,6 +162,11 @@ export class Site {
   /** Cuts every connection there is. */
   cut() {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** What pages send goes on to the server; of its answers nothing comes back, until the connections are cut. */
+  withholdAnswers() {
+    for (const [socket, onward] of this.#passed) onward.unpipe(socket);
   }
 
   async #answer(request, response) {
@@ -217,9 +223,13 @@ export class Site {
       }
       onward.write(`${lines.join("\r\n")}\r\n\r\n`);
       socket.pipe(onward).pipe(socket);
+      this.#passed.set(socket, onward);
     });
     onward.on("error", () => socket.destroy());
-    socket.on("close", () => onward.destroy());
+    socket.on("close", () => {
+      this.#passed.delete(socket);
+      onward.destroy();
+    });
     onward.on("close", () => socket.destroy());
   }
 }

@@ -82,8 +82,11 @@ test("a server that is killed in mid-push and started again has every write once
     },
     note(0),
   );
+  // The server is at work on them, but nothing that it says arrives.
+  site.withholdAnswers();
   await until(page, (db) => db.status.current.pending > 20);
   await server.kill();
+  site.cut();
   await writing;
   await server.start();
   await call(page, (db) => db.setOnline(false));

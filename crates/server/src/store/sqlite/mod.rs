@@ -272,13 +272,7 @@ impl Store for SqliteStore {
     }
 
     fn secret(&mut self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
-        Self::transaction(&self.conn, |conn| {
-            let name = format!("secret:{name}");
-            match read::meta(conn, &name)? {
-                Some(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' has not 32 bytes"))),
-                None => open::put_meta(conn, &name, &fresh).map(|()| fresh),
-            }
-        })
+        Self::transaction(&self.conn, |conn| open::secret(conn, name, fresh))
     }
 
     fn reader(&self) -> Result<Box<dyn StoreReader>, StoreError> {

@@ -257,16 +257,18 @@ pub(super) fn put_meta(conn: &Connection, name: &str, value: &[u8]) -> Result<()
     Ok(())
 }
 
+/// The secret of this name; `fresh` becomes it when there is none yet.
+pub(super) fn secret(conn: &Connection, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    let name = format!("secret:{name}");
+    match meta(conn, &name)? {
+        Some(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{name}' has not 32 bytes"))),
+        None => put_meta(conn, &name, &fresh).map(|()| fresh),
+    }
+}
+
 /// The key that signs chain values; made once.
 pub(super) fn chain_key(conn: &Connection, fresh: &Fresh) -> Result<ChainKey, StoreError> {
-    const NAME: &str = "secret:chain";
-    match meta(conn, NAME)? {
-        Some(bytes) => bytes.try_into().map_err(|_| StoreError::Damaged(format!("'{NAME}' has not 32 bytes"))),
-        None => {
-            let key = derive("landfall chain key", fresh);
-            put_meta(conn, NAME, &key).map(|()| key)
-        }
-    }
+    secret(conn, "chain", derive("landfall chain key", fresh))
 }
 
 /// The first number for buckets made by this process: a random start, so that two copies of one store never use the same
