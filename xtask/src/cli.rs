@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::builds;
 use crate::serve;
 use crate::setup::Need;
-use crate::{process, setup, steps, suite, tidy, wasm};
+use crate::{process, setup, steps, suite, tidy, wasm, web};
 
 /// Landfall's scripts: set-up, server, tests, benchmarks, simulator.
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Verb {
     Bench(BenchArgs),
     /// Builds the engine for browsers into packages/client/wasm; `test` does this itself
     Wasm,
+    /// Builds the landfall binary, and the package for npm, into target/pack
+    Pack,
     /// Runs the simulator for as many seeds as wished
     Sim(SimArgs),
     /// Checks the rules of the house
@@ -136,6 +138,7 @@ fn run(root: &Path, verb: Verb) -> Result<(), String> {
         Verb::Test(arguments) => suite::run(root, arguments.quick, &arguments.only),
         Verb::Bench(arguments) => bench(root, &arguments),
         Verb::Wasm => wasm::build(root, &process::target_folder(root)?, &setup::prepare(root, Need::Test)?),
+        Verb::Pack => pack(root),
         Verb::Sim(arguments) => sim(root, &arguments),
         Verb::Tidy(arguments) => check_tidy(root, arguments.shrink),
     }
@@ -149,6 +152,14 @@ fn bench(root: &Path, arguments: &BenchArgs) -> Result<(), String> {
     }
     command.args(&arguments.filters);
     process::run(command)
+}
+
+fn pack(root: &Path) -> Result<(), String> {
+    let machine = setup::prepare(root, Need::App)?;
+    let landfall = builds::landfall(root)?;
+    let folder = web::pack(root, &process::target_folder(root)?, &machine, &landfall)?;
+    println!("The binary and the package for npm are in {}.", folder.display());
+    Ok(())
 }
 
 fn sim(root: &Path, arguments: &SimArgs) -> Result<(), String> {

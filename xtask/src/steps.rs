@@ -33,7 +33,7 @@ pub const ALL: [Step; 12] = [
     Step { name: "commands", about: "what the documents tell people to type exists", long: false, run: commands },
     Step {
         name: "packages",
-        about: "lint, types and unit tests of the TypeScript packages",
+        about: "lint, types, unit tests of the TypeScript packages; the scenarios in WebAssembly",
         long: false,
         run: packages,
     },
@@ -104,8 +104,10 @@ fn packages(context: &Context) -> Result<(), String> {
     web::install(&context.root)?;
     // The types of the module are part of what is checked.
     wasm::build(&context.root, &context.target, &context.machine)?;
+    wasm::build_codec(&context.root, &context.target, &context.machine)?;
     web::build_client(&context.root)?;
-    web::check(&context.root)
+    web::check(&context.root)?;
+    web::scenarios(&context.root)
 }
 
 fn browser(context: &Context) -> Result<(), String> {

@@ -1,4 +1,5 @@
-//! `cargo xtask wasm`: the engine for browsers, and the JavaScript that loads it, into `packages/client/wasm`.
+//! WebAssembly: the engine for browsers, and the JavaScript that loads it, into `packages/client/wasm`; and for tests
+//! both forms of every message.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,18 +10,46 @@ use crate::process;
 use crate::progress::Progress;
 use crate::setup::{Machine, WasmBuild};
 
-/// Where the built module goes. Not in git.
-pub const OUTPUT: &str = "packages/client/wasm";
-const CRATE: &str = "landfall-client-web";
-const NAME: &str = "landfall_client_web";
 const PROFILE: &str = "web";
 
-/// Builds the module and writes it out; says nothing new when nothing changed.
+/// A crate that becomes a module.
+struct Module {
+    package: &'static str,
+    /// The name of its files.
+    name: &'static str,
+    /// Where the built module goes. Not in git.
+    output: &'static str,
+}
+
+/// What is shipped.
+const ENGINE: Module =
+    Module { package: "landfall-client-web", name: "landfall_client_web", output: "packages/client/wasm" };
+/// What the scenarios need beside it. Built by itself, so that nothing of it gets into what is shipped.
+const CODEC: Module = Module {
+    package: "landfall-protocol-web",
+    name: "landfall_protocol_web",
+    output: "packages/client/tests/scenarios/codec",
+};
+
+/// Builds the engine and writes it out; says nothing new when nothing changed.
 ///
 /// # Errors
 /// A sentence, when the build or the bindings fail.
 pub fn build(root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
-    let arguments = ["build", "--locked", "--profile", PROFILE, "--target", "wasm32-unknown-unknown", "-p", CRATE];
+    build_module(&ENGINE, root, target, machine)
+}
+
+/// The same of what the scenarios need beside the engine.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_codec(root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
+    build_module(&CODEC, root, target, machine)
+}
+
+fn build_module(made: &Module, root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
+    let triple = "wasm32-unknown-unknown";
+    let arguments = ["build", "--locked", "--profile", PROFILE, "--target", triple, "-p", made.package];
     let folder = match machine.wasm {
         Some(WasmBuild::Rustup) => {
             process::run(process::command(root, "cargo", &arguments))?;
@@ -32,13 +61,13 @@ pub fn build(root: &Path, target: &Path, machine: &Machine) -> Result<(), String
         }
         None => return Err("no toolchain for wasm32 was set up".to_owned()),
     };
-    let module = folder.join("wasm32-unknown-unknown").join(PROFILE).join(format!("{NAME}.wasm"));
-    let output = root.join(OUTPUT);
-    if is_newer(&output.join(format!("{NAME}_bg.wasm")), &module) {
+    let module = folder.join(triple).join(PROFILE).join(format!("{}.wasm", made.name));
+    let output = root.join(made.output);
+    if is_newer(&output.join(format!("{}_bg.wasm", made.name)), &module) {
         return Ok(());
     }
     let progress = Progress::start("writing the module's JavaScript");
-    match bind(&module, &output) {
+    match bind(&module, made.name, &output) {
         Ok(()) => {
             progress.done();
             Ok(())
@@ -50,9 +79,9 @@ pub fn build(root: &Path, target: &Path, machine: &Machine) -> Result<(), String
     }
 }
 
-fn bind(module: &PathBuf, output: &Path) -> Result<(), String> {
+fn bind(module: &PathBuf, name: &str, output: &Path) -> Result<(), String> {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(module).out_name(NAME).typescript(true).omit_default_module_path(false);
+    bindgen.input_path(module).out_name(name).typescript(true).omit_default_module_path(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
     let bindgen = bindgen.web(true).map_err(|e| format!("{e:#}"))?;
     bindgen.generate(output).map_err(|e| format!("{e:#}"))

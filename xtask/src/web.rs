@@ -49,6 +49,8 @@ pub fn build_client(root: &Path) -> Result<(), String> {
 const GENERATED: &str = "apps/journal/src/landfall.gen.ts";
 /// What the app's bundler writes, for `landfall serve --app`.
 pub const APP: &str = "apps/journal/dist";
+/// Where [`pack`] puts what it makes.
+const PACK: &str = "target/pack";
 
 /// Builds the engine for browsers, the SDK and the app; `landfall` is the built binary. Returns the app's folder.
 ///
@@ -75,6 +77,32 @@ pub fn build_app(root: &Path, target: &Path, machine: &Machine, landfall: &Path)
     }
 }
 
+/// What an app of one's own needs: the binary, and the package as npm packs it. Returns the folder.
+///
+/// # Errors
+/// A sentence, when one of the builds fails.
+pub fn pack(root: &Path, target: &Path, machine: &Machine, landfall: &Path) -> Result<PathBuf, String> {
+    install(root)?;
+    wasm::build(root, target, machine)?;
+    build_client(root)?;
+    let folder = root.join(PACK);
+    let failed =
+        |what: &str, error: std::io::Error| format!("{what} in {} cannot be written: {error}", folder.display());
+    std::fs::create_dir_all(&folder).map_err(|error| failed("the folder", error))?;
+    let to = folder.display().to_string();
+    let printed =
+        process::output(root, "npm", &["pack", "--silent", "-w", "@landfall/client", "--pack-destination", &to])?;
+    // npm names the file by the package's version, which nobody wants to type.
+    let name = printed.lines().last().map(str::trim).unwrap_or_default();
+    std::fs::rename(folder.join(name), folder.join("landfall-client.tgz")).map_err(|e| failed("the package", e))?;
+    let name = format!("landfall{}", std::env::consts::EXE_SUFFIX);
+    // Beside it first: a server that runs from there keeps the file that it was started from.
+    let fresh = folder.join(format!("{name}.new"));
+    std::fs::copy(landfall, &fresh).map_err(|error| failed("the binary", error))?;
+    std::fs::rename(&fresh, folder.join(&name)).map_err(|error| failed("the binary", error))?;
+    Ok(folder)
+}
+
 /// The types of the app are those of the schema.
 ///
 /// # Errors
@@ -92,6 +120,14 @@ pub fn check_generated(root: &Path, landfall: &Path) -> Result<(), String> {
 pub fn check(root: &Path) -> Result<(), String> {
     npm(root, &["run", "--silent", "check"])?;
     npm(root, &["test", "--silent", "--workspaces", "--if-present"])
+}
+
+/// The scenarios of the protocol and the golden vectors, by the built modules.
+///
+/// # Errors
+/// A sentence, when one goes another way.
+pub fn scenarios(root: &Path) -> Result<(), String> {
+    npm(root, &["run", "--silent", "test:scenarios", "-w", "@landfall/client"])
 }
 
 /// The tests in a real browser, against real servers.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use landfall_core::{BucketId, ReplicaId, Schema, Value, mutant};
 use landfall_protocol::client::Held;
 use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welcome};
-use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION};
+use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION, codes};
 
 use crate::changes::ChangeSet;
 use crate::db::{
@@ -384,7 +384,13 @@ impl Engine {
             }
             Input::Connected { connection } if connection == current => Event::Connected,
             Input::Disconnected { connection, reason } if connection == current => Event::Disconnected { reason },
-            Input::BadFrame { connection, reason } if connection == current => Event::Violation { reason },
+            Input::BadFrame { connection, reason } if connection == current => Event::Violation {
+                reason: format!(
+                    "a message of the server cannot be read ({reason}); something on the way may change messages: \
+                     connect directly, or through TLS [{}]",
+                    codes::BAD_MESSAGE
+                ),
+            },
             Input::Frame { connection, message } if connection == current => match self.message(message, now) {
                 Ok(event) => event,
                 Err(error) => Event::Fault { reason: error.to_string() },
@@ -411,7 +417,7 @@ impl Engine {
         let state = StateName::of(self.session.state());
         let name = event_name(&message);
         if !state.can_hear(name) {
-            return Ok(Event::Violation { reason: format!("the server sent {name:?} in state {state:?}") });
+            return Ok(out_of_turn(format!("{name:?} in state {state:?}")));
         }
         Ok(match message {
             ServerMessage::Welcome(welcome) => self.welcome(&welcome, now)?,
@@ -452,7 +458,7 @@ impl Engine {
     fn welcome(&mut self, welcome: &Welcome, now: Moment) -> Result<Event, DbError> {
         if let Some(owner) = self.db.subject().filter(|owner| *owner != welcome.subject) {
             return Ok(Event::Error {
-                code: landfall_protocol::codes::OTHER_SUBJECT.to_string(),
+                code: codes::OTHER_SUBJECT.to_string(),
                 message: format!("this local database belongs to '{owner}'; sign in as '{owner}', or open another one"),
                 fatal: true,
                 retry_after_ms: None,
@@ -491,7 +497,7 @@ impl Engine {
             return Ok(Event::Opened { id, load: Vec::new() });
         }
         let Some(handle) = self.session.handle_of(id) else {
-            return Ok(Event::Violation { reason: "the server opened a shape that nobody asked for".to_owned() });
+            return Ok(out_of_turn("a shape that nobody asked for".to_owned()));
         };
         let changes = self.db.opened(handle, buckets)?;
         self.announce(&changes);
@@ -686,6 +692,11 @@ impl Engine {
             self.effects.push_back(Effect::Status(Box::new(self.status.clone())));
         }
     }
+}
+
+fn out_of_turn(what: String) -> Event {
+    let code = codes::OUT_OF_ORDER;
+    Event::Violation { reason: format!("the server sent {what}; report it if it happens again [{code}]") }
 }
 
 fn event_name(message: &ServerMessage) -> EventName {

@@ -360,7 +360,7 @@ impl Session {
             }
             State::Connecting { until_ms } | State::Greeting { until_ms } if now_ms >= until_ms => {
                 self.disconnect(out);
-                self.lost("the server did not answer in time", now_ms, random);
+                self.lost("the server did not answer in time; trying again [LF-5921]", now_ms, random);
             }
             State::Online => self.tick_online(now_ms, random, out),
             _ => {}
@@ -375,7 +375,7 @@ impl Session {
     fn tick_online(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
         if self.pong_by_ms.is_some_and(|by| now_ms >= by && !landfall_core::mutant::active("silence-not-noticed")) {
             self.disconnect(out);
-            return self.lost("the connection went silent", now_ms, random);
+            return self.lost("the connection went silent; connecting anew [LF-5921]", now_ms, random);
         }
         if self.pong_by_ms.is_none() && now_ms >= self.ping_at_ms {
             self.pong_by_ms = Some(now_ms + PONG_TIMEOUT_MS);
