@@ -1,8 +1,12 @@
 /** What travels of an error between page, worker and tabs. */
 export interface ErrorData {
+  /** The stable code. */
   code: string;
+  /** Cause and way out. */
   message: string;
+  /** The table that it is about. */
   table?: string | null;
+  /** The column that it is about. */
   column?: string | null;
   /** The name of the browser's own exception, when there was one. */
   exception?: string | null;
@@ -10,11 +14,16 @@ export interface ErrorData {
 
 /** Every call that fails rejects with this. `code` is stable and listed in docs/errors.md. */
 export class LandfallError extends Error {
+  /** Tells it from errors of others. */
   override readonly name = "LandfallError";
+  /** The stable code. */
   readonly code: string;
+  /** The table that it is about, when it is about one. */
   readonly table: string | undefined;
+  /** The column that it is about, when it is about one. */
   readonly column: string | undefined;
 
+  /** @internal Made by the package. */
   constructor(data: ErrorData) {
     super(data.message.includes(data.code) ? data.message : `${data.message} [${data.code}]`);
     this.code = data.code;

@@ -11,47 +11,67 @@ export type ColumnType =
   | "json"
   | "bytes";
 
+/** A column, as the generated file says it. */
 export interface Column {
+  /** What it holds. */
   readonly type: ColumnType;
+  /** Digits after the point, of a decimal. */
   readonly scale?: number;
+  /** Whether it may be NULL. */
   readonly nullable?: boolean;
 }
 
 /** What the generated file says of one table: the types of its rows, and of what writes take. */
 export interface TableTypes {
+  /** A row as it is read. */
   row: object;
+  /** What an insert takes. */
   insert: object;
+  /** What an update takes. */
   update: object;
+  /** The key: its one column, or an object of its columns. */
   key: unknown;
 }
 
 /** The constant `schema` of the file that `landfall generate` makes. */
 export interface Schema<Tables = AnyTables, Shapes = AnyShapes> {
+  /** The app's name. */
   readonly name: string;
+  /** The schema's version. */
   readonly version: number;
+  /** The tables, by name. */
   readonly tables: {
     readonly [T in keyof Tables]: {
+      /** The key's columns, in key order. */
       readonly key: readonly string[];
+      /** `false`: a local table, never sent. */
       readonly sync: boolean;
+      /** The columns, by name. */
       readonly columns: { readonly [column: string]: Column };
     };
   };
+  /** The shapes, by name. */
   readonly shapes: {
     readonly [S in keyof Shapes]: {
+      /** The table whose rows it holds. */
       readonly table: keyof Tables;
+      /** Its parameters, by name. */
       readonly params: { readonly [name: string]: Column };
     };
   };
+  /** What the engine reads. */
   readonly compiled: string;
 }
 
-/** Tables and shapes whose types are not known. */
+/** Tables whose types are not known. */
 // biome-ignore lint/suspicious/noExplicitAny: what a schema without types allows is anything
 export type AnyTables = Record<string, any>;
+/** Shapes whose parameters are not known. */
 export type AnyShapes = Record<string, object>;
 
 /** Something with a present state, and people who want to hear of the next. */
 export interface Observable<T> {
+  /** The state now. */
   readonly current: T;
   /** Calls `listener` whenever the state changes; returns what ends that. */
   subscribe(listener: (state: T) => void): () => void;
@@ -59,21 +79,36 @@ export interface Observable<T> {
 
 /** The answer of a live query, as it stands. Rows that did not change keep their identity. */
 export interface LiveSnapshot<Row> {
+  /** `loading` until the first answer; `error` when it could not be run, with the rows that it had. */
   readonly state: "loading" | "ready" | "error";
+  /** The answer. */
   readonly rows: readonly Row[];
   /** Whether this device holds everything that the answer depends on. */
   readonly complete: boolean;
+  /** Why it could not be run. */
   readonly error?: Error;
 }
 
 /** A query whose answer stays true. It runs while somebody is subscribed. */
 export interface LiveQuery<Row> {
+  /** The answer now; empty and `loading` while nobody is subscribed. */
   readonly snapshot: LiveSnapshot<Row>;
+  /** Calls `listener` with the first answer and with each later one; returns what ends that. */
   subscribe(listener: (snapshot: LiveSnapshot<Row>) => void): () => void;
 }
 
+/** Whether the server can be reached, judged by real traffic. */
 export type Connectivity = "connecting" | "online" | "offline" | "needs-sign-in" | "stopped";
 
+/** What went wrong. */
+export interface Problem {
+  /** A stable code; docs/errors.md lists them. */
+  readonly code: string;
+  /** Cause and way out, in a sentence. */
+  readonly message: string;
+}
+
+/** What a person should be told of the database. */
 export interface Status {
   /** `stopped`: the server cannot work with this device; `lastError` says why. */
   readonly connectivity: Connectivity;
@@ -81,30 +116,53 @@ export interface Status {
   readonly pending: number;
   /** Writes that the server refused for good: for a person to retry or discard. */
   readonly failed: number;
+  /** When something of the server was last stored here. */
   readonly lastSyncedAt: Date | null;
   /** Set while shapes load for the first time. */
-  readonly progress: { readonly loaded: number; readonly total: number } | null;
+  readonly progress: {
+    /** Rows that are here. */
+    readonly loaded: number;
+    /** Rows that are to come in all, roughly. */
+    readonly total: number;
+  } | null;
   /** What a resolved write promises. `memory`: the browser keeps no files for this page; only what waits to be sent is kept. */
   readonly durability: "persistent" | "best-effort" | "memory";
   /** Whether this tab holds the database, or works through the one that does. */
   readonly role: "owner" | "follower";
-  readonly lastError: { readonly code: string; readonly message: string } | null;
+  /** What went wrong last, while it still matters. */
+  readonly lastError: Problem | null;
   /** Who the server says we are. */
   readonly subject: string | null;
 }
 
+/** Waits; was handed to the network; was accepted and has not come back yet; was refused for good. */
 export type EntryState = "pending" | "sending" | "sent" | "failed";
 
-export interface OutboxEntry {
-  readonly rseq: number;
-  readonly state: EntryState;
-  /** The rows that it touches; a key of several columns is an object. */
-  readonly rows: readonly { readonly table: string; readonly key: unknown }[];
-  readonly attempts: number;
-  readonly createdAt: Date;
-  readonly error?: { readonly code: string; readonly message: string };
+/** A row, by table and key. */
+export interface RowName {
+  /** The table's name. */
+  readonly table: string;
+  /** The key; of several columns it is an object. */
+  readonly key: unknown;
 }
 
+/** A transaction on its way to the server. */
+export interface OutboxEntry {
+  /** Its number on this device. */
+  readonly rseq: number;
+  /** Where it stands. */
+  readonly state: EntryState;
+  /** The rows that it touches. */
+  readonly rows: readonly RowName[];
+  /** How often the server failed on it. */
+  readonly attempts: number;
+  /** When it was written. */
+  readonly createdAt: Date;
+  /** Why it was refused, or what the server last failed with. */
+  readonly error?: Problem;
+}
+
+/** The transactions on their way to the server, oldest first, and those that it refused. */
 export interface Outbox extends Observable<readonly OutboxEntry[]> {
   /** Offers a failed entry again, on the rows as they are now; gives its new number. */
   retry(rseq: number): Promise<number>;
@@ -112,11 +170,14 @@ export interface Outbox extends Observable<readonly OutboxEntry[]> {
   discard(rseq: number): Promise<void>;
 }
 
+/** `ready`: everything that the shape names is here; `error`: the server does not give it. */
 export type ShapeState = "loading" | "ready" | "error";
 
 /** A part of the data that this device keeps. It stays open across reloads until `close`. */
 export interface Shape extends Observable<ShapeState> {
+  /** The same as `current`. */
   readonly state: ShapeState;
+  /** Why the server does not give it. */
   readonly error: Error | null;
   /** Resolves once everything that the shape names is here. */
   readonly ready: Promise<void>;
@@ -127,9 +188,13 @@ export interface Shape extends Observable<ShapeState> {
 /** A parameter of a query. */
 export type Param = null | boolean | number | bigint | string | Date | Uint8Array | readonly unknown[] | object;
 
+/** What a transaction's function may do. Writes are gathered; nothing is stored until the function has ended well. */
 export interface Transaction<Tables> {
+  /** Inserts a row; what is left out gets its default, or NULL. */
   insert<T extends keyof Tables & string>(table: T, row: InsertOf<Tables, T>): void;
+  /** Changes columns of a row. The row must be there when the transaction is stored. */
   update<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, patch: UpdateOf<Tables, T>): void;
+  /** Deletes a row; one that is not there is no mistake. */
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): void;
   /** A statement that writes. */
   sql(statement: string, params?: readonly Param[]): void;
@@ -137,21 +202,33 @@ export interface Transaction<Tables> {
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>;
 }
 
-type Part<Tables, T extends keyof Tables, P extends string> = Tables[T] extends { [K in P]: infer V } ? V : never;
+/** One of a table's types. */
+export type Part<Tables, T extends keyof Tables, P extends string> = Tables[T] extends { [K in P]: infer V }
+  ? V
+  : never;
+/** A row of a table. */
 export type RowOf<Tables, T extends keyof Tables> = Part<Tables, T, "row">;
+/** What an insert into a table takes. */
 export type InsertOf<Tables, T extends keyof Tables> = Part<Tables, T, "insert">;
+/** What an update of a table takes. */
 export type UpdateOf<Tables, T extends keyof Tables> = Part<Tables, T, "update">;
+/** The key of a table. */
 export type KeyOf<Tables, T extends keyof Tables> = Part<Tables, T, "key">;
 
-/** What a transaction did. `rseq` is its number in the outbox, `null` when no synced row changed. */
+/** What a transaction did. */
 export interface Written<R> {
+  /** Its number in the outbox; `null` when no synced row changed. */
   readonly rseq: number | null;
+  /** What its function returned. */
   readonly result: R;
 }
 
+/** Who the person is, for the server: a token, none, or a function that is asked whenever the server wants another. */
 export type Token = string | null | (() => Promise<string | null>);
 
+/** How a database is opened. */
 export interface OpenOptions<Tables, Shapes> {
+  /** The constant that `landfall generate` made. */
   schema: Schema<Tables, Shapes>;
   /** Names the database in this origin. */
   name: string;
@@ -165,34 +242,52 @@ export interface OpenOptions<Tables, Shapes> {
   worker?: () => Worker;
 }
 
+/** What the browser says of this origin's storage. */
 export interface StorageReport {
+  /** Bytes that are used, roughly. */
   readonly usage: number;
+  /** Bytes that may be used, roughly. */
   readonly quota: number;
+  /** Whether the data stay when space is short. */
   readonly persisted: boolean;
 }
 
 /** An open database. */
 export interface Database<Tables = AnyTables, Shapes = AnyShapes> {
+  /** Its name in this origin. */
   readonly name: string;
+  /** Connection, what is pending, what has failed. */
   readonly status: Observable<Status>;
+  /** The transactions on their way to the server. */
   readonly outbox: Outbox;
+  /** Reads with SQL, everything written here included, sent or not. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>;
+  /** A query whose answer is kept true while somebody is subscribed. */
   live<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): LiveQuery<Row>;
+  /** Writes all or nothing; on disk when it resolves. What the function throws undoes it. */
   transaction<R>(f: (tx: Transaction<Tables>) => R | Promise<R>): Promise<Written<R>>;
+  /** Inserts a row; on disk when it resolves. */
   insert<T extends keyof Tables & string>(table: T, row: InsertOf<Tables, T>): Promise<Written<void>>;
+  /** Changes columns of a row; on disk when it resolves. */
   update<T extends keyof Tables & string>(
     table: T,
     key: KeyOf<Tables, T>,
     patch: UpdateOf<Tables, T>,
   ): Promise<Written<void>>;
+  /** Deletes a row; on disk when it resolves. */
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): Promise<Written<void>>;
+  /** Opens a shape: from now on this device holds its rows, after a reload too, until it is closed. */
   shape<S extends keyof Shapes & string>(shape: S, params?: Shapes[S]): Shape;
   /** What the person should be told of a row. */
   rowState(table: keyof Tables & string, key: unknown): "synced" | "pending" | "sending" | "failed";
+  /** Signs in as somebody, or out. */
   setToken(token: Token): Promise<void>;
+  /** Connects, or stays offline until it is called again. */
   setOnline(online: boolean): Promise<void>;
+  /** How much the browser has stored for this origin. */
   storage(): Promise<StorageReport>;
   /** Asks the browser to keep the data even when space is short. */
   requestPersistence(): Promise<boolean>;
+  /** Lets go of the database. What waits to be sent is sent when it is opened again. */
   close(): Promise<void>;
 }

@@ -89,7 +89,8 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The anchors of a file's headings, as GitHub makes them; repeated headings get `-1`, `-2`, ….
+/// The anchors of a file's headings, as GitHub makes them; repeated headings get `-1`, `-2`, …. And those that are set by
+/// hand: `<a id="…">`.
 fn headings(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     for (_, line) in prose(text).filter(|(_, line)| line.starts_with('#')) {
@@ -100,6 +101,8 @@ fn headings(text: &str) -> BTreeSet<String> {
         let free = std::iter::once(anchor.clone()).chain(repeated).find(|anchor| !anchors.contains(anchor));
         anchors.extend(free);
     }
+    let set = text.split("<a id=\"").skip(1).filter_map(|rest| rest.split_once('"'));
+    anchors.extend(set.map(|(anchor, _)| anchor.to_owned()));
     anchors
 }
 
@@ -110,7 +113,7 @@ mod tests {
     fn found(text: &str) -> Vec<String> {
         let files = [
             SourceFile::new("docs/a.md", text),
-            SourceFile::new("docs/b.md", "# One thing: `x`\n## Two\n## Two\n"),
+            SourceFile::new("docs/b.md", "# One thing: `x`\n## Two\n## Two\n<a id=\"set\"></a>\n"),
             SourceFile::new("README.md", ""),
         ];
         dead_links(&files).into_iter().map(|finding| finding.to_string()).collect()
@@ -118,7 +121,7 @@ mod tests {
 
     #[test]
     fn links_to_what_is_there_are_fine() {
-        let text = "# Here\n[b](b.md) [up](../README.md) [h](b.md#two-1) [x](b.md#one-thing-x)\n\
+        let text = "# Here\n[b](b.md) [up](../README.md) [h](b.md#two-1) [x](b.md#one-thing-x) [s](b.md#set)\n\
                     [me](#here) [w](https://example.org/x) [d](../docs)";
         assert_eq!(found(text), Vec::<String>::new());
     }

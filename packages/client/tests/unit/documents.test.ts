@@ -1,4 +1,4 @@
-// The program in docs/browser.md type-checks against the SDK's own source and the example's generated types.
+// The programs in README.md and docs/browser.md type-check against the SDK's own source and the example's generated types.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -39,9 +39,20 @@ function findings(program: string): string[] {
   return found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n"));
 }
 
+function blocksOf(document: string): string[] {
+  const text = readFileSync(path.join(ROOT, document), "utf8");
+  return [...text.matchAll(/^```ts\n(.*?)^```/gms)].map(([, block]) => block ?? "");
+}
+
+test("the README's program type-checks, and has ten lines", { timeout: 60_000 }, () => {
+  const blocks = blocksOf("README.md");
+  expect(blocks).toHaveLength(1);
+  expect(findings(blocks.join("\n"))).toEqual([]);
+  expect(blocks[0]?.trimEnd().split("\n").length).toBeLessThanOrEqual(10);
+});
+
 test("the guide's program type-checks, and a mistake in it would be found", { timeout: 60_000 }, () => {
-  const document = readFileSync(path.join(ROOT, "docs/browser.md"), "utf8");
-  const blocks = [...document.matchAll(/^```ts\n(.*?)^```/gms)].map(([, block]) => block);
+  const blocks = blocksOf("docs/browser.md");
   expect(blocks.length).toBeGreaterThan(5);
   expect(findings(blocks.join("\n"))).toEqual([]);
   const wrong = `${blocks.join("\n")}\nawait db.insert("notes", { owner: 7, title: "a" }); await db.update("note", id, {});`;
