@@ -98,3 +98,43 @@ for (const scheme of ["light", "dark"]) {
     });
   }
 }
+
+story(
+  "a journal that cannot be opened says why, by day and by night, and goes on where it was once it can",
+  async (scope) => {
+    const server = await serve(scope);
+    const { page } = await open(scope, server);
+    await signIn(page, "ada");
+    await write(page, "Kept", "Whatever happens.");
+    await standing(page, "saved");
+    // A later version of the app was here, and kept its outbox in another form.
+    const [name, later] = ["landfall:journal-ada", 99];
+    const store = (given) =>
+      page.evaluate(
+        ([database, version]) =>
+          new Promise((resolve, reject) => {
+            const request = version === 0 ? indexedDB.deleteDatabase(database) : indexedDB.open(database, version);
+            request.onsuccess = () => resolve(request.result?.close());
+            request.onerror = () => reject(request.error);
+          }),
+        given,
+      );
+    await page.goto(`${server.url}health`);
+    await store([name, later]);
+    const found = [];
+    for (const [device, size] of WIDTHS) {
+      for (const colorScheme of ["light", "dark"]) {
+        await page.setViewportSize(size);
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await page.goto(server.url);
+        await page.getByRole("alert").getByText("LF-5301", { exact: true }).waitFor();
+        await picture(page, `${device}-${colorScheme}-12-cannot-open`);
+        found.push(...(await findings(page, `${device} ${colorScheme}: cannot open`)));
+      }
+    }
+    assert.deepEqual(found, []);
+    await store([name, 0]);
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("option", { name: "Kept" }).waitFor();
+  },
+);

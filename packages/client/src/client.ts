@@ -114,9 +114,16 @@ class Client implements Database {
     const nudge = () => {
       if (document.visibilityState === "visible") this.#tell({ do: "nudge" });
     };
-    // A page without a document (a worker) has no visibility to watch.
-    if (typeof document !== "undefined") document.addEventListener("visibilitychange", nudge);
-    this.#unhook = () => typeof document !== "undefined" && document.removeEventListener("visibilitychange", nudge);
+    const hide = (event: PageTransitionEvent) => event.persisted && this.#link.setAside();
+    const show = (event: PageTransitionEvent) => event.persisted && this.#link.comeBack();
+    const hooks = new AbortController();
+    const { signal } = hooks;
+    this.#unhook = () => hooks.abort();
+    // A page without a document (a worker) has no visibility to watch, and is never left.
+    if (typeof document === "undefined") return;
+    document.addEventListener("visibilitychange", nudge, { signal });
+    globalThis.addEventListener("pagehide", hide, { signal });
+    globalThis.addEventListener("pageshow", show, { signal });
   }
 
   async open(): Promise<void> {

@@ -24,6 +24,7 @@ export class Link {
   #pending = new Map<number, Pending>();
   #ids = 0;
   #ended: LandfallError | null = null;
+  #isAside = false;
   #restarts: number[] = [];
   #heardAt = 0;
   #watch: ReturnType<typeof setInterval> | undefined;
@@ -52,6 +53,24 @@ export class Link {
   end(error: LandfallError): void {
     this.#ended ??= error;
     this.#stopWorker(this.#ended);
+  }
+
+  /**
+   * The page is left, and the browser may keep it for coming back, frozen with its worker: the files, and the lock that
+   * names the owner, would be frozen with it while other tabs wait. What is stored is stored; the worker ends.
+   */
+  setAside(): void {
+    if (!this.#worker || this.#ended) return;
+    this.#isAside = true;
+    this.#stopWorker(fail(codes.closed, "the page was left before this was answered; ask again"));
+  }
+
+  /** The page is back: a new worker, as after any other end of one. */
+  comeBack(): void {
+    if (!this.#isAside || this.#ended) return;
+    this.#isAside = false;
+    this.#worker = this.#startWorker();
+    this.listener.restarted(null);
   }
 
   #startWorker(): Worker {

@@ -35,3 +35,10 @@ export function bytes(size: number): string {
     size / 1000 ** power,
   );
 }
+
+/** An error's words as a sentence of their own; their code stands elsewhere. */
+export function sentence(words: string): string {
+  const bare = words.replace(/\s*\[LF-\d{4}\]$/, "");
+  const whole = /[.!?]$/.test(bare) ? bare : `${bare}.`;
+  return whole.charAt(0).toUpperCase() + whole.slice(1);
+}

@@ -252,13 +252,15 @@ export class Browser {
     this.profile = profile;
   }
 
-  static async start(scope, { profile, args = [] } = {}) {
+  /** `setsAside`: pages that are left are kept for coming back, as people's browsers do. */
+  static async start(scope, { profile, args = [], setsAside = false } = {}) {
     const directory = profile ?? (await folder(scope));
+    const left = setsAside ? ["--disable-back-forward-cache"] : [];
     const options = {
       executablePath: CHROMIUM,
       headless: true,
       args: [...FLAGS, ...args],
-      ignoreDefaultArgs: ["--disable-features"],
+      ignoreDefaultArgs: ["--disable-features", ...left],
     };
     const context = await chromium.launchPersistentContext(directory, options);
     const browser = new Browser(context, directory);
@@ -289,6 +291,15 @@ export class Browser {
     await page.goto(site.url);
     await page.waitForFunction(() => globalThis.ready === true, null, { polling: 50 });
     return page;
+  }
+}
+
+/** A window whose data end with it. */
+export class PrivateWindow extends Browser {
+  static async start(scope) {
+    const program = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+    scope.add(() => program.close().catch(() => undefined));
+    return new PrivateWindow(await program.newContext(), null);
   }
 }
 
