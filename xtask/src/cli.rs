@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::builds;
 use crate::serve;
 use crate::setup::Need;
-use crate::{process, setup, steps, suite, tidy, wasm, web};
+use crate::{bench, process, setup, steps, suite, tidy, wasm, web};
 
 /// Landfall's scripts: set-up, server, tests, benchmarks, simulator.
 #[derive(Debug, Parser)]
@@ -69,7 +69,10 @@ struct BenchArgs {
     /// Also writes the figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Runs only the benchmarks whose names contain one of these
+    /// A tenth of the work: to see that it runs
+    #[arg(long)]
+    quick: bool,
+    /// Runs only the benchmarks whose names contain one of these; `browser`: those in a browser
     filters: Vec<String>,
 }
 
@@ -136,22 +139,12 @@ fn run(root: &Path, verb: Verb) -> Result<(), String> {
             Ok(())
         }
         Verb::Test(arguments) => suite::run(root, arguments.quick, &arguments.only),
-        Verb::Bench(arguments) => bench(root, &arguments),
+        Verb::Bench(BenchArgs { json, quick, filters }) => bench::run(root, &bench::Options { json, quick, filters }),
         Verb::Wasm => wasm::build(root, &process::target_folder(root)?, &setup::prepare(root, Need::Test)?),
         Verb::Pack => pack(root),
         Verb::Sim(arguments) => sim(root, &arguments),
         Verb::Tidy(arguments) => check_tidy(root, arguments.shrink),
     }
-}
-
-fn bench(root: &Path, arguments: &BenchArgs) -> Result<(), String> {
-    setup::prepare(root, Need::Build)?;
-    let mut command = process::command(root, "cargo", &["run", "--release", "-p", "landfall-bench", "--"]);
-    if let Some(file) = &arguments.json {
-        command.arg("--json").arg(file);
-    }
-    command.args(&arguments.filters);
-    process::run(command)
 }
 
 fn pack(root: &Path) -> Result<(), String> {
@@ -202,6 +195,7 @@ mod tests {
             "test --only sim",
             "sim --seeds 10 --from 3",
             "bench --json out.json push",
+            "bench --quick browser",
             "tidy --shrink",
             "--help",
         ] {

@@ -2,6 +2,7 @@
 //!
 //! A library beside its binary, so that the tidy rules also run as an ordinary test (`tests/tidy.rs`).
 
+pub mod bench;
 pub mod builds;
 pub mod cli;
 pub mod doc_commands;

@@ -30,6 +30,9 @@ const CODEC: Module = Module {
     name: "landfall_protocol_web",
     output: "packages/client/tests/scenarios/codec",
 };
+/// SQLite alone: the floor of the browser benchmarks.
+const BARE: Module =
+    Module { package: "landfall-bench-web", name: "landfall_bench_web", output: "packages/client/bench/bare" };
 
 /// Builds the engine and writes it out; says nothing new when nothing changed.
 ///
@@ -45,6 +48,14 @@ pub fn build(root: &Path, target: &Path, machine: &Machine) -> Result<(), String
 /// As [`build`].
 pub fn build_codec(root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
     build_module(&CODEC, root, target, machine)
+}
+
+/// The same of SQLite alone, beside which the benchmarks hold the engine.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_bare(root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
+    build_module(&BARE, root, target, machine)
 }
 
 fn build_module(made: &Module, root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {

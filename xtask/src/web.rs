@@ -103,6 +103,30 @@ pub fn pack(root: &Path, target: &Path, machine: &Machine, landfall: &Path) -> R
     Ok(folder)
 }
 
+/// The schema of the benchmarks, native ones and those in the browser.
+const BENCH_SCHEMA: &str = "crates/bench/landfall.toml";
+
+/// Builds the engine, the bare module, the SDK and the page that the browser benchmarks open; `landfall` is the built
+/// binary. Returns the folder of all that.
+///
+/// # Errors
+/// A sentence, when one of the builds fails.
+pub fn build_bench(root: &Path, target: &Path, machine: &Machine, landfall: &Path) -> Result<PathBuf, String> {
+    let built = target.join("bench");
+    let schema = built.join("landfall.gen.ts");
+    install(root)?;
+    wasm::build(root, target, machine)?;
+    wasm::build_bare(root, target, machine)?;
+    build_client(root)?;
+    let mut generate = Command::new(landfall);
+    generate.arg("generate").arg("--out").arg(&schema).arg(BENCH_SCHEMA).current_dir(root);
+    process::run(generate)?;
+    let mut page = process::command(root, "node", &["packages/client/bench/build.mjs"]);
+    page.args([&built, &schema]);
+    process::run(page)?;
+    Ok(built)
+}
+
 /// The types of the app are those of the schema.
 ///
 /// # Errors

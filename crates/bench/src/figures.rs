@@ -1,27 +1,29 @@
 //! Figures and the table they are printed in.
 
+use std::borrow::Cow;
+
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One measured figure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Figure {
     /// What was measured.
     pub name: String,
     /// How much.
     pub value: f64,
     /// Of what.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// The floor in the same run, in the same unit.
     pub floor: Option<f64>,
     /// What we aim at, in words.
-    pub aim: Option<&'static str>,
+    pub aim: Option<Cow<'static, str>>,
 }
 
 impl Figure {
     /// A figure by itself.
     pub fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, floor: None, aim: None }
+        Self { name: name.into(), value, unit: unit.into(), floor: None, aim: None }
     }
 
     /// Beside its floor.
@@ -34,7 +36,7 @@ impl Figure {
     /// Beside the aim.
     #[must_use]
     pub fn aim(mut self, aim: &'static str) -> Self {
-        self.aim = Some(aim);
+        self.aim = Some(aim.into());
         self
     }
 }
@@ -119,7 +121,8 @@ impl Report {
             let number = |v: f64| if v >= 100.0 { format!("{v:.0}") } else { format!("{v:.2}") };
             let floor = figure.floor.map(number).unwrap_or_default();
             let ratio = ratio.map(|r| format!("{r:.2}×")).unwrap_or_default();
-            let (value, unit, aim) = (number(figure.value), figure.unit, figure.aim.unwrap_or(""));
+            let (value, unit) = (number(figure.value), &figure.unit);
+            let aim = figure.aim.as_deref().unwrap_or_default();
             out += &format!("| {scenario} | {} | {value} {unit} | {floor} | {ratio} | {aim} |\n", figure.name);
         }
         for (scenario, why) in &self.failures {

@@ -28,6 +28,12 @@ struct Args {
     /// The `landfall` binary; by default the one beside this program.
     #[arg(long)]
     server: Option<PathBuf>,
+    /// What the browser benchmarks were built into.
+    #[arg(long)]
+    built: Option<PathBuf>,
+    /// Names the scenarios that would run, and ends.
+    #[arg(long)]
+    list: bool,
     /// A tenth of the work: to see that it runs.
     #[arg(long)]
     quick: bool,
@@ -44,12 +50,15 @@ fn main() -> Fallible<()> {
     if let Some((receivers, size)) = args.broadcast.as_deref().and_then(|b| b.split_once('x')) {
         return runtime.block_on(floors::send_broadcasts(receivers.parse()?, size.parse()?));
     }
+    let is_meant = |name: &str| args.filters.is_empty() || args.filters.iter().any(|f| name.contains(f.as_str()));
+    let meant = scenarios::ALL.iter().filter(|(name, _)| is_meant(name));
+    if args.list {
+        meant.for_each(|(name, _)| println!("{name}"));
+        return Ok(());
+    }
     let mut report = Report::new(floors::fsync_ms()?);
-    let context = scenarios::Context { server, scale: if args.quick { 10 } else { 1 } };
-    for (name, run) in scenarios::ALL {
-        if !args.filters.is_empty() && !args.filters.iter().any(|f| name.contains(f.as_str())) {
-            continue;
-        }
+    let context = scenarios::Context { server, built: args.built, scale: if args.quick { 10 } else { 1 } };
+    for (name, run) in meant {
         eprintln!("running {name} …");
         match runtime.block_on(run(context.clone())) {
             Ok(figures) => report.extend(name, figures),

@@ -7,24 +7,7 @@ use std::process::{Child, Command, Stdio};
 use crate::Fallible;
 
 /// The schema of all benchmarks: the rows of the published comparisons.
-pub const SCHEMA: &str = r#"
-[app]
-name = "bench"
-version = 1
-
-[tables.items.columns]
-id = "uuid"
-list_id = { type = "uuid", required = true }
-title = { type = "text", required = true, max_length = 200 }
-done = { type = "boolean", required = true }
-position = { type = "integer", required = true }
-updated_at = { type = "timestamp", required = true }
-
-[shapes.list]
-table = "items"
-where = "list_id = :list"
-params = { list = "uuid" }
-"#;
+pub const SCHEMA: &str = include_str!("../landfall.toml");
 
 /// A server on a fresh directory; ended when dropped.
 pub struct Server {
@@ -38,14 +21,21 @@ pub struct Server {
 impl Server {
     /// Starts the binary and waits until it says its address.
     pub fn start(binary: &Path) -> Fallible<Self> {
+        Self::start_with(binary, None)
+    }
+
+    /// The same, with a built page on the same address.
+    pub fn start_with(binary: &Path, page: Option<&Path>) -> Fallible<Self> {
         let folder = tempfile::tempdir()?;
         let schema = folder.path().join("landfall.toml");
         std::fs::write(&schema, SCHEMA)?;
-        let mut child = Command::new(binary)
-            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--schema"])
-            .arg(&schema)
-            .arg("--data")
-            .arg(folder.path().join("data"))
+        let mut command = Command::new(binary);
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--schema"]).arg(&schema);
+        command.arg("--data").arg(folder.path().join("data"));
+        if let Some(page) = page {
+            command.arg("--app").arg(page);
+        }
+        let mut child = command
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use crate::Fallible;
 use crate::figures::Figure;
 
+mod browser;
 mod device;
 mod fanout;
 mod load;
@@ -18,6 +19,8 @@ mod push;
 pub struct Context {
     /// The server's binary.
     pub server: PathBuf,
+    /// What the browser benchmarks were built into.
+    pub built: Option<PathBuf>,
     /// Divides the work.
     pub scale: u32,
 }
@@ -39,4 +42,11 @@ pub const ALL: &[Scenario] = &[
     ("local-write", |c| Box::pin(device::local_writes(c))),
     ("outbox-drain-500", |c| Box::pin(device::drain(c))),
     ("live-queries-100", |c| Box::pin(device::live_queries(c))),
+    ("browser-bytes", |c| Box::pin(browser::run(c, "bytes", 0))),
+    ("browser-start", |c| Box::pin(browser::run(c, "start", 0))),
+    ("browser-write", |c| Box::pin(browser::run(c, "write", 0))),
+    ("browser-live", |c| Box::pin(browser::run(c, "live", 10_000))),
+    ("browser-load-10000", |c| Box::pin(browser::run(c, "load", 10_000))),
+    ("browser-load-100000", |c| Box::pin(browser::run(c, "load", 100_000))),
+    ("browser-tabs", |c| Box::pin(browser::run(c, "tabs", 0))),
 ];

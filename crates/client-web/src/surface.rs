@@ -412,12 +412,6 @@ impl Client {
         self.carry_out();
         discarded.map_err(failed)
     }
-
-    /// Panics, so that tests see what the worker makes of it.
-    #[wasm_bindgen(js_name = panicForTests)]
-    pub fn panic_for_tests(&self) {
-        panic!("a panic was asked for");
-    }
 }
 
 fn carry(tx: &mut WriteTx<'_>, operations: &[Op], request: Option<&str>) -> std::result::Result<(), DbError> {

@@ -70,6 +70,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("landfall-cli", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
     ("landfall-sim", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
     ("landfall-bench", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
+    ("landfall-bench-web", &[]),
     ("xtask", &[]),
 ];
 
