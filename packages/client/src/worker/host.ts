@@ -3,6 +3,7 @@
 import init, { type Client as Engine, open as openEngine } from "../../wasm/landfall_client_web.js";
 import { codes, type ErrorData, LandfallError, wordsOf } from "../error.js";
 import type { Ask, Config, News, WireStatus } from "../protocol.js";
+import { Alarm } from "./alarm.js";
 import { Holding } from "./holding.js";
 import { type Found, Mirror, storageError } from "./mirror.js";
 import { Net } from "./net.js";
@@ -10,8 +11,6 @@ import { isDenied, isInUse, nextGeneration, place } from "./storage.js";
 
 /** The files of a tab that ended are released within this long. */
 const RELEASE_MS = 6_000;
-/** A turn of the timer is never further away than timers can count. */
-const LONGEST_MS = 2 ** 31 - 1;
 /** SQLite's page cache. Its default of 16 MiB is more than a phone should spend. */
 const CACHE_KIB = 4_096;
 /** So many rows of a first load are stored in one turn: a read or a write waits no longer than that takes. */
@@ -46,7 +45,7 @@ export class Host {
   #outboxTimer: ReturnType<typeof setTimeout> | undefined;
   #engineStatus: Engineless | null = null;
   #durability: WireStatus["durability"] = "best-effort";
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #alarm = new Alarm(() => this.#input(() => this.#engine.tick()));
   #due: number | undefined;
   #generation: number | null = null;
   /** Whether the database is in memory: then nothing leaves before the mirror has it. */
@@ -354,7 +353,7 @@ export class Host {
   }
 
   #stop(): void {
-    clearTimeout(this.#timer);
+    this.#alarm.close();
     clearTimeout(this.#outboxTimer);
     self.removeEventListener("online", this.#online);
     this.#net?.close();
@@ -381,16 +380,10 @@ export class Host {
       this.#die({ code: codes.panicked, message: panicWords(thrown) });
       return;
     }
-    if (due === this.#due && this.#timer !== undefined) return;
-    clearTimeout(this.#timer);
+    if (due === this.#due && this.#alarm.isSet) return;
     this.#due = due;
-    this.#timer = undefined;
-    if (due === undefined) return;
-    const delay = Math.min(LONGEST_MS, Math.max(0, Math.ceil(due - performance.now())));
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#input(() => this.#engine.tick());
-    }, delay);
+    if (due === undefined) this.#alarm.clear();
+    else this.#alarm.set(Math.ceil(due - performance.now()));
   }
 
   // ------------------------------------------------------------------ effects
