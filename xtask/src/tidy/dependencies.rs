@@ -60,7 +60,7 @@ pub fn check(root: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
 }
 
 /// Which crates of ours a crate may know, as `docs/architecture.md` draws it. Tests may know more: they put things together.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("landfall-core", &[]),
     ("landfall-protocol", &["landfall-core"]),
     ("landfall-client", &["landfall-core", "landfall-protocol"]),
