@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import net from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -11,9 +12,22 @@ import { Browser, folder, ROOT, Scope } from "./harness.mjs";
 
 const BLOCK = /^```(\w+) ?(\S*)\n(.*?)^```$/gms;
 
+/** This port, or another one where it is taken: somebody may be trying Landfall out. */
+function port(wanted) {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer();
+    probe.on("error", (error) => (error.code === "EADDRINUSE" ? resolve(port(0)) : reject(error)));
+    probe.listen(Number(wanted), () => {
+      const free = String(probe.address().port);
+      probe.close(() => resolve(free));
+    });
+  });
+}
+
 /** The document's sections: a heading's number, and its blocks. */
 async function sections() {
-  const text = await readFile(path.join(ROOT, "docs/app.md"), "utf8");
+  let text = await readFile(path.join(ROOT, "docs/app.md"), "utf8");
+  for (const wanted of ["4600", "4601"]) text = text.replaceAll(wanted, await port(wanted));
   const parts = text.split(/^## /m).slice(1);
   return parts.map((part) => ({
     title: part.slice(0, part.indexOf("\n")),
