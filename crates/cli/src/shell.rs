@@ -97,11 +97,12 @@ fn start_log() {
 }
 
 /// Lines of standard input as they come, so that a program can hold a conversation.
-fn lines_of_stdin() -> tokio::sync::mpsc::Receiver<String> {
+fn lines_of_stdin() -> tokio::sync::mpsc::Receiver<std::io::Result<String>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
+        for line in std::io::stdin().lock().lines() {
+            let failed = line.is_err();
+            if sender.blocking_send(line).is_err() || failed {
                 break;
             }
         }
@@ -144,7 +145,14 @@ impl Shell {
             return self.interact().await;
         }
         let mut lines = lines_of_stdin();
+        let mut number = 0;
         while let Some(line) = lines.recv().await {
+            number += 1;
+            let line = line.map_err(|error| {
+                Failure::runtime(format!(
+                    "line {number} of the input cannot be read ({error}); write it in UTF-8. It and what follows was not run [LF-7017]"
+                ))
+            })?;
             if self.line(&line).await? == Next::Quit {
                 break;
             }

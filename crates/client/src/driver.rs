@@ -374,8 +374,23 @@ impl Loop {
     ) -> Result<Self, StartError> {
         let started = Instant::now();
         let now = moment_of(started);
-        let open::Opened { mut engine, mirror, lock } =
-            open::open(&options.location, &options.schema, &options.options, options.mirror.as_deref(), now)?;
+        let told = inputs.clone();
+        let on_problem = Box::new(move |problem| {
+            let job: Job = Box::new(move |state, now| {
+                state.engine.set_mirror_problem(problem, now);
+                Box::new(|| {})
+            });
+            // A client that is closing needs no status.
+            let _ = told.send(Message::Job(job));
+        });
+        let open::Opened { mut engine, mirror, lock } = open::open(
+            &options.location,
+            &options.schema,
+            &options.options,
+            options.mirror.as_deref(),
+            on_problem,
+            now,
+        )?;
         let ClientOptions { token, online, .. } = options;
         let network = server.map(|server| socket::Network::new(server, inputs, runtime));
         engine.handle(Input::SetToken { token }, now, &mut system_entropy);

@@ -677,6 +677,12 @@ impl Engine {
         parts.reduce(|a, b| Progress { rows: a.rows + b.rows, expected: a.expected + b.expected })
     }
 
+    /// Takes note of how the outbox's mirror is doing: why it cannot be written, or that it can.
+    pub fn set_mirror_problem(&mut self, problem: Option<String>, now: Moment) {
+        self.status.mirror_problem = problem;
+        self.refresh_status(now);
+    }
+
     fn refresh_status(&mut self, now: Moment) {
         self.refresh_completeness();
         let mut next = self.status.clone();

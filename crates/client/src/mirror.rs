@@ -20,7 +20,7 @@ use landfall_core::{ReplicaId, Transaction};
 use minicbor::{Decode, Encode};
 
 #[cfg(any(test, feature = "tokio-driver"))]
-pub use file::{FileMirror, MirrorStatus, load};
+pub use file::{FileMirror, MirrorStatus, OnProblem, load};
 
 /// The format that this build writes.
 pub const FORMAT: u32 = 1;

@@ -65,6 +65,9 @@ pub struct Status {
     /// What a returned write promises.
     #[serde(serialize_with = "durability_name")]
     pub durability: Durability,
+    /// Why the outbox's mirror cannot be written at present. Writes are as safe as `durability` says; what is missing is
+    /// the second copy, for a database that is damaged or lost.
+    pub mirror_problem: Option<String>,
     /// What went wrong last, while it still matters.
     pub last_error: Option<String>,
     /// Who the server says we are.
@@ -77,5 +80,6 @@ fn durability_name<S: serde::Serializer>(durability: &Durability, serializer: S)
     serializer.serialize_str(match durability {
         Durability::Full => "full",
         Durability::Normal => "normal",
+        Durability::Memory => "memory",
     })
 }

@@ -41,14 +41,24 @@ impl Stamp {
     }
 }
 
+/// A reading further ahead of the clock than this, in milliseconds, is of a clock that has been set back since.
+pub const MAX_AHEAD_MS: u64 = 60_000;
+
 /// The hybrid logical clock of one replica. It is given the time, it never reads it.
+///
+/// Readings increase, whatever others say and however coarse the clock is, but for one thing: a clock that was years
+/// ahead once and was set right must not win every merge from then on. A reading more than [`MAX_AHEAD_MS`] ahead of
+/// the clock is forgotten. Nothing depends on it: what a write has seen is told by its base, stamps only order what is
+/// concurrent, and a replica's own writes never are.
 ///
 /// ```
 /// use landfall_core::{Clock, ReplicaId};
 /// let mut clock = Clock::new(ReplicaId([1; 16]));
 /// let first = clock.tick(1_000);
-/// let second = clock.tick(900); // the device's clock was set back
+/// let second = clock.tick(900); // the device's clock was set back a little
 /// assert!(second > first);
+/// let far = clock.tick(5_000_000_000); // it was wrong by months
+/// assert!(clock.tick(2_000) < far); // until somebody set it right
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -68,9 +78,9 @@ impl Clock {
         Self { replica, wall_ms: last.wall_ms, counter: last.counter }
     }
 
-    /// A stamp for a write now: larger than every stamp given or seen before, whatever `now_ms` says.
+    /// A stamp for a write now: larger than every stamp given or seen before that is not too far ahead of `now_ms`.
     pub fn tick(&mut self, now_ms: u64) -> Stamp {
-        if now_ms > self.wall_ms {
+        if now_ms > self.wall_ms || self.wall_ms.saturating_sub(now_ms) > MAX_AHEAD_MS {
             (self.wall_ms, self.counter) = (now_ms, 0);
         } else if let Some(next) = self.counter.checked_add(1) {
             self.counter = next;
@@ -102,18 +112,24 @@ mod tests {
     proptest! {
         /// D2.
         #[test]
-        fn readings_only_increase_whatever_the_clock_does(times in prop::collection::vec(any::<u64>(), 1..50)) {
+        fn readings_only_increase_but_after_a_clock_that_was_far_ahead(
+            times in prop::collection::vec(prop_oneof![any::<u64>(), 0..200_000u64], 1..50),
+        ) {
             let mut clock = Clock::new(ReplicaId([7; 16]));
             let mut last = clock.last();
             for now in times {
                 let next = clock.tick(now);
-                prop_assert!(next > last || last.wall_ms == u64::MAX);
+                let set_back = last.wall_ms.saturating_sub(now) > MAX_AHEAD_MS;
+                prop_assert!(next > last || set_back || last.wall_ms == u64::MAX);
+                // The last tick of a counter may add one.
+                prop_assert!(next.wall_ms <= now.saturating_add(MAX_AHEAD_MS + 1));
                 last = next;
             }
         }
 
         #[test]
-        fn a_write_that_saw_a_stamp_is_larger(now: u64, wall in 0..u64::MAX - 2, counter: u32) {
+        fn a_write_that_saw_a_stamp_is_larger(now: u64, ahead in 0..MAX_AHEAD_MS, counter: u32) {
+            let wall = now.saturating_add(ahead).min(u64::MAX - 2);
             let seen = Stamp { wall_ms: wall, counter, replica: ReplicaId([255; 16]) };
             let mut clock = Clock::new(ReplicaId([0; 16]));
             clock.observe(seen);

@@ -52,7 +52,11 @@ pub struct ServerCore {
     waiting: VecDeque<PendingPush>,
     waiting_entries: usize,
     memory: Memory,
+    coverage: Coverage,
 }
+
+/// How often each cell of the table of states × events was reached: (state, event), as `docs/protocol.md` names them.
+pub type Coverage = BTreeMap<(&'static str, &'static str), u64>;
 
 impl ServerCore {
     /// A server over `store`. `rng` is asked for a signing key when the store has none yet.
@@ -80,6 +84,7 @@ impl ServerCore {
             waiting: VecDeque::new(),
             waiting_entries: 0,
             memory,
+            coverage: Coverage::new(),
         })
     }
 
@@ -101,14 +106,27 @@ impl ServerCore {
 
     /// Any event for a session: what cannot be read, drains, ticks.
     pub fn handle(&mut self, id: SessionId, event: Event, now: Moment, rng: &mut dyn Rng) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.handle(event, now);
+        self.tell(id, event, now);
         while let Some(request) = self.sessions.get_mut(&id).and_then(Session::take_request) {
-            let reply = self.answer(id, request, now, rng);
-            if let (Some(reply), Some(session)) = (reply, self.sessions.get_mut(&id)) {
-                session.handle(Event::Reply(reply), now);
+            if let Some(reply) = self.answer(id, request, now, rng) {
+                self.tell(id, Event::Reply(reply), now);
             }
         }
+    }
+
+    /// Hands an event to a session, and counts it.
+    fn tell(&mut self, id: SessionId, event: Event, now: Moment) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let early = matches!(event, Event::Tick) && session.deadline_ms().is_none_or(|at| now.mono_ms < at);
+        if !early {
+            *self.coverage.entry((session.state_name(), event.name())).or_default() += 1;
+        }
+        session.handle(event, now);
+    }
+
+    /// How often each cell of the table of states × events was reached.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
     }
 
     /// Answers at once, but for pushes, which wait for [`ServerCore::commit`].
@@ -118,7 +136,7 @@ impl ServerCore {
                 Some(self.committer.hello(replica, &subject, cursor, fresh_epoch(rng)))
             }
             Request::Open { id, subject, shape, params, held } => {
-                let bucket = self.committer.open_bucket(&subject, &shape, &params);
+                let bucket = self.committer.open_bucket(&subject, &shape, &params, now.wall_ms);
                 let reader = self.reader.as_ref();
                 let offer = bucket.and_then(|bucket| reads::offer(&bucket, &held, &self.chunks, reader, now.wall_ms));
                 Some(Reply::Open { id, result: offer.map(|offer| vec![offer]) })
@@ -158,9 +176,7 @@ impl ServerCore {
         self.waiting_entries -= entries;
         let mut committed = self.committer.commit(group, now.wall_ms);
         for (id, reply) in committed.replies.drain(..) {
-            if let Some(session) = self.sessions.get_mut(&id) {
-                session.handle(Event::Reply(reply), now);
-            }
+            self.tell(id, Event::Reply(reply), now);
         }
         self.committer.publish(&committed);
         Some(committed)
@@ -175,6 +191,14 @@ impl ServerCore {
         self.committer.check_outside_writes(now.wall_ms)
     }
 
+    /// Forgets buckets that nobody has opened since a time (milliseconds since the Unix epoch) and nobody holds. How many.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is forgotten then.
+    pub fn retire_buckets(&mut self, unused_since_ms: u64) -> Result<u64, StoreError> {
+        self.committer.retire_buckets(unused_since_ms)
+    }
+
     /// The next message for a session's connection. Call until `None`, after every call that may have changed
     /// something, and at [`ServerCore::deadline_ms`].
     pub fn poll(&mut self, id: SessionId, now: Moment) -> Option<ServerMessage> {
@@ -184,7 +208,7 @@ impl ServerCore {
                 Next::Send(outgoing) => return Some(Outgoing::into_message(outgoing)),
                 Next::Read(read) => {
                     let done = self.read(&read);
-                    self.sessions.get_mut(&id)?.handle(Event::ReadDone(done), now);
+                    self.tell(id, Event::ReadDone(done), now);
                 }
                 Next::Wait { .. } | Next::Close => return None,
             }
@@ -211,16 +235,17 @@ impl ServerCore {
 
     /// Time has passed: sessions whose deadline has come end.
     pub fn tick(&mut self, now: Moment) {
-        for session in self.sessions.values_mut() {
-            session.handle(Event::Tick, now);
-        }
+        self.tell_all(now, || Event::Tick);
     }
 
     /// Begins to shut down: sessions end as soon as their pushes are answered.
     pub fn drain(&mut self, now: Moment) {
-        for session in self.sessions.values_mut() {
-            session.handle(Event::Drain, now);
-        }
+        self.tell_all(now, || Event::Drain);
+    }
+
+    fn tell_all(&mut self, now: Moment, event: impl Fn() -> Event) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.tell(id, event(), now));
     }
 
     /// The body of a chunk's address.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -135,13 +136,29 @@ fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
         .layer(cors)
         .route("/metrics", get(metrics))
         .with_state(shared);
+    let own = own.method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, NOT_HERE));
     match app {
         Some(directory) => own.merge(app::router(directory)),
-        None => own,
+        None => own.fallback(async || (StatusCode::NOT_FOUND, NOT_HERE)),
     }
 }
 
-async fn sync(State(shared): State<Arc<Shared>>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
+/// For paths and methods that no route has.
+const NOT_HERE: &str =
+    "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /health and /metrics [LF-6106]";
+
+async fn sync(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            let text = format!("{}; this address is for WebSocket clients [LF-6107]", rejection.body_text());
+            return (rejection.status(), text).into_response();
+        }
+    };
     if !origin::admits(&headers, &shared.origins) {
         let text =
             "this server lets no pages of that origin in; start it with --allow-origin and the page's origin [LF-6105]";

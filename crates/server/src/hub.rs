@@ -206,6 +206,11 @@ impl Audiences {
         alive
     }
 
+    fn is_held(&self, bucket: BucketId) -> bool {
+        let holders = self.by_bucket.get(&bucket);
+        holders.is_some_and(|holders| holders.iter().any(|audience| audience.strong_count() > 0))
+    }
+
     fn forget_the_dead(&mut self) {
         self.known.retain(|_, audience| audience.strong_count() > 0);
         self.by_bucket.retain(|_, holders| {
@@ -279,6 +284,11 @@ impl Hub {
     /// `wake` is told of the next commit, whatever it changes, once.
     pub fn tell_next(&self, wake: Arc<Notify>) {
         self.impatient.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    /// Whether a session holds the bucket.
+    pub fn is_held(&self, bucket: BucketId) -> bool {
+        self.audiences().is_held(bucket)
     }
 
     fn audiences(&self) -> MutexGuard<'_, Audiences> {

@@ -6,6 +6,7 @@ mod common;
 
 use common::{Device, Running};
 use futures_util::SinkExt;
+use landfall_core::Value;
 use landfall_protocol::{ClientMessage, Form, Hello, Resumption, ServerMessage, Start};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -259,7 +260,10 @@ async fn mistakes_in_opening_a_shape_name_what_would_be_right() {
     let server = Running::start().await;
     let mut device = server.device(1).await;
     device.greet(None).await;
-    for (shape, params, code) in [("nothing", vec![], "LF-4006"), ("topic", vec![], "LF-4007")] {
+    let long = vec![("topic".to_owned(), Value::Text("x".repeat(2_000)))];
+    for (shape, params, code) in
+        [("nothing", vec![], "LF-4006"), ("topic", vec![], "LF-4007"), ("topic", long, "LF-4007")]
+    {
         let params = params.into_iter().collect();
         device.send(&ClientMessage::Open { id: 9, shape: shape.into(), params, held: vec![] }).await;
         let told = device
@@ -310,6 +314,25 @@ async fn chunks_are_capabilities_with_tags_and_ranges() {
     let refused = http.get(server.url(&forged)).send().await.unwrap();
     assert_eq!(refused.status(), 404, "rule C5");
     assert!(refused.text().await.unwrap().contains("LF-4012"));
+}
+
+#[tokio::test]
+async fn addresses_that_are_none_say_so_with_a_code() {
+    let server = Running::start().await;
+    let http = reqwest::Client::new();
+    let cases = [
+        (http.get(server.url("/v2/else")), 404, "LF-6106"),
+        (http.post(server.url("/health")), 405, "LF-6106"),
+        (http.delete(server.url("/v1/chunks/abc")), 405, "LF-6106"),
+        (http.get(server.url("/v1/chunks/%ff")), 404, "LF-4012"),
+        (http.get(server.url("/v1/sync")), 400, "LF-6107"),
+    ];
+    for (request, status, code) in cases {
+        let answer = request.send().await.unwrap();
+        let (found, address) = (answer.status(), answer.url().clone());
+        let text = answer.text().await.unwrap();
+        assert!(found == status && text.contains(code), "{address}: {found} {text}");
+    }
 }
 
 #[tokio::test]

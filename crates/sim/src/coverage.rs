@@ -41,6 +41,13 @@ impl Coverage {
         }
     }
 
+    /// Takes over what the server's sessions counted.
+    pub fn server(&mut self, cells: &landfall_server::core::Coverage) {
+        for ((state, event), count) in cells {
+            self.add(&format!("server {state}×{event}"), *count);
+        }
+    }
+
     /// Takes over what a disk counted.
     pub fn disk(&mut self, stats: &DiskStats) {
         for (name, count) in &stats.faults {
@@ -58,12 +65,58 @@ fn client_cell(state: StateName, event: EventName) -> String {
     format!("client {state:?}×{event:?}")
 }
 
+/// The cells of the server's table that can be reached: a session that waits for the store's answer to its Hello reads
+/// nothing meanwhile, and one that is closed is gone as soon as its last message is sent.
+const SERVER_CELLS: [(&str, &[&str]); 3] = [
+    (
+        "Greeting",
+        &[
+            "hello",
+            "push",
+            "open",
+            "resume",
+            "close",
+            "ping",
+            "authenticate",
+            "applied",
+            "unreadable",
+            "too large",
+            "drain",
+            "deadline",
+        ],
+    ),
+    ("Opening", &["reply hello"]),
+    (
+        "Open",
+        &[
+            "hello",
+            "push",
+            "open",
+            "resume",
+            "close",
+            "ping",
+            "authenticate",
+            "applied",
+            "unreadable",
+            "too large",
+            "reply push",
+            "reply open",
+            "read done",
+            "drain",
+            "deadline",
+        ],
+    ),
+];
+
 /// Everything that a long enough run has to reach.
 fn universe() -> Vec<String> {
     let mut names = Vec::new();
     for state in StateName::ALL {
         names.extend(EventName::ALL.iter().filter(|e| state.can_hear(**e)).map(|e| client_cell(state, *e)));
     }
+    names.extend(
+        SERVER_CELLS.iter().flat_map(|(state, events)| events.iter().map(move |e| format!("server {state}×{e}"))),
+    );
     names.extend(Fault::ALL.iter().map(|f| f.coverage_name()));
     // These are not for whole worlds: read-only disks, damage to what was synced, files that are deleted
     // (which only a process that closes its database does). The disk's own tests have them.

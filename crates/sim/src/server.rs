@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_core::predicate::Env;
-use landfall_core::{Epoch, ReplicaId, Schema};
+use landfall_core::{BucketId, Epoch, ReplicaId, Schema};
 use landfall_server::auth::Authenticator;
 use landfall_server::buckets::{Bucket, Template};
 use landfall_server::core::{Memory, ServerCore};
@@ -95,8 +95,12 @@ impl Store for SharedStore {
         self.lock().bucket_count()
     }
 
-    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {
-        self.lock().open_bucket(template, env)
+    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env, now_ms: u64) -> Result<Bucket, StoreError> {
+        self.lock().open_bucket(template, env, now_ms)
+    }
+
+    fn retire_buckets(&mut self, unused_since_ms: u64, is_held: &dyn Fn(BucketId) -> bool) -> Result<u64, StoreError> {
+        self.lock().retire_buckets(unused_since_ms, is_held)
     }
 
     fn templates(&self) -> &BTreeMap<String, Arc<Template>> {

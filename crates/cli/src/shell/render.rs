@@ -1,5 +1,7 @@
 //! Output of the shell: tables for people, JSON lines for programs.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use landfall_client::db::{Durability, EntryState, OutboxEntry, Rows};
 use landfall_client::live::RowsDiff;
 use landfall_client::status::{Connectivity, Status};
@@ -115,13 +117,32 @@ pub(super) fn status(status: &Status, json: bool) {
         match status.durability {
             Durability::Full => "full: what is written here survives a power cut",
             Durability::Normal => "normal: a power cut may take the last writes",
+            Durability::Memory => "memory: what is written here is gone when this ends",
         }
     );
+    if let Some(problem) = &status.mirror_problem {
+        println!("second copy   none: {problem}");
+    }
+    if let Some(at) = status.last_synced_ms {
+        println!("last synced   {}", ago(at));
+    }
     if let Some(progress) = status.loading {
         println!("loading       {} of about {} rows", progress.rows, progress.expected);
     }
     if let Some(error) = &status.last_error {
         println!("last error    {error}");
+    }
+}
+
+/// How long ago a time is, milliseconds since the Unix epoch.
+fn ago(at_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+    let minutes = now.saturating_sub(at_ms) / 60_000;
+    match minutes {
+        0 => "just now".to_owned(),
+        1..=119 => format!("{minutes} min ago"),
+        120..=2_879 => format!("{} hours ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1_440),
     }
 }
 

@@ -51,6 +51,19 @@ fn mistakes_at_the_shell_are_one_sentence_and_lose_nothing() {
 }
 
 #[test]
+fn input_that_is_not_text_is_not_dropped_in_silence() {
+    let world = World::new();
+    let server = world.server();
+    let device = world.device("laptop", &server);
+    let write = |title: &[u8]| [b"INSERT INTO notes (owner, title) VALUES ('ada', '", title, b"')\n"].concat();
+    let script = world.path("script");
+    std::fs::write(&script, [write(b"kept"), write(b"b\xffd"), write(b"after")].concat()).unwrap();
+    let ran = device.offline_from(&script);
+    assert!(ran.refused(1, "LF-7017").contains("line 2"), "{ran:?}");
+    kept(&device);
+}
+
+#[test]
 fn an_address_without_a_server_says_so_and_writes_wait() {
     let world = World::new();
     let server = world.server();

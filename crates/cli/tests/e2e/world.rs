@@ -79,7 +79,13 @@ impl Ran {
 /// Runs to the end, or fails the test when it takes too long.
 #[track_caller]
 pub fn run(command: &mut Command) -> Ran {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    run_fed(command.stdin(Stdio::null()))
+}
+
+/// The same, with the standard input that it was given.
+#[track_caller]
+fn run_fed(command: &mut Command) -> Ran {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     let (sender, ended) = channel();
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -247,6 +253,13 @@ impl Device {
     #[track_caller]
     pub fn offline(&self, lines: &[&str]) -> Ran {
         self.run(&["--json", "--offline"], lines)
+    }
+
+    /// Runs the lines of a file without the network.
+    #[track_caller]
+    pub fn offline_from(&self, script: &Path) -> Ran {
+        let script = std::fs::File::open(script).unwrap();
+        run_fed(self.command().args(["--json", "--offline"]).stdin(script))
     }
 
     #[track_caller]

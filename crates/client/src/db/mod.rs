@@ -100,6 +100,8 @@ pub enum Durability {
     Full,
     /// Survives a crash of the program; a power cut may take the last commits (`synchronous = NORMAL`).
     Normal,
+    /// Gone when it is closed. What a database at [`Location::Memory`] always says.
+    Memory,
 }
 
 impl Durability {
@@ -108,6 +110,7 @@ impl Durability {
             Self::Full if landfall_core::mutant::active("device-not-durable") => "PRAGMA synchronous = OFF",
             Self::Full => "PRAGMA synchronous = FULL",
             Self::Normal => "PRAGMA synchronous = NORMAL",
+            Self::Memory => "PRAGMA synchronous = OFF",
         }
     }
 }

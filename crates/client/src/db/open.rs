@@ -13,7 +13,7 @@ use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
 use super::hooks::Shared;
 use super::tables::AppTables;
-use super::{Database, Location, Options, authorizer};
+use super::{Database, Durability, Location, Options, authorizer};
 
 /// More than the engine's own statements, so that an app's keep their place.
 const STATEMENT_CACHE: usize = 256;
@@ -31,6 +31,8 @@ impl Database {
         fresh: ReplicaId,
     ) -> Result<Self, OpenError> {
         let place = location.to_string();
+        let durability = if *location == Location::Memory { Durability::Memory } else { options.durability };
+        let options = Options { durability, ..options };
         let conn = connect(location).map_err(|e| classify(&place, &e))?;
         if options.exclusive {
             // Before anything is read: a file with a write-ahead log cannot be opened otherwise where there is no shared

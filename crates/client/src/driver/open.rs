@@ -10,7 +10,7 @@ use landfall_core::Schema;
 use super::{StartError, moment_of, system_entropy};
 use crate::db::{Location, OpenError, Options};
 use crate::engine::{Engine, Moment};
-use crate::mirror::{self, FileMirror, Mirror, MirrorError, Plan};
+use crate::mirror::{self, FileMirror, Mirror, MirrorError, OnProblem, Plan};
 
 /// An engine with what belongs to it on disk.
 pub(super) struct Opened {
@@ -43,6 +43,7 @@ pub(super) fn open(
     schema: &Schema,
     options: &Options,
     mirror_path: Option<&Path>,
+    on_problem: OnProblem,
     now: Moment,
 ) -> Result<Opened, StartError> {
     let path = match location {
@@ -69,7 +70,7 @@ pub(super) fn open(
         engine.adopt(&recovered, &[], now)?;
     }
     let content = engine.mirror()?;
-    let mirror = mirror_path.map(|path| FileMirror::open(path, &schema.name, content)).transpose()?;
+    let mirror = mirror_path.map(|path| FileMirror::open(path, &schema.name, content, on_problem)).transpose()?;
     Ok(Opened { engine, mirror, lock })
 }
 

@@ -3,9 +3,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use landfall_core::ReplicaId;
 
@@ -19,6 +20,12 @@ pub struct MirrorStatus {
     /// Why the last attempt failed; `None` once one has succeeded. The database is not concerned.
     pub problem: Option<String>,
 }
+
+/// A disk that failed is tried again this often, whether or not there is more to write.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Hears of every change of [`MirrorStatus::problem`], on the writer's thread.
+pub type OnProblem = Box<dyn Fn(Option<String>) + Send>;
 
 /// A mirror file with its writer.
 #[derive(Debug)]
@@ -48,14 +55,19 @@ pub fn load(path: &Path) -> Result<Mirror, MirrorError> {
 
 impl FileMirror {
     /// Starts mirroring into `path`, which is written anew with `content` (the database's outbox as it is). Returns at
-    /// once; failures show in [`FileMirror::status`].
+    /// once; failures show in [`FileMirror::status`], and `on_problem` is told of them.
     ///
     /// A file that holds undecided transactions of a replica that `content` does not know is not overwritten but kept
     /// under a name that ends in `.kept-` and that replica. [`load`] it and decide by [`super::plan`] first.
     ///
     /// # Errors
     /// When the file there is another app's or a newer build's, or no thread can be started.
-    pub fn open(path: impl Into<PathBuf>, app: &str, content: Mirror) -> Result<Self, MirrorError> {
+    pub fn open(
+        path: impl Into<PathBuf>,
+        app: &str,
+        content: Mirror,
+        on_problem: OnProblem,
+    ) -> Result<Self, MirrorError> {
         let path = path.into();
         let io_error = |source| MirrorError::Io { path: path.display().to_string(), source };
         let found = load(&path)?;
@@ -65,7 +77,8 @@ impl FileMirror {
         }
         let (sender, receiver) = mpsc::channel();
         let status = Arc::new(Mutex::new(MirrorStatus { waiting: 1, problem: None }));
-        let writer = Writer { path: path.clone(), file: None, mirror: content, status: Arc::clone(&status) };
+        let writer =
+            Writer { path: path.clone(), file: None, mirror: content, status: Arc::clone(&status), on_problem };
         let builder = std::thread::Builder::new().name("landfall-mirror".to_owned());
         let thread = builder.spawn(move || writer.run(&receiver)).map_err(io_error)?;
         Ok(Self { sender: Some(sender), status, thread: Some(thread) })
@@ -135,12 +148,25 @@ struct Writer {
     file: Option<File>,
     mirror: Mirror,
     status: Arc<Mutex<MirrorStatus>>,
+    on_problem: OnProblem,
 }
 
 impl Writer {
     fn run(mut self, receiver: &Receiver<Job>) {
         self.write(&[], 1);
-        while let Ok(first) = receiver.recv() {
+        loop {
+            let first = match self.file {
+                Some(_) => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                None => receiver.recv_timeout(RETRY),
+            };
+            let first = match first {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.write(&[], 0);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             let (mut bytes, mut taken, mut flushes) = (Vec::new(), 0, Vec::new());
             // All that waits goes to the disk together.
             for job in std::iter::once(first).chain(receiver.try_iter()) {
@@ -169,19 +195,18 @@ impl Writer {
             Some(file) if !self.mirror.wants_compaction() => file.write_all(bytes).and_then(|()| file.sync_data()),
             _ => self.rewrite(),
         };
+        let problem = result.err().map(|source| {
+            // The records stay in memory; the next write puts them all into a new file.
+            self.file = None;
+            MirrorError::Io { path: self.path.display().to_string(), source }.to_string()
+        });
         let mut status = lock(&self.status);
-        match result {
-            Ok(()) => {
-                status.waiting = status.waiting.saturating_sub(records);
-                status.problem = None;
-            }
-            Err(source) => {
-                // The records stay in memory; the next write puts them all into a new file.
-                self.file = None;
-                status.waiting = status.waiting.saturating_sub(records);
-                let path = self.path.display().to_string();
-                status.problem = Some(MirrorError::Io { path, source }.to_string());
-            }
+        status.waiting = status.waiting.saturating_sub(records);
+        let changed = status.problem != problem;
+        status.problem.clone_from(&problem);
+        drop(status);
+        if changed {
+            (self.on_problem)(problem);
         }
     }
 

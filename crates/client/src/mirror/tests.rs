@@ -194,7 +194,7 @@ mod file {
     #[test]
     fn records_are_on_disk_after_a_flush_and_compaction_keeps_the_file_small() {
         let directory = tempfile::tempdir().expect("a directory");
-        let mirror = FileMirror::open(path(&directory), "journal", empty()).expect("it opens");
+        let mirror = FileMirror::open(path(&directory), "journal", empty(), Box::new(|_| {})).expect("it opens");
         for rseq in 1..=5_000 {
             mirror.append(appended(rseq));
             if rseq > 3 {
@@ -216,13 +216,18 @@ mod file {
     fn a_failing_disk_shows_in_the_status_and_is_made_good() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("missing").join("app.db.outbox");
-        let mirror = FileMirror::open(&path, "journal", empty()).expect("opening does not wait for the disk");
+        let (tell, told) = std::sync::mpsc::channel();
+        let on_problem = Box::new(move |problem| tell.send(problem).unwrap_or_default());
+        let mirror =
+            FileMirror::open(&path, "journal", empty(), on_problem).expect("opening does not wait for the disk");
         mirror.append(appended(1));
         mirror.flush();
         assert!(mirror.status().problem.is_some_and(|p| p.contains("LF-5303")));
+        assert!(told.recv().expect("told").is_some_and(|p| p.contains("LF-5303")));
         std::fs::create_dir(path.parent().expect("it has one")).expect("it can be made");
         mirror.append(appended(2));
         mirror.flush();
+        assert_eq!(told.recv(), Ok(None));
         assert_eq!(mirror.status(), MirrorStatus::default());
         assert_eq!(undecided(&load(&path).expect("it is there")), [1, 2]);
     }
@@ -232,7 +237,7 @@ mod file {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(path(&directory), frames(&[header(), appended(1)]).concat()).expect("written");
         let fresh = Mirror::new("journal", ReplicaId([3; 16]), 0, []);
-        FileMirror::open(path(&directory), "journal", fresh).expect("it opens").flush();
+        FileMirror::open(path(&directory), "journal", fresh, Box::new(|_| {})).expect("it opens").flush();
         let kept = directory.path().join(format!("app.db.outbox.kept-{REPLICA}"));
         assert_eq!(undecided(&load(&kept).expect("kept")), [1]);
         assert!(load(&path(&directory)).expect("new").is_empty());

@@ -40,6 +40,19 @@ impl BucketIndex {
         templates[at].insert(bucket);
     }
 
+    /// Takes a bucket away.
+    pub fn remove(&mut self, id: BucketId) {
+        let Some(bucket) = self.by_id.remove(&id) else { return };
+        self.by_key.remove(&bucket.template.bucket_key(&bucket.env));
+        let templates = self.tables.get_mut(&bucket.template.table).into_iter().flatten();
+        for template in templates.filter(|t| t.template.id == bucket.template.id) {
+            template.by_values.retain(|_, buckets| {
+                buckets.retain(|b| b.id != id);
+                !buckets.is_empty()
+            });
+        }
+    }
+
     /// The numbers of all buckets.
     pub fn ids(&self) -> impl Iterator<Item = BucketId> + '_ {
         self.by_id.keys().copied()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use landfall_core::hash::{ContentHash, hash128};
 use landfall_core::predicate::{Env, Operand, Predicate};
-use landfall_core::schema::{Param, Schema, Shape, Table};
+use landfall_core::schema::{MAX_KEY_BYTES, Param, Schema, Shape, Table};
 use landfall_core::value::ColumnType;
 use landfall_core::{BucketId, Problem, Value};
 use landfall_protocol::codes;
@@ -84,6 +84,10 @@ impl Template {
         let bad = |message: String| Err(Problem::new(codes::BAD_PARAMETERS, message));
         if let Some(name) = params.keys().find(|name| !self.params.iter().any(|p| p.name == **name)) {
             return bad(format!("the shape has no parameter '{name}'; leave it out"));
+        }
+        if params.values().map(Value::size).sum::<usize>() > MAX_KEY_BYTES {
+            // The server remembers them for as long as anybody may come back for the bucket.
+            return bad(format!("the parameters are longer than {MAX_KEY_BYTES} bytes together; make them shorter"));
         }
         for param in &self.params {
             match params.get(&param.name) {

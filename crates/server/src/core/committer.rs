@@ -67,8 +67,9 @@ pub struct Committed {
 
 /// See the module's documentation.
 pub struct Committer {
-    store: Box<dyn Store>,
+    /// Goes before the store does: whoever closes a database last tidies up, and only the writer can.
     reader: Box<dyn StoreReader>,
+    store: Box<dyn Store>,
     hub: Arc<Hub>,
 }
 
@@ -194,8 +195,18 @@ impl Committer {
     /// # Errors
     /// [`StoreError`]; nothing is forgotten by this step then.
     pub fn forget(&mut self, keep: &Retention, now_ms: u64) -> Result<Truncated, StoreError> {
+        self.retire_buckets(now_ms.saturating_sub(keep.log_ms))?;
         let before_seq = self.reader.seq_at(now_ms.saturating_sub(keep.log_ms))?;
         self.store.truncate_log(before_seq, now_ms.saturating_sub(keep.decisions_ms))
+    }
+
+    /// Forgets buckets that nobody has opened since and nobody holds, a bounded number at a time. How many.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is forgotten then.
+    pub fn retire_buckets(&mut self, unused_since_ms: u64) -> Result<u64, StoreError> {
+        let hub = &self.hub;
+        self.store.retire_buckets(unused_since_ms, &|bucket| hub.is_held(bucket))
     }
 
     /// The bucket of a shape with parameters, as `subject` may see it.
@@ -207,6 +218,7 @@ impl Committer {
         subject: &Subject,
         shape: &str,
         params: &BTreeMap<String, Value>,
+        now_ms: u64,
     ) -> Result<Bucket, Refusal> {
         let Some(template) = self.store.templates().get(shape).cloned() else {
             let known: Vec<&str> = self.store.templates().keys().map(String::as_str).take(12).collect();
@@ -215,7 +227,7 @@ impl Committer {
             return Err(Refusal::new(codes::UNKNOWN_SHAPE, text));
         };
         let env = template.env(params, subject).map_err(|problem| Refusal::new(problem.code, problem.message))?;
-        self.store.open_bucket(&template, &env).map_err(|problem| fault(&problem))
+        self.store.open_bucket(&template, &env, now_ms).map_err(|problem| fault(&problem))
     }
 
     /// The end of the log as sessions see it.

@@ -194,6 +194,26 @@ fn an_invented_cursor_costs_nobody_but_its_inventor() {
     assert_eq!(greet(&mut core, &mut rng, 21, Some(real)).resumption, Resumption::Continue);
 }
 
+/// An operator may copy the file alone after the server has stopped.
+#[test]
+fn a_store_that_was_closed_is_whole_in_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 1, None);
+    core.receive(1, push(1, 1), NOW, &mut rng);
+    core.commit(1, NOW).unwrap();
+    drop(core);
+    assert!(!dir.path().join("db-wal").exists());
+
+    let store = store(&dir);
+    let hub = Arc::new(Hub::new(store.head(), 1 << 20));
+    let mut committer = Committer::new(Box::new(store), hub).unwrap();
+    // The reader beside the writer has been used.
+    committer.forget(&Retention::default(), NOW.wall_ms).unwrap();
+    drop(committer);
+    assert!(!dir.path().join("db-wal").exists());
+}
+
 #[test]
 fn a_cursor_older_than_the_log_is_too_old() {
     let dir = tempfile::tempdir().unwrap();

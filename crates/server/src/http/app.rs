@@ -15,6 +15,8 @@ use axum::response::IntoResponse as _;
 use tower::ServiceExt as _;
 use tower_http::services::{ServeDir, ServeFile};
 
+use super::NOT_HERE;
+
 /// The folder of files whose names change with their content.
 const HASHED: &str = "/assets/";
 /// Whole years are usual; browsers take it as "for good".
@@ -45,12 +47,12 @@ pub(super) fn router(directory: &Path) -> Router {
 
 async fn answer(State(app): State<App>, request: Request) -> Response<Body> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")], NOT_HERE).into_response();
     }
     let path = request.uri().path().to_owned();
     // What is left of the server's own paths is a mistake of the caller, whom a page would puzzle.
     if path.starts_with("/v1/") {
-        return StatusCode::NOT_FOUND.into_response();
+        return (StatusCode::NOT_FOUND, NOT_HERE).into_response();
     }
     let names_a_file = path.rsplit('/').next().is_some_and(|last| last.contains('.'));
     let answered = if names_a_file {

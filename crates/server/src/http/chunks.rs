@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use bytes::Bytes;
@@ -19,9 +20,12 @@ const BINARY: &str = "application/vnd.landfall.chunk";
 
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
-    Path(token): Path<String>,
+    token: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response<Body> {
+    let Ok(Path(token)) = token else {
+        return refusal(&shared, StatusCode::NOT_FOUND, codes::BAD_ADDRESS, &AddressError::Forged.to_string());
+    };
     let now_ms = shared.now().wall_ms;
     let chunks = Arc::clone(&shared.chunks);
     let address = format!("{PREFIX}{token}");

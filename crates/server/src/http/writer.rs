@@ -140,7 +140,7 @@ impl Writer {
                 self.announce();
             }
             Work::Bucket { subject, shape, params, bucket } => {
-                let _ = bucket.send(self.committer.open_bucket(&subject, &shape, &params));
+                let _ = bucket.send(self.committer.open_bucket(&subject, &shape, &params, now_ms()));
                 self.metrics.buckets.set(self.committer.bucket_count() as i64);
             }
             Work::Stop => return false,

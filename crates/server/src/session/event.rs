@@ -33,6 +33,30 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// Its name in the table of states × events of `docs/protocol.md`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Message(ClientMessage::Hello(_)) => "hello",
+            Self::Message(ClientMessage::Push { .. }) => "push",
+            Self::Message(ClientMessage::Open { .. }) => "open",
+            Self::Message(ClientMessage::Resume { .. }) => "resume",
+            Self::Message(ClientMessage::Close { .. }) => "close",
+            Self::Message(ClientMessage::Ping { .. }) => "ping",
+            Self::Message(ClientMessage::Authenticate { .. }) => "authenticate",
+            Self::Message(ClientMessage::Applied { .. }) => "applied",
+            Self::Unreadable { .. } => "unreadable",
+            Self::TooLarge => "too large",
+            Self::Reply(Reply::Hello(_)) => "reply hello",
+            Self::Reply(Reply::Push { .. }) => "reply push",
+            Self::Reply(Reply::Open { .. }) => "reply open",
+            Self::ReadDone(_) => "read done",
+            Self::Drain => "drain",
+            Self::Tick => "deadline",
+        }
+    }
+}
+
 /// A question to the store's writer. Answered by exactly one [`Reply`].
 #[derive(Debug)]
 pub enum Request {

@@ -160,26 +160,28 @@ fn cell(state: State, name: &str) -> Cell<'static> {
 }
 
 fn events() -> Vec<(&'static str, Event, Moment)> {
-    let message = |name, message| (name, Event::Message(message), NOW);
     let bucket = BucketId(1);
-    vec![
-        message("hello", ClientMessage::Hello(hello())),
-        message("push", push(1)),
-        message("open", ClientMessage::Open { id: 1, shape: "s".into(), params: BTreeMap::new(), held: vec![] }),
-        message("resume", ClientMessage::Resume { bucket, at: 0 }),
-        message("close", ClientMessage::Close { id: 1 }),
-        message("ping", ClientMessage::Ping { clock_ms: 0 }),
-        message("authenticate", ClientMessage::Authenticate { token: "dev:ada".into() }),
-        message("applied", ClientMessage::Applied { seq: 5 }),
-        ("unreadable", Event::Unreadable { reason: "x".into() }, NOW),
-        ("too large", Event::TooLarge, NOW),
-        ("reply hello", Event::Reply(welcome()), NOW),
-        ("reply push", Event::Reply(Reply::Push { id: 77, result: Ok(vec![]) }), NOW),
-        ("reply open", Event::Reply(Reply::Open { id: 77, result: Ok(vec![]) }), NOW),
-        ("read done", Event::ReadDone(Ok(ReadDone::CatchUp { bucket, to: 9, run: vec![] })), NOW),
-        ("drain", Event::Drain, NOW),
-        ("deadline", Event::Tick, later(600_000)),
-    ]
+    let messages = [
+        ClientMessage::Hello(hello()),
+        push(1),
+        ClientMessage::Open { id: 1, shape: "s".into(), params: BTreeMap::new(), held: vec![] },
+        ClientMessage::Resume { bucket, at: 0 },
+        ClientMessage::Close { id: 1 },
+        ClientMessage::Ping { clock_ms: 0 },
+        ClientMessage::Authenticate { token: "dev:ada".into() },
+        ClientMessage::Applied { seq: 5 },
+    ];
+    let others = [
+        Event::Unreadable { reason: "x".into() },
+        Event::TooLarge,
+        Event::Reply(welcome()),
+        Event::Reply(Reply::Push { id: 77, result: Ok(vec![]) }),
+        Event::Reply(Reply::Open { id: 77, result: Ok(vec![]) }),
+        Event::ReadDone(Ok(ReadDone::CatchUp { bucket, to: 9, run: vec![] })),
+        Event::Drain,
+    ];
+    let now = messages.into_iter().map(Event::Message).chain(others).map(|event| (event.name(), event, NOW));
+    now.chain([(Event::Tick.name(), Event::Tick, later(600_000))]).collect()
 }
 
 /// Section 10, and S1, S8, E2.

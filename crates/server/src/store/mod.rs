@@ -227,10 +227,18 @@ pub trait Store: Send {
 
     /// Opens the bucket of a template and its values: the one that exists, or a new one, made durably. A number is never
     /// used for two buckets, nor by two copies of one store: what a device holds under it would be taken for the other.
+    /// `now_ms`, milliseconds since the Unix epoch, is remembered as its last use.
     ///
     /// # Errors
     /// [`StoreError`]; no bucket is made then.
-    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError>;
+    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env, now_ms: u64) -> Result<Bucket, StoreError>;
+
+    /// Forgets buckets that nobody has opened since `unused_since_ms` (milliseconds since the Unix epoch) and nobody holds
+    /// now, with their logs: a bounded number, which is returned. Whoever comes back for one loads it anew.
+    ///
+    /// # Errors
+    /// Nothing is forgotten by this call then.
+    fn retire_buckets(&mut self, unused_since_ms: u64, is_held: &dyn Fn(BucketId) -> bool) -> Result<u64, StoreError>;
 
     /// The templates of the schema's shapes, by shape name.
     fn templates(&self) -> &BTreeMap<String, Arc<Template>>;

@@ -298,8 +298,12 @@ impl World {
         let past =
             |(fault, _): &(Fault, _)| matches!(fault, Fault::ServerRestore | Fault::Clone | Fault::DeviceRestore);
         let decided_before_ms = if self.plan.faults.iter().any(past) { 0 } else { self.server_moment().wall_ms };
+        let unused_since_ms = self.server_moment().wall_ms.saturating_sub(self.fault_dice.between(1_000, 30_000));
         let Some(process) = self.server.process.as_mut() else { return Ok(false) };
         // A failing disk shows in the next call, as everywhere.
+        if process.core.retire_buckets(unused_since_ms).is_ok_and(|retired| retired > 0) {
+            self.coverage.hit("server retired a bucket");
+        }
         Ok(process.truncate_log(before, decided_before_ms).is_ok_and(|forgotten| forgotten.sequences > 0))
     }
 

@@ -311,6 +311,7 @@ impl World {
         convergence::rows(&self)?;
         crate::invariants::ledger::at_rest(&self)?;
         // Its database is open for nobody else.
+        self.take_server_coverage();
         self.server.process = None;
         log::tables(&self)?;
         for device in 0..self.devices.len() {

@@ -62,6 +62,7 @@ impl World {
 
     /// Ends the server's process; it is started again later.
     pub(crate) fn server_stop(&mut self) {
+        self.take_server_coverage();
         self.server.process = None;
         self.server.life += 1;
         self.server.messages_left = None;
@@ -71,19 +72,21 @@ impl World {
         self.queue.at(self.now + pause, Event::ServerStart);
     }
 
+    pub(crate) fn take_server_coverage(&mut self) {
+        if let Some(process) = &self.server.process {
+            self.coverage.server(process.core.coverage());
+        }
+    }
+
     /// The server's machine loses power.
     pub(crate) fn server_power_off(&mut self) {
         self.server_stop();
         self.server.disk.crash(self.server.dice.generator());
     }
 
-    /// Counts a cell of the table of the server's sessions, and hands the event over.
-    pub(super) fn server_event(&mut self, conn: ConnId, name: &str, event: SessionEvent) {
+    pub(super) fn server_event(&mut self, conn: ConnId, event: SessionEvent) {
         let now = self.server_moment();
         let Some(process) = self.server.process.as_mut() else { return };
-        if let Some(session) = process.core.session(conn) {
-            self.coverage.hit(&format!("server {}×{name}", session.state_name()));
-        }
         process.core.handle(conn, event, now, self.server.dice.generator());
     }
 
@@ -131,9 +134,11 @@ impl World {
                         (name, transaction)
                     }));
                 }
-                self.server_event(conn, name_of(&message), SessionEvent::Message(message));
+                self.server_event(conn, SessionEvent::Message(message));
             }
-            Err(error) => self.server_event(conn, "unreadable", SessionEvent::Unreadable { reason: error.to_string() }),
+            // What is read as nonsense may as well have been too long to be read.
+            Err(_) if frame.len() % 4 == 3 => self.server_event(conn, SessionEvent::TooLarge),
+            Err(error) => self.server_event(conn, SessionEvent::Unreadable { reason: error.to_string() }),
         }
         if self.server_died() {
             return Ok(());
@@ -283,19 +288,5 @@ impl World {
             Err(ChunkError::Store(_)) => ChunkAnswer::Failed,
         };
         Ok(if self.server_died() { ChunkAnswer::Failed } else { answer })
-    }
-}
-
-/// The name of a message in the table of the server's sessions.
-fn name_of(message: &ClientMessage) -> &'static str {
-    match message {
-        ClientMessage::Hello(_) => "Hello",
-        ClientMessage::Push { .. } => "Push",
-        ClientMessage::Open { .. } => "Open",
-        ClientMessage::Resume { .. } => "Resume",
-        ClientMessage::Close { .. } => "Close",
-        ClientMessage::Ping { .. } => "Ping",
-        ClientMessage::Authenticate { .. } => "Authenticate",
-        ClientMessage::Applied { .. } => "Applied",
     }
 }

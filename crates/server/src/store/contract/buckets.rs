@@ -66,7 +66,7 @@ pub(crate) fn a_bucket_is_opened_once<B: Backend>() {
     // Another subject's bucket is another one where the read rule names the subject.
     let params = BTreeMap::from([("list".to_owned(), text("a"))]);
     let env = template.env(&params, &Subject::named("bob")).unwrap();
-    assert_ne!(store.open_bucket(&template, &env).unwrap().id, first);
+    assert_ne!(store.open_bucket(&template, &env, NOW).unwrap().id, first);
     // A read rule that changed makes another template; the old bucket's log would have a hole, so its id is gone.
     drop(reader);
     drop(store);
@@ -83,6 +83,29 @@ pub(crate) fn a_bucket_is_opened_once<B: Backend>() {
     changed.tables = schema().tables;
     let mut store = backend.open(&changed);
     assert!(bucket(&mut *store, "by_list", &[("list", text("a"))]).id > other);
+}
+
+pub(crate) fn a_bucket_that_nobody_uses_is_forgotten<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let [old, held, used] = ["a", "b", "c"].map(|list| bucket(&mut *store, "by_list", &[("list", text(list))]));
+    let mut ann = Device::new(1, "ann");
+    accept(&mut *store, ann.write(vec![insert("lists", "a", &[])]));
+    accept(&mut *store, ann.write(vec![insert("items", "1", &[("list", text("a"))])]));
+    // What is remembered of uses survives a restart.
+    drop(store);
+    let mut store = backend.open(&schema());
+    let later = NOW + 90_000_000;
+    store.open_bucket(&used.template, &used.env, later).unwrap();
+    assert_eq!(store.retire_buckets(NOW, &|_| false).unwrap(), 0);
+    assert_eq!(store.retire_buckets(later, &|id| id == held.id).unwrap(), 1);
+    assert_eq!(store.bucket_count(), 2);
+    let reader = store.reader().unwrap();
+    assert!(reader.bucket(old.id).unwrap().is_none());
+    // Rows that would have been in it are written as ever, and whoever wants it again gets another one.
+    accept(&mut *store, ann.write(vec![update("items", "1", 2, &[("title", text("moved"))])]));
+    let again = bucket(&mut *store, "by_list", &[("list", text("a"))]);
+    assert!(again.id != old.id && query(reader.as_ref(), &again).len() == 1);
 }
 
 pub(crate) fn ten_thousand_buckets_cost_one_lookup<B: Backend>() {

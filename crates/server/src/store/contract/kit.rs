@@ -186,7 +186,7 @@ pub(crate) fn bucket(store: &mut dyn Store, shape: &str, params: &[(&str, Value)
     let template = Arc::clone(&store.templates()[shape]);
     let params: BTreeMap<_, _> = params.iter().map(|(n, v)| ((*n).to_owned(), v.clone())).collect();
     let env: Env = template.env(&params, &Subject::named("ann")).expect("the parameters are right");
-    store.open_bucket(&template, &env).expect("the bucket opens")
+    store.open_bucket(&template, &env, NOW).expect("the bucket opens")
 }
 
 /// A bucket's rows: the visible values without the key, by key.

@@ -59,6 +59,7 @@ macro_rules! store_contract {
             an_outside_write_on_a_forgotten_row_still_reaches_buckets,
             buckets_see_rows_come_change_and_go,
             a_bucket_is_opened_once,
+            a_bucket_that_nobody_uses_is_forgotten,
             ten_thousand_buckets_cost_one_lookup,
             a_log_slice_is_complete_up_to_where_it_says,
             pages_and_log_together_are_the_bucket,

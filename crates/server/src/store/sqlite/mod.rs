@@ -75,6 +75,8 @@ pub struct SqliteStore {
     templates: BTreeMap<String, Arc<Template>>,
     by_id: Arc<BTreeMap<ContentHash, Arc<Template>>>,
     buckets: BucketIndex,
+    /// When buckets were last opened, milliseconds since the Unix epoch.
+    uses: BTreeMap<BucketId, u64>,
     head: Head,
     scan: outside::Scan,
     next_bucket: u64,
@@ -99,6 +101,7 @@ impl SqliteStore {
         let templates = crate::buckets::templates(&schema);
         let by_id: BTreeMap<_, _> = templates.values().map(|t| (t.id, Arc::clone(t))).collect();
         let buckets = open::load_buckets(&conn, &by_id)?;
+        let uses = open::load_uses(&conn, &buckets, now_ms)?;
         let head = read_head(&conn)?;
         let common_seq = read::meta_number(&conn, "common_seq")?;
         let next_bucket = open::first_bucket(&conn, &fresh)?;
@@ -110,6 +113,7 @@ impl SqliteStore {
             templates,
             by_id: Arc::new(by_id),
             buckets,
+            uses,
             head,
             scan: outside::Scan::default(),
             next_bucket,
@@ -182,9 +186,10 @@ impl Store for SqliteStore {
         self.buckets.len()
     }
 
-    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env) -> Result<Bucket, StoreError> {
-        if let Some(bucket) = self.buckets.find(template, env) {
-            return Ok(bucket.clone());
+    fn open_bucket(&mut self, template: &Arc<Template>, env: &Env, now_ms: u64) -> Result<Bucket, StoreError> {
+        if let Some(bucket) = self.buckets.find(template, env).cloned() {
+            retention::note_use(&lock(&self.conn), &mut self.uses, bucket.id, now_ms)?;
+            return Ok(bucket);
         }
         let since = self.head.seq;
         let mut bucket = Bucket { id: BucketId(0), template: Arc::clone(template), env: Arc::new(env.clone()), since };
@@ -203,7 +208,22 @@ impl Store for SqliteStore {
             Ok(BucketId(id))
         })?;
         self.buckets.insert(bucket.clone());
+        retention::note_use(&lock(&self.conn), &mut self.uses, bucket.id, now_ms)?;
         Ok(bucket)
+    }
+
+    fn retire_buckets(&mut self, unused_since_ms: u64, is_held: &dyn Fn(BucketId) -> bool) -> Result<u64, StoreError> {
+        let due = self.uses.iter().filter(|(id, used)| **used < unused_since_ms && !is_held(**id));
+        let due: Vec<BucketId> = due.map(|(id, _)| *id).take(retention::BUCKETS).collect();
+        if due.is_empty() {
+            return Ok(0);
+        }
+        Self::transaction(&self.conn, |conn| retention::forget_buckets(conn, &due))?;
+        for id in &due {
+            self.uses.remove(id);
+            self.buckets.remove(*id);
+        }
+        Ok(due.len() as u64)
     }
 
     fn templates(&self) -> &BTreeMap<String, Arc<Template>> {

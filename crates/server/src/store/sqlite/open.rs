@@ -8,10 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use landfall_core::Epoch;
 use landfall_core::hash::{ChainKey, ContentHash, row_hash};
 use landfall_core::schema::Schema;
 use landfall_core::schema::ddl::Place;
+use landfall_core::{BucketId, Epoch};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::read::{meta, read_bucket};
@@ -61,6 +61,10 @@ CREATE TABLE _landfall_bucket_log (
   bucket INTEGER NOT NULL, seq INTEGER NOT NULL, run BLOB NOT NULL, PRIMARY KEY (bucket, seq)
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// When buckets were last opened. A store without it is an older build's: its buckets count as opened now.
+const USES: &str =
+    "CREATE TABLE IF NOT EXISTS _landfall_bucket_uses (bucket INTEGER PRIMARY KEY, used_ms INTEGER NOT NULL) STRICT";
 
 /// The database's name in messages.
 fn shown(options: &SqliteOptions) -> String {
@@ -204,6 +208,7 @@ fn stored_schema(conn: &Connection) -> Result<Schema, StoreError> {
 
 fn create_or_upgrade(conn: &Connection, schema: &Schema, fresh: Epoch) -> Result<(), StoreError> {
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    conn.execute_batch(USES)?;
     if id == APPLICATION_ID {
         let old = stored_schema(conn)?;
         if old != *schema {
@@ -310,7 +315,26 @@ pub(super) fn load_buckets(
     for id in retired {
         transaction.execute("UPDATE _landfall_buckets SET retired = 1 WHERE id = ?", [id])?;
         transaction.execute("DELETE FROM _landfall_bucket_log WHERE bucket = ?", [id])?;
+        transaction.execute("DELETE FROM _landfall_bucket_uses WHERE bucket = ?", [id])?;
     }
     transaction.commit()?;
     Ok(index)
+}
+
+/// When each bucket was last opened, by this server's clock; `now_ms` where nobody knows.
+pub(super) fn load_uses(
+    conn: &Connection,
+    buckets: &BucketIndex,
+    now_ms: u64,
+) -> Result<BTreeMap<BucketId, u64>, StoreError> {
+    let mut uses: BTreeMap<BucketId, u64> = buckets.ids().map(|id| (id, now_ms)).collect();
+    let mut statement = conn.prepare("SELECT bucket, used_ms FROM _landfall_bucket_uses")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(used) = uses.get_mut(&BucketId(unsigned(row.get(0)?))) {
+            // A clock that was ahead must not keep a bucket for years.
+            *used = unsigned(row.get(1)?).min(now_ms);
+        }
+    }
+    Ok(uses)
 }

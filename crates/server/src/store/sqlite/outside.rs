@@ -94,7 +94,19 @@ fn present_keys(conn: &Connection, table: &TableSql, at: &Position) -> Result<Ve
     let mut rows = scan.query(params_from_iter(at.after.iter().flat_map(|key| &key.0).map(Bind)))?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
-        keys.extend(table.key_in(row)?);
+        let key = table.key_in(row)?;
+        let unreadable = table.unreadable(row)?;
+        if !unreadable.is_empty() {
+            let (columns, key) = (unreadable.join(", "), key.as_ref().map(ToString::to_string));
+            tracing::warn!(
+                table = table.name,
+                key,
+                columns,
+                "another program wrote values that are not of their columns' types: they are read as NULL, and a row \
+                 without a key is left out; correct them with that program"
+            );
+        }
+        keys.extend(key);
         if keys.len() == ROWS_PER_STEP {
             break;
         }

@@ -1,6 +1,9 @@
 //! Forgetting: first what changed, much later who was told what about it. Each step is bounded, so that the writer is
 //! never away for long; `log_from` and `decided_from` in `_landfall_meta` say how far each has come.
 
+use std::collections::BTreeMap;
+
+use landfall_core::BucketId;
 use rusqlite::{Connection, params};
 
 use super::open::put_meta;
@@ -12,6 +15,10 @@ use crate::store::StoreError;
 
 /// Sequences that one call forgets.
 const PORTION: u64 = 5_000;
+/// Buckets that one call forgets.
+pub(super) const BUCKETS: usize = 500;
+/// A use is written down when the one that is known is older than this: a day, in milliseconds.
+const NOTED_EVERY_MS: u64 = 24 * 3_600 * 1_000;
 
 /// What a step did.
 pub(super) struct Step {
@@ -64,4 +71,34 @@ pub(super) fn forget_decisions(conn: &Connection, before_ms: u64) -> Result<Step
     let count = conn.prepare_cached(sql)?.execute(params![signed(from), signed(last), OUTSIDE.0])? as u64;
     put_meta(conn, "decided_from", &last.to_be_bytes())?;
     Ok(Step { count, done: false })
+}
+
+/// Takes note that a bucket is opened.
+pub(super) fn note_use(
+    conn: &Connection,
+    uses: &mut BTreeMap<BucketId, u64>,
+    bucket: BucketId,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let known = uses.insert(bucket, now_ms);
+    if known.is_none_or(|known| now_ms.saturating_sub(known) > NOTED_EVERY_MS) {
+        let sql = "INSERT INTO _landfall_bucket_uses (bucket, used_ms) VALUES (?, ?)
+                   ON CONFLICT (bucket) DO UPDATE SET used_ms = excluded.used_ms";
+        conn.prepare_cached(sql)?.execute(params![signed(bucket.0), signed(now_ms)])?;
+    }
+    Ok(())
+}
+
+/// Forgets buckets with their logs. Their numbers are not used again: whoever comes back for one loads another.
+pub(super) fn forget_buckets(conn: &Connection, buckets: &[BucketId]) -> Result<(), StoreError> {
+    for bucket in buckets {
+        for sql in [
+            "DELETE FROM _landfall_bucket_log WHERE bucket = ?",
+            "DELETE FROM _landfall_bucket_uses WHERE bucket = ?",
+            "DELETE FROM _landfall_buckets WHERE id = ?",
+        ] {
+            conn.prepare_cached(sql)?.execute([signed(bucket.0)])?;
+        }
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use landfall_core::schema::ddl::quote;
 use landfall_core::schema::{Schema, Table};
 use landfall_core::value::ColumnType;
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 
 use super::values::read;
 
@@ -113,6 +114,18 @@ impl TableSql {
             cells.insert(name.clone(), read(row.get_ref(at)?, *ty));
         }
         Ok(cells)
+    }
+
+    /// The columns in which a row of all columns holds what is not of their type, such as another program may write.
+    pub(super) fn unreadable(&self, row: &Row<'_>) -> rusqlite::Result<Vec<&str>> {
+        let mut found = Vec::new();
+        for (at, (name, ty)) in self.columns.iter().enumerate() {
+            let stored = row.get_ref(at)?;
+            if stored != ValueRef::Null && read(stored, *ty).is_null() {
+                found.push(name.as_str());
+            }
+        }
+        Ok(found)
     }
 
     /// The key in a row of all columns; `None` when another program wrote what is no key.
