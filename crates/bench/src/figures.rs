@@ -74,27 +74,23 @@ struct Row {
     #[serde(flatten)]
     figure: Figure,
     ratio: Option<f64>,
+    /// Measured just before the scenario: the machine's changes from minute to minute.
+    fsync_ms: f64,
 }
 
 /// Everything that was measured.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct Report {
-    fsync_ms: f64,
     rows: Vec<Row>,
     failures: Vec<(String, String)>,
 }
 
 impl Report {
-    /// Starts with the fsync of this machine, beside which every durable figure stands.
-    pub fn new(fsync_ms: f64) -> Self {
-        Self { fsync_ms, rows: Vec::new(), failures: Vec::new() }
-    }
-
-    /// Adds a scenario's figures.
-    pub fn extend(&mut self, scenario: &str, figures: Vec<Figure>) {
+    /// Adds a scenario's figures, and what an fsync of this machine took just before it.
+    pub fn extend(&mut self, scenario: &str, fsync_ms: f64, figures: Vec<Figure>) {
         self.rows.extend(figures.into_iter().map(|figure| {
             let ratio = figure.floor.filter(|f| *f > 0.0).map(|f| figure.value / f);
-            Row { scenario: scenario.to_owned(), figure, ratio }
+            Row { scenario: scenario.to_owned(), figure, ratio, fsync_ms }
         }));
     }
 
@@ -115,18 +111,21 @@ impl Report {
 
     /// For people.
     pub fn table(&self) -> String {
-        let mut out = format!("fsync of this machine: {:.2} ms (median)\n\n", self.fsync_ms);
-        out += "| scenario | figure | value | floor | ratio | aim |\n|---|---|--:|--:|--:|---|\n";
-        for Row { scenario, figure, ratio } in &self.rows {
+        let mut out =
+            "| scenario | figure | value | floor | ratio | aim | fsync |\n|---|---|--:|--:|--:|---|--:|\n".to_owned();
+        for Row { scenario, figure, ratio, fsync_ms } in &self.rows {
             let number = |v: f64| if v >= 100.0 { format!("{v:.0}") } else { format!("{v:.2}") };
             let floor = figure.floor.map(number).unwrap_or_default();
             let ratio = ratio.map(|r| format!("{r:.2}×")).unwrap_or_default();
             let (value, unit) = (number(figure.value), &figure.unit);
             let aim = figure.aim.as_deref().unwrap_or_default();
-            out += &format!("| {scenario} | {} | {value} {unit} | {floor} | {ratio} | {aim} |\n", figure.name);
+            out += &format!(
+                "| {scenario} | {} | {value} {unit} | {floor} | {ratio} | {aim} | {fsync_ms:.2} ms |\n",
+                figure.name
+            );
         }
         for (scenario, why) in &self.failures {
-            out += &format!("| {scenario} | could not be run: {why} | | | | |\n");
+            out += &format!("| {scenario} | could not be run: {why} | | | | | |\n");
         }
         out
     }

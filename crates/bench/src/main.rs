@@ -56,12 +56,13 @@ fn main() -> Fallible<()> {
         meant.for_each(|(name, _)| println!("{name}"));
         return Ok(());
     }
-    let mut report = Report::new(floors::fsync_ms()?);
+    let mut report = Report::default();
     let context = scenarios::Context { server, built: args.built, scale: if args.quick { 10 } else { 1 } };
     for (name, run) in meant {
         eprintln!("running {name} …");
+        let fsync_ms = floors::fsync_ms()?;
         match runtime.block_on(run(context.clone())) {
-            Ok(figures) => report.extend(name, figures),
+            Ok(figures) => report.extend(name, fsync_ms, figures),
             Err(error) => report.failed(name, &error.to_string()),
         }
     }

@@ -5,6 +5,7 @@ use landfall_core::BucketId;
 use landfall_protocol::ClientMessage;
 use landfall_protocol::codec::encode_binary;
 
+use super::server::TOO_LONG;
 use super::{Event, World, years};
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::device::{Backup, Device};
@@ -100,8 +101,9 @@ impl World {
             }
             return true;
         }
+        let nonsense = if self.fault_dice.chance(500) { TOO_LONG } else { &[0xfe, 1, 2, 3] };
         let lane = if up { &mut connection.up } else { &mut connection.down };
-        if let Some(at) = lane.send(vec![0xfe, 1, 2, 3], self.now) {
+        if let Some(at) = lane.send(nonsense.to_vec(), self.now) {
             self.queue.at(at, Event::Deliver { conn, up });
         }
         true

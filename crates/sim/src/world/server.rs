@@ -11,6 +11,9 @@ use crate::invariants::{Violation, acknowledged, bounds, ledger, log, policy};
 use crate::network::ConnId;
 use crate::server::ServerProcess;
 
+/// Stands for a frame beyond the limit, which a real server does not even read.
+pub(super) const TOO_LONG: &[u8] = &[0xfd];
+
 impl World {
     pub(crate) fn server_moment(&self) -> Moment {
         let clock = &self.server.clock;
@@ -136,8 +139,7 @@ impl World {
                 }
                 self.server_event(conn, SessionEvent::Message(message));
             }
-            // What is read as nonsense may as well have been too long to be read.
-            Err(_) if frame.len() % 4 == 3 => self.server_event(conn, SessionEvent::TooLarge),
+            Err(_) if frame == TOO_LONG => self.server_event(conn, SessionEvent::TooLarge),
             Err(error) => self.server_event(conn, SessionEvent::Unreadable { reason: error.to_string() }),
         }
         if self.server_died() {
