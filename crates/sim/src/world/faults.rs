@@ -1,9 +1,9 @@
 //! What the plan's faults do.
 
 use landfall_client::engine::Input;
-use landfall_core::BucketId;
-use landfall_protocol::ClientMessage;
+use landfall_core::{BucketId, ReplicaId};
 use landfall_protocol::codec::encode_binary;
+use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, VERSION};
 
 use super::server::TOO_LONG;
 use super::{Event, World, years};
@@ -322,13 +322,26 @@ impl World {
 
 /// A message that the real client would not send now.
 pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
-    match dice.below(7) {
+    match dice.below(8) {
         0 => ClientMessage::Ping { clock_ms: 1 },
         1 => ClientMessage::Close { id: 900_000 },
         2 => ClientMessage::Applied { seq: 0 },
         3 => ClientMessage::Resume { bucket: BucketId(900_000), at: 1 },
         4 => ClientMessage::Authenticate { token: "no token".to_owned() },
-        5 => ClientMessage::Push { id: 900_000, entries: Vec::new(), clock_ms: 1, floor: 0, prior: 0 },
+        5 => ClientMessage::Hello(Hello {
+            min_version: OLDEST_VERSION,
+            max_version: VERSION,
+            token: None,
+            replica: ReplicaId([0xee; 16]),
+            app: "rogue".to_owned(),
+            schema_version: 1,
+            last_rseq: 0,
+            floor: 0,
+            cursor: None,
+            clock_ms: 1,
+            agent: "rogue".to_owned(),
+        }),
+        6 => ClientMessage::Push { id: 900_000, entries: Vec::new(), clock_ms: 1, floor: 0, prior: 0 },
         _ => ClientMessage::Open {
             id: 900_000,
             shape: "nothing".to_owned(),
