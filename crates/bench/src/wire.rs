@@ -175,7 +175,8 @@ impl Device {
         let id = self.rseq as u32;
         let entries = transactions.into_iter().map(Into::into).collect();
         let floor = self.rseq.saturating_sub(1_000);
-        self.send(&ClientMessage::Push { id, entries, clock_ms: now_ms(), floor, prior: 0 }).await?;
+        self.send(&ClientMessage::Push { id, entries, clock_ms: now_ms(), floor, prior: 0, settled: Vec::new() })
+            .await?;
         loop {
             match self.next().await? {
                 ServerMessage::Acknowledge { decisions, .. } => {

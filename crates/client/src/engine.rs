@@ -639,7 +639,8 @@ impl Engine {
             return Ok(self.session.drained(now.mono_ms));
         };
         let (floor, prior) = (self.db.floor(), self.db.prior());
-        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor, prior });
+        let settled = self.db.settled_predecessors(&entries)?;
+        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor, prior, settled });
         Ok(self.session.drained(now.mono_ms))
     }
 

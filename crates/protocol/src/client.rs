@@ -136,6 +136,12 @@ pub enum ClientMessage {
         #[cbor(default, skip_if = "is_zero")]
         #[serde(default, skip_serializing_if = "is_zero")]
         prior: u64,
+        /// Own transactions above the floor which entries of this push name as predecessors, and of which the device knows
+        /// the decision: nothing waits for them. A restored server need not know it.
+        #[n(5)]
+        #[cbor(default, skip_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        settled: Vec<u64>,
     },
     /// Opens a shape. Answered by Opened or by an Error that names `id`.
     #[n(2)]

@@ -131,6 +131,23 @@ impl Database {
         Ok(batch)
     }
 
+    /// The predecessors above the floor, of these entries, that are decided. A server that was restored does not know of
+    /// all of them, and would have an entry wait, and overtaken, for what is not offered to it any more.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn settled_predecessors(&self, entries: &[Entry]) -> Result<Vec<u64>, DbError> {
+        let floor = self.floor();
+        let named = entries.iter().flat_map(|e| e.transaction.after.iter().chain(&e.transaction.requires));
+        let mut settled = Vec::new();
+        for rseq in named.copied().filter(|rseq| *rseq > floor).collect::<BTreeSet<u64>>() {
+            if !matches!(self.state_of(rseq)?, Some(QUEUED | SENT)) {
+                settled.push(rseq);
+            }
+        }
+        Ok(settled)
+    }
+
     /// Freezes entries: they are about to be handed to the network. Durable on return; call it before the bytes leave.
     ///
     /// # Errors

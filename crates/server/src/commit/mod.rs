@@ -184,14 +184,14 @@ impl<'a, T: StoreTx> Group<'a, T> {
         if landfall_core::mutant::active("decide-early") || landfall_core::mutant::active("order-ignored") {
             return Ok(None);
         }
-        let settled = push.floor.max(state.floor).max(state.forgotten);
+        let floor = push.floor.max(state.floor).max(state.forgotten);
         let mut refused = None;
         for &rseq in txn.after.iter().chain(&txn.requires) {
             let decided = if rseq <= state.last_rseq { self.tx.decided(&txn.replica, rseq)? } else { None };
             match decided.map(|d| d.outcome) {
                 Some(Outcome::Refused { .. }) if txn.requires.contains(&rseq) => refused = Some(rseq),
                 Some(_) => {}
-                None if rseq <= settled => {}
+                None if rseq <= floor || push.settled.contains(&rseq) => {}
                 None => return Ok(Some(Outcome::Deferred { missing: rseq })),
             }
         }

@@ -56,7 +56,14 @@ fn push(n: u64, rseq: u64) -> ClientMessage {
     let operations = vec![Operation::Insert { table: "notes".into(), key, base: 0, cells }];
     let stamp = Stamp { wall_ms: NOW.wall_ms, counter: 0, replica };
     let entry = Entry::from(Transaction { replica, rseq, stamp, operations, after: vec![], requires: vec![] });
-    ClientMessage::Push { id: rseq as u32, entries: vec![entry], clock_ms: NOW.wall_ms, floor: 0, prior: 0 }
+    ClientMessage::Push {
+        id: rseq as u32,
+        entries: vec![entry],
+        clock_ms: NOW.wall_ms,
+        floor: 0,
+        prior: 0,
+        settled: Vec::new(),
+    }
 }
 
 /// Everything for a session now.

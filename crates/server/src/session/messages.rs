@@ -4,12 +4,19 @@ use landfall_protocol::{ClientMessage, Entry, negotiate};
 
 use super::*;
 
+/// What a push says of earlier transactions of its replica.
+struct Known {
+    floor: u64,
+    prior: u64,
+    settled: BTreeSet<u64>,
+}
+
 impl Session {
     pub(super) fn message(&mut self, message: ClientMessage, now: Moment) {
         match (self.state, message) {
             (State::Greeting, ClientMessage::Hello(hello)) => self.hello(hello, now),
-            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior }) => {
-                self.push(id, entries, clock_ms, (floor, prior), now);
+            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior, settled }) => {
+                self.push(id, entries, clock_ms, &Known { floor, prior, settled: settled.into_iter().collect() }, now);
             }
             (State::Open, ClientMessage::Open { id, shape, params, held }) => self.open(id, shape, params, held),
             (State::Open, ClientMessage::Resume { bucket, at }) => self.resume(bucket, at),
@@ -106,7 +113,7 @@ impl Session {
         self.queue.push_back(ServerMessage::Pong { clock_ms: now.wall_ms, token_expires_in_ms });
     }
 
-    fn push(&mut self, id: u32, entries: Vec<Entry>, clock_ms: u64, (floor, prior): (u64, u64), now: Moment) {
+    fn push(&mut self, id: u32, entries: Vec<Entry>, clock_ms: u64, known: &Known, now: Moment) {
         let refuse = |code, text: &str| Refusal::new(code, text).message(false, Some(id));
         if self.draining {
             let text = "the server is shutting down; connect again, nothing is lost";
@@ -133,8 +140,11 @@ impl Session {
         self.outstanding.insert(id, entries.iter().map(|entry| entry.transaction.rseq).collect());
         self.shifts.insert(id, shift_ms);
         let with = |entry: Entry| {
-            let prior = entry.transaction.rseq <= prior;
-            PushEntry { entry, subject: Arc::clone(&self.subject), shift_ms, floor, prior }
+            let txn = &entry.transaction;
+            let mut settled: Vec<u64> = txn.after.iter().chain(&txn.requires).copied().collect();
+            settled.retain(|rseq| known.settled.contains(rseq));
+            let (floor, prior) = (known.floor, txn.rseq <= known.prior);
+            PushEntry { entry, subject: Arc::clone(&self.subject), shift_ms, floor, prior, settled }
         };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });

@@ -119,7 +119,14 @@ fn transaction(replica: ReplicaId, rseq: u64) -> Entry {
 }
 
 fn push(id: u32) -> ClientMessage {
-    ClientMessage::Push { id, entries: vec![transaction(ReplicaId([9; 16]), 1)], clock_ms: 400_000, floor: 0, prior: 0 }
+    ClientMessage::Push {
+        id,
+        entries: vec![transaction(ReplicaId([9; 16]), 1)],
+        clock_ms: 400_000,
+        floor: 0,
+        prior: 0,
+        settled: Vec::new(),
+    }
 }
 
 fn code_of(sent: &[ServerMessage]) -> Option<(&str, bool)> {
@@ -241,7 +248,7 @@ fn a_push_is_answered_after_its_commit_with_the_difference_of_the_clocks() {
 fn a_transaction_of_another_replica_ends_the_session() {
     let mut world = World::at(State::Open);
     let entries = vec![transaction(ReplicaId([8; 16]), 1)];
-    world.message(ClientMessage::Push { id: 1, entries, clock_ms: 0, floor: 0, prior: 0 });
+    world.message(ClientMessage::Push { id: 1, entries, clock_ms: 0, floor: 0, prior: 0, settled: Vec::new() });
     assert_eq!(code_of(&world.sent()), Some(("LF-4002", true)));
     assert!(world.session.take_request().is_none());
 }

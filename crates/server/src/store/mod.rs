@@ -65,6 +65,8 @@ pub struct PushEntry {
     pub floor: u64,
     /// It was written before its device knew of the present epoch: its bases may be of a history that is lost.
     pub prior: bool,
+    /// Those of its predecessors above the floor on which the replica knows the decision.
+    pub settled: Vec<u64>,
 }
 
 impl PushEntry {

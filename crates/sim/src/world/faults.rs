@@ -341,7 +341,14 @@ pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
             clock_ms: 1,
             agent: "rogue".to_owned(),
         }),
-        6 => ClientMessage::Push { id: 900_000, entries: Vec::new(), clock_ms: 1, floor: 0, prior: 0 },
+        6 => ClientMessage::Push {
+            id: 900_000,
+            entries: Vec::new(),
+            clock_ms: 1,
+            floor: 0,
+            prior: 0,
+            settled: Vec::new(),
+        },
         _ => ClientMessage::Open {
             id: 900_000,
             shape: "nothing".to_owned(),

@@ -145,6 +145,7 @@ test("from an empty folder to a syncing app, as the guide says", { timeout: 600_
     },
   };
   for (const { title, blocks } of await sections()) {
+    const began = performance.now();
     for (const { language, file, body } of blocks) {
       if (language === "sh") await terminal.type(body);
       else if (language === "console") running.push(await background(scope, await terminal.place(), body));
@@ -157,6 +158,8 @@ test("from an empty folder to a syncing app, as the guide says", { timeout: 600_
     }
     await checks[title]?.();
     delete checks[title];
+    // What the packages come over may be slow: whoever waits sees for what.
+    console.log(`guide: ${title}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
   }
   assert.deepEqual(Object.keys(checks), [], "sections that the guide does not have any more");
   // What the package says of its types is true for an app that is strict.

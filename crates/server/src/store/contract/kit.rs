@@ -109,7 +109,14 @@ impl Device {
 
     pub(crate) fn push(&self, transaction: Transaction) -> PushEntry {
         let subject = Arc::clone(&self.subject);
-        PushEntry { entry: Entry::from(transaction), subject, shift_ms: 0, floor: self.floor, prior: false }
+        PushEntry {
+            entry: Entry::from(transaction),
+            subject,
+            shift_ms: 0,
+            floor: self.floor,
+            prior: false,
+            settled: vec![],
+        }
     }
 }
 
