@@ -1,12 +1,11 @@
 //! What JavaScript calls. Every call is one short turn: it drives the engine, then hands its effects to the sink.
 
-use std::collections::BTreeMap;
-
 use js_sys::{Array, Uint8Array};
 use landfall_client::db::{DbError, HeldWrite, Location, Options, RowImage, WriteTx, Written};
 use landfall_client::live::{LiveQuery, QueryId};
 use landfall_client::mirror::{self, Mirror, MirrorRecord, Plan};
 use landfall_client::{Effect, Engine, Input, Moment};
+use landfall_core::flat::FlatMap;
 use landfall_core::{ReplicaId, Schema};
 // The binary form only: the other one would bring a reader and a writer of JSON for every message.
 use landfall_protocol::codec::{decode_binary, encode_binary};
@@ -77,9 +76,9 @@ pub struct Client {
     engine: Engine,
     sink: Sink,
     held: Option<HeldWrite>,
-    types: BTreeMap<QueryId, Types>,
+    types: FlatMap<QueryId, Types>,
     /// The shapes that the page has open, as it was told last.
-    shapes: BTreeMap<u64, (bool, Option<String>)>,
+    shapes: FlatMap<u64, (bool, Option<String>)>,
     /// The mirror is the only copy: it keeps whole rows too.
     in_memory: bool,
 }
@@ -118,7 +117,7 @@ pub async fn open(config: String, mirror: Vec<u8>, images: Vec<u8>, sink: Sink) 
     // A tab that lost its answer asks again within seconds.
     engine.forget_requests(now().wall_ms.saturating_sub(REQUEST_LIFE_MS)).map_err(failed)?;
     let in_memory = config.directory.is_none();
-    let (types, shapes) = (BTreeMap::new(), BTreeMap::new());
+    let (types, shapes) = (FlatMap::new(), FlatMap::new());
     let mut client = Client { engine, sink, held: None, types, shapes, in_memory };
     client.mirror_anew()?;
     client.carry_out();

@@ -1,8 +1,9 @@
 //! What a local commit changed in the visible rows: the input of live queries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use landfall_core::RowKey;
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
 
 /// A visible row before and after a commit; `None` where there was or is none.
@@ -18,9 +19,9 @@ pub struct RowChange {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeSet {
     /// Changed rows by table. A table that is also in `bulk` may be missing rows here.
-    pub rows: BTreeMap<String, BTreeMap<RowKey, RowChange>>,
+    pub rows: FlatMap<String, BTreeMap<RowKey, RowChange>>,
     /// Tables of which so much changed that rows were not recorded one by one (first load).
-    pub bulk: BTreeSet<String>,
+    pub bulk: FlatSet<String>,
 }
 
 impl ChangeSet {
@@ -56,7 +57,7 @@ impl ChangeSet {
     }
 
     /// The tables of which anything changed.
-    pub fn tables(&self) -> BTreeSet<&str> {
+    pub fn tables(&self) -> FlatSet<&str> {
         self.rows.keys().chain(&self.bulk).map(String::as_str).collect()
     }
 }

@@ -3,8 +3,9 @@
 //! One owner, one thread. Every call is synchronous and short; nothing waits. After every call that takes `&mut self`
 //! drain [`Engine::poll_effect`] until it gives `None`, and call again with [`Input::Tick`] at [`Engine::deadline_ms`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, ReplicaId, Schema, Value, mutant};
 use landfall_protocol::client::Held;
 use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welcome};
@@ -156,7 +157,7 @@ pub struct Engine {
     status: Status,
     /// The status that the driver was told last.
     told: Status,
-    complete_tables: BTreeSet<String>,
+    complete_tables: FlatSet<String>,
     /// The server's head at the last Welcome.
     head: u64,
     /// The chunk that is being stored, part by part.
@@ -195,7 +196,7 @@ impl Engine {
             effects: VecDeque::new(),
             status: Status::default(),
             told: Status::default(),
-            complete_tables: BTreeSet::new(),
+            complete_tables: FlatSet::new(),
             head: 0,
             import: None,
             arrived: VecDeque::new(),
@@ -216,7 +217,7 @@ impl Engine {
     }
 
     /// How often each cell of the session's table was reached.
-    pub fn coverage(&self) -> &BTreeMap<(StateName, EventName), u64> {
+    pub fn coverage(&self) -> &FlatMap<(StateName, EventName), u64> {
         self.session.coverage()
     }
 
@@ -262,7 +263,7 @@ impl Engine {
         now: Moment,
         random: &mut Entropy<'_>,
     ) -> Result<ShapeHandle, DbError> {
-        let known: BTreeSet<_> = self.db.subscriptions().iter().map(|s| s.handle).collect();
+        let known: FlatSet<_> = self.db.subscriptions().iter().map(|s| s.handle).collect();
         let handle = self.db.subscribe(shape, params)?;
         if !known.contains(&handle) {
             self.step(&Event::Subscribed { handle }, now, random);
@@ -283,7 +284,7 @@ impl Engine {
     }
 
     fn forget_gone_buckets(&mut self) {
-        let held: BTreeSet<BucketId> =
+        let held: FlatSet<BucketId> =
             self.db.subscriptions().iter().flat_map(|s| s.buckets.iter().map(|b| b.bucket)).collect();
         self.session.retain_loading(|bucket| held.contains(&bucket));
     }
@@ -345,7 +346,7 @@ impl Engine {
     }
 
     /// The tables of which everything that the open shapes name is here; local tables always.
-    fn complete_tables(&self) -> BTreeSet<String> {
+    fn complete_tables(&self) -> FlatSet<String> {
         let subscriptions = self.db.subscriptions();
         let schema = self.db.schema();
         let is_complete = |table: &landfall_core::schema::Table| {
@@ -355,7 +356,7 @@ impl Engine {
                 .peekable();
             !table.sync || (shapes.peek().is_some() && shapes.all(|s| self.is_complete(s.handle)))
         };
-        let mut names: BTreeSet<String> = BTreeSet::new();
+        let mut names: FlatSet<String> = FlatSet::new();
         for table in schema.tables.iter().filter(|t| is_complete(t)) {
             names.insert(table.name.clone());
             if !table.search.is_empty() {
@@ -619,7 +620,7 @@ impl Engine {
             }
             // Behind an entry that cannot be decided under this id, none can: what follows it comes under the new one.
             // But for what was sent before that was known: it may be accepted already, and must not come twice.
-            let mut sent = BTreeSet::new();
+            let mut sent = FlatSet::new();
             for entry in &entries {
                 if self.db.is_sent(entry.transaction.rseq)? {
                     sent.insert(entry.transaction.rseq);

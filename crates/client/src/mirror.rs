@@ -301,11 +301,11 @@ impl Mirror {
     pub fn compact(&mut self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.open_bytes + 64 * (self.open.len() + 1));
         // The present replica's header comes last, so that a reader takes it for the present one.
-        let mut replicas: Vec<_> = self.last_rseq.iter().map(|(replica, last)| (*replica, *last)).collect();
-        replicas.sort_by_key(|(replica, _)| Some(*replica) == self.replica);
-        let app = self.app.clone().unwrap_or_default();
-        for (replica, last_rseq) in replicas {
-            let current = Some(replica) == self.replica;
+        let present = self.replica;
+        let (all, app) = (&self.last_rseq, self.app.clone().unwrap_or_default());
+        let others = all.iter().filter(|(replica, _)| Some(**replica) != present);
+        for (&replica, &last_rseq) in others.chain(present.as_ref().and_then(|replica| all.get_key_value(replica))) {
+            let current = Some(replica) == present;
             let entries = self.open.range((replica, 0)..=(replica, u64::MAX));
             if current || entries.clone().next().is_some() {
                 let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq };

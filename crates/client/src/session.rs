@@ -4,8 +4,7 @@
 //! the database: [`crate::Engine`] carries the commands out and reports facts back as events. The full table of states
 //! × events is in `docs/protocol.md`; [`Session::coverage`] counts which of its cells were reached.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, Transaction};
 use landfall_protocol::codes;
 use landfall_protocol::server::{Address, Limits};
@@ -90,24 +89,24 @@ pub struct Session {
     limits: Limits,
     next_id: u32,
     next_request: u64,
-    pushes: BTreeMap<u32, Vec<u64>>,
-    opens: BTreeMap<u32, u64>,
+    pushes: FlatMap<u32, Vec<u64>>,
+    opens: FlatMap<u32, u64>,
     /// Opens of this connection that were given up while their answer was under way.
-    retired: BTreeSet<u32>,
+    retired: FlatSet<u32>,
     /// Opens that the server has not answered yet.
-    unanswered: BTreeSet<u32>,
-    failed: BTreeMap<u64, String>,
-    loading: BTreeMap<BucketId, Loading>,
+    unanswered: FlatSet<u32>,
+    failed: FlatMap<u64, String>,
+    loading: FlatMap<BucketId, Loading>,
     batch: usize,
     paused_until_ms: u64,
     copied: bool,
-    undecidable: BTreeSet<u64>,
+    undecidable: FlatSet<u64>,
     more_to_send: bool,
     unreported_bytes: u64,
     report_at_ms: Option<u64>,
     ping_at_ms: u64,
     pong_by_ms: Option<u64>,
-    coverage: BTreeMap<(StateName, EventName), u64>,
+    coverage: FlatMap<(StateName, EventName), u64>,
 }
 
 impl Session {
@@ -124,22 +123,22 @@ impl Session {
             limits,
             next_id: 1,
             next_request: 1,
-            pushes: BTreeMap::new(),
-            opens: BTreeMap::new(),
-            retired: BTreeSet::new(),
-            unanswered: BTreeSet::new(),
-            failed: BTreeMap::new(),
-            loading: BTreeMap::new(),
+            pushes: FlatMap::new(),
+            opens: FlatMap::new(),
+            retired: FlatSet::new(),
+            unanswered: FlatSet::new(),
+            failed: FlatMap::new(),
+            loading: FlatMap::new(),
             batch: FIRST_BATCH,
             paused_until_ms: 0,
             copied: false,
-            undecidable: BTreeSet::new(),
+            undecidable: FlatSet::new(),
             more_to_send: true,
             unreported_bytes: 0,
             report_at_ms: None,
             ping_at_ms: 0,
             pong_by_ms: None,
-            coverage: BTreeMap::new(),
+            coverage: FlatMap::new(),
         }
     }
 
@@ -169,12 +168,12 @@ impl Session {
     }
 
     /// The entries that are in flight on this connection, or known not to be decidable under this replica id.
-    pub fn in_flight(&self) -> BTreeSet<u64> {
+    pub fn in_flight(&self) -> FlatSet<u64> {
         self.pushes.values().flatten().chain(&self.undecidable).copied().collect()
     }
 
     /// How often each cell of the table of states × events was reached.
-    pub fn coverage(&self) -> &BTreeMap<(StateName, EventName), u64> {
+    pub fn coverage(&self) -> &FlatMap<(StateName, EventName), u64> {
         &self.coverage
     }
 
@@ -316,7 +315,7 @@ impl Session {
 
     /// Takes one event. `now_ms` is monotonic.
     pub fn handle(&mut self, event: &Event, now_ms: u64, random: &mut Entropy<'_>) -> Vec<Command> {
-        *self.coverage.entry((StateName::of(&self.state), EventName::of(event))).or_default() += 1;
+        *self.coverage.get_or_insert_with((StateName::of(&self.state), EventName::of(event)), Default::default) += 1;
         let mut out = Vec::new();
         match event {
             Event::Tick => self.tick(now_ms, random, &mut out),

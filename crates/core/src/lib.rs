@@ -8,9 +8,13 @@
 //! - [`schema`]: tables, columns, rules, shapes (reading `landfall.toml` needs the feature `text`)
 //! - [`stamp`]: hybrid logical clock; [`txn`]: operations and transactions
 //! - [`merge`]: what concurrent edits mean; concurrency is decided by base, never by clocks
+//! - [`gather`]: ordered maps and sets from iterators, in few bytes
+//! - [`flat`]: ordered maps and sets of few entries, in few bytes of code
 //! - [`predicate`]: the typed tree for `where` and access rules, its evaluator and its lowering to SQL
 
 pub mod error;
+pub mod flat;
+pub mod gather;
 pub mod hash;
 pub mod id;
 pub mod key;

@@ -16,6 +16,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Problem, codes};
+use crate::gather::sort_by;
 use crate::hash::Cells;
 use crate::schema::{DeleteRule, MergeRule, Table};
 use crate::stamp::Stamp;
@@ -225,7 +226,7 @@ fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], 
         return Merged::Nothing { lost };
     }
     after.meta.record(table, &written, author.seq);
-    changed.sort();
+    sort_by(&mut changed, Ord::cmp);
     Merged::Put { row: after, changed, lost }
 }
 

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::gather::Gather as _;
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::key::RowKey;
 use crate::predicate::Predicate;
@@ -254,7 +255,7 @@ impl Table {
 
     /// The key's columns with the values of `key`.
     pub fn key_cells(&self, key: &RowKey) -> Cells {
-        self.primary_key.iter().cloned().zip(key.0.iter().cloned()).collect()
+        self.primary_key.iter().cloned().zip(key.0.iter().cloned()).gather()
     }
 }
 

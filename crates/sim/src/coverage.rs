@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use landfall_client::session::{EventName, StateName};
+use landfall_core::flat::FlatMap;
 
 use crate::disk::{DiskStats, FAULTS};
 use crate::plan::Fault;
@@ -35,7 +36,7 @@ impl Coverage {
     }
 
     /// Takes over what a client session counted.
-    pub fn client(&mut self, cells: &BTreeMap<(StateName, EventName), u64>) {
+    pub fn client(&mut self, cells: &FlatMap<(StateName, EventName), u64>) {
         for ((state, event), count) in cells {
             self.add(&client_cell(*state, *event), *count);
         }

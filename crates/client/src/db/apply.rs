@@ -4,8 +4,8 @@
 //! taken only where no live bucket shows the cell and no other bucket brought a newer one. A change that a bucket's rows
 //! already contain (they were read after it) is skipped.
 
-use std::collections::BTreeMap;
-
+use landfall_core::flat::FlatMap;
+use landfall_core::gather::sort_by;
 use landfall_core::{BucketId, RowKey, Stamp, Value};
 use landfall_protocol::batch::{Change, ChangeList};
 use landfall_protocol::server::BucketChanges;
@@ -48,7 +48,7 @@ impl Database {
         self.apply(now_ms, |db, changes| {
             let mut batch = Batch::of(db, buckets.iter().map(|g| g.changes.0.len()).sum())?;
             let live = |id: &BucketId| db.memory.buckets.get(id).filter(|b| b.state == BucketState::Live).cloned();
-            let held: BTreeMap<BucketId, Bucket> =
+            let held: FlatMap<BucketId, Bucket> =
                 buckets.iter().filter_map(|g| Some((g.bucket, live(&g.bucket)?))).collect();
             // Buckets that share a cell must bring it in the order in which it changed, not one bucket after the other.
             let mut ordered: Vec<(BucketId, &Bucket, &Change)> = buckets
@@ -56,7 +56,7 @@ impl Database {
                 .filter_map(|g| Some((g.bucket, held.get(&g.bucket)?, g)))
                 .flat_map(|(id, bucket, g)| g.changes.0.iter().map(move |change| (id, bucket, change)))
                 .collect();
-            ordered.sort_by_key(|(_, _, change)| change.seq());
+            sort_by(&mut ordered, |a, b| a.2.seq().cmp(&b.2.seq()));
             for (id, bucket, change) in ordered {
                 db.apply_change(id, bucket, change, &mut batch)?;
             }
@@ -222,7 +222,7 @@ impl Database {
         if work.held.contains(&id) && !contained {
             // Whoever else holds the row keeps its own version.
             let others: Vec<BucketId> = work.held.iter().filter(|o| **o != id).copied().collect();
-            let kept: BTreeMap<_, _> = others.iter().map(|o| (*o, work.version(*o))).collect();
+            let kept: FlatMap<_, _> = others.iter().map(|o| (*o, work.version(*o))).collect();
             work.versions = kept;
             work.held.remove(&id);
             if let Some(cells) = work.confirmed.take().filter(|_| !work.held.is_empty()) {
@@ -234,8 +234,8 @@ impl Database {
 }
 
 /// The incoming cells by name: each of its announced type; when whole, NULL for what is not given.
-fn bucket_cells<'a>(bucket: &'a Bucket, incoming: &Incoming<'_>) -> Result<BTreeMap<&'a str, Value>, DbError> {
-    let mut out = BTreeMap::new();
+fn bucket_cells<'a>(bucket: &'a Bucket, incoming: &Incoming<'_>) -> Result<FlatMap<&'a str, Value>, DbError> {
+    let mut out = FlatMap::new();
     if incoming.whole {
         out.extend(bucket.columns.iter().map(|(name, _)| (name.as_str(), Value::Null)));
     }

@@ -1,9 +1,10 @@
 //! What the engine remembers beside the app's tables: statements that make the `_landfall_` tables, and the small state
 //! that is kept in memory as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::value::ColumnType;
 use landfall_core::{BucketId, Clock, Epoch, ReplicaId, Stamp, Value};
 use landfall_protocol::server::{Address, WireType};
@@ -282,24 +283,24 @@ pub(super) struct OpenShape {
     pub params: BTreeMap<String, Value>,
     /// Whether the server has named its buckets since they last had to be loaded anew.
     pub opened: bool,
-    pub buckets: BTreeSet<BucketId>,
+    pub buckets: FlatSet<BucketId>,
 }
 
 /// Membership sets, interned.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sets {
-    pub by_id: BTreeMap<i64, Arc<BTreeSet<BucketId>>>,
-    pub by_set: BTreeMap<Arc<BTreeSet<BucketId>>, i64>,
+    pub by_id: FlatMap<i64, Arc<FlatSet<BucketId>>>,
+    pub by_set: FlatMap<Arc<FlatSet<BucketId>>, i64>,
 }
 
 impl Sets {
-    pub fn insert(&mut self, id: i64, set: BTreeSet<BucketId>) {
+    pub fn insert(&mut self, id: i64, set: FlatSet<BucketId>) {
         let set = Arc::new(set);
         self.by_id.insert(id, Arc::clone(&set));
         self.by_set.insert(set, id);
     }
 
-    pub fn of(&self, id: i64) -> Arc<BTreeSet<BucketId>> {
+    pub fn of(&self, id: i64) -> Arc<FlatSet<BucketId>> {
         self.by_id.get(&id).cloned().unwrap_or_default()
     }
 }
@@ -308,8 +309,8 @@ impl Sets {
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     pub meta: Meta,
-    pub buckets: Arc<BTreeMap<BucketId, Bucket>>,
-    pub shapes: Arc<BTreeMap<u64, OpenShape>>,
+    pub buckets: Arc<FlatMap<BucketId, Bucket>>,
+    pub shapes: Arc<FlatMap<u64, OpenShape>>,
     pub sets: Arc<Sets>,
 }
 
@@ -324,10 +325,10 @@ impl Memory {
     }
 }
 
-fn load_buckets(conn: &Connection) -> Result<BTreeMap<BucketId, Bucket>, DbError> {
+fn load_buckets(conn: &Connection) -> Result<FlatMap<BucketId, Bucket>, DbError> {
     let mut statement = conn.prepare("SELECT * FROM _landfall_buckets")?;
     let mut rows = statement.query([])?;
-    let mut buckets = BTreeMap::new();
+    let mut buckets = FlatMap::new();
     while let Some(row) = rows.next()? {
         let number = |name: &str| row.get::<_, i64>(name).map(|v| v as u64);
         let columns: Vec<(String, WireType)> = decode(&row.get::<_, Vec<u8>>("columns")?)?;
@@ -354,8 +355,8 @@ fn load_buckets(conn: &Connection) -> Result<BTreeMap<BucketId, Bucket>, DbError
     Ok(buckets)
 }
 
-fn load_shapes(conn: &Connection) -> Result<BTreeMap<u64, OpenShape>, DbError> {
-    let mut shapes = BTreeMap::new();
+fn load_shapes(conn: &Connection) -> Result<FlatMap<u64, OpenShape>, DbError> {
+    let mut shapes = FlatMap::new();
     let mut statement = conn.prepare("SELECT handle, shape, params, opened FROM _landfall_subscriptions")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -363,7 +364,7 @@ fn load_shapes(conn: &Connection) -> Result<BTreeMap<u64, OpenShape>, DbError> {
             shape: row.get(1)?,
             params: decode(&row.get::<_, Vec<u8>>(2)?)?,
             opened: row.get(3)?,
-            buckets: BTreeSet::new(),
+            buckets: FlatSet::new(),
         };
         shapes.insert(row.get::<_, i64>(0)? as u64, shape);
     }
@@ -388,11 +389,11 @@ fn load_sets(conn: &Connection) -> Result<Sets, DbError> {
 }
 
 /// A set as text, for eyes: `1,5`.
-pub(super) fn print_set(set: &BTreeSet<BucketId>) -> String {
+pub(super) fn print_set(set: &FlatSet<BucketId>) -> String {
     set.iter().map(|b| b.0.to_string()).collect::<Vec<_>>().join(",")
 }
 
-fn parse_set(text: &str) -> Result<BTreeSet<BucketId>, DbError> {
+fn parse_set(text: &str) -> Result<FlatSet<BucketId>, DbError> {
     let parts = text.split(',').filter(|p| !p.is_empty());
     parts.map(|p| p.parse().map(BucketId).map_err(|_| DbError::bookkeeping("a membership set"))).collect()
 }

@@ -1,8 +1,9 @@
 //! Subscriptions and the buckets that they hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use landfall_core::flat::FlatSet;
 use landfall_core::{BucketId, Value};
 use landfall_protocol::server::{Address, Opening, Start};
 use rusqlite::params;
@@ -125,7 +126,7 @@ impl Database {
             let sql = "INSERT INTO _landfall_subscriptions (shape, params, opened) VALUES (?, ?, 0)";
             db.conn.prepare_cached(sql)?.execute(params![shape, encode(&params)])?;
             let handle = db.conn.last_insert_rowid() as u64;
-            let open = OpenShape { shape: shape.to_owned(), params, opened: false, buckets: BTreeSet::new() };
+            let open = OpenShape { shape: shape.to_owned(), params, opened: false, buckets: FlatSet::new() };
             Arc::make_mut(&mut db.memory.shapes).insert(handle, open);
             Ok(handle)
         })
@@ -197,7 +198,7 @@ impl Database {
                 .prepare_cached("UPDATE _landfall_subscriptions SET opened = 1 WHERE handle = ?")?
                 .execute([handle as i64])?;
             db.conn.prepare_cached("DELETE FROM _landfall_uses WHERE handle = ?")?.execute([handle as i64])?;
-            let buckets: BTreeSet<BucketId> = openings.iter().map(|o| o.bucket).collect();
+            let buckets: FlatSet<BucketId> = openings.iter().map(|o| o.bucket).collect();
             for bucket in &buckets {
                 let sql = "INSERT INTO _landfall_uses (handle, bucket) VALUES (?, ?)";
                 db.conn.prepare_cached(sql)?.execute(params![handle as i64, bucket.0 as i64])?;
@@ -308,7 +309,7 @@ impl Database {
     /// Replaces a bucket by another in every membership set, without touching rows.
     fn rewrite_sets(&mut self, from: BucketId, to: Option<BucketId>) -> Result<(), DbError> {
         let affected: Vec<_> = self.memory.sets.by_id.iter().filter(|(_, set)| set.contains(&from)).collect();
-        let affected: Vec<(i64, BTreeSet<BucketId>)> =
+        let affected: Vec<(i64, FlatSet<BucketId>)> =
             affected.into_iter().map(|(id, s)| (*id, (**s).clone())).collect();
         for (id, mut set) in affected {
             set.remove(&from);
@@ -325,7 +326,7 @@ impl Database {
 
     /// Lets go of buckets that no shape uses and that no load will replace.
     pub(super) fn drop_unused(&mut self, changes: &mut ChangeSet) -> Result<(), DbError> {
-        let used: BTreeSet<BucketId> = self.memory.shapes.values().flat_map(|s| s.buckets.iter().copied()).collect();
+        let used: FlatSet<BucketId> = self.memory.shapes.values().flat_map(|s| s.buckets.iter().copied()).collect();
         let waiting = self.memory.shapes.values().any(|s| !s.opened);
         let unused = |(id, bucket): (&BucketId, &Bucket)| match bucket.stale_of {
             Some(OF_OTHER_HISTORY) => self.is_superseded(bucket).then_some(*id),

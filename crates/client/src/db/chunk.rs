@@ -1,8 +1,7 @@
 //! First load: a chunk is a run of rows in key order. Rows that nothing else here knows of, which is nearly all of them,
 //! cost one insert and one bookkeeping row each, many to a statement.
 
-use std::collections::BTreeSet;
-
+use landfall_core::flat::FlatSet;
 use landfall_core::schema::Table;
 use landfall_core::{BucketId, RowKey, Value};
 use landfall_protocol::server::Chunk;
@@ -95,7 +94,7 @@ impl Database {
 
     /// Inserts the rows that are not known here; the positions of those that are.
     fn insert_fresh(&mut self, chunk: &Chunk, bucket: &Bucket) -> Result<Vec<usize>, DbError> {
-        let set = self.intern(&BTreeSet::from([chunk.bucket]))?;
+        let set = self.intern(&FlatSet::from([chunk.bucket]))?;
         let app = self.tables.by_id(bucket.table)?;
         let layout = layout(chunk, bucket, &app.table)?;
         let keys = layout.keys(&app.table, chunk.rows.len())?;
@@ -126,7 +125,7 @@ fn layout<'a>(chunk: &'a Chunk, bucket: &Bucket, table: &Table) -> Result<Layout
         )));
     }
     let rows = chunk.rows.seqs.len();
-    let mut by_name: std::collections::BTreeMap<&str, &Vec<Value>> = std::collections::BTreeMap::new();
+    let mut by_name: landfall_core::flat::FlatMap<&str, &Vec<Value>> = landfall_core::flat::FlatMap::new();
     for ((name, ty), (found, values)) in bucket.columns.iter().zip(&chunk.rows.columns) {
         let wrong_ty = table.column(name).is_some_and(|c| c.ty != *found);
         if found != ty || wrong_ty || values.len() != rows {

@@ -1,9 +1,8 @@
 //! Decisions of the server: acknowledged entries wait to settle, refused ones become dead letters together with what
 //! shares their fate.
 
-use std::collections::BTreeSet;
-
 use landfall_core::error::codes;
+use landfall_core::flat::FlatSet;
 use landfall_core::{Problem, Transaction};
 use landfall_protocol::server::{Decision, Outcome};
 use rusqlite::params;
@@ -104,7 +103,7 @@ impl Database {
     ) -> Result<(), DbError> {
         self.bury(rseq, state, problem, batch)?;
         decided.refused.push(rseq);
-        let mut gone = BTreeSet::from([rseq]);
+        let mut gone = FlatSet::from([rseq]);
         // Whatever requires an entry comes after it: one pass in order finds the whole family.
         for later in self.undecided()?.into_iter().filter(|r| *r > rseq) {
             let mut transaction = self.transaction(later)?;
@@ -166,8 +165,8 @@ impl Database {
 
     /// Rewrites an entry that was never sent, so that it follows what the entries that died with it followed: the
     /// server will never hear of those.
-    fn bypass(&mut self, transaction: &mut Transaction, gone: &BTreeSet<u64>) -> Result<(), DbError> {
-        let mut after = BTreeSet::new();
+    fn bypass(&mut self, transaction: &mut Transaction, gone: &FlatSet<u64>) -> Result<(), DbError> {
+        let mut after = FlatSet::new();
         let mut queue: Vec<u64> = std::mem::take(&mut transaction.after);
         while let Some(rseq) = queue.pop() {
             if gone.contains(&rseq) {

@@ -2,6 +2,7 @@
 //! after a restart without a network.
 
 use landfall_core::RowKey;
+use landfall_core::gather::Gather as _;
 use landfall_core::hash::Cells;
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
@@ -57,7 +58,7 @@ impl Database {
             let Ok(app) = self.tables.get(&image.table) else { continue };
             let (id, known) = (app.id, |name: &String| app.table.column(name).is_some());
             let cells: Cells =
-                image.cells.iter().filter(|(name, _)| known(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+                image.cells.iter().filter(|(name, _)| known(name)).map(|(n, v)| (n.clone(), v.clone())).gather();
             let work = batch.row(self, id, &image.key)?;
             work.held.insert(LEFTOVER);
             work.seq = image.seq;

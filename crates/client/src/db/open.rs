@@ -1,8 +1,8 @@
 //! Opening: a new file is laid out, one of ours is checked and upgraded, anything else is refused and left as it is.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use landfall_core::flat::FlatMap;
 use landfall_core::schema::ddl::{Place, RECURSIVE_TRIGGERS, quote};
 use landfall_core::{ReplicaId, Schema};
 use rusqlite::config::DbConfig;
@@ -41,7 +41,7 @@ impl Database {
         }
         let is_new = inspect(&conn, &place)?;
         configure(&conn, location, &options).map_err(|e| classify(&place, &e))?;
-        let empty = Arc::new(AppTables::new(&Schema { tables: Vec::new(), ..schema.clone() }, &BTreeMap::new()));
+        let empty = Arc::new(AppTables::new(&Schema { tables: Vec::new(), ..schema.clone() }, &FlatMap::new()));
         let shared = Shared::new(empty, now_ms);
         functions::register(&conn, &shared).map_err(|e| classify(&place, &e))?;
         let ids = prepare(&conn, &schema, is_new, &place, fresh)?;
@@ -126,7 +126,7 @@ fn prepare(
     is_new: bool,
     place: &str,
     fresh: ReplicaId,
-) -> Result<BTreeMap<String, i64>, OpenError> {
+) -> Result<FlatMap<String, i64>, OpenError> {
     let old = if is_new { None } else { stored_schema(conn, schema, place)? };
     if old.as_ref() == Some(schema) {
         return Ok(table_ids(conn)?);
@@ -239,10 +239,10 @@ fn guards(table: &str) -> String {
     ["insert", "update", "delete"].map(one).concat()
 }
 
-fn table_ids(conn: &Connection) -> Result<BTreeMap<String, i64>, DbError> {
+fn table_ids(conn: &Connection) -> Result<FlatMap<String, i64>, DbError> {
     let mut statement = conn.prepare("SELECT name, id FROM _landfall_tables")?;
     let ids = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 /// What an error while opening means to a person.

@@ -1,8 +1,9 @@
 //! The outbox: what is to be sent, what was sent, and what a person can do about dead letters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use landfall_core::error::codes;
+use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
 use landfall_core::{Operation, Problem, RowKey, Transaction, Value};
 use landfall_protocol::Entry;
@@ -94,12 +95,12 @@ impl Database {
         &self,
         max_entries: usize,
         max_bytes: usize,
-        in_flight: &BTreeSet<u64>,
+        in_flight: &FlatSet<u64>,
     ) -> Result<Vec<Entry>, DbError> {
         let sql = "SELECT rseq, body FROM _landfall_outbox WHERE state IN (0, 1) ORDER BY rseq";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
-        let (mut batch, mut waiting) = (Vec::new(), BTreeSet::new());
+        let (mut batch, mut waiting) = (Vec::new(), FlatSet::new());
         let mut bytes = 0;
         while let Some(row) = rows.next()? {
             let rseq = row.get::<_, i64>(0)? as u64;
@@ -140,7 +141,7 @@ impl Database {
         let floor = self.floor();
         let named = entries.iter().flat_map(|e| e.transaction.after.iter().chain(&e.transaction.requires));
         let mut settled = Vec::new();
-        for rseq in named.copied().filter(|rseq| *rseq > floor).collect::<BTreeSet<u64>>() {
+        for rseq in named.copied().filter(|rseq| *rseq > floor).collect::<FlatSet<u64>>() {
             if !matches!(self.state_of(rseq)?, Some(QUEUED | SENT)) {
                 settled.push(rseq);
             }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use landfall_core::flat::{FlatMap, FlatSet};
+use landfall_core::gather::Gather as _;
 use landfall_core::hash::Cells;
 use landfall_core::{BucketId, Operation, RowKey, Transaction, Value};
 use rusqlite::{OptionalExtension, params};
@@ -21,11 +23,11 @@ use crate::changes::ChangeSet;
 #[derive(Clone, Debug)]
 pub(super) struct RowWork {
     /// The buckets that hold it.
-    pub held: BTreeSet<BucketId>,
+    pub held: FlatSet<BucketId>,
     /// The sequence of its last change, for every bucket that is not in `versions`.
     pub seq: u64,
     /// The sequence up to which a bucket that is behind brought it, where that differs.
-    pub versions: BTreeMap<BucketId, u64>,
+    pub versions: FlatMap<BucketId, u64>,
     /// The confirmed cells: only columns that are held.
     pub confirmed: Option<Cells>,
     /// What the app sees before this event.
@@ -80,7 +82,7 @@ type RowIds = BTreeSet<(i64, Vec<u8>)>;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub rows: BTreeMap<(i64, RowKey), RowWork>,
-    entries: BTreeMap<u64, Rc<EntryOperations>>,
+    entries: FlatMap<u64, Rc<EntryOperations>>,
     /// The rows on which work was pending when the event began, where that is known: on all others none is.
     pending: Option<RowIds>,
 }
@@ -159,7 +161,7 @@ impl Database {
         };
         let versions = match stored.as_ref().and_then(|s| s.versions.as_deref()) {
             Some(bytes) => decode(bytes)?,
-            None => BTreeMap::new(),
+            None => FlatMap::new(),
         };
         Ok(RowWork {
             seq: stored.as_ref().map_or(0, |s| s.seq),
@@ -180,7 +182,7 @@ impl Database {
     }
 
     /// The cells of columns that some bucket of the set shows.
-    pub(super) fn only_held(&self, table: i64, held: &BTreeSet<BucketId>, mut cells: Cells) -> Cells {
+    pub(super) fn only_held(&self, table: i64, held: &FlatSet<BucketId>, mut cells: Cells) -> Cells {
         if held.contains(&LEFTOVER) {
             return cells;
         }
@@ -192,7 +194,7 @@ impl Database {
 
     /// The base of a cell: the sequence up to which the device's confirmed copy of it is current; 0 for one that it
     /// does not hold.
-    pub(super) fn cell_base(&self, held: &BTreeSet<BucketId>, seq: u64, column: &str) -> u64 {
+    pub(super) fn cell_base(&self, held: &FlatSet<BucketId>, seq: u64, column: &str) -> u64 {
         let cut = self.memory.meta.cut;
         let alone = held.len() == 1;
         let base = |id: &BucketId| {
@@ -220,7 +222,7 @@ impl Database {
         let sql = "SELECT tbl, key FROM _landfall_touched UNION SELECT tbl, key FROM _landfall_images";
         let mut statement = self.conn.prepare_cached(sql)?;
         let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        Ok(rows.try_gather()?)
     }
 
     /// Unsettled entries that show on a row, oldest first.
@@ -330,7 +332,7 @@ impl Database {
     }
 
     /// The number of a membership set.
-    pub(super) fn intern(&mut self, set: &BTreeSet<BucketId>) -> Result<i64, DbError> {
+    pub(super) fn intern(&mut self, set: &FlatSet<BucketId>) -> Result<i64, DbError> {
         if let Some(id) = self.memory.sets.by_set.get(set) {
             return Ok(*id);
         }

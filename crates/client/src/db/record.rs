@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
 use landfall_core::schema::TransactionLimits;
-use landfall_core::{CellWrite, Operation, Problem, RowKey, Transaction, Value};
+use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value};
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
@@ -267,12 +268,12 @@ impl Database {
         Ok(found.optional()?.map(|v| v as u64))
     }
 
-    fn holds(&self, held: &BTreeSet<landfall_core::BucketId>, column: &str) -> bool {
+    fn holds(&self, held: &FlatSet<BucketId>, column: &str) -> bool {
         held.iter().filter_map(|id| self.memory.buckets.get(id)).any(|b| b.shows(column))
     }
 
     /// The base of a row of which only the key is held.
-    fn row_base(&self, held: &BTreeSet<landfall_core::BucketId>) -> u64 {
+    fn row_base(&self, held: &FlatSet<BucketId>) -> u64 {
         let cut = self.memory.meta.cut;
         held.iter().filter_map(|id| self.memory.buckets.get(id)).map(|b| b.position(cut)).min().unwrap_or(0)
     }

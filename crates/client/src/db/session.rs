@@ -1,8 +1,8 @@
 //! Greeting a server: what its history means for what is held here, and what to do when this database is a copy.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use landfall_core::flat::FlatMap;
 use landfall_core::{BucketId, ReplicaId, Transaction};
 use landfall_protocol::server::{Resumption, Welcome};
 use rusqlite::params;
@@ -138,7 +138,7 @@ impl Database {
     pub fn new_replica(&mut self, replica: ReplicaId) -> Result<ChangeSet, DbError> {
         let now_ms = self.shared.lock().now_ms;
         self.apply(now_ms, |db, _| {
-            let mut renamed: BTreeMap<u64, u64> = BTreeMap::new();
+            let mut renamed: FlatMap<u64, u64> = FlatMap::new();
             let mut next = db.memory.meta.last_rseq;
             for old in db.undecided()? {
                 if db.was_acknowledged(old)? {

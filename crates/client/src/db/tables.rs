@@ -1,8 +1,8 @@
 //! The app's tables as SQL: reading and writing one row by key, in stored form.
 
-use std::collections::BTreeMap;
-
 use landfall_core::RowKey;
+use landfall_core::flat::FlatMap;
+use landfall_core::gather::Gather as _;
 use landfall_core::hash::Cells;
 use landfall_core::schema::ddl::quote;
 use landfall_core::schema::{Schema, Table};
@@ -122,7 +122,7 @@ impl AppTable {
                 .map_err(|error| DbError::stored(&self.table.name, &column.name, &error))?;
             Ok((column.name.clone(), value))
         };
-        self.table.columns.iter().zip(values).map(cell).collect()
+        self.table.columns.iter().zip(values).map(cell).try_gather()
     }
 
     /// Makes the visible row `after`, given what is there; columns that are not held become NULL.
@@ -216,13 +216,13 @@ impl AppTable {
 pub(super) struct AppTables {
     /// In order of declaration.
     pub list: Vec<AppTable>,
-    by_name: BTreeMap<String, usize>,
-    by_id: BTreeMap<i64, usize>,
+    by_name: FlatMap<String, usize>,
+    by_id: FlatMap<i64, usize>,
 }
 
 impl AppTables {
     /// `ids` are the numbers that bookkeeping gave the tables.
-    pub fn new(schema: &Schema, ids: &BTreeMap<String, i64>) -> Self {
+    pub fn new(schema: &Schema, ids: &FlatMap<String, i64>) -> Self {
         let list: Vec<_> = schema.tables.iter().filter_map(|t| Some(AppTable::new(*ids.get(&t.name)?, t))).collect();
         let by_name = list.iter().enumerate().map(|(i, t)| (t.table.name.clone(), i)).collect();
         let by_id = list.iter().enumerate().map(|(i, t)| (t.id, i)).collect();

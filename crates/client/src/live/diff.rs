@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use landfall_core::Value;
+use landfall_core::gather::{sort_by, sorted_indexes};
 
 /// One row of an answer: its values in the order of the answer's columns.
 pub type Row = Vec<Value>;
@@ -106,11 +107,7 @@ fn pair(old: &[&Row], new: &[&Row], key: &[usize]) -> Vec<(usize, usize)> {
         }
         key.iter().map(|k| a.get(*k).cmp(&b.get(*k))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     };
-    let sorted = |rows: &[&Row]| {
-        let mut indexes: Vec<usize> = (0..rows.len()).collect();
-        indexes.sort_by(|a, b| order(rows[*a], rows[*b]));
-        indexes
-    };
+    let sorted = |rows: &[&Row]| sorted_indexes(rows.len(), &|a, b| order(rows[a], rows[b]));
     let (a, b) = (sorted(old), sorted(new));
     let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
     while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
@@ -123,7 +120,7 @@ fn pair(old: &[&Row], new: &[&Row], key: &[usize]) -> Vec<(usize, usize)> {
             }
         }
     }
-    pairs.sort_unstable_by_key(|(_, y)| *y);
+    sort_by(&mut pairs, |a, b| a.1.cmp(&b.1));
     pairs
 }
 

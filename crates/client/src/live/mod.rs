@@ -18,9 +18,8 @@ mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use landfall_core::error::Code;
+use landfall_core::flat::FlatMap;
 use landfall_core::value::ColumnType;
 use landfall_core::{Schema, Value};
 use rusqlite::Connection;
@@ -167,7 +166,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct LiveQueries {
     recorder: Recorder,
-    queries: BTreeMap<QueryId, Entry>,
+    queries: FlatMap<QueryId, Entry>,
     routes: Routes,
     last_id: u64,
 }
@@ -279,12 +278,12 @@ impl LiveQueries {
         out
     }
 
-    fn concerned<'a>(&self, changes: &'a ChangeSet) -> BTreeMap<QueryId, Work<'a>> {
-        let mut out: BTreeMap<QueryId, Work<'a>> = BTreeMap::new();
+    fn concerned<'a>(&self, changes: &'a ChangeSet) -> FlatMap<QueryId, Work<'a>> {
+        let mut out: FlatMap<QueryId, Work<'a>> = FlatMap::new();
         let stale = self.queries.iter().filter(|(_, e)| e.stale).map(|(id, _)| *id);
         let bulk = changes.bulk.iter().flat_map(|table| self.routes.of_table(table));
         for id in self.routes.opaque().chain(stale).chain(bulk) {
-            out.entry(id).or_default().run = true;
+            out.get_or_insert_with(id, Default::default).run = true;
         }
         for (table, rows) in &changes.rows {
             for change in rows.values() {
@@ -294,8 +293,8 @@ impl LiveQueries {
                     }
                     match self.queries.get(&id).map(|e| &e.query) {
                         Some(query) if !query.reads().touches(table, change) => {}
-                        Some(Query::Sql(_)) => out.entry(id).or_default().run = true,
-                        Some(Query::Typed(_)) => out.entry(id).or_default().rows.push(change),
+                        Some(Query::Sql(_)) => out.get_or_insert_with(id, Default::default).run = true,
+                        Some(Query::Typed(_)) => out.get_or_insert_with(id, Default::default).rows.push(change),
                         None => {}
                     }
                 });

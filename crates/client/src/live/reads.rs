@@ -4,10 +4,10 @@
 //! only joined through `USING` or `NATURAL`. The compiled program (`EXPLAIN`) opens every table that is read, but shows
 //! columns only through index layouts. So: tables from both; columns from the authorizer, unless it may have been silent.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use landfall_core::Schema;
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
 use landfall_core::schema::Table;
 use rusqlite::Connection;
@@ -23,14 +23,14 @@ pub enum Columns {
     /// All of them, as far as is known.
     All,
     /// Only these. None: only which rows there are (`SELECT count(*)`).
-    Only(BTreeSet<String>),
+    Only(FlatSet<String>),
 }
 
 /// What a statement reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSet {
     /// The schema's tables that are read, with their columns. A search table counts as the table it searches.
-    pub tables: BTreeMap<String, Columns>,
+    pub tables: FlatMap<String, Columns>,
     /// It reads something whose content is not that of the schema's tables: it has to be run again after each change.
     pub opaque: bool,
 }
@@ -72,7 +72,7 @@ fn names_of<'a>(before: &'a Cells, after: &'a Cells) -> impl Iterator<Item = &'a
 #[derive(Debug, Default)]
 struct Heard {
     /// Table and column; an empty column: the table without any.
-    reads: BTreeSet<(String, String)>,
+    reads: FlatSet<(String, String)>,
     /// Something outside the main database is read.
     elsewhere: bool,
     selects: bool,
@@ -128,7 +128,7 @@ impl Recorder {
             columns_known &= !catalogue.views.contains(table);
             out.add(schema, &catalogue, table, Some(column));
         }
-        let tables = heard.reads.iter().map(|(table, _)| table).collect::<BTreeSet<_>>();
+        let tables = heard.reads.iter().map(|(table, _)| table).collect::<FlatSet<_>>();
         for table in opened.tables.iter().filter(|t| !tables.contains(t)) {
             out.add(schema, &catalogue, table, None);
         }
@@ -171,7 +171,7 @@ impl ReadSet {
     }
 
     fn entry(&mut self, table: &str) -> &mut Columns {
-        self.tables.entry(table.to_owned()).or_insert_with(|| Columns::Only(BTreeSet::new()))
+        self.tables.get_or_insert_with(table.to_owned(), || Columns::Only(FlatSet::new()))
     }
 }
 
@@ -191,10 +191,10 @@ fn joins_by_name(sql: &str) -> bool {
 /// The names in the main database.
 #[derive(Default)]
 struct Catalogue {
-    tables: BTreeSet<String>,
-    views: BTreeSet<String>,
+    tables: FlatSet<String>,
+    views: FlatSet<String>,
     /// Tables by the root pages of their b-trees, indexes included.
-    roots: BTreeMap<i64, String>,
+    roots: FlatMap<i64, String>,
 }
 
 impl Catalogue {
@@ -220,7 +220,7 @@ impl Catalogue {
 /// The tables that a compiled statement opens.
 #[derive(Default)]
 struct Opened {
-    tables: BTreeSet<String>,
+    tables: FlatSet<String>,
     virtual_tables: bool,
     /// It opens something that the catalogue does not name.
     unnamed: bool,

@@ -1,9 +1,8 @@
 //! Which live queries a changed row can matter to: found by value, so that a change costs the few queries that it
 //! concerns and not all that there are.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use landfall_core::Value;
+use landfall_core::flat::{FlatMap, FlatSet};
 
 use super::QueryId;
 use super::cells::cell;
@@ -21,25 +20,25 @@ pub(super) enum Route {
 /// All routes.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    tables: BTreeMap<String, TableRoutes>,
+    tables: FlatMap<String, TableRoutes>,
     /// Queries that listen to everything.
-    opaque: BTreeSet<QueryId>,
+    opaque: FlatSet<QueryId>,
 }
 
 #[derive(Debug, Default)]
 struct TableRoutes {
-    any: BTreeSet<QueryId>,
-    equal: BTreeMap<String, BTreeMap<Value, BTreeSet<QueryId>>>,
+    any: FlatSet<QueryId>,
+    equal: FlatMap<String, FlatMap<Value, FlatSet<QueryId>>>,
 }
 
 impl Routes {
     pub fn add(&mut self, id: QueryId, table: &str, route: &Route) {
-        let routes = self.tables.entry(table.to_owned()).or_default();
+        let routes = self.tables.get_or_insert_with(table.to_owned(), Default::default);
         match route {
             Route::Any => routes.any.insert(id),
             Route::Equal(column, value) => {
-                let values = routes.equal.entry(column.clone()).or_default();
-                values.entry(operand(value).clone()).or_default().insert(id)
+                let values = routes.equal.get_or_insert_with(column.clone(), Default::default);
+                values.get_or_insert_with(operand(value).clone(), Default::default).insert(id)
             }
         };
     }

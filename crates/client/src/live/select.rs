@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use landfall_core::gather::{Gather as _, sort_by};
 use landfall_core::hash::Cells;
 use landfall_core::predicate::{Dialect, Env, Operand, Predicate};
 use landfall_core::schema::ddl::quote;
@@ -110,7 +111,7 @@ impl SelectQuery {
     fn lower(&mut self, table: &Table) {
         let names = self.order.iter().map(|(c, ..)| c).chain(self.shown.iter().map(|(c, _)| c));
         let columns: Vec<String> = names.clone().map(|c| quote(c)).collect();
-        let read = names.chain(self.filter.iter().flat_map(|(_, columns)| columns)).cloned().collect();
+        let read = names.chain(self.filter.iter().flat_map(|(_, columns)| columns)).cloned().gather();
         self.sql = format!("SELECT {} FROM {}", columns.join(", "), quote(&table.name));
         if let Some((filter, _)) = &self.filter {
             let lowered = filter.to_sql(None, Dialect::Sqlite, &Env::default());
@@ -181,7 +182,7 @@ impl SelectQuery {
         let result = if columns.iter().all(|c| cells.contains_key(c)) {
             filter.matches(cells, &Env::default())
         } else {
-            let seen = columns.iter().map(|c| (c.clone(), cell(cells, c).clone())).collect();
+            let seen = columns.iter().map(|c| (c.clone(), cell(cells, c).clone())).gather();
             filter.matches(&seen, &Env::default())
         };
         // SQL decides what an error is; it may not even meet this row.
@@ -223,8 +224,8 @@ impl SelectQuery {
         for change in changes {
             self.follow_row(change, &mut moves)?;
         }
-        moves.removed.sort_unstable();
-        moves.inserted.sort_by(|a, b| self.compare(&a.place, &b.place));
+        sort_by(&mut moves.removed, Ord::cmp);
+        sort_by(&mut moves.inserted, |a, b| self.compare(&a.place, &b.place));
         let total = self.entries.len() - moves.removed.len() + moves.inserted.len();
         if self.is_full() && self.limit.is_some_and(|limit| total < limit) {
             return Err(MustRun);
@@ -288,7 +289,7 @@ impl SelectQuery {
             .iter()
             .filter_map(|(_, entry)| self.find(&entry.place).ok().map(|index| (index, entry.row.clone())))
             .collect();
-        updated.sort_by_key(|(index, _)| *index);
+        sort_by(&mut updated, |a, b| a.0.cmp(&b.0));
         let inserted = indexes.into_iter().zip(inserted.iter().map(|e| e.row.clone())).collect();
         RowsDiff { removed, inserted, updated, complete: false }
     }

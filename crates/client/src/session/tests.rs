@@ -1,8 +1,7 @@
 //! The client session by itself: every cell of the table of states × events, and what holds along any sequence.
 
-use std::collections::BTreeSet;
-
 use landfall_core::BucketId;
+use landfall_core::flat::FlatSet;
 use landfall_protocol::codes;
 use landfall_protocol::server::Limits;
 use proptest::prelude::*;
@@ -142,7 +141,7 @@ fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
     };
     let before = size(&session.handle(&Event::Written, 1_000, &mut dice())).unwrap();
     let id = session.pushed(vec![1, 2]).unwrap();
-    assert_eq!(session.in_flight(), BTreeSet::from([1, 2]));
+    assert_eq!(session.in_flight(), FlatSet::from([1, 2]));
     let commands = session.handle(&error(codes::OVERLOADED, false, Some(id)), 1_000, &mut dice());
     assert_eq!(size(&commands), None, "it pushes before the time is up");
     assert!(session.in_flight().is_empty());
@@ -215,7 +214,7 @@ proptest! {
     ) {
         let all = examples();
         let (mut session, mut random, mut now) = (Session::new(true, true), dice(), 0);
-        let (mut last_connection, mut rseq, mut in_flight) = (0, 0u64, BTreeSet::new());
+        let (mut last_connection, mut rseq, mut in_flight) = (0, 0u64, FlatSet::new());
         for (which, wait, fatal) in steps {
             now += wait;
             let mut event = which.get(&all).clone();

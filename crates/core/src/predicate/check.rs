@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::expr::{ArithOp, Expr};
 use super::{MAX_DEPTH, MAX_LIST, MAX_NODES};
+use crate::gather::sort_by;
 use crate::schema::{Param, Table};
 use crate::value::{
     ColumnType, Decimal, MAX_DECIMAL_SCALE, MAX_SAFE_INTEGER, Value, parse_date, parse_timestamp, parse_uuid,
@@ -415,7 +416,7 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<Strin
     if let Some((_, best)) = near {
         return Some(format!("did you mean '{best}'?"));
     }
-    names.sort_unstable();
+    sort_by(&mut names, Ord::cmp);
     if names.is_empty() { None } else { Some(format!("there are {}", names.join(", "))) }
 }
 

@@ -142,7 +142,7 @@ fn a_delete_shows_what_it_cascades_to_and_sends_only_itself() {
         operations(&db, done.rseq),
         vec![Operation::Delete { table: "notes".into(), key: RowKey::single(uuid(1)), base: 0 }]
     );
-    assert_eq!(done.changes.rows["tags"].len(), 1);
+    assert_eq!(done.changes.rows.get("tags").map_or(0, |rows| rows.len()), 1);
 }
 
 #[test]
@@ -233,9 +233,9 @@ fn local_tables_are_written_alike_and_never_sent() {
     let mut db = memory();
     let done = write(&mut db, &["INSERT INTO drafts VALUES (1, 'x')"]).expect("writes");
     assert_eq!(done.rseq, None);
-    assert_eq!(done.changes.rows["drafts"].len(), 1);
+    assert_eq!(done.changes.rows.get("drafts").map_or(0, |rows| rows.len()), 1);
     let done = write(&mut db, &["DELETE FROM drafts"]).expect("writes");
-    assert_eq!(done.changes.rows["drafts"][&key(1)].after, None);
+    assert_eq!(done.changes.rows.get("drafts").expect("changed")[&key(1)].after, None);
 }
 
 #[test]

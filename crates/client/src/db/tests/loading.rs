@@ -331,7 +331,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.run(&Step::Live(5));
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     world.run(&Step::Reconnect(2));
-    let again = world.db.sendable(10, 1 << 20, &std::collections::BTreeSet::new()).expect("readable");
+    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
     assert_eq!(again.iter().map(|e| &e.transaction).collect::<Vec<_>>(), [&first], "same number, same bytes");
     world.drain();
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landfall_core::flat::FlatSet;
 use landfall_core::{BucketId, Operation, Transaction};
 use landfall_protocol::server::{Outcome, Resumption, Start};
 use proptest::prelude::*;
@@ -183,7 +184,7 @@ impl World {
     }
 
     fn push(&mut self, count: usize, refuse: u8, lost: bool) {
-        let batch = self.db.sendable(count, usize::MAX, &BTreeSet::new()).expect("readable");
+        let batch = self.db.sendable(count, usize::MAX, &FlatSet::new()).expect("readable");
         let rseqs: Vec<u64> = batch.iter().map(|e| e.transaction.rseq).collect();
         self.db.mark_sent(&rseqs).expect("writes");
         let mut decisions = Vec::new();

@@ -1,6 +1,6 @@
 //! All differences folded over the first answer are the answer of a fresh query, for random data, commits and queries.
 
-use std::collections::BTreeSet;
+use landfall_core::flat::FlatSet;
 
 use landfall_core::hash::Cells;
 use landfall_core::predicate::{Expr, Predicate};
@@ -119,7 +119,7 @@ proptest! {
             for (table, key, row) in steps {
                 world.put(table, &key, row.as_ref(), &mut changes);
             }
-            let tables: BTreeSet<String> = changes.tables().into_iter().map(str::to_owned).collect();
+            let tables: FlatSet<String> = changes.tables().into_iter().map(str::to_owned).collect();
             if bulk {
                 changes = ChangeSet { bulk: tables.clone(), ..ChangeSet::default() };
             }

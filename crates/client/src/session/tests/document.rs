@@ -270,7 +270,7 @@ fn the_documents_table_is_what_the_machine_does() {
 /// None is forgotten when an event is added, and each row brings about the event that it names.
 #[test]
 fn every_event_has_its_row() {
-    let named: BTreeSet<EventName> = rows().iter().map(|row| row.0).collect();
+    let named: std::collections::BTreeSet<EventName> = rows().iter().map(|row| row.0).collect();
     assert_eq!(named, EventName::ALL.iter().copied().collect());
     for row in rows() {
         assert_eq!(EventName::of(&(row.2)(&mut World::at(StateName::Online))), row.0);
