@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wasm_bindgen_cli_support::Bindgen;
+use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 use crate::process;
 use crate::progress::Progress;
@@ -94,8 +94,32 @@ fn bind(module: &PathBuf, name: &str, output: &Path) -> Result<(), String> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(module).out_name(name).typescript(true).omit_default_module_path(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
+    // Every browser with WebAssembly as the module needs it has `encodeInto`.
+    bindgen.encode_into(EncodeInto::Always);
     let bindgen = bindgen.web(true).map_err(|e| format!("{e:#}"))?;
-    bindgen.generate(output).map_err(|e| format!("{e:#}"))
+    let mut made = bindgen.generate_output().map_err(|e| format!("{e:#}"))?;
+    let mut names = Vec::new();
+    for import in made.wasm_mut().imports.iter_mut().filter(|import| import.name.starts_with("__wb")) {
+        let short = format!("i{}", names.len());
+        names.push((std::mem::replace(&mut import.name, short.clone()), short));
+    }
+    made.emit(output).map_err(|e| format!("{e:#}"))?;
+    shorten(&output.join(format!("{name}.js")), &names)
+}
+
+/// Gives what the module imports its short name in the JavaScript too: the names of the bindings are hashes for half
+/// of their length, and browsers download each of them twice.
+fn shorten(script: &Path, names: &[(String, String)]) -> Result<(), String> {
+    let io = |e: std::io::Error| format!("{}: {e}", script.display());
+    let mut text = std::fs::read_to_string(script).map_err(io)?;
+    for (long, short) in names {
+        let (long, short) = (format!(" {long}: "), format!(" {short}: "));
+        if text.matches(&long).count() != 1 {
+            return Err(format!("{} does not define{long}once", script.display()));
+        }
+        text = text.replace(&long, &short);
+    }
+    std::fs::write(script, text).map_err(io)
 }
 
 /// Whether the first file is there, and not older than the second.
