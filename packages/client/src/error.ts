@@ -1,3 +1,7 @@
+import * as codes from "./codes.js";
+
+export { codes };
+
 /** What travels of an error between page, worker and tabs. */
 export interface ErrorData {
   /** The stable code. */
@@ -31,32 +35,6 @@ export class LandfallError extends Error {
     this.column = data.column ?? undefined;
   }
 }
-
-/** Codes that the SDK itself gives. */
-export const codes = {
-  wrongType: "LF-2001",
-  unknownName: "LF-2007",
-  badKey: "LF-2008",
-  storage: "LF-5004",
-  full: "LF-5005",
-  damaged: "LF-5009",
-  transactionEnded: "LF-5024",
-  closed: "LF-5901",
-  noServer: "LF-5902",
-  panicked: "LF-5910",
-  ownerGone: "LF-5911",
-  ownerSilent: "LF-5912",
-  otherVersion: "LF-5913",
-  script: "LF-5914",
-  module: "LF-5915",
-  insecure: "LF-5916",
-  nothingStored: "LF-5917",
-  idle: "LF-5918",
-  inUse: "LF-5919",
-  notLandfall: "LF-5920",
-  unreachable: "LF-5921",
-  other: "LF-5930",
-} as const;
 
 export function fail(code: string, message: string, at: { table?: string; column?: string } = {}): LandfallError {
   return new LandfallError({ code, message, ...at });

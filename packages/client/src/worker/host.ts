@@ -1,6 +1,6 @@
 // The owner's side: the engine, what is asked of it, and where its effects go.
 
-import init, { type Client as Engine, open as openEngine } from "../../wasm/landfall_client_web.js";
+import { type Client as Engine, initSync, open as openEngine } from "../../wasm/landfall_client_web.js";
 import { codes, type ErrorData, LandfallError, wordsOf } from "../error.js";
 import type { Ask, Config, News, WireStatus } from "../protocol.js";
 import { Alarm } from "./alarm.js";
@@ -499,13 +499,26 @@ async function openMirror(name: string): Promise<{ mirror: Mirror | null; found:
   }
 }
 
+let loading: Promise<unknown> | undefined;
+
+/** Compiles the module while it comes in. Its generated loader does this in four times the code, for every environment. */
+async function compile(): Promise<void> {
+  const response = await fetch(new URL("../../wasm/landfall_client_web_bg.wasm", import.meta.url));
+  if (!response.ok) throw new Error(`${response.url} is answered with ${response.status}`);
+  const streams = response.headers.get("content-type") === "application/wasm";
+  const module = streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+  initSync({ module: await module });
+}
+
 async function loadModule(): Promise<void> {
+  loading ??= compile();
   try {
-    await init();
+    await loading;
   } catch (thrown) {
+    loading = undefined;
     const message =
       `the database's WebAssembly module could not be loaded (${wordsOf(thrown)}); ` +
-      "check that the .wasm file is served beside the app with the type application/wasm, and reload";
+      "check that the .wasm file is served beside the app, and reload";
     throw new LandfallError({ code: codes.module, message });
   }
 }
