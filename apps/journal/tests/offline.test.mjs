@@ -101,3 +101,30 @@ story("a journal belongs to one person: another who signs in on the same device 
   const tab = await look(browser, server);
   await tab.getByText("Nothing written yet.").waitFor();
 });
+
+story("the choice to stay offline holds over a reload and in every tab, until it is taken back", async (scope) => {
+  const server = await serve(scope);
+  const { browser, page } = await open(scope, server);
+  // A name as people have them.
+  await signIn(page, "Ada of Ockham <ada@example.com>");
+  await write(page, "By choice", "No network, please.");
+  await standing(page, "saved");
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Stay offline").check();
+  await banner(page, "until you go online").waitFor();
+  await page.reload();
+  await shows(page, ["By choice"]);
+  await banner(page, "until you go online").waitFor();
+  const tab = await look(browser, server);
+  await write(tab, "From the other tab", "It waits too.");
+  await standing(tab, "pending");
+  await banner(page, /waits? on this device until you go online/).waitFor();
+  // The tab that is left holds the database now, and was asked nothing.
+  await page.close();
+  await write(tab, "Alone", "Still by choice.");
+  await banner(tab, "until you go online").waitFor();
+  await standing(tab, "pending");
+  await tab.getByRole("button", { name: "Go online" }).click();
+  await standing(tab, "saved");
+  await banner(tab, "Offline.").waitFor({ state: "detached" });
+});

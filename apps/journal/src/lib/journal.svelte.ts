@@ -2,20 +2,26 @@
 
 import { type Database, openDatabase } from "@landfall/client";
 import { type Shapes, schema, type Tables } from "../landfall.gen";
+import { keep, kept, whenKeptElsewhere } from "./kept";
 import { Watched } from "./live.svelte";
 import { type Mark, marksOf, SAVED } from "./marks";
 import { notices } from "./notices.svelte";
+import { databaseOf } from "./place";
 import { recoverDrafts } from "./recover";
 import type { Session } from "./session.svelte";
 
 export type Db = Database<Tables, Shapes>;
+
+/** Under this name the device keeps that it is to stay offline. */
+const OFFLINE = "offline";
 
 export class Journal {
   readonly db: Db;
   readonly subject: string;
   readonly #status;
   readonly #outbox;
-  #staysOffline = $state(false);
+  #staysOffline = $state(kept(OFFLINE) !== null);
+  readonly #unhear: () => void;
   #marks = $derived.by(() => marksOf(this.#outbox.current));
   /** Notes that were begun and have no row yet. */
   readonly begun = new Set<string>();
@@ -33,6 +39,10 @@ export class Journal {
       if (status.role === "owner" && role !== "owner") recoverDrafts(db, subject).catch(notices.problem);
       role = status.role;
     });
+    // One connection serves all tabs, and any of them may come to hold it: they choose together.
+    this.#unhear = whenKeptElsewhere(OFFLINE, (value) => {
+      this.#setOffline(value !== null).catch(notices.problem);
+    });
     db.shape("my_notes");
     db.shape("my_tags");
     db.shape("people");
@@ -43,10 +53,10 @@ export class Journal {
   static async open(session: Session): Promise<Journal> {
     const db = await openDatabase({
       schema,
-      // A database belongs to one person: another one's writes must never leave under this name.
-      name: `journal-${encodeURIComponent(session.subject)}`,
+      name: await databaseOf(session.subject),
       server: location.origin,
       token: session.token,
+      online: kept(OFFLINE) === null,
     });
     await recoverDrafts(db, session.subject);
     return new Journal(db, session.subject);
@@ -64,12 +74,17 @@ export class Journal {
     return this.#marks.get(`${table}/${key}`) ?? SAVED;
   }
 
-  /** Whether the person wants no network for now. Not kept: the next start connects. */
+  /** Whether the person wants no network for now. Kept on this device, for the next start and for every tab. */
   get staysOffline(): boolean {
     return this.#staysOffline;
   }
 
   async stayOffline(wanted: boolean): Promise<void> {
+    keep(OFFLINE, wanted ? "yes" : null);
+    await this.#setOffline(wanted);
+  }
+
+  async #setOffline(wanted: boolean): Promise<void> {
     this.#staysOffline = wanted;
     await this.db.setOnline(!wanted);
   }
@@ -80,6 +95,7 @@ export class Journal {
 
   async close(): Promise<void> {
     await this.flush();
+    this.#unhear();
     this.#status.end();
     this.#outbox.end();
     await this.db.close();

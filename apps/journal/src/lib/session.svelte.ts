@@ -1,6 +1,11 @@
 // Who is signed in on this device. Each person has a local database of their own.
+//
+// The token is kept beside the name, in `localStorage`: a start without a network must know whose database to open
+// before it can ask anybody, and must be able to sync when the network comes back hours later. A script that runs in
+// this page could read it wherever the page itself can (IndexedDB and the database are no safer); what keeps others'
+// scripts out is the content security policy, and what limits the loss is a token that expires.
 
-const KEY = "journal.session";
+import { keep, kept } from "./kept";
 
 export interface Session {
   readonly subject: string;
@@ -9,12 +14,12 @@ export interface Session {
 
 function stored(): Session | null {
   try {
-    const read: unknown = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    const read: unknown = JSON.parse(kept("session") ?? "null");
     if (read === null || typeof read !== "object") return null;
     const { subject, token } = read as Partial<Session>;
     return typeof subject === "string" && typeof token === "string" ? { subject, token } : null;
   } catch {
-    // Storage that is denied or damaged: nobody is signed in.
+    // Damaged: nobody is signed in.
     return null;
   }
 }
@@ -26,11 +31,11 @@ export const session = {
     return current;
   },
   signIn(next: Session): void {
-    localStorage.setItem(KEY, JSON.stringify(next));
+    keep("session", JSON.stringify(next));
     current = next;
   },
   signOut(): void {
-    localStorage.removeItem(KEY);
+    keep("session", null);
     current = null;
   },
 };

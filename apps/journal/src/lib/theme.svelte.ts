@@ -1,15 +1,12 @@
 // Light, dark, or as the system says.
 
+import { keep, kept } from "./kept";
+
 export type Theme = "system" | "light" | "dark";
-const KEY = "journal.theme";
 
 function stored(): Theme {
-  try {
-    const kept = localStorage.getItem(KEY);
-    return kept === "light" || kept === "dark" ? kept : "system";
-  } catch {
-    return "system";
-  }
+  const chosen = kept("theme");
+  return chosen === "light" || chosen === "dark" ? chosen : "system";
 }
 
 let current = $state<Theme>(stored());
@@ -25,11 +22,7 @@ export const theme = {
   },
   set current(next: Theme) {
     current = next;
-    try {
-      localStorage.setItem(KEY, next);
-    } catch {
-      // Not kept, then: it holds until the page is left.
-    }
+    keep("theme", next);
     apply();
   },
   apply,
