@@ -41,6 +41,8 @@ async function load(rows) {
       globalThis.measured = new Measured();
       globalThis.db = await globalThis.measured.open();
       await online(globalThis.db);
+      // What came before does not count.
+      await globalThis.measured.ask();
     });
     const before = await privateBytes(here);
     const found = await here.evaluate(async () => {
@@ -50,10 +52,39 @@ async function load(rows) {
       await shape.ready;
       const ms = performance.now() - start;
       const [{ n }] = await db.query("SELECT count(*) AS n FROM items");
-      return { ms, n, bytes: (await measured.ask()).bytes };
+      const { bytes, longest } = await measured.ask();
+      return { ms, n, bytes, longest };
     });
     if (found.n !== rows) throw new Error(`${found.n} of ${rows} rows arrived`);
     return { ...found, process: (await privateBytes(here)) - before };
+  });
+}
+
+/** How long a page waits for reads and writes while as many rows come in. */
+async function meanwhile() {
+  return scoped(async (scope) => {
+    const here = await page(await browser(scope));
+    return here.evaluate(async () => {
+      const { bench } = globalThis;
+      const db = await bench.open();
+      await bench.online(db);
+      const [reads, writes] = [[], []];
+      const timed = async (into, work) => {
+        const start = performance.now();
+        await work();
+        into.push(performance.now() - start);
+      };
+      let loading = true;
+      const ready = db.shape("list", { list: bench.LIST }).ready.then(() => {
+        loading = false;
+      });
+      while (loading) {
+        await timed(reads, () => db.query("SELECT title FROM items LIMIT 20"));
+        await timed(writes, () => db.insert("items", bench.row(reads.length)));
+      }
+      await ready;
+      return { reads, writes };
+    });
   });
 }
 
@@ -65,9 +96,15 @@ await figures(async () => {
     ours.push(await load(rows));
   }
   const of = (list, name) => median(list.map((one) => one[name]));
+  const { reads, writes } = await meanwhile();
   const memory = { floor: of(bare, "bytes") / 1e6 };
   return [
     figure(`${rows} rows into the page`, of(ours, "ms"), "ms", { floor: of(bare, "ms"), aim: "≤ 1.6×" }),
+    figure("longest turn of the worker meanwhile", Math.max(...ours.map((one) => one.longest)), "ms", {
+      aim: "≤ 50 ms",
+    }),
+    figure("a read of the page meanwhile, longest", Math.max(...reads), "ms"),
+    figure("a write of the page meanwhile, longest", Math.max(...writes), "ms"),
     figure("rows per second", (rows / of(ours, "ms")) * 1e3, "/s", { floor: (rows / of(bare, "ms")) * 1e3 }),
     figure(`memory of the module after ${rows} rows`, of(ours, "bytes") / 1e6, "MB", memory),
     figure("memory of the page's process, grown by", of(ours, "process") / 1e6, "MB"),

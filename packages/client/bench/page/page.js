@@ -20,7 +20,7 @@ class Measured {
     return open({ ...options, worker });
   }
 
-  /** Milliseconds of each write since the last time, and the bytes of the module's memory. */
+  /** Since the last time: milliseconds of each write, and of the longest turn; and the bytes of the module's memory. */
   ask() {
     return new Promise((resolve) => {
       this.#line.onmessage = ({ data }) => resolve(data);
