@@ -12,7 +12,6 @@ use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use crate::core::{Memory, Retention};
@@ -21,6 +20,7 @@ use crate::store::{Store, StoreError};
 
 mod app;
 mod chunks;
+mod listen;
 mod origin;
 mod readers;
 mod sessions;
@@ -35,6 +35,8 @@ use shared::Shared;
 const READ_BUFFER_BYTES: usize = 1 << 10;
 /// How long the answers of a shutdown may take before connections are cut.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long a peer may take for the head of a request, and be idle between two.
+pub const REQUEST_HEAD: Duration = Duration::from_secs(30);
 
 /// How a server runs.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Options {
     pub readers: usize,
     /// How long a shutdown may take before connections are cut.
     pub drain: Duration,
+    /// How long a peer may take for the head of a request, and be idle between two; the connection is closed then.
+    pub request_head: Duration,
     /// How long what has happened is kept.
     pub retention: Retention,
     /// A directory of an app's files, served beside the server's own paths.
@@ -59,6 +63,7 @@ impl Default for Options {
             memory: Memory::default(),
             readers: 4,
             drain: DRAIN,
+            request_head: REQUEST_HEAD,
             retention: Retention::default(),
             app: None,
             origins: Vec::new(),
@@ -87,44 +92,31 @@ pub async fn serve(
     store: Box<dyn Store>,
     rules: Rules,
     options: Options,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let drain_at_most = options.drain;
+    let (drain_at_most, head_at_most) = (options.drain, options.request_head);
     let app = options.app.clone();
     let (shared, writer) = Shared::start(store, Arc::new(rules), options)?;
     let shared = Arc::new(shared);
     let (draining, sessions) = (shared.drain.clone(), Arc::clone(&shared.sessions));
     let router = router(Arc::clone(&shared), app.as_deref());
-    let graceful = async move {
+    let drain = async {
         stop.await;
         tracing::info!("shutting down: no new connections, answering what was taken");
         draining.cancel();
         sessions.wake_all();
-    };
-    // A small message must not wait until the device has confirmed the one before: that takes it up to 40 ms.
-    let listener = listener.tap_io(|stream| {
-        if let Err(problem) = stream.set_nodelay(true) {
-            tracing::debug!("a connection collects small messages: {problem}");
-        }
-    });
-    let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
-    let drain = shared.drain.clone();
-    let bound = async {
-        drain.cancelled().await;
         tokio::time::sleep(drain_at_most).await;
     };
-    let outcome = tokio::select! {
-        outcome = served.into_future() => outcome,
-        () = bound => {
-            tracing::warn!("some connections did not end in time; cutting them");
-            Ok(())
-        }
-    };
+    let served = listen::run(listener, router, head_at_most, shared.drain.clone());
+    tokio::select! {
+        () = served => {}
+        () = drain => tracing::warn!("some connections did not end in time; cutting them"),
+    }
     shared.sessions.ended(drain_at_most).await;
     shared.stop_writer();
     // The writer commits what is queued before it ends, and closes the store.
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;
-    Ok(outcome?)
+    Ok(())
 }
 
 fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {

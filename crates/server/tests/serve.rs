@@ -4,10 +4,15 @@
 
 mod common;
 
-use common::{Device, Running};
+use std::time::Duration;
+
+use common::{Device, PATIENCE, Running};
 use futures_util::SinkExt;
 use landfall_core::Value;
 use landfall_protocol::{ClientMessage, Form, Hello, Resumption, ServerMessage, Start};
+use landfall_server::http::Options;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
 /// H1, H2, H3, C3, C4, L2: a first load, then the live stream.
@@ -366,4 +371,52 @@ async fn health_and_metrics_tell_the_operator() {
         assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
     }
     assert!(!metrics.contains("secret text"));
+}
+
+/// A peer that never ends its request is let go. What takes long for other reasons is not.
+#[tokio::test]
+async fn only_the_head_of_a_request_is_timed() {
+    let how = Options { request_head: Duration::from_millis(200), ..Options::default() };
+    let server = Running::start_as(tempfile::tempdir().unwrap(), |_| {}, how).await;
+    let connect = async |request: &str| {
+        // Small buffers, so that a long answer does not fit in them.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let mut stream = socket.connect(server.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream
+    };
+    let rest = async |stream: &mut TcpStream| {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+        let _ = read.expect("the server ends the connection");
+        bytes
+    };
+    let mut device = server.device(1).await;
+    device.greet(None).await;
+    // Text that does not become shorter when it is compressed.
+    let noise = |n: u32| (0..40).map(|i| blake3::hash(&[n, i].map(u32::to_le_bytes).concat()).to_string()).collect();
+    let notes: Vec<_> = (0..200).map(|n| device.note("sea", &String::from_iter::<Vec<_>>(noise(n)))).collect();
+    device.push(1, notes).await;
+    device.accepted(1).await;
+    let opening = device.open(1, "all", &[]).await;
+    let Start::Load { first, .. } = opening.start else { panic!("to be loaded") };
+
+    let mut long = connect(&format!("GET {first} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")).await;
+    assert_eq!(long.read_u8().await.unwrap(), b'H', "the answer has begun");
+    let mut idle = connect("HEAD /health HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let (mut silent, mut half) = (connect("").await, connect("GET /health HTTP/1.1\r\nhost: a\r\nx: ").await);
+    assert!(rest(&mut silent).await.is_empty() && rest(&mut half).await.is_empty());
+    assert!(rest(&mut idle).await.starts_with(b"HTTP/1.1 200 OK"), "answered, then idle for too long");
+
+    // All this took longer than a head may take.
+    let note = device.note("sea", "still here");
+    device.push(2, vec![note]).await;
+    device.accepted(2).await;
+    let answer = rest(&mut long).await;
+    let head = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+    let lines = String::from_utf8(answer[..head].to_vec()).unwrap();
+    let length = lines.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    assert_eq!((answer.len() - head).to_string(), length, "the answer is whole");
+    assert!(answer.len() > 300_000, "{length} bytes would fit in buffers");
 }

@@ -41,7 +41,7 @@ topic = "text"
 "#;
 
 /// How long any single step may take before the test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Running {
     pub address: std::net::SocketAddr,
