@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::Args;
 use landfall_client::driver::{Client, ClientOptions, StartError};
-use landfall_client::live::LiveQuery;
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::Schema;
 use rustyline::error::ReadlineError;
@@ -44,7 +43,7 @@ pub struct ShellArgs {
     #[arg(long = "open", value_name = "SHAPE")]
     pub open: Vec<String>,
     /// Run these lines, then end. Without it, lines are read from the terminal or from standard input.
-    #[arg(long = "command", short = 'c', value_name = "LINE")]
+    #[arg(long = "command", short = 'c', value_name = "LINE", allow_hyphen_values = true)]
     pub commands: Vec<String>,
     /// Print rows as JSON, one object a line.
     #[arg(long)]
@@ -239,11 +238,13 @@ impl Shell {
 
     async fn sql(&mut self, line: &str) -> Result<(), Failure> {
         let statements = statements::split(line);
-        if let [only] = statements.as_slice()
-            && statements::is_read(only)
-        {
-            let rows = self.client.query(only.clone(), Vec::new()).await.map_err(failed)?;
-            render::rows(&rows, self.json);
+        let asked = statements.clone();
+        let reads = self.client.with(move |engine, _, _| asked.iter().all(|sql| engine.db().is_query(sql)));
+        if reads.await.map_err(failed)? {
+            for statement in statements {
+                let rows = self.client.query(statement, Vec::new()).await.map_err(failed)?;
+                render::rows(&rows, self.json);
+            }
             return Ok(());
         }
         let written = self
@@ -349,8 +350,7 @@ impl Shell {
     }
 
     async fn watch(&mut self, sql: &str) -> Result<(), Failure> {
-        let query = LiveQuery::Sql { sql: sql.to_owned(), params: Vec::new(), key: None };
-        let mut watch = self.client.watch(query).await.map_err(failed)?;
+        let mut watch = self.client.watch(sql).await.map_err(failed)?;
         let (columns, mut rows, json) = (watch.first.columns.clone(), watch.first.rows.clone(), self.json);
         render::answer(&columns, &rows, json);
         self.watches.push(tokio::spawn(async move {

@@ -27,6 +27,19 @@ fn what_is_written_offline_reaches_the_other_device() {
 }
 
 #[test]
+fn the_shell_tells_queries_from_writes_by_what_they_do() {
+    let world = World::new();
+    let server = world.server();
+    let laptop = world.device("laptop", &server);
+    for query in ["/* x */ SELECT 1 AS a", "-- c\nSELECT 1 AS a", "WITH x AS (SELECT 'delete ') SELECT 1 AS a FROM x"] {
+        assert_eq!(laptop.offline(&[query]).ok(), "{\"a\":1}\n", "{query}");
+    }
+    assert_eq!(laptop.offline(&["SELECT 1 AS a; /* ; */ SELECT 2 AS a"]).objects().len(), 2, "each is answered");
+    let write = format!("/* select */ {}; SELECT 1", insert("first"));
+    assert_eq!(laptop.offline(&["-- nothing", &write]).objects()[0]["transaction"], 1);
+}
+
+#[test]
 fn edits_of_one_row_merge_by_column_and_one_wins_where_they_meet() {
     let world = World::new();
     let server = world.server();

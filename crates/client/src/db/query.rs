@@ -37,6 +37,19 @@ impl Database {
         self.shared.set_mode(Mode::Engine);
         result
     }
+
+    /// Whether a statement is for [`Database::query`]: SQLite says so, not the statement's first word. One that nobody may
+    /// run, or that is none, is not: a write transaction says why.
+    pub fn is_query(&self, sql: &str) -> bool {
+        let reads = |(mode, mark)| {
+            self.shared.set_mode(mode);
+            let statement = self.conn.prepare_cached(&format!("{mark}{sql}")).ok()?;
+            Some(statement.readonly() || statement.is_explain() != 0)
+        };
+        let found = [(Mode::Read, READ_MARK), (Mode::Write, WRITE_MARK)].into_iter().find_map(reads);
+        self.shared.set_mode(Mode::Engine);
+        found.unwrap_or(false)
+    }
 }
 
 /// Runs a statement and collects its rows.
@@ -151,4 +164,38 @@ fn wrong_storage_class(tables: &AppTables, text: &str) -> Option<DbError> {
         column: name.to_owned(),
         cause: format!("a column of type {} cannot take a value of class {found}; {hint}", column.ty),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::memory;
+
+    #[test]
+    fn queries_are_told_from_writes_by_what_they_do() {
+        let db = memory();
+        let queries = [
+            "select 1",
+            "/* x */ select 1",
+            "-- c\nselect 1",
+            "values (1)",
+            "with insert_ as (select 'delete ') select * from insert_",
+            "explain insert into counters (id) values (1)",
+            "pragma table_info(notes)",
+        ];
+        let writes = [
+            "/* select */ insert into counters (id) values (1)",
+            "insert into counters (id) values (1) returning id",
+            "with x as (select 1) delete from counters where id in x",
+            "replace into drafts (id) values (1)",
+        ];
+        // What nobody may run, or nobody can.
+        let neither = ["begin", "drop table notes", "pragma user_version = 9", "selec 1"];
+        for sql in queries {
+            assert!(db.is_query(sql), "{sql}");
+        }
+        for sql in writes.into_iter().chain(neither) {
+            assert!(!db.is_query(sql), "{sql}");
+        }
+        assert!(db.query("select count(*) from counters", &[]).is_ok(), "nothing is left behind");
+    }
 }
