@@ -165,3 +165,16 @@ fn a_development_token_is_the_bare_name() {
     claims.args(["token", "--sub", "ada", "--claim", "team=7"]);
     refused(claims, 2, "LF-7005");
 }
+
+#[test]
+fn a_command_that_cannot_be_read_says_so_with_a_code() {
+    for arguments in [&["serv"][..], &["serve", "--fast"], &["shell", "a.db"], &["token", "--sub"], &[]] {
+        let mut command = landfall();
+        command.args(arguments);
+        refused(command, 2, "[LF-7018]");
+    }
+    for arguments in [&["--help"][..], &["--version"], &["help", "serve"]] {
+        let Output { status, stdout, stderr } = landfall().args(arguments).output().unwrap();
+        assert!(status.success() && !stdout.is_empty() && stderr.is_empty(), "{arguments:?}");
+    }
+}

@@ -179,6 +179,7 @@ pub fn status(status: &Status) -> String {
         "lastSyncedAt": status.last_synced_ms,
         "progress": progress,
         "subject": status.subject,
+        "clockProblem": status.clock_problem().as_deref().map(error_of),
         "lastError": status.last_error.as_deref().map(error_of),
     })
     .to_string()

@@ -59,6 +59,12 @@ impl ClientOptions {
             options: Options::default(),
         }
     }
+
+    /// The same, synced with this server in the name of whom the token names.
+    #[must_use]
+    pub fn with_server(self, address: impl Into<String>, token: impl Into<String>) -> Self {
+        Self { server: Some(address.into()), token: Some(token.into()), ..self }
+    }
 }
 
 /// The client could not carry out a call.
@@ -117,12 +123,23 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// A handle to a running client.
+/// A handle to a running client. It ends when it is closed, or the last handle is dropped.
 #[derive(Clone)]
 pub struct Client {
     sender: mpsc::Sender<Message>,
     status: watch::Receiver<Status>,
     server: Option<Arc<str>>,
+    _last: Arc<Last>,
+}
+
+/// Ends the engine's thread, which hears of its own sockets over the same channel and would never find it closed.
+struct Last(mpsc::Sender<Message>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        // Nobody waits for it, and a client that was closed has gone.
+        let _ = self.0.send(Message::Close(oneshot::channel().0));
+    }
 }
 
 /// A live query's answers, as they come.
@@ -186,7 +203,8 @@ impl Client {
             Ok(result) => result?,
             Err(_) => return Err(StartError::Thread(std::io::Error::other("the thread ended while opening"))),
         }
-        Ok(Self { sender, status, server: address })
+        let last = Arc::new(Last(sender.clone()));
+        Ok(Self { sender, status, server: address, _last: last })
     }
 
     /// The server's address, when there is one.
@@ -256,11 +274,12 @@ impl Client {
         Ok(self.with(move |engine, now, random| engine.close_shape(handle, now, random)).await??)
     }
 
-    /// Watches a query.
+    /// Watches a query; SQL without parameters may be given as it is.
     ///
     /// # Errors
     /// When the query is wrong.
-    pub async fn watch(&self, query: LiveQuery) -> Result<Watch, ClientError> {
+    pub async fn watch(&self, query: impl Into<LiveQuery>) -> Result<Watch, ClientError> {
+        let query = query.into();
         let (diff_sender, diffs) = tokio_mpsc::unbounded_channel();
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |state, _| {
@@ -333,7 +352,7 @@ impl Client {
         self.sender.send(Message::Input(input)).map_err(|_| ClientError::Closed)
     }
 
-    /// Closes the sockets, the database and the mirror. Nothing is lost by not calling it.
+    /// Closes the sockets, the database and the mirror, and waits until they are. Nothing is lost by not calling it.
     pub async fn close(self) {
         let (sender, receiver) = oneshot::channel();
         if self.sender.send(Message::Close(sender)).is_ok() {
@@ -360,6 +379,8 @@ struct Loop {
     status: watch::Sender<Status>,
     watchers: HashMap<QueryId, tokio_mpsc::UnboundedSender<RowsDiff>>,
     started: Instant,
+    /// Whether the log has been told that the clock is far off.
+    clock_told: bool,
     /// Released last: fields are dropped in order.
     _lock: Option<std::fs::File>,
 }
@@ -396,7 +417,7 @@ impl Loop {
         engine.handle(Input::SetToken { token }, now, &mut system_entropy);
         engine.handle(Input::SetOnline { online: online && network.is_some() }, now, &mut system_entropy);
         let watchers = HashMap::new();
-        let mut state = Self { engine, network, mirror, status, watchers, started, _lock: lock };
+        let mut state = Self { engine, network, mirror, status, watchers, started, clock_told: false, _lock: lock };
         state.carry_out();
         Ok(state)
     }
@@ -436,6 +457,11 @@ impl Loop {
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 Effect::Status(status) => {
+                    let problem = status.clock_problem();
+                    let told = std::mem::replace(&mut self.clock_told, problem.is_some());
+                    if let Some(problem) = problem.filter(|_| !told) {
+                        tracing::warn!("{problem}");
+                    }
                     self.status.send_replace(*status);
                 }
                 Effect::Rows { query, diff } => {

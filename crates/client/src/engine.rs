@@ -19,7 +19,7 @@ use crate::db::{
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
-use crate::status::{Connectivity, Progress, Status};
+use crate::status::{self, Connectivity, Progress, Status};
 
 mod loading;
 mod writes;
@@ -445,7 +445,8 @@ impl Engine {
                 Event::CatchUp
             }
             ServerMessage::Pong { clock_ms, token_expires_in_ms } => {
-                self.db.set_clock_offset(clock_ms as i64 - now.wall_ms as i64)?;
+                self.db.set_clock_offset((clock_ms as i64).saturating_sub(now.wall_ms as i64))?;
+                self.status.clock_off_by_ms = status::worth_a_word(self.db.clock_offset_ms());
                 self.status.token_expires_in_ms = token_expires_in_ms;
                 Event::Pong
             }
@@ -472,6 +473,7 @@ impl Engine {
         self.forget_gone_buckets();
         self.head = welcome.head;
         self.status.subject = Some(welcome.subject.clone());
+        self.status.clock_off_by_ms = status::worth_a_word(self.db.clock_offset_ms());
         self.status.token_expires_in_ms = welcome.token_expires_in_ms;
         Ok(Event::Welcome { limits: welcome.limits, copied })
     }
@@ -682,6 +684,12 @@ impl Engine {
     /// Takes note of how the outbox's mirror is doing: why it cannot be written, or that it can.
     pub fn set_mirror_problem(&mut self, problem: Option<String>, now: Moment) {
         self.status.mirror_problem = problem;
+        self.refresh_status(now);
+    }
+
+    /// Takes note of what may be missing since the database was lost.
+    pub fn set_recovery_problem(&mut self, problem: String, now: Moment) {
+        self.status.recovery_problem = Some(problem);
         self.refresh_status(now);
     }
 

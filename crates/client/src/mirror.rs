@@ -20,7 +20,7 @@ use landfall_core::{ReplicaId, Transaction};
 use minicbor::{Decode, Encode};
 
 #[cfg(any(test, feature = "tokio-driver"))]
-pub use file::{FileMirror, MirrorStatus, OnProblem, load};
+pub use file::{FileMirror, MirrorStatus, OnProblem, keep, load};
 
 /// The format that this build writes.
 pub const FORMAT: u32 = 1;
@@ -135,6 +135,20 @@ pub enum MirrorError {
         /// Whose it should be.
         expected: String,
     },
+    /// It is damaged, and its database is lost: what it no longer tells, nobody does.
+    #[error(
+        "the database was lost, and the mirror of its outbox is damaged ({}): {} in the outbox again, others may be \
+         missing; look what is and enter it again. The damaged file is kept as {kept} [LF-5304]",
+        count(*places, "place"), count(*found, "transaction"),
+    )]
+    Damaged {
+        /// How many places could not be read.
+        places: usize,
+        /// How many transactions could be.
+        found: usize,
+        /// The file's new name.
+        kept: String,
+    },
     /// The file cannot be read or written.
     #[error("the outbox mirror {path} cannot be used: {source}; free space or correct its permissions [LF-5303]")]
     Io {
@@ -145,6 +159,11 @@ pub enum MirrorError {
     },
 }
 
+fn count(n: usize, what: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {what}{plural}")
+}
+
 impl MirrorError {
     /// The stable code.
     pub fn code(&self) -> Code {
@@ -152,6 +171,7 @@ impl MirrorError {
             Self::Newer { .. } => Code::of("LF-5301"),
             Self::OtherApp { .. } => Code::of("LF-5302"),
             Self::Io { .. } => Code::of("LF-5303"),
+            Self::Damaged { .. } => Code::of("LF-5304"),
         }
     }
 }

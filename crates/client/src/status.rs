@@ -68,6 +68,12 @@ pub struct Status {
     /// Why the outbox's mirror cannot be written at present. Writes are as safe as `durability` says; what is missing is
     /// the second copy, for a database that is damaged or lost.
     pub mirror_problem: Option<String>,
+    /// What may be missing since the database was lost: the mirror of its outbox was damaged too. Stays while the client
+    /// is open.
+    pub recovery_problem: Option<String>,
+    /// How far the device's clock is ahead of the server's (below zero: behind), when that is more than an hour. As
+    /// measured over this connection or the last one. See [`Status::clock_problem`].
+    pub clock_off_by_ms: Option<i64>,
     /// What went wrong last, while it still matters.
     pub last_error: Option<String>,
     /// Who the server says we are.
@@ -76,10 +82,61 @@ pub struct Status {
     pub token_expires_in_ms: Option<u64>,
 }
 
+/// Clocks that differ by less than this are not worth a word.
+const CLOCK_TOLERANCE_MS: u64 = 3_600_000;
+
+/// How far a device is ahead, when it is worth a word: of the server's clock less the device's.
+pub(crate) fn worth_a_word(server_less_device_ms: i64) -> Option<i64> {
+    (server_less_device_ms.unsigned_abs() > CLOCK_TOLERANCE_MS).then(|| server_less_device_ms.saturating_neg())
+}
+
+impl Status {
+    /// What to tell the person of the device's clock, when it is far off.
+    pub fn clock_problem(&self) -> Option<String> {
+        let off_by = self.clock_off_by_ms?;
+        let (hours, direction) = (off_by.unsigned_abs() / 3_600_000, if off_by > 0 { "ahead of" } else { "behind" });
+        let much = match hours {
+            0..48 => format!("{hours} h"),
+            48..17_520 => format!("{} days", (hours + 12) / 24),
+            _ => format!("{} years", (hours + 4_383) / 8_766),
+        };
+        Some(format!(
+            "this device's clock is {much} {direction} the server's; set it. Nothing is lost or refused meanwhile, but \
+             times that this device writes are wrong [LF-5922]"
+        ))
+    }
+}
+
 fn durability_name<S: serde::Serializer>(durability: &Durability, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match durability {
         Durability::Full => "full",
         Durability::Normal => "normal",
         Durability::Memory => "memory",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_told_in_words() {
+        let said = |server_less_device_ms| {
+            let clock_off_by_ms = worth_a_word(server_less_device_ms);
+            Status { clock_off_by_ms, ..Status::default() }.clock_problem()
+        };
+        let hour = 3_600_000;
+        assert_eq!([said(0), said(hour), said(-hour)], [None, None, None]);
+        for (off_by, words) in [
+            (-hour - 1, "is 1 h ahead of the server's"),
+            (47 * hour, "is 47 h behind the"),
+            (-72 * hour, "is 3 days ahead of"),
+            (-10 * 365 * 24 * hour, "is 10 years ahead of"),
+            (i64::MIN, "ahead of"),
+            (i64::MAX, "behind"),
+        ] {
+            let sentence = said(off_by).unwrap_or_default();
+            assert!(sentence.contains(words) && sentence.ends_with("[LF-5922]"), "{off_by}: {sentence}");
+        }
+    }
 }

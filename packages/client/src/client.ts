@@ -35,6 +35,7 @@ const UNKNOWN: Status = {
   role: "owner",
   lastError: null,
   subject: null,
+  clockProblem: null,
 };
 
 function startWorker(): Worker {

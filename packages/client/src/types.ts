@@ -133,6 +133,8 @@ export interface Status {
   readonly lastError: Problem | null;
   /** Who the server says we are. */
   readonly subject: string | null;
+  /** Set while the device's clock and the server's are more than an hour apart (LF-5922). Nothing is lost or refused for it. */
+  readonly clockProblem: Problem | null;
 }
 
 /** Waits; was handed to the network; was accepted and has not come back yet; was refused for good. */

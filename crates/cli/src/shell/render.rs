@@ -123,6 +123,12 @@ pub(super) fn status(status: &Status, json: bool) {
     if let Some(problem) = &status.mirror_problem {
         println!("second copy   none: {problem}");
     }
+    if let Some(problem) = &status.recovery_problem {
+        println!("recovery      {problem}");
+    }
+    if let Some(problem) = status.clock_problem() {
+        println!("clock         {problem}");
+    }
     if let Some(at) = status.last_synced_ms {
         println!("last synced   {}", ago(at));
     }

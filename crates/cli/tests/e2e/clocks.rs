@@ -1,16 +1,18 @@
 //! A device whose clock is ten years off: its writes neither win every merge nor lose it, and nothing is refused.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use landfall_client::db::{Location, Options};
 use landfall_client::engine::{Effect, Engine, Input, Moment};
-use landfall_core::Schema;
-use landfall_protocol::{Form, Frame, decode_server, encode_client};
+use landfall_core::{Epoch, Schema};
+use landfall_protocol::{
+    Form, Frame, Limits, Resumption, ServerMessage, Welcome, decode_server, encode_client, encode_server,
+};
 use rand::TryRng as _;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
-use crate::world::{Server, World, journal, texts};
+use crate::world::{Device, Server, World, journal, texts};
 
 const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
 const NOTE: &str = "01a1fc03-4a9f-7522-888f-27f45f27270e";
@@ -117,6 +119,9 @@ fn a_clock_ten_years_off_neither_wins_every_merge_nor_loses_it() {
             right.write("of the right", of_right);
             skewed.push(&server);
             right.push(&server);
+            let off_by = skewed.engine.status().clock_off_by_ms.unwrap();
+            assert!((off_by - skew_ms).abs() < 3_600_000, "it is told: {off_by}");
+            assert_eq!(right.engine.status().clock_off_by_ms, None);
 
             let device = world.device("laptop", &server);
             device.online(&[".open my_notes", ".sync"]).ok();
@@ -125,4 +130,52 @@ fn a_clock_ten_years_off_neither_wins_every_merge_nor_loses_it() {
             assert_eq!(titles, [wanted], "the later of the two, with the clock off by {skew_ms} ms");
         }
     }
+}
+
+/// A server that only greets, under a clock of our choosing.
+fn greeter(clock_ms: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut socket = tungstenite::accept(stream.unwrap()).unwrap();
+            let hello = socket.read().unwrap();
+            assert!(hello.is_binary());
+            let welcome = ServerMessage::Welcome(Welcome {
+                version: landfall_protocol::VERSION,
+                epoch: Epoch([1; 16]),
+                head: 0,
+                start: 0,
+                chain: 0,
+                resumption: Resumption::Fresh,
+                last_rseq: 0,
+                clock_ms,
+                token_expires_in_ms: None,
+                subject: "ada".into(),
+                schema_version: 1,
+                limits: Limits { frame_bytes: 1 << 20, push_entries: 10, window_bytes: 1 << 20, subscriptions: 10 },
+            });
+            let Frame::Binary(bytes) = encode_server(&welcome, Form::Binary) else { panic!("asked for bytes") };
+            socket.send(Message::Binary(bytes.into())).unwrap();
+            // Until the device leaves.
+            while socket.read().is_ok() {}
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_person_is_told_once_that_the_clock_is_years_off() {
+    let world = World::new();
+    let server = world.server();
+    let now = moment(Instant::now(), 0).wall_ms;
+    let wrong = greeter(now - TEN_YEARS_MS as u64);
+    let device = Device { server: Some(wrong), ..world.device("laptop", &server) };
+    let ran = device.run(&[], &[".sync", ".offline", ".online", ".sync", ".status"]);
+    assert_eq!(ran.err.matches("[LF-5922]").count(), 1, "{ran:?}");
+    assert!(ran.ok().contains("clock         this device's clock is 10 years ahead of the server's"));
+
+    let right = Device { server: Some(greeter(now)), ..world.device("phone", &server) };
+    let ran = right.run(&[], &[".sync", ".status"]);
+    assert!(!ran.err.contains("LF-5922") && !ran.ok().contains("clock"), "a clock that is right is not worth a word");
 }

@@ -141,6 +141,50 @@ fn a_lost_or_damaged_database_is_made_anew_without_losing_what_was_not_sent() {
 }
 
 #[test]
+fn a_damaged_mirror_of_a_lost_database_is_kept_and_what_is_missing_is_told() {
+    let world = World::new();
+    let server = world.server();
+    for hit in ["a record", "all of it"] {
+        let device = world.device(hit, &server);
+        for title in ["first", "second", "third"] {
+            device.offline(&[&format!("INSERT INTO notes (owner, title) VALUES ('ada', '{title}')")]).ok();
+        }
+        let mirror = device.database.with_file_name(format!("{hit}.outbox"));
+        let mut bytes = std::fs::read(&mirror).unwrap();
+        match hit {
+            "a record" => {
+                let at = bytes.windows(6).position(|w| w == b"second").unwrap();
+                bytes[at] ^= 1;
+            }
+            _ => bytes.fill(0x55),
+        }
+        std::fs::write(&mirror, &bytes).unwrap();
+        std::fs::remove_file(&device.database).unwrap();
+
+        let ran = device.offline(&[".outbox", ".status"]);
+        let told =
+            ran.err.lines().find(|line| line.contains("[LF-5304]")).unwrap_or_else(|| panic!("{ran:?}")).to_owned();
+        let lines = ran.objects();
+        let (status, pending) = lines.split_last().unwrap();
+        let left = if hit == "a record" { 2 } else { 0 };
+        assert_eq!((pending.len(), status["pending"].as_u64()), (left, Some(left as u64)));
+        let problem = status["recovery_problem"].as_str().unwrap();
+        assert!(told.contains(problem), "{told}");
+        // The file that the sentence names is the damaged one, as it was.
+        let kept = std::fs::read_dir(device.database.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
+        let kept: Vec<_> = kept.filter(|path| problem.contains(&path.display().to_string())).collect();
+        assert!(
+            kept.iter().any(|path| *path != mirror && std::fs::read(path).unwrap() == bytes),
+            "{problem}: {kept:?}"
+        );
+        // Told once; and what is left is synced.
+        let ran = device.online(&[".sync"]);
+        assert!(!ran.err.contains("LF-5304"), "{ran:?}");
+        ran.ok();
+    }
+}
+
+#[test]
 fn one_database_has_one_owner_at_a_time() {
     let world = World::new();
     let server = world.server();

@@ -62,12 +62,19 @@ pub(super) fn open(
         }
         (Err(error), _) => return Err(error.into()),
     };
-    if let Plan::Recover(recovered) = mirror::plan(sound, &found, &schema.name)? {
+    let plan = mirror::plan(sound, &found, &schema.name)?;
+    // Before anything is taken over: from then on the mirror follows the new database.
+    let problem = mirror_path.map(|path| keep_damaged(path, &plan, &found)).transpose()?.flatten();
+    if let Plan::Recover(recovered) = plan {
         tracing::warn!(
             transactions = recovered.transactions.len(),
             "the database was lost; its outbox is taken from the mirror"
         );
         engine.adopt(&recovered, &[], now)?;
+    }
+    if let Some(problem) = problem.map(|problem| problem.to_string()) {
+        tracing::warn!("{problem}");
+        engine.set_recovery_problem(problem, now);
     }
     let content = engine.mirror()?;
     let mirror = mirror_path.map(|path| FileMirror::open(path, &schema.name, content, on_problem)).transpose()?;
@@ -96,6 +103,22 @@ fn put_aside(path: &Path) -> Result<(), StartError> {
     }
     tracing::warn!(path = %path.display(), "the database is damaged; it was put aside and is made anew");
     Ok(())
+}
+
+/// The mirror of a lost database, when parts of it cannot be read, is kept: it may be all that tells of unsent work.
+fn keep_damaged(path: &Path, plan: &Plan, mirror: &Mirror) -> Result<Option<MirrorError>, MirrorError> {
+    let (places, found) = match plan {
+        Plan::FollowDatabase => return Ok(None),
+        Plan::Recover(recovered) => (recovered.damaged, recovered.transactions.len() + recovered.older.len()),
+        Plan::StartEmpty => (mirror.damaged(), 0),
+    };
+    if places == 0 {
+        return Ok(None);
+    }
+    let ending = format!(".damaged-{}", moment_of(std::time::Instant::now()).wall_ms);
+    let kept = mirror::keep(path, &ending);
+    let kept = kept.map_err(|source| MirrorError::Io { path: path.display().to_string(), source })?;
+    Ok(Some(MirrorError::Damaged { places, found, kept: kept.display().to_string() }))
 }
 
 impl From<MirrorError> for StartError {

@@ -54,6 +54,12 @@ pub enum LiveQuery {
     Typed(Select),
 }
 
+impl From<&str> for LiveQuery {
+    fn from(sql: &str) -> Self {
+        Self::Sql { sql: sql.to_owned(), params: Vec::new(), key: None }
+    }
+}
+
 /// The first answer of a live query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched {

@@ -73,7 +73,7 @@ impl FileMirror {
         let found = load(&path)?;
         found.check(app)?;
         if let Some(stranger) = stranger(&found, &content) {
-            keep(&path, stranger).map_err(io_error)?;
+            keep(&path, &format!(".kept-{stranger}")).map_err(io_error)?;
         }
         let (sender, receiver) = mpsc::channel();
         let status = Arc::new(Mutex::new(MirrorStatus { waiting: 1, problem: None }));
@@ -131,15 +131,36 @@ fn lock(status: &Mutex<MirrorStatus>) -> MutexGuard<'_, MirrorStatus> {
     status.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Keeps a file from being overwritten: gives it a second name, ending in `ending`, and a number where that is taken.
+/// The first name goes on until the next file takes it.
+///
+/// # Errors
+/// When the file system does not let it.
+pub fn keep(path: &Path, ending: &str) -> io::Result<PathBuf> {
+    let name = |n: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        if n > 1 {
+            name.push(format!("-{n}"));
+        }
+        PathBuf::from(name)
+    };
+    let mut n = 1;
+    loop {
+        let to = name(n);
+        match fs::hard_link(path, &to) {
+            Ok(()) => return Ok(to),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
+            // A file system without links.
+            Err(_) if !to.exists() => return fs::rename(path, &to).map(|()| to),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// A replica with undecided transactions in `found` that `content` does not know.
 fn stranger(found: &Mirror, content: &Mirror) -> Option<ReplicaId> {
     found.open.keys().map(|(replica, _)| *replica).find(|replica| !content.last_rseq.contains_key(replica))
-}
-
-fn keep(path: &Path, replica: ReplicaId) -> io::Result<()> {
-    let mut to = path.as_os_str().to_owned();
-    to.push(format!(".kept-{replica}"));
-    fs::rename(path, PathBuf::from(to))
 }
 
 struct Writer {
