@@ -200,6 +200,11 @@ impl Session {
         self.state == State::Closed
     }
 
+    /// Who speaks: known once the token was checked.
+    pub fn device(&self) -> Option<(ReplicaId, &str)> {
+        (self.replica != ReplicaId::default()).then_some((self.replica, self.subject.id.as_str()))
+    }
+
     /// Where the device stands once it has applied all that was sent to it; `None` before the session is open.
     pub fn position(&self) -> Option<u64> {
         (self.state == State::Open).then_some(self.at)

@@ -8,5 +8,6 @@ mod devices;
 mod disks;
 mod faults;
 mod hostile;
+mod logs;
 mod session_page;
 mod world;

@@ -163,9 +163,14 @@ impl Server {
     }
 
     pub fn start_within(by: &[String], data: PathBuf, listen: &str, options: &[&str]) -> Self {
+        Self::start_with(by, data, listen, options, Stdio::null())
+    }
+
+    /// One whose log goes to `log`.
+    pub fn start_with(by: &[String], data: PathBuf, listen: &str, options: &[&str], log: Stdio) -> Self {
         let mut command = landfall_within(by);
         command.arg("serve").arg("--schema").arg(journal()).arg("--data").arg(&data).arg("--listen").arg(listen);
-        command.args(options).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(options).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

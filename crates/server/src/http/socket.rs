@@ -1,5 +1,6 @@
 //! One WebSocket: carries events into the session and messages out of it.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use landfall_protocol::codec::decode_binary;
 use landfall_protocol::{Form, Frame, ServerMessage, decode_client, encode_server};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 /// How long a device may take to take one message before the connection is given up. It resumes from its cursor.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -29,15 +32,26 @@ struct Connection {
     /// Whose changes wake this connection.
     audience: Audience,
     subscriptions: usize,
+    /// Whether the log has been told who speaks.
+    named: bool,
 }
 
-pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>) {
+/// One span for each session: whatever the log says of it names the peer, and the device once that is known.
+pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, peer: SocketAddr) {
+    let span = tracing::info_span!("session", %peer, replica = Empty, subject = Empty);
+    converse(socket, shared).instrument(span).await;
+}
+
+async fn converse(socket: WebSocket, shared: Arc<Shared>) {
     let handle = shared.sessions.enter();
     shared.metrics.sessions.inc();
     let nobody = shared.hub.audience(Vec::new());
     let session = Session::new(Arc::clone(&shared.rules), nobody.clone(), shared.now());
-    let mut connection = Connection { shared, session, socket, form: None, handle, audience: nobody, subscriptions: 0 };
+    let subscriptions = 0;
+    let mut connection =
+        Connection { shared, session, socket, form: None, handle, audience: nobody, subscriptions, named: false };
     connection.converse().await;
+    tracing::info!("the session has ended");
 }
 
 impl Drop for Connection {
@@ -123,6 +137,15 @@ impl Connection {
 
     /// Passes on what others may know.
     fn note(&mut self) {
+        if !self.named
+            && let Some((replica, subject)) = self.session.device()
+        {
+            let replica = replica.to_string();
+            let span = tracing::Span::current();
+            // Its first part is enough to tell the devices of a server apart.
+            span.record("replica", replica.split('-').next()).record("subject", subject);
+            self.named = true;
+        }
         self.handle.stands_at(self.session.position());
         let subscriptions = self.session.subscriptions();
         let before = std::mem::replace(&mut self.subscriptions, subscriptions);
@@ -167,16 +190,35 @@ impl Connection {
         true
     }
 
+    /// What of a message is worth a word in the log.
+    fn tell(&self, message: &ServerMessage) {
+        match message {
+            ServerMessage::Welcome(welcome) => {
+                tracing::info!(head = welcome.head, start = welcome.start, "the session has begun");
+            }
+            ServerMessage::Acknowledge { decisions, .. } => {
+                tracing::debug!(transactions = decisions.len(), "a push is decided");
+            }
+            ServerMessage::Opened { id, .. } => tracing::debug!(id, "a shape is open"),
+            ServerMessage::Error { code, fatal, .. } => {
+                self.shared.metrics.error(code);
+                if *fatal {
+                    tracing::info!(%code, "the server ends the session");
+                } else {
+                    tracing::debug!(%code, "an error to the device");
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Sends; false when the device does not take it.
     async fn send(&mut self, outgoing: Outgoing) -> bool {
         let form = self.form.unwrap_or(Form::Binary);
         let frame = match outgoing {
             Outgoing::Live(span) => self.shared.hub.frame(&span, form),
             Outgoing::Message(message) => {
-                if let ServerMessage::Error { code, fatal, .. } = &message {
-                    tracing::debug!(%code, fatal, "error to a device");
-                    self.shared.metrics.error(code);
-                }
+                self.tell(&message);
                 EncodedFrame::from(encode_server(&message, form))
             }
         };
