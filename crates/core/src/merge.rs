@@ -19,7 +19,7 @@ use crate::error::{Problem, codes};
 use crate::gather::sort_by;
 use crate::hash::Cells;
 use crate::schema::{DeleteRule, MergeRule, Table};
-use crate::stamp::Stamp;
+use crate::stamp::{MAX_AHEAD_MS, Stamp};
 use crate::txn::{CellWrite, Operation};
 use crate::value::Value;
 
@@ -102,12 +102,22 @@ pub struct Author {
     pub stamp: Stamp,
     /// The sequence of the transaction.
     pub seq: u64,
+    /// The server's clock at the decision, milliseconds since the Unix epoch.
+    pub now_ms: u64,
 }
 
 impl Author {
+    /// A stored stamp as far as it can be believed (rule D3). One that is further ahead than any clock may be was given
+    /// while the server's own clock was wrong: it tells nothing, and would win every merge until that time has come. It
+    /// counts as older than all others, so that the order of arrival decides.
+    fn believed(&self, stored: Stamp) -> Stamp {
+        if stored.wall_ms.saturating_sub(self.now_ms) > MAX_AHEAD_MS { Stamp::default() } else { stored }
+    }
+
     /// The stamp under which a write that saw `seen` is recorded: its own, unless the clocks say that it came before
     /// what it saw.
     fn stamp_after(&self, seen: Stamp) -> Stamp {
+        let seen = self.believed(seen);
         if self.stamp > seen { self.stamp } else { seen.successor(self.stamp.replica) }
     }
 }
@@ -188,7 +198,7 @@ fn insert_over_tombstone(
     let Operation::Insert { base, .. } = operation else {
         return Merged::Nothing { lost: Vec::new() };
     };
-    let loses = deleted.is_concurrent(author, *base) && deleted.stamp > author.stamp;
+    let loses = deleted.is_concurrent(author, *base) && author.believed(deleted.stamp) > author.stamp;
     if table.on_delete_conflict == DeleteRule::DeleteWins && loses {
         return Merged::Nothing { lost: cells.iter().map(|c| c.column.clone()).collect() };
     }
@@ -210,7 +220,7 @@ fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], 
         let before = row.meta.version_of(&write.column);
         let concurrent = before.is_concurrent(author, write.base.unwrap_or(base));
         let stamp = match column.merge {
-            MergeRule::Lww if concurrent && before.stamp > author.stamp => {
+            MergeRule::Lww if concurrent && author.believed(before.stamp) > author.stamp => {
                 lost.push(write.column.clone());
                 continue;
             }
@@ -260,7 +270,8 @@ fn delete(table: &Table, row: &StoredRow, base: u64, author: &Author) -> Merged 
         return Merged::Nothing { lost: Vec::new() };
     }
     let mut tombstone = row.clone();
-    let newest = row.meta.cells.values().map(|v| v.stamp).chain([row.meta.row.stamp]).max().unwrap_or_default();
+    let stamps = row.meta.cells.values().chain([&row.meta.row]).map(|version| author.believed(version.stamp));
+    let newest = stamps.max().unwrap_or_default();
     tombstone.meta.deleted = Some(Version { seq: author.seq, stamp: author.stamp_after(newest) });
     Merged::Delete { row: tombstone }
 }

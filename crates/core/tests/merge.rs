@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use landfall_core::hash::Cells;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
 use landfall_core::schema::{Access, Column, DeleteRule, MergeRule, Table};
+use landfall_core::stamp::MAX_AHEAD_MS;
 use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Stamp, Value};
 use proptest::prelude::*;
 
@@ -42,6 +43,11 @@ fn key() -> RowKey {
 
 fn stamp(wall_ms: u64, replica: u8) -> Stamp {
     Stamp { wall_ms, counter: 0, replica: ReplicaId([replica; 16]) }
+}
+
+/// An author by a server whose clock is at 100.
+fn by(stamp: Stamp, seq: u64) -> Author {
+    Author { stamp, seq, now_ms: 100 }
 }
 
 fn update(base: u64, writes: &BTreeMap<usize, i64>) -> Operation {
@@ -110,7 +116,7 @@ fn in_order(table: &Table, operations: &[(Operation, Stamp)], order: &[usize]) -
     let mut row = seen_by_all();
     for (at, i) in order.iter().enumerate() {
         let (operation, stamp) = &operations[*i];
-        row = applied(table, row, operation, Author { stamp: *stamp, seq: 2 + at as u64 }).0;
+        row = applied(table, row, operation, by(*stamp, 2 + at as u64)).0;
     }
     row
 }
@@ -166,7 +172,7 @@ proptest! {
         if row.meta.deleted.is_some() {
             return Ok(());
         }
-        let author = Author { stamp: stamp(wall_ms, 77), seq: seq + 1 };
+        let author = by(stamp(wall_ms, 77), seq + 1);
         let (after, lost) = applied(&table, row.clone(), &update(seq, &columns), author);
         prop_assert!(lost.is_empty());
         for (i, value) in &columns {
@@ -179,11 +185,37 @@ proptest! {
         prop_assert_eq!(tombstone.seq, seq + 1);
         // Who has seen the delete makes the row anew, and comes after it.
         let insert = Operation::Insert { table: "t".into(), key: key(), base: seq + 1, cells: cells(&columns) };
-        let (anew, _) = applied(&table, gone, &insert, Author { stamp: stamp(wall_ms, 78), seq: seq + 2 });
+        let (anew, _) = applied(&table, gone, &insert, by(stamp(wall_ms, 78), seq + 2));
         prop_assert!(anew.meta.deleted.is_none());
         prop_assert!(COLUMNS.iter().all(|c| anew.meta.version_of(c).stamp > tombstone.stamp));
         let expected = |i| columns.get(&i).map_or(Value::Null, |v| Value::Int(*v));
         prop_assert!((0..COLUMNS.len()).all(|i| anew.cells[COLUMNS[i]] == expected(i)));
+    }
+
+    /// D3. What was written while the server's clock was years ahead neither wins every merge from then on, nor hands its
+    /// stamp on to what follows it.
+    #[test]
+    fn stamps_of_a_clock_that_was_far_ahead_win_nothing(
+        ahead in MAX_AHEAD_MS + 101..u64::MAX, wall_ms in 0u64..40, columns in columns(), saw: bool, wins: bool,
+    ) {
+        let table = table(if wins { DeleteRule::DeleteWins } else { DeleteRule::UpdateWins });
+        let all = (0..COLUMNS.len()).map(|column| (column, -1)).collect();
+        let then = Author { stamp: stamp(ahead, 7), seq: 2, now_ms: ahead };
+        let (row, _) = applied(&table, seen_by_all(), &update(1, &all), then);
+        let own = stamp(wall_ms, 1);
+        let base = if saw { 2 } else { 1 };
+        let (after, lost) = applied(&table, row.clone(), &update(base, &columns), by(own, 3));
+        prop_assert!(lost.is_empty());
+        for column in columns.keys() {
+            prop_assert_eq!(after.meta.version_of(COLUMNS[*column]).stamp, own);
+        }
+        let (gone, _) = applied(&table, row, &delete(base), by(own, 3));
+        prop_assert_eq!(gone.meta.deleted.map(|v| v.stamp), (saw || wins).then_some(own));
+        let deleted = Some(Version { seq: 2, stamp: stamp(ahead, 7) });
+        let tombstone = StoredRow { meta: RowMeta { deleted, ..seen_by_all().meta }, ..seen_by_all() };
+        let insert = Operation::Insert { table: "t".into(), key: key(), base, cells: cells(&columns) };
+        let (anew, _) = applied(&table, tombstone, &insert, by(own, 3));
+        prop_assert_eq!((anew.meta.deleted, anew.meta.row.stamp), (None, own));
     }
 
     /// Over any history: one version for a row and a few for its cells tell the same as one for every cell, a cell
@@ -261,7 +293,7 @@ fn run(table: &Table, history: &[Step]) -> Result<(StoredRow, u64, Model), TestC
         seq += 1;
         let operation = if write.columns.is_empty() { delete(base) } else { update(base, &write.columns) };
         let before: Vec<Stamp> = COLUMNS.iter().map(|c| row.meta.version_of(c).stamp).collect();
-        let author = Author { stamp: stamp(write.wall_ms, write.replica), seq };
+        let author = by(stamp(write.wall_ms, write.replica), seq);
         row = applied(table, row, &operation, author).0;
         for (name, before) in COLUMNS.iter().zip(before) {
             prop_assert!(row.meta.version_of(name).stamp >= before, "stamps only grow");

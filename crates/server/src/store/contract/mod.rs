@@ -43,6 +43,7 @@ macro_rules! store_contract {
             truncation_keeps_the_decisions_that_are_still_asked_for,
             a_secret_stays_the_same,
             stamps_never_pass_the_servers_clock,
+            a_clock_that_was_years_ahead_does_not_decide_for_years,
             a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins,
             a_deleted_row_comes_back_with_all_it_took_along,
             a_reference_needs_its_row,

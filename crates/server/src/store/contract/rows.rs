@@ -48,6 +48,25 @@ pub(crate) fn a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins<B: Backend
     assert_eq!(read(&mut *store, "items", "i", "title"), Some(text("bob")), "it had seen what it replaced");
 }
 
+/// D3.
+pub(crate) fn a_clock_that_was_years_ahead_does_not_decide_for_years<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let (mut ann, mut bob) = (Device::new(1, "ann"), Device::new(2, "bob"));
+    let a = ann.write(vec![insert("items", "i", &[("title", text("0"))])]);
+    let first = accept(&mut *store, a);
+    let mut then = stamped(ann.write(vec![update("items", "i", first, &[("title", text("then"))])]), NOW);
+    then.shift_ms = 315_360_000_000;
+    let group = store.commit_group(&[then], NOW + 315_360_000_000).unwrap();
+    assert_eq!(group.stamp.wall_ms, NOW + 315_360_000_000);
+    // The clock is right again; bob has not seen what ann wrote.
+    let b = stamped(bob.write(vec![update("items", "i", first, &[("title", text("bob"))])]), NOW);
+    assert_eq!(commit(&mut *store, &[b]).counters.lost_cells, 0);
+    assert_eq!(read(&mut *store, "items", "i", "title"), Some(text("bob")));
+    let a = stamped(ann.write(vec![update("items", "i", first, &[("title", text("ann"))])]), NOW - 1);
+    assert_eq!(commit(&mut *store, &[a]).counters.lost_cells, 1, "and stamps decide again");
+}
+
 /// P10.
 pub(crate) fn a_deleted_row_comes_back_with_all_it_took_along<B: Backend>() {
     let backend = B::fresh();
