@@ -11,6 +11,9 @@ use landfall_core::schema::{Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABL
 use landfall_core::{ColumnType, Schema};
 use proptest::prelude::*;
 
+#[path = "../../../fuzz/bodies/schema.rs"]
+mod fuzz;
+
 const JOURNAL: &str = include_str!("../../../examples/journal/landfall.toml");
 
 fn repository() -> PathBuf {
@@ -223,10 +226,12 @@ proptest! {
     #[test]
     fn garbage_gives_a_schema_or_mistakes_at_real_places(text in "\\PC{0,200}|[\\[\\]{}=\"'a-c.\n\\\\]{0,60}") {
         holds_for(&text);
+        fuzz::schema(text.as_bytes());
     }
 
     #[test]
     fn a_damaged_example_gives_a_schema_or_mistakes_at_real_places(text in mutation()) {
         holds_for(&text);
+        fuzz::schema(text.as_bytes());
     }
 }

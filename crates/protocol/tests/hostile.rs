@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 mod common;
+#[path = "../../../fuzz/bodies/protocol.rs"]
+mod fuzz;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,6 +42,13 @@ fn decode_everything(bytes: &[u8]) {
     }
 }
 
+/// What the fuzz targets do.
+fn as_fuzzed(bytes: &[u8]) {
+    for body in [fuzz::chunk, fuzz::client_message, fuzz::server_message] {
+        body(bytes);
+    }
+}
+
 /// Decodes and says by how many bytes memory peaked above where it stood.
 fn peak_of(bytes: &[u8]) -> usize {
     let before = ALLOCATOR.current_usage();
@@ -63,7 +72,13 @@ fn frames() -> Vec<Vec<u8>> {
 
 fn replay(path: &std::path::Path) -> usize {
     let entries = std::fs::read_dir(path).unwrap();
-    entries.map(|e| decode_everything(&std::fs::read(e.unwrap().path()).unwrap())).count()
+    let inputs = entries.map(|e| std::fs::read(e.unwrap().path()).unwrap());
+    inputs
+        .inspect(|bytes| {
+            decode_everything(bytes);
+            as_fuzzed(bytes);
+        })
+        .count()
 }
 
 #[test]
@@ -139,6 +154,7 @@ proptest! {
         let _turn = turn();
         let peak = peak_of(&bytes);
         prop_assert!(peak <= SLACK + FACTOR * bytes.len(), "{peak} bytes for {}", bytes.len());
+        as_fuzzed(&bytes);
     }
 
     #[test]
@@ -157,6 +173,7 @@ proptest! {
         bytes.truncate(cut.index(bytes.len()) + 1);
         let peak = peak_of(&bytes);
         prop_assert!(peak <= SLACK + 300 * FACTOR * bytes.len().max(64), "{peak} bytes for {}", bytes.len());
+        as_fuzzed(&bytes);
     }
 
     #[test]
