@@ -8,8 +8,10 @@ use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, Transaction};
 use landfall_protocol::codes;
 use landfall_protocol::server::{Address, Limits};
+use opens::Opens;
 
 mod backoff;
+mod opens;
 mod table;
 mod words;
 
@@ -90,12 +92,7 @@ pub struct Session {
     next_id: u32,
     next_request: u64,
     pushes: FlatMap<u32, Vec<u64>>,
-    opens: FlatMap<u32, u64>,
-    /// Opens of this connection that were given up while their answer was under way.
-    retired: FlatSet<u32>,
-    /// Opens that the server has not answered yet.
-    unanswered: FlatSet<u32>,
-    failed: FlatMap<u64, String>,
+    opens: Opens,
     loading: FlatMap<BucketId, Loading>,
     batch: usize,
     paused_until_ms: u64,
@@ -124,10 +121,7 @@ impl Session {
             next_id: 1,
             next_request: 1,
             pushes: FlatMap::new(),
-            opens: FlatMap::new(),
-            retired: FlatSet::new(),
-            unanswered: FlatSet::new(),
-            failed: FlatMap::new(),
+            opens: Opens::default(),
             loading: FlatMap::new(),
             batch: FIRST_BATCH,
             paused_until_ms: 0,
@@ -159,7 +153,7 @@ impl Session {
 
     /// Why a subscription could not be opened.
     pub fn failure(&self, handle: u64) -> Option<&str> {
-        self.failed.get(&handle).map(String::as_str)
+        self.opens.failure(handle)
     }
 
     /// Limits of the server.
@@ -179,27 +173,25 @@ impl Session {
 
     /// The subscription that an Open was for.
     pub fn handle_of(&self, id: u32) -> Option<u64> {
-        self.opens.get(&id).copied()
+        self.opens.handle_of(id)
     }
 
     /// The Open of a subscription, to be closed before it is opened again.
     pub fn reopening(&mut self, handle: u64) -> Option<u32> {
-        let id = self.opens.iter().find(|(_, h)| **h == handle).map(|(id, _)| *id)?;
-        self.opens.remove(&id);
-        self.retired.insert(id);
+        let id = self.opens.id_of(handle)?;
+        self.opens.retire(id);
         Some(id)
     }
 
     /// Whether an Open was given up before it was answered.
     pub fn is_retired(&self, id: u32) -> bool {
-        self.retired.contains(&id)
+        self.opens.is_retired(id)
     }
 
     /// A new number for an Open of this subscription.
     pub fn opening(&mut self, handle: u64) -> u32 {
         let id = self.take_id();
-        self.opens.insert(id, handle);
-        self.unanswered.insert(id);
+        self.opens.sent(id, handle);
         id
     }
 
@@ -211,7 +203,7 @@ impl Session {
     /// A chunk that arrives while an Open has no answer comes too early: the answer may say that its bucket is to be
     /// loaded, although this chunk would complete it. It is fetched again a little later. Whether it is too early.
     pub fn postpone(&mut self, bucket: BucketId, now_ms: u64) -> bool {
-        if self.state != State::Online || self.unanswered.is_empty() {
+        if self.state != State::Online || !self.opens.any_unanswered() {
             return false;
         }
         self.hold(bucket, now_ms);
@@ -279,7 +271,7 @@ impl Session {
         let paused = (waits && self.paused_until_ms > 0).then_some(self.paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
         let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
-        chunks.chain(state).chain(paused).chain(report).min()
+        chunks.chain(state).chain(paused).chain(report).chain(self.opens.deadline_ms()).min()
     }
 
     /// The request that this chunk answers, if it is still wanted.
@@ -383,6 +375,7 @@ impl Session {
         if self.report_at_ms.is_some_and(|at| now_ms >= at) {
             self.report(out);
         }
+        out.extend(self.opens.due(now_ms).into_iter().map(|handle| Command::Open { handle }));
     }
 
     fn report(&mut self, out: &mut Vec<Command>) {
@@ -408,9 +401,9 @@ impl Session {
 
     fn forget_connection(&mut self) {
         self.pushes.clear();
-        self.opens.clear();
-        self.retired.clear();
-        self.unanswered.clear();
+        self.opens.disconnected();
+        // Another session of the server has to be shown it again, before what follows it.
+        self.undecidable.clear();
         self.more_to_send = true;
         self.paused_until_ms = 0;
         self.pong_by_ms = None;
@@ -491,7 +484,7 @@ impl Session {
         self.last_error = None;
         self.limits = limits;
         self.copied |= copied;
-        self.failed.clear();
+        self.opens.welcomed();
         self.more_to_send = true;
         self.heard(now_ms);
         out.push(Command::OpenAll);
@@ -511,7 +504,7 @@ impl Session {
         match event {
             Event::Acknowledge { id, deferred, copied } => self.acknowledged(*id, *deferred, copied, now_ms),
             Event::Opened { id, load } => {
-                self.unanswered.remove(id);
+                self.opens.answered(*id);
                 for (bucket, address) in load {
                     self.load(*bucket, address, out);
                 }
@@ -524,10 +517,7 @@ impl Session {
                     self.report(out);
                 }
             }
-            Event::Closed { id } => {
-                self.opens.remove(id);
-                self.unanswered.remove(id);
-            }
+            Event::Closed { id } => self.opens.closed(*id),
             _ => {}
         }
     }
@@ -617,11 +607,11 @@ impl Session {
     }
 
     fn unsubscribed(&mut self, handle: u64, out: &mut Vec<Command>) {
-        self.failed.remove(&handle);
+        self.opens.unsubscribed(handle);
         if self.state == State::Online
-            && let Some((id, _)) = self.opens.iter().find(|(_, h)| **h == handle)
+            && let Some(id) = self.opens.id_of(handle)
         {
-            out.push(Command::Close { id: *id });
+            out.push(Command::Close { id });
         }
     }
 
@@ -675,9 +665,8 @@ impl Session {
             self.more_to_send = true;
             let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));
             self.paused_until_ms = now_ms + wait.clamp(1, MAX_BACKOFF_MS);
-        } else if let Some(handle) = self.opens.remove(&id) {
-            self.unanswered.remove(&id);
-            self.failed.insert(handle, format!("{message} [{code}]"));
+        } else {
+            self.opens.refused(id, format!("{message} [{code}]"), retry_after_ms, now_ms, random);
         }
     }
 

@@ -13,7 +13,7 @@ use landfall_protocol::{Decision, Hello, Limits, Outcome, Resumption, ServerMess
 
 use crate::auth::{Authenticator, Identity};
 use crate::hub::Audience;
-use crate::store::{Head, PushEntry, ReplicaState, Subject};
+use crate::store::{CopiedFrom, Head, PushEntry, ReplicaState, Subject};
 
 mod event;
 mod live;
@@ -98,6 +98,7 @@ pub struct Session {
     expires_ms: Option<u64>,
     expires_mono_ms: Option<u64>,
     subject: Arc<Subject>,
+    copied: CopiedFrom,
     replica: ReplicaId,
     epoch: Epoch,
     /// The device's cut once it has applied all that was sent.
@@ -134,6 +135,7 @@ impl Session {
             expires_ms: None,
             expires_mono_ms: None,
             subject: Arc::default(),
+            copied: CopiedFrom::default(),
             replica: ReplicaId::default(),
             epoch: Epoch::default(),
             at: 0,

@@ -249,6 +249,12 @@ impl Bucket {
         self.state == BucketState::Live && self.need <= cut
     }
 
+    /// Whether everything up to the cut is here.
+    pub fn stands_at(&self, cut: u64) -> bool {
+        let caught_up = self.state == BucketState::CatchingUp && self.at >= cut && self.need <= cut;
+        caught_up || self.is_complete(cut)
+    }
+
     pub fn shows(&self, column: &str) -> bool {
         self.columns.iter().any(|(name, _)| name == column)
     }

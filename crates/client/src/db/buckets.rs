@@ -92,7 +92,7 @@ impl Database {
         let shape = self.memory.shapes.get(&handle)?;
         let cut = self.memory.meta.cut;
         let buckets: Vec<_> = shape.buckets.iter().filter_map(|id| self.memory.buckets.get(id)).collect();
-        if shape.opened && buckets.iter().all(|b| b.is_complete(cut)) {
+        if shape.opened && buckets.iter().all(|b| b.stands_at(cut)) {
             return Some(Completeness::Complete);
         }
         let rows = buckets.iter().map(|b| b.rows).sum();

@@ -8,7 +8,7 @@ use landfall_protocol::server::{Resumption, Welcome};
 use rusqlite::params;
 
 use super::Database;
-use super::bookkeeping::{ACKED, LEFTOVER, QUEUED, SENT, decode, first_undecided};
+use super::bookkeeping::{ACKED, BucketState, LEFTOVER, QUEUED, SENT, decode, first_undecided};
 use super::error::DbError;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
@@ -37,9 +37,22 @@ impl Database {
                 (meta.cut, meta.chain) = (welcome.start, welcome.chain);
             } else {
                 db.offer_what_the_cut_has_not_passed()?;
+                db.detach_buckets()?;
             }
             Ok(())
         })
+    }
+
+    /// A bucket is part of a session's stream only once the server says so: until then it stays where it is, whatever
+    /// the session brings of others. One whose Open is not answered would miss what is passed meanwhile.
+    fn detach_buckets(&mut self) -> Result<(), DbError> {
+        let live = self.memory.buckets.iter().filter(|(id, b)| **id != LEFTOVER && b.state == BucketState::Live);
+        for (id, mut bucket) in live.map(|(id, b)| (*id, b.clone())).collect::<Vec<_>>() {
+            bucket.at = bucket.position(self.memory.meta.cut);
+            bucket.state = BucketState::CatchingUp;
+            self.save_bucket(id, bucket)?;
+        }
+        Ok(())
     }
 
     fn begin_anew(&mut self, same_history: bool, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {

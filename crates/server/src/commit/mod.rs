@@ -170,10 +170,12 @@ impl<'a, T: StoreTx> Group<'a, T> {
                 self.counters.repeated += 1;
                 Ok(Some(decided.outcome))
             }
-            None if txn.rseq > state.forgotten => Ok(None),
-            // Other content; or the replica itself had said that it knows the answer, which a copy does not.
+            None if txn.rseq > state.forgotten && txn.rseq < push.copied.from() => Ok(None),
+            // Other content; or the replica itself had said that it knows the answer, which a copy does not. What this
+            // database wrote later follows its own transactions, not those that the other one wrote under their numbers.
             _ => {
                 self.counters.copied += 1;
+                push.copied.found(txn.rseq);
                 Ok(Some(Outcome::Copied))
             }
         }

@@ -144,7 +144,8 @@ impl Session {
             let mut settled: Vec<u64> = txn.after.iter().chain(&txn.requires).copied().collect();
             settled.retain(|rseq| known.settled.contains(rseq));
             let (floor, prior) = (known.floor, txn.rseq <= known.prior);
-            PushEntry { entry, subject: Arc::clone(&self.subject), shift_ms, floor, prior, settled }
+            let (subject, copied) = (Arc::clone(&self.subject), self.copied.clone());
+            PushEntry { entry, subject, shift_ms, floor, prior, settled, copied }
         };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });

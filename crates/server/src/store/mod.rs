@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use landfall_core::predicate::Env;
@@ -67,6 +68,38 @@ pub struct PushEntry {
     pub prior: bool,
     /// Those of its predecessors above the floor on which the replica knows the decision.
     pub settled: Vec<u64>,
+    /// What its session knows of other databases that use the same replica id.
+    pub copied: CopiedFrom,
+}
+
+/// From which number on a replica's transactions are another database's, as far as one session has shown. Shared by the
+/// entries of a session, so that an entry that was under way when an earlier one was found to be copied is not decided
+/// by what the other database did under the same numbers.
+#[derive(Clone, Debug)]
+pub struct CopiedFrom(Arc<AtomicU64>);
+
+impl Default for CopiedFrom {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
+impl PartialEq for CopiedFrom {
+    fn eq(&self, other: &Self) -> bool {
+        self.from() == other.from()
+    }
+}
+
+impl CopiedFrom {
+    /// The first number; `u64::MAX` when none is known.
+    pub fn from(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// This number is another database's.
+    pub fn found(&self, rseq: u64) {
+        self.0.fetch_min(rseq, Ordering::Relaxed);
+    }
 }
 
 impl PushEntry {

@@ -1,7 +1,7 @@
 //! Buckets that load, catch up, join the live stream, are loaded anew and let go: in the end the device holds exactly
 //! what the server shows, and while it loads nothing that is confirmed elsewhere is disturbed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_core::BucketId;
 use landfall_protocol::server::{Resumption, Start};
@@ -30,8 +30,9 @@ enum Step {
     Chunk(usize),
     /// So many sequences of catching up.
     CatchUp(usize, u64),
-    /// The connection comes back, with the log still there or not, or with another history.
-    Reconnect(u8),
+    /// The connection comes back, with the log still there or not, or with another history; the server's store fails for
+    /// some of the shapes, which are opened later.
+    Reconnect(u8, u8),
     /// A load's address has expired.
     Expired(usize),
     /// The device restarts.
@@ -47,7 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..3).prop_map(Step::Close),
         4 => (0usize..3).prop_map(Step::Chunk),
         4 => (0usize..3, 0u64..5).prop_map(|(b, n)| Step::CatchUp(b, n)),
-        1 => (0u8..3).prop_map(Step::Reconnect),
+        1 => (0u8..3, 0u8..8).prop_map(|(kind, failing)| Step::Reconnect(kind, failing)),
         1 => (0usize..3).prop_map(Step::Expired),
         1 => Just(Step::Restart),
     ]
@@ -62,6 +63,8 @@ struct World {
     epoch: u8,
     /// The key after which the next chunk begins.
     pages: BTreeMap<u64, Option<i64>>,
+    /// What the server has opened on this connection: nothing else is in its stream.
+    opened: BTreeSet<usize>,
 }
 
 impl World {
@@ -71,7 +74,7 @@ impl World {
         let mut db = open(&location);
         let server = Server::new();
         db.welcome(&welcome(&server, 0, Resumption::Fresh, 1), NOW).expect("welcome");
-        Self { _dir: dir, location, db, server, cut: 0, epoch: 1, pages: BTreeMap::new() }
+        Self { _dir: dir, location, db, server, cut: 0, epoch: 1, pages: BTreeMap::new(), opened: BTreeSet::new() }
     }
 
     fn handle(&self, shape: usize) -> Option<u64> {
@@ -99,6 +102,7 @@ impl World {
             }
         };
         self.db.opened(handle, &[template.opening(start)]).expect("opens");
+        self.opened.insert(shape);
     }
 
     fn run(&mut self, step: &Step) {
@@ -129,7 +133,7 @@ impl World {
             }
             Step::Chunk(shape) => self.chunk(*shape),
             Step::CatchUp(shape, by) => self.catch_up(*shape, *by),
-            Step::Reconnect(kind) => self.reconnect(*kind),
+            Step::Reconnect(kind, failing) => self.reconnect(*kind, *failing),
             Step::Expired(shape) => self.db.restart_load(BucketId(TEMPLATES[*shape].id)).expect("writes"),
             Step::Restart => self.db = open(&self.location),
         }
@@ -137,8 +141,8 @@ impl World {
 
     fn live(&mut self, by: u64) {
         let to = (self.cut + by).min(self.server.head());
-        let members: Vec<Template> =
-            (0..3).filter(|s| matches!(self.state(*s), Some((BucketState::Live, ..)))).map(|s| TEMPLATES[s]).collect();
+        let joined = |s: &usize| self.opened.contains(s) && matches!(self.state(*s), Some((BucketState::Live, ..)));
+        let members: Vec<Template> = (0..3).filter(joined).map(|s| TEMPLATES[s]).collect();
         let changes = live(&self.server, self.cut, to, &members);
         self.db.apply_live(to, to, stamp(to), &changes, NOW).expect("live");
         self.cut = to;
@@ -158,6 +162,9 @@ impl World {
 
     fn catch_up(&mut self, shape: usize, by: u64) {
         let Some((BucketState::CatchingUp, at, _)) = self.state(shape) else { return };
+        if !self.opened.contains(&shape) {
+            return;
+        }
         if at > self.cut {
             // The session is not there yet.
             return;
@@ -167,7 +174,7 @@ impl World {
         self.db.apply_catch_up(BucketId(TEMPLATES[shape].id), to, &changes, to == self.cut).expect("applies");
     }
 
-    fn reconnect(&mut self, kind: u8) {
+    fn reconnect(&mut self, kind: u8, failing: u8) {
         let resumption = match kind {
             0 => Resumption::Continue,
             1 => Resumption::TooOld,
@@ -185,7 +192,8 @@ impl World {
         let before = visible(&self.db);
         self.db.welcome(&welcome(&self.server, self.cut, resumption, self.epoch), NOW).expect("welcome");
         assert_eq!(visible(&self.db), before, "what is held stays visible until it is replaced");
-        let open: Vec<usize> = (0..3).filter(|s| self.handle(*s).is_some()).collect();
+        self.opened.clear();
+        let open: Vec<usize> = (0..3).filter(|s| self.handle(*s).is_some() && failing & (1 << s) == 0).collect();
         for shape in open {
             self.open(shape);
         }
@@ -196,7 +204,8 @@ impl World {
         for _ in 0..4 {
             for shape in 0..3 {
                 if self.handle(shape).is_some() {
-                    if matches!(self.state(shape), Some((BucketState::Loading, _, false)) | None) {
+                    let unopened = !self.opened.contains(&shape);
+                    if unopened || matches!(self.state(shape), Some((BucketState::Loading, _, false)) | None) {
                         self.open(shape);
                     }
                     for _ in 0..10 {
@@ -309,10 +318,27 @@ fn a_load_goes_on_after_a_restart() {
     world.run(&Step::Restart);
     let handle = world.handle(0).expect("still open");
     assert_eq!(world.db.completeness(handle), Some(Completeness::Incomplete { rows: 2, expected: 3 }));
-    world.run(&Step::Reconnect(0));
+    world.run(&Step::Reconnect(0, 0));
     assert_eq!(visible(&world.db).len(), 2);
     world.run(&Step::Chunk(0));
     assert_eq!(visible(&world.db).len(), 4, "where it was, not from the start");
+    world.drain();
+    world.check();
+}
+
+/// H5: what an Open that failed would have brought must not be passed over.
+#[test]
+fn a_shape_that_is_not_opened_yet_stays_behind() {
+    let mut world = World::new();
+    (0..2).for_each(|id| world.run(&Step::Remote(3, id, 60)));
+    (0..2).for_each(|shape| world.run(&Step::Open(shape)));
+    world.drain();
+    world.run(&Step::Reconnect(0, 1));
+    let handle = world.handle(0).expect("still open");
+    assert_eq!(world.db.completeness(handle), Some(Completeness::Complete), "nothing has happened yet");
+    world.run(&Step::Remote(1, 0, 61));
+    world.run(&Step::Live(1));
+    assert_ne!(world.db.completeness(handle), Some(Completeness::Complete));
     world.drain();
     world.check();
 }
@@ -330,7 +356,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.db.decide(&[decision(1, outcome)], NOW).expect("decides");
     world.run(&Step::Live(5));
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
-    world.run(&Step::Reconnect(2));
+    world.run(&Step::Reconnect(2, 0));
     let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
     assert_eq!(again.iter().map(|e| &e.transaction).collect::<Vec<_>>(), [&first], "same number, same bytes");
     world.drain();

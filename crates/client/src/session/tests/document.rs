@@ -73,7 +73,7 @@ impl World {
     }
 
     fn open_id(&self) -> u32 {
-        self.session.opens.keys().next().copied().unwrap_or_default()
+        self.session.opens.id_of(HANDLE).unwrap_or_default()
     }
 
     fn push_id(&self) -> u32 {

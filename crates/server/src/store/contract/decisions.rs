@@ -4,7 +4,7 @@ use landfall_core::{Epoch, Stamp};
 use landfall_protocol::Outcome;
 
 use super::*;
-use crate::store::{ReplicaState, StoreError};
+use crate::store::{CopiedFrom, PushEntry, ReplicaState, StoreError};
 
 /// P3.
 pub(crate) fn an_entry_is_applied_once_however_often_it_comes<B: Backend>() {
@@ -42,6 +42,12 @@ pub(crate) fn the_number_of_another_transaction_is_a_copied_database<B: Backend>
     refuse(&mut *store, bad);
     let other = copy.write(vec![insert("lists", "b", &[("name", text("y"))])]);
     assert_eq!(commit(&mut *store, &[other]).outcomes, [Outcome::Copied]);
+    // What follows in the copy follows its own transaction 2, not the one that was refused under this number.
+    let follower = copy.follow(vec![insert("lists", "c", &[("name", text("y"))])], &[2], &[2]);
+    let found = CopiedFrom::default();
+    found.found(2);
+    let follower = PushEntry { copied: found, ..follower };
+    assert_eq!(commit(&mut *store, &[follower]).outcomes, [Outcome::Copied]);
     let seen = store.hello(ann.replica, "ann").expect("hello");
     assert_eq!((seen.last_rseq, seen.subject.as_str()), (2, "ann"));
 }

@@ -10,7 +10,7 @@ use landfall_core::{CellWrite, Code, Epoch, Operation, ReplicaId, RowKey, Stamp,
 use landfall_protocol::{Change, ChangeList, Entry, Outcome};
 
 use crate::buckets::Bucket;
-use crate::store::{Fresh, GroupCommit, Page, PushEntry, Store, StoreReader, Subject};
+use crate::store::{CopiedFrom, Fresh, GroupCommit, Page, PushEntry, Store, StoreReader, Subject};
 
 /// The server's clock in tests, unless a test says otherwise.
 pub(crate) const NOW: u64 = 1_000_000;
@@ -116,6 +116,7 @@ impl Device {
             floor: self.floor,
             prior: false,
             settled: vec![],
+            copied: CopiedFrom::default(),
         }
     }
 }
