@@ -249,10 +249,11 @@ impl Bucket {
         self.state == BucketState::Live && self.need <= cut
     }
 
-    /// Whether everything up to the cut is here.
+    /// Whether everything up to the cut is here: also when the present session has not opened it yet, and nothing of a
+    /// load is open.
     pub fn stands_at(&self, cut: u64) -> bool {
-        let caught_up = self.state == BucketState::CatchingUp && self.at >= cut && self.need <= cut;
-        caught_up || self.is_complete(cut)
+        let unopened = self.state == BucketState::CatchingUp && self.at == cut && self.need == 0;
+        unopened || self.is_complete(cut)
     }
 
     pub fn shows(&self, column: &str) -> bool {

@@ -49,6 +49,9 @@ impl Database {
         let live = self.memory.buckets.iter().filter(|(id, b)| **id != LEFTOVER && b.state == BucketState::Live);
         for (id, mut bucket) in live.map(|(id, b)| (*id, b.clone())).collect::<Vec<_>>() {
             bucket.at = bucket.position(self.memory.meta.cut);
+            if bucket.is_complete(bucket.at) {
+                bucket.need = 0;
+            }
             bucket.state = BucketState::CatchingUp;
             self.save_bucket(id, bucket)?;
         }
