@@ -369,7 +369,8 @@ impl Session {
             return self.lost("the connection went silent; connecting anew [LF-5921]", now_ms, random);
         }
         if self.pong_by_ms.is_none() && now_ms >= self.ping_at_ms {
-            self.pong_by_ms = Some(now_ms + PONG_TIMEOUT_MS);
+            let again = landfall_core::mutant::active("ping-without-end");
+            self.pong_by_ms = (!again).then_some(now_ms + PONG_TIMEOUT_MS);
             out.push(Command::Ping);
         }
         if self.report_at_ms.is_some_and(|at| now_ms >= at) {

@@ -106,7 +106,8 @@ fn configure(conn: &Connection, location: &Location, options: &Options) -> rusql
     // A page of 4 KiB everywhere (the builds differ); no effect on a file that has pages already.
     conn.execute_batch("PRAGMA page_size = 4096")?;
     if *location != Location::Memory {
-        conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get::<_, String>(0))?;
+        let mode = if landfall_core::mutant::active("journal-in-memory") { "MEMORY" } else { "WAL" };
+        conn.query_row(&format!("PRAGMA journal_mode = {mode}"), [], |r| r.get::<_, String>(0))?;
     }
     conn.execute_batch(&format!(
         "{}; PRAGMA cache_size = -{}; PRAGMA foreign_keys = OFF;

@@ -129,6 +129,9 @@ impl Database {
         if landfall_core::mutant::active("order-ignored") {
             batch.reverse();
         }
+        if landfall_core::mutant::active("later-first") && batch.len() > 1 {
+            batch.remove(0);
+        }
         Ok(batch)
     }
 

@@ -184,7 +184,10 @@ impl Database {
         let mut clock = self.memory.meta.clock();
         let stamp = clock.tick(now_ms);
         self.memory.meta.set_clock(&clock);
-        let (after, requires) = self.predecessors(&net)?;
+        let (mut after, requires) = self.predecessors(&net)?;
+        if landfall_core::mutant::active("later-first") {
+            after.clone_from(&requires);
+        }
         let replica = self.memory.meta.replica;
         let transaction = Transaction { replica, rseq, stamp, operations: net.operations, after, requires };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
