@@ -376,7 +376,7 @@ impl Session {
         if self.report_at_ms.is_some_and(|at| now_ms >= at) {
             self.report(out);
         }
-        out.extend(self.opens.due(now_ms).into_iter().map(|handle| Command::Open { handle }));
+        out.extend(self.opens.take_due(now_ms).into_iter().map(|handle| Command::Open { handle }));
     }
 
     fn report(&mut self, out: &mut Vec<Command>) {

@@ -94,10 +94,11 @@ impl Opens {
         self.failures.values().filter_map(|f| f.retry_at_ms).min()
     }
 
-    /// The subscriptions to be opened again now.
-    pub fn due(&self, now_ms: u64) -> Vec<u64> {
-        let due = |f: &Failure| f.retry_at_ms.is_some_and(|at| now_ms >= at);
-        self.failures.iter().filter(|(_, f)| due(f)).map(|(handle, _)| *handle).collect()
+    /// The subscriptions to be opened again now. Each is named once: the app may have closed it meanwhile.
+    pub fn take_due(&mut self, now_ms: u64) -> Vec<u64> {
+        let due = |f: &mut Failure| f.retry_at_ms.take_if(|at| now_ms >= *at).is_some();
+        let due = self.failures.iter_mut().filter_map(|(handle, failure)| due(failure).then_some(*handle));
+        due.collect()
     }
 
     /// The connection is gone; reasons stay until there is another.
