@@ -65,16 +65,32 @@ impl Server {
     }
 
     fn status(&self, field: &str) -> Fallible<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|l| l.strip_prefix(field)).ok_or("no such field")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024.0)
+        status_of(&self.child.id().to_string(), field)
     }
 
     /// Processor time so far, seconds.
     pub fn cpu_s(&self) -> Fallible<f64> {
         cpu_of(self.child.id())
     }
+}
+
+fn status_of(pid: &str, field: &str) -> Fallible<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|l| l.strip_prefix(field)).ok_or("no such field")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024.0)
+}
+
+/// Resident memory of this process, bytes. The peak is counted from here on.
+pub fn own_memory() -> Fallible<f64> {
+    // Where the kernel does not let the peak be set back, it is that of the whole run.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    status_of("self", "VmRSS:")
+}
+
+/// Peak of this process's resident memory, bytes.
+pub fn own_peak() -> Fallible<f64> {
+    status_of("self", "VmHWM:")
 }
 
 /// Processor time of a process, user and system, in seconds.

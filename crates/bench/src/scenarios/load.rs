@@ -71,12 +71,14 @@ pub async fn run(context: Context) -> Fallible<Vec<Figure>> {
     let before = server.memory()?;
     let (_folder, path) = scratch()?;
     let client = client(Some(&server), &path).await?;
+    let own_memory = crate::process::own_memory()?;
     let own_cpu = || crate::process::cpu_of(std::process::id());
     let (start, server_cpu, device_cpu) = (Instant::now(), server.cpu_s()?, own_cpu()?);
     client.open_shape("list", [("list".to_owned(), Value::Uuid([0; 16]))].into()).await?;
     settled(&client).await?;
     let elapsed = start.elapsed().as_secs_f64();
     let (server_cpu, device_cpu) = (server.cpu_s()? - server_cpu, own_cpu()? - device_cpu);
+    let own_peak = crate::process::own_peak()?;
     let loaded = count(&client).await?;
     if loaded as usize != rows {
         return Err(format!("{loaded} of {rows} rows arrived").into());
@@ -97,6 +99,7 @@ pub async fn run(context: Context) -> Fallible<Vec<Figure>> {
         Figure::new("processor time, device", device_cpu, "s").floor(floor_cpu),
         Figure::new("processor time, server", server_cpu, "s"),
         Figure::new("bytes per row on the wire", bytes / rows as f64, "B").aim("≤ 60"),
+        Figure::new("device memory, peak over what was there before", (own_peak - own_memory) / 1e6, "MB"),
         Figure::new("server memory before", before / 1e6, "MB"),
         Figure::new("server memory, peak", peak / 1e6, "MB").aim("≤ 100"),
     ])
