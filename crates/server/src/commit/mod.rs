@@ -78,6 +78,9 @@ impl<'a, T: StoreTx> Group<'a, T> {
     pub fn decide(&mut self, pushes: &[PushEntry]) -> Result<Vec<Outcome>, StoreError> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; pushes.len()];
         let mut open: Vec<usize> = (0..pushes.len()).collect();
+        if landfall_core::mutant::active("decide-early") {
+            open.reverse();
+        }
         loop {
             let mut waiting = Vec::new();
             for &at in &open {
