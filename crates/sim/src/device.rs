@@ -149,12 +149,12 @@ impl Device {
     ///
     /// # Errors
     /// When the database cannot be opened.
-    pub fn start(&mut self, schema: &Schema, now: Micros) -> Result<(), OpenError> {
+    pub fn start(&mut self, schema: &Schema, brings_up_the_past: bool, now: Micros) -> Result<(), OpenError> {
         let location = Location::Vfs { name: DATABASE.to_owned(), vfs: self.disk.vfs_name() };
         let options = Options {
             exclusive: true,
-            // Clocks jump by years here.
-            acked_retention_ms: 1 << 50,
+            // Clocks jump by years here. Where the server forgets decisions at once, nothing is offered again.
+            acked_retention_ms: if brings_up_the_past { 1 << 50 } else { 0 },
             cache_kib: 256,
             ..Options::default()
         };

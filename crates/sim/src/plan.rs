@@ -105,6 +105,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a server or a device goes back to an old copy in this run, or is copied.
+    pub fn brings_up_the_past(&self) -> bool {
+        let past =
+            |(fault, _): &(Fault, _)| matches!(fault, Fault::ServerRestore | Fault::Clone | Fault::DeviceRestore);
+        self.faults.iter().any(past)
+    }
+
     /// Draws the plan of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed, "plan");

@@ -36,7 +36,7 @@ impl Database {
         self.transact(|db| {
             let (mut decided, mut batch) = (Decided::default(), Batch::default());
             for decision in decisions {
-                db.decide_one(decision, &mut decided, &mut batch)?;
+                db.decide_one(decision, now_ms, &mut decided, &mut batch)?;
             }
             db.settle(&mut batch, now_ms)?;
             db.memory.meta.first_undecided = first_undecided(&db.conn)?;
@@ -45,14 +45,22 @@ impl Database {
         })
     }
 
-    fn decide_one(&mut self, decision: &Decision, decided: &mut Decided, batch: &mut Batch) -> Result<(), DbError> {
+    fn decide_one(
+        &mut self,
+        decision: &Decision,
+        now_ms: u64,
+        decided: &mut Decided,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
         let rseq = decision.rseq;
         // A decision on what is decided already, or is not ours any more, says nothing new.
         let Some(state @ (QUEUED | SENT)) = self.state_of(rseq)? else { return Ok(()) };
         match &decision.outcome {
             Outcome::Accepted { seq } => {
-                let sql = "UPDATE _landfall_outbox SET seq = ?, problem = NULL WHERE rseq = ?";
-                self.conn.prepare_cached(sql)?.execute(params![*seq as i64, rseq as i64])?;
+                // An acknowledged entry has no next attempt: when it was acknowledged, by the server's clock, stands there.
+                let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
+                let sql = "UPDATE _landfall_outbox SET seq = ?, problem = NULL, next_attempt_ms = ? WHERE rseq = ?";
+                self.conn.prepare_cached(sql)?.execute(params![*seq as i64, at_ms as i64, rseq as i64])?;
                 self.set_state(rseq, state, ACKED)?;
                 self.show(rseq, batch)
             }

@@ -31,12 +31,16 @@ impl Database {
             let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;
             if !goes_on {
+                if same_history {
+                    // A log that does not reach back to the cursor cannot show that the server was not restored either.
+                    db.offer_what_the_cut_has_not_passed(Some(welcome.clock_ms))?;
+                }
                 db.begin_anew(same_history, now_ms, changes)?;
                 let meta = &mut db.memory.meta;
                 meta.epoch = Some(welcome.epoch);
                 (meta.cut, meta.chain) = (welcome.start, welcome.chain);
             } else {
-                db.offer_what_the_cut_has_not_passed()?;
+                db.offer_what_the_cut_has_not_passed(None)?;
                 db.detach_buckets()?;
             }
             Ok(())
@@ -87,9 +91,12 @@ impl Database {
 
     /// A cursor shows that the server still knows everything up to the cut. What was acknowledged beyond it could be lost
     /// without a trace if the server was restored: it is offered again, and a server that knows it gives the same answer.
-    fn offer_what_the_cut_has_not_passed(&mut self) -> Result<(), DbError> {
+    ///
+    /// Beyond the log it may have forgotten the decision, but for those of the last days by its clock, `server_ms`.
+    fn offer_what_the_cut_has_not_passed(&mut self, server_ms: Option<u64>) -> Result<(), DbError> {
         for rseq in self.acknowledged()? {
-            if self.transaction(rseq)?.replica == self.memory.meta.replica {
+            let own = self.transaction(rseq)?.replica == self.memory.meta.replica;
+            if own && server_ms.map_or(Ok(true), |now_ms| self.is_remembered(rseq, now_ms))? {
                 // It keeps its sequence: should this database turn out to be a copy, it is not queued again.
                 self.set_state(rseq, ACKED, SENT)?;
             }
@@ -137,6 +144,14 @@ impl Database {
         self.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
         self.memory.meta.first_undecided = first_undecided(&self.conn)?;
         self.flush(batch, changes)
+    }
+
+    /// Whether the server still knows how it decided an acknowledged entry.
+    fn is_remembered(&self, rseq: u64, server_ms: u64) -> Result<bool, DbError> {
+        let sql = "SELECT next_attempt_ms FROM _landfall_outbox WHERE rseq = ?";
+        let at_ms: i64 = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        // Its clock may have been set back a little meanwhile.
+        Ok(server_ms.abs_diff(at_ms as u64) < self.options.acked_retention_ms)
     }
 
     fn acknowledged(&self) -> Result<Vec<u64>, DbError> {

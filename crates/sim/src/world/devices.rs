@@ -120,7 +120,8 @@ impl World {
             return Ok(());
         }
         let (schema, now) = (self.schema.clone(), self.now);
-        if let Err(error) = self.devices[device].start(&schema, now) {
+        let past = self.plan.brings_up_the_past();
+        if let Err(error) = self.devices[device].start(&schema, past, now) {
             return self.start_failed(device, &error.to_string());
         }
         self.trace.line(now, &self.devices[device].name.clone(), || "starts".to_owned());

@@ -297,9 +297,7 @@ impl World {
         let before = head.saturating_sub(self.fault_dice.below(12));
         // A device that brings up the past again may do so for seven days, and decisions are kept for longer: they are
         // forgotten only where nobody does.
-        let past =
-            |(fault, _): &(Fault, _)| matches!(fault, Fault::ServerRestore | Fault::Clone | Fault::DeviceRestore);
-        let decided_before_ms = if self.plan.faults.iter().any(past) { 0 } else { self.server_moment().wall_ms };
+        let decided_before_ms = if self.plan.brings_up_the_past() { 0 } else { self.server_moment().wall_ms };
         let unused_since_ms = self.server_moment().wall_ms.saturating_sub(self.fault_dice.between(1_000, 30_000));
         let Some(process) = self.server.process.as_mut() else { return Ok(false) };
         // A failing disk shows in the next call, as everywhere.

@@ -362,3 +362,28 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.drain();
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
 }
+
+/// S6: a log that does not reach back says nothing of what a restored server has lost.
+#[test]
+fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_short() {
+    let mut world = World::new();
+    world.run(&Step::Open(0));
+    world.drain();
+    world.run(&Step::Write(1, 5));
+    let first = world.db.entry(1).expect("readable").expect("there").transaction;
+    world.db.mark_sent(&[1]).expect("marks");
+    let outcome = world.server.decide(&first, false);
+    world.db.decide(&[decision(1, outcome)], NOW).expect("decides");
+    let offered = |world: &World| {
+        let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
+        again.into_iter().map(|e| e.transaction).collect::<Vec<_>>()
+    };
+    assert_eq!(offered(&world), []);
+    // But not after so long that the server may have forgotten that it decided it.
+    let mut late = welcome(&world.server, world.server.head(), Resumption::TooOld, 1);
+    late.clock_ms = NOW + 8 * 24 * 3_600 * 1_000;
+    world.db.welcome(&late, late.clock_ms).expect("welcome");
+    assert_eq!(offered(&world), []);
+    world.run(&Step::Reconnect(1, 0));
+    assert_eq!(offered(&world), [first], "same number, same bytes");
+}
