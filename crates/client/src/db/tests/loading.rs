@@ -343,9 +343,8 @@ fn a_shape_that_is_not_opened_yet_stays_behind() {
     world.check();
 }
 
-/// S6.
-#[test]
-fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
+/// A world in which one write is acknowledged, and the cut has not passed it.
+fn acknowledged() -> (World, landfall_core::Transaction) {
     let mut world = World::new();
     world.run(&Step::Open(0));
     world.drain();
@@ -354,6 +353,13 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.db.mark_sent(&[1]).expect("marks");
     let outcome = world.server.decide(&first, false);
     world.db.decide(&[decision(1, outcome)], NOW).expect("decides");
+    (world, first)
+}
+
+/// S6.
+#[test]
+fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
+    let (mut world, first) = acknowledged();
     world.run(&Step::Live(5));
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     world.run(&Step::Reconnect(2, 0));
@@ -366,14 +372,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
 /// S6: a log that does not reach back says nothing of what a restored server has lost.
 #[test]
 fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_short() {
-    let mut world = World::new();
-    world.run(&Step::Open(0));
-    world.drain();
-    world.run(&Step::Write(1, 5));
-    let first = world.db.entry(1).expect("readable").expect("there").transaction;
-    world.db.mark_sent(&[1]).expect("marks");
-    let outcome = world.server.decide(&first, false);
-    world.db.decide(&[decision(1, outcome)], NOW).expect("decides");
+    let (mut world, first) = acknowledged();
     let offered = |world: &World| {
         let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
         again.into_iter().map(|e| e.transaction).collect::<Vec<_>>()
