@@ -8,6 +8,7 @@ import net from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import { Browser, folder, ROOT, Scope } from "./harness.mjs";
 
 const BLOCK = /^```(\w+) ?(\S*)\n(.*?)^```$/gms;
@@ -82,7 +83,8 @@ async function background(scope, { cwd, env }, body) {
   const address = /https?:\/\/\S+:\d+/.exec(body.split("\n")[1])[0];
   const child = spawn("bash", ["-c", `exec ${command}`], {
     cwd,
-    env,
+    // As on a reader's terminal, and as under a CI: whatever colours its output.
+    env: { ...env, FORCE_COLOR: "1" },
     stdio: ["ignore", "pipe", "inherit"],
     // A group of its own: npx starts others.
     detached: true,
@@ -93,10 +95,19 @@ async function background(scope, { cwd, env }, body) {
     return ended;
   };
   scope.add(() => stop("SIGKILL"));
+  let printed = "";
+  const lines = createInterface({ input: child.stdout });
   const ready = new Promise((resolve) => {
-    createInterface({ input: child.stdout }).on("line", (line) => line.includes(address) && resolve(true));
+    lines.on("line", (line) => {
+      const plain = stripVTControlCharacters(line);
+      printed += `${plain}\n`;
+      if (plain.includes(address)) resolve("ready");
+    });
   });
-  assert.ok(await Promise.race([ready, ended.then(() => false)]), `${command} ended before it served`);
+  const late = AbortSignal.timeout(60_000);
+  const expired = new Promise((resolve) => late.addEventListener("abort", () => resolve("silent")));
+  const first = await Promise.race([ready, expired, ended.then(() => "ended")]);
+  assert.equal(first, "ready", `${command} did not say that it serves ${address}; it said:\n${printed}`);
   return { address, stop, again: () => background(scope, { cwd, env }, body) };
 }
 
