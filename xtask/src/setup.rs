@@ -38,6 +38,9 @@ pub struct Machine {
 pub fn prepare(root: &Path, need: Need) -> Result<Machine, String> {
     let missing = tools::missing(need);
     if !missing.is_empty() {
+        if missing.contains(&tools::POSTGRES) {
+            apt::without_cluster()?;
+        }
         apt::install(&missing)?;
         if let Some(still) = tools::missing(need).first() {
             return Err(format!(

@@ -60,6 +60,7 @@ mod like;
 mod number;
 #[cfg(feature = "text")]
 mod parse;
+mod postgres;
 mod sql;
 mod truth;
 
@@ -73,6 +74,7 @@ pub use expr::{ArithOp, CompareOp, Expr};
 pub use functions::{SqlFunction, functions};
 #[cfg(feature = "text")]
 pub use parse::{MAX_TEXT_BYTES, PredicateError};
+pub use postgres::postgres_functions;
 pub use sql::{Dialect, SqlFragment};
 pub use truth::Truth;
 
@@ -206,7 +208,8 @@ impl Predicate {
     }
 
     /// The condition as SQL for a `WHERE` clause, in parentheses; every value is bound. On SQLite the connection needs
-    /// the [`functions`]. Binds are numbered from `$1` on PostgreSQL, see [`Predicate::to_sql_from`].
+    /// the [`functions`], on PostgreSQL the database the [`postgres_functions`]. Binds are numbered from `$1` on
+    /// PostgreSQL, see [`Predicate::to_sql_from`].
     ///
     /// Without `table_alias` columns stand by their bare name.
     pub fn to_sql(&self, table_alias: Option<&str>, dialect: Dialect, env: &Env) -> SqlFragment {

@@ -1,5 +1,6 @@
 //! Installing Debian packages.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
@@ -45,6 +46,34 @@ pub fn install(wanted: &[Wanted]) -> Result<(), String> {
             packages.join(", ")
         )
     })
+}
+
+/// Where Debian's PostgreSQL packages read what they are to set up.
+const CLUSTERS: &str = "/etc/postgresql-common/createcluster.conf";
+
+/// Makes sure that installing PostgreSQL brings programs only: no database of the machine's own, nothing that runs.
+///
+/// # Errors
+/// One sentence with the cause and the way out.
+pub fn without_cluster() -> Result<(), String> {
+    install(&[Wanted {
+        what: "PostgreSQL's settings",
+        package: "postgresql-common",
+        why: "they say that no server is to be set up for the whole machine",
+    }])?;
+    let failed =
+        |error: std::io::Error| format!("{CLUSTERS}: {error}; as root, say `create_main_cluster = false` there");
+    let text = fs::read_to_string(CLUSTERS).map_err(failed)?;
+    match without_main_cluster(&text) {
+        Some(text) => fs::write(CLUSTERS, text).map_err(failed),
+        None => Ok(()),
+    }
+}
+
+/// The settings with the default turned off; `None` where somebody has decided already.
+fn without_main_cluster(text: &str) -> Option<String> {
+    let decided = text.lines().any(|line| line.trim_start().starts_with("create_main_cluster"));
+    (!decided).then(|| format!("{}\ncreate_main_cluster = false\n", text.trim_end()))
 }
 
 fn is_root() -> bool {
@@ -103,6 +132,15 @@ fn cause(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_cluster_is_set_up_unless_somebody_wants_one() {
+        let shipped = "# Default values\n#create_main_cluster = true\n";
+        let ours = without_main_cluster(shipped).unwrap();
+        assert_eq!(ours, format!("{shipped}create_main_cluster = false\n"));
+        assert_eq!(without_main_cluster(&ours), None, "once is enough");
+        assert_eq!(without_main_cluster("create_main_cluster = true\n"), None, "a person's decision stands");
+    }
 
     #[test]
     fn the_cause_is_the_first_error_that_apt_names() {

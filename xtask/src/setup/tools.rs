@@ -47,6 +47,12 @@ const NODE: Wanted = Wanted { what: "node", package: "nodejs", why: "builds and 
 const NPM: Wanted = Wanted { what: "npm", package: "npm", why: "installs the packages that those need" };
 const CHROMIUM: Wanted =
     Wanted { what: "chromium", package: "chromium", why: "the browser that the browser tests run in" };
+/// Its package would also set up a server of the machine's own, unless told otherwise: `apt::without_cluster`.
+pub const POSTGRES: Wanted = Wanted {
+    what: "a PostgreSQL server",
+    package: "postgresql",
+    why: "the tests hold conditions in its SQL to what it answers",
+};
 
 /// What is not there, each package once.
 pub fn missing(need: Need) -> Vec<Wanted> {
@@ -68,6 +74,7 @@ pub fn missing(need: Need) -> Vec<Wanted> {
     if need >= Need::Test {
         want(process::find_program("git").is_some(), GIT);
         want(named_or("LANDFALL_CHROMIUM", "chromium"), CHROMIUM);
+        want(postgres(), POSTGRES);
     }
     missing
 }
@@ -76,6 +83,15 @@ pub fn missing(need: Need) -> Vec<Wanted> {
 fn named_or(variable: &str, usual: &str) -> bool {
     let named = std::env::var(variable).unwrap_or_else(|_| usual.to_owned());
     Path::new(&named).is_file() || process::find_program(&named).is_some()
+}
+
+/// Whether the tests find a server to start: in the folder that is named, else where Debian keeps its versions.
+fn postgres() -> bool {
+    if let Some(named) = std::env::var_os("LANDFALL_POSTGRES") {
+        return PathBuf::from(named).join("initdb").is_file();
+    }
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    versions.map(|version| version.path()).any(|version| version.join("bin/initdb").is_file())
 }
 
 fn c_headers() -> bool {

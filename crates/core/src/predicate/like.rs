@@ -19,7 +19,7 @@ pub(super) fn normalise(pattern: &str, escape: Option<char>, fold: bool) -> Opti
 }
 
 /// Unicode's simple lower-case mapping.
-fn lower(c: char) -> char {
+pub(super) fn lower(c: char) -> char {
     let mut full = c.to_lowercase();
     match (full.next(), full.next()) {
         (Some(one), None) => one,

@@ -2,7 +2,7 @@
 //!
 //! Plain operators stand wherever they are exact, so that indexes are used; functions stand where the database's own
 //! operator means something else, or where all operands must be evaluated because one of them can fail. On SQLite the
-//! functions are [`super::functions`], on PostgreSQL functions of the same names, see [`Dialect::Postgres`].
+//! functions are [`super::functions`], on PostgreSQL [`super::postgres_functions`].
 
 mod arith;
 
@@ -16,24 +16,9 @@ use crate::value::{ColumnType, Value};
 pub enum Dialect {
     /// SQLite, with columns in the stored forms of [`Value::to_sqlite`].
     Sqlite,
-    /// PostgreSQL 17 or newer (`pg_c_utf8` has the simple case mapping), with columns of the types bigint, double
-    /// precision, numeric, text, uuid, boolean, timestamptz, date, bytea, jsonb.
-    ///
-    /// The database has to hold these functions, all `VOLATILE` (or constants would be computed while planning, before
-    /// a guard is tested) and called on NULL input (or an error beside a NULL would vanish):
-    ///
-    /// | function | meaning |
-    /// |---|---|
-    /// | `landfall_add`, `_sub`, `_mul`, `_div`, `_rem` `(int8, int8)`, `landfall_neg(int8)` | as `+ - * / %`, unary `-` |
-    /// | `landfall_add`, `_sub`, `_mul`, `_div` `(float8, float8)`, `landfall_neg(float8)` | the same; an underflow is 0 |
-    /// | `landfall_add`, `_sub`, `_mul`, `_rem` `(numeric, numeric, int4)`, `landfall_neg(numeric, int4)` | at a scale |
-    /// | `landfall_exact(float8) → numeric` | all digits of the float (a cast keeps 15) |
-    /// | `landfall_compare(numeric, numeric) → int4` | −1, 0, 1; NULL beside a NULL |
-    /// | `landfall_between(numeric, numeric, numeric) → bool` | `BETWEEN` |
-    /// | `landfall_in(numeric, numeric[]) → bool` | `IN` |
-    /// | `landfall_and(bool[])`, `landfall_or(bool[])` | conjunction and disjunction with SQL's NULL |
-    ///
-    /// "At a scale": an error when the result × 10^(the last argument) does not fit 64 bits.
+    /// PostgreSQL 15 or newer with the [`super::postgres_functions`], encoding UTF8, and columns of the types bigint,
+    /// double precision, numeric, text, uuid, boolean, timestamptz, date, bytea, jsonb. A text with U+0000 is refused
+    /// by that server, as a value and as a bind.
     Postgres,
 }
 
@@ -403,9 +388,9 @@ impl Lowering<'_> {
                 self.push(")");
             }
             Dialect::Postgres => {
-                self.push(if fold { "(lower(" } else { "(" });
+                self.push(if fold { "(landfall_fold(" } else { "(" });
                 self.expr(expr, text);
-                self.push(if fold { " COLLATE \"pg_c_utf8\")" } else { "" });
+                self.push(if fold { ")" } else { "" });
                 self.push(" COLLATE \"C\" LIKE ");
                 self.bind(pattern, text);
                 self.push(" ESCAPE '\\')");

@@ -1,8 +1,10 @@
-//! Predicates against a real SQLite: over random typed conditions and random rows, the lowering selects exactly the
-//! rows for which the evaluator says true, and fails exactly when the evaluator fails.
+//! Predicates against a real SQLite, and in [`postgres`] a real PostgreSQL: over random typed conditions and random rows,
+//! the lowering selects exactly the rows for which the evaluator says true, and fails exactly when the evaluator fails.
 
+mod cluster;
 mod generate;
 mod oracles;
+mod postgres;
 
 use generate::{Case, case, fallible};
 use landfall_core::hash::Cells;

@@ -17,8 +17,8 @@ mod workload;
 pub(crate) use kit::*;
 pub(crate) use {access::*, buckets::*, decisions::*, outside::*, property::*, rows::*, workload::*};
 
-/// A database to test on; it lives as long as the value.
-pub(crate) trait Backend {
+/// A database to test on; it lives as long as the value. Other programs reach it from other threads.
+pub(crate) trait Backend: Sync {
     /// An empty database.
     fn fresh() -> Self;
     /// Opens it, as a new server process would.
@@ -58,6 +58,7 @@ macro_rules! store_contract {
             a_scan_finds_what_other_programs_did,
             a_page_between_two_outside_writes_is_made_good,
             an_outside_write_on_a_forgotten_row_still_reaches_buckets,
+            outside_writes_race_with_groups_and_none_is_lost,
             buckets_see_rows_come_change_and_go,
             a_bucket_is_opened_once,
             a_bucket_that_nobody_uses_is_forgotten,

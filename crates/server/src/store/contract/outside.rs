@@ -1,5 +1,9 @@
 //! Writes behind the store's back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
 use landfall_core::{ReplicaId, Value};
 use landfall_protocol::Change;
 
@@ -130,4 +134,64 @@ pub(crate) fn a_page_between_two_outside_writes_is_made_good<B: Backend>() {
     assert_eq!(scan(&mut *store), 1);
     changes(&*reader, &items, 1).iter().for_each(|c| fold(&items, &mut rows, c));
     assert_eq!(rows, query(&*reader, &items));
+}
+
+/// Says so when it goes, also when a test fails half-way: somebody waits for it.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Another program counts in a row while devices write other columns of it, group after group; and somebody reads the log
+/// the while. A store without a write lock has to notice what was written between what a group read and its commit.
+pub(crate) fn outside_writes_race_with_groups_and_none_is_lost<B: Backend>() {
+    const COUNTED: i64 = 25;
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let items = bucket(&mut *store, "items", &[]);
+    let mut ann = Device::new(1, "ann");
+    let mut base = accept(&mut *store, ann.write(vec![insert("items", "i", &[("rank", Value::Int(0))])]));
+    let (reader, ended) = (store.reader().unwrap(), AtomicBool::new(false));
+    let mut written = 0;
+    thread::scope(|scope| {
+        let ended_here = Ended(&ended);
+        // One group to each of its writes, begun at the same moment: neither starves the other.
+        let (begin, begun) = sync_channel(0);
+        let outside = &backend;
+        scope.spawn(move || {
+            for _ in 0..COUNTED {
+                begin.send(()).unwrap();
+                outside.outside("UPDATE items SET rank = rank + 1 WHERE id = 'i'");
+            }
+        });
+        let ended = &ended;
+        scope.spawn(move || {
+            // Sequences come in order: whoever sees one sees all before it.
+            let mut seen = 0;
+            while !ended.load(Ordering::Acquire) {
+                let head = reader.head().unwrap().seq;
+                assert!(head >= seen, "the log does not go back");
+                (seen + 1..=head).for_each(|seq| assert!(reader.log_entry(seq).unwrap().is_some(), "{seq} of {head}"));
+                seen = head;
+            }
+        });
+        for () in begun {
+            written += 1;
+            base = accept(
+                &mut *store,
+                ann.write(vec![update("items", "i", base, &[("title", text(&written.to_string()))])]),
+            );
+        }
+        drop(ended_here);
+    });
+    scan(&mut *store);
+    let reader = store.reader().unwrap();
+    let row = query(&*reader, &items).remove(&key("i")).unwrap();
+    assert_eq!(row, [Value::Null, text(&written.to_string()), Value::Null, Value::Int(COUNTED)]);
+    let mut rows = Rows::new();
+    changes(&*reader, &items, 0).iter().for_each(|change| fold(&items, &mut rows, change));
+    assert_eq!(rows, query(&*reader, &items), "subscribers saw all of it");
 }
