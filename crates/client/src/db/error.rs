@@ -259,10 +259,14 @@ impl DbError {
 
 impl From<rusqlite::Error> for DbError {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
+        use rusqlite::{Error as E, ErrorCode};
         let text = message(&error);
         if is_full(&error) {
             return Self::DiskFull;
+        }
+        // Apps get their values as they are: what has another type than it was written with is a record of our own.
+        if let E::InvalidColumnType(..) | E::FromSqlConversionFailure(..) | E::Utf8Error(..) = &error {
+            return Self::bookkeeping(text);
         }
         match error.sqlite_error_code() {
             Some(ErrorCode::TooBig) => Self::Invalid(Problem::new(

@@ -162,7 +162,13 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
         return Err(OpenError::OtherApp { place: place.to_owned(), found, expected: schema.name.clone() });
     }
     let conflict = |reason: String| OpenError::SchemaConflict { place: place.to_owned(), reason };
-    let old = Schema::from_json(&json).map_err(|e| conflict(format!("the stored schema cannot be read ({e})")))?;
+    let old = Schema::from_json(&json).map_err(|error| match error.classify() {
+        // Whole, but not understood: a build that knows more wrote it.
+        serde_json::error::Category::Data => conflict(format!(
+            "this build cannot read the schema that it was last opened with ({error}); upgrade this program, nothing was changed"
+        )),
+        _ => OpenError::Damaged { place: place.to_owned(), cause: format!("its schema cannot be read ({error})") },
+    })?;
     match Schema::check_upgrade(&old, schema) {
         Ok(_) => Ok(Some(old)),
         Err(problems) => Err(conflict(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use landfall_core::Schema;
 
 use super::{StartError, moment_of, system_entropy};
-use crate::db::{Location, OpenError, Options};
+use crate::db::{DbError, Location, OpenError, Options};
 use crate::engine::{Engine, Moment};
 use crate::mirror::{self, FileMirror, Mirror, MirrorError, OnProblem, Plan};
 
@@ -85,7 +85,7 @@ pub(super) fn open(
 /// mirror lies beside it.
 fn is_damage(error: &OpenError, mirror: &Mirror, app: &str) -> bool {
     match error {
-        OpenError::Damaged { .. } => true,
+        OpenError::Damaged { .. } | OpenError::Database(DbError::Damaged(_)) => true,
         OpenError::NotADatabase { .. } => mirror.recover(app).is_ok_and(|r| r.is_some()),
         _ => false,
     }

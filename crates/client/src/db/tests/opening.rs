@@ -51,6 +51,27 @@ fn a_newer_database_and_another_apps_are_refused_with_their_outbox_untouched() {
     assert_eq!(try_open(&path, schema()).expect("opens again").counts().pending, 1);
 }
 
+/// A flipped bit in the stored schema once left a database that no version could open, with its outbox in it.
+#[test]
+fn a_stored_schema_that_is_damaged_is_damage_and_one_not_understood_is_a_newer_builds() {
+    let (_dir, path) = path();
+    drop(try_open(&path, schema()).expect("opens"));
+    let change = |sql: &str| {
+        let conn = rusqlite::Connection::open(&path).expect("opens");
+        assert_eq!(conn.execute(sql, []).expect("changes"), 1);
+    };
+    change("UPDATE _landfall_meta SET value = replace(value, '\"lww\"', '\"of next year\"') WHERE name = 'schema'");
+    let error = try_open(&path, schema()).expect_err("refused");
+    assert!(error.to_string().contains("upgrade this program"), "{error}");
+    assert_eq!(error.code().to_string(), "LF-5006");
+    change("UPDATE _landfall_meta SET value = substr(value, 1, 40) WHERE name = 'schema'");
+    assert_eq!(code(&path), "LF-5009");
+    change("UPDATE _landfall_meta SET value = X'FFFE00' WHERE name = 'schema'");
+    assert_eq!(code(&path), "LF-5009");
+    change("DELETE FROM _landfall_meta WHERE name = 'schema'");
+    assert_eq!(code(&path), "LF-5009");
+}
+
 #[test]
 fn a_schema_that_adds_is_taken_over_and_one_that_removes_is_refused() {
     let (_dir, path) = path();
