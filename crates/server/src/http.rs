@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -170,9 +170,21 @@ async fn sync(
 async fn health(State(shared): State<Arc<Shared>>) -> Response {
     let draining = shared.drain.is_cancelled();
     let head = shared.hub.head();
-    let status = if draining { "draining" } else { "ok" };
+    // Reads go on, and so do pushes by themselves once the cause is gone: no reason to send anybody elsewhere.
+    let problem = shared
+        .trouble
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .as_ref()
+        .map(|trouble| serde_json::json!({ "code": trouble.code, "message": trouble.message }));
+    let status = match (draining, &problem) {
+        (true, _) => "draining",
+        (false, Some(_)) => "degraded",
+        (false, None) => "ok",
+    };
     let body = serde_json::json!({
         "status": status,
+        "problem": problem,
         "app": shared.rules.app,
         "schema_version": shared.rules.schema_version,
         "epoch": head.epoch,

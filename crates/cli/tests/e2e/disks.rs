@@ -1,7 +1,7 @@
 //! Disks that are full or cannot be written. A file system of its own for each test, in a mount namespace; where the
 //! machine gives none, a limit on the size of files, and a path below a file, stand in.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -104,6 +104,15 @@ fn a_limit_on_files(world: &World, server: &Server) {
     device.online(&[&insert("after"), ".sync"]).ok();
 }
 
+/// What the server says of itself.
+fn health(server: &Server) -> String {
+    let mut stream = std::net::TcpStream::connect(&server.address).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: server\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 #[test]
 fn a_full_disk_of_the_server_loses_nothing_and_it_goes_on_by_itself() {
     let world = World::new();
@@ -121,6 +130,7 @@ fn a_full_disk_of_the_server_loses_nothing_and_it_goes_on_by_itself() {
     let ran = device.online(&[".sync 3"]);
     assert!(ran.refused(1, "LF-7013").contains("LF-"), "{ran:?}");
     assert_eq!(titles(&device).len(), 31, "the device shows all of its work");
+    assert!(health(&server).contains("\"degraded\""), "whoever watches the server is told");
 
     match &disk {
         // The same process, which heard nothing of the space that was made.
@@ -134,6 +144,7 @@ fn a_full_disk_of_the_server_loses_nothing_and_it_goes_on_by_itself() {
     let other = world.device("phone", &server);
     other.online(&[".open my_notes", ".sync"]).ok();
     assert_eq!(titles(&other).len(), 31, "each once");
+    assert!(health(&server).contains("\"ok\""));
     assert_eq!(server.stop(), Some(0));
 }
 

@@ -1,7 +1,7 @@
 //! What all connections share, and the way to the store's threads.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Sender, TrySendError};
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) drain: CancellationToken,
     /// Origins of other pages that are let in.
     pub(super) origins: Vec<axum::http::HeaderValue>,
+    /// What keeps the writer from committing, since its last attempt.
+    pub(super) trouble: Arc<Mutex<Option<writer::Trouble>>>,
     work: Sender<Work>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
@@ -51,6 +53,7 @@ impl Shared {
         let (sessions, head) = (Arc::new(Sessions::default()), store.head());
         let mark = Duration::from_millis(rules.patience.mark_ms);
         let (metrics, waiting) = (Arc::new(Metrics::default()), Arc::new(AtomicUsize::new(0)));
+        let trouble = Arc::default();
         let committer = Committer::new(store, Arc::clone(&hub))?;
         let thread = writer::Writer {
             committer,
@@ -58,6 +61,7 @@ impl Shared {
             marks: writer::Marks::new(Arc::clone(&sessions), mark, head),
             metrics: Arc::clone(&metrics),
             waiting: Arc::clone(&waiting),
+            trouble: Arc::clone(&trouble),
             rng,
             retention: options.retention,
         };
@@ -70,6 +74,7 @@ impl Shared {
             sessions,
             drain: CancellationToken::new(),
             origins: options.origins,
+            trouble,
             work,
             waiting,
             max_waiting: options.memory.waiting_entries,

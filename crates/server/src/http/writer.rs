@@ -2,12 +2,12 @@
 //! one fsync runs, the next group gathers by itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use landfall_core::{ReplicaId, Value};
+use landfall_core::{Code, ReplicaId, Value};
 use landfall_protocol::Cursor;
 use tokio::sync::oneshot;
 
@@ -48,12 +48,19 @@ pub(super) enum Work {
     Stop,
 }
 
+/// Why the last commit failed.
+pub(super) struct Trouble {
+    pub(super) code: Code,
+    pub(super) message: String,
+}
+
 pub(super) struct Writer {
     pub(super) committer: Committer,
     pub(super) queue: Receiver<Work>,
     pub(super) marks: Marks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) trouble: Arc<Mutex<Option<Trouble>>>,
     pub(super) rng: rand::rngs::ChaCha20Rng,
     pub(super) retention: Retention,
 }
@@ -156,6 +163,8 @@ impl Writer {
         if let Some(problem) = &committed.failure {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
         }
+        let trouble = committed.failure.as_ref().map(|p| Trouble { code: p.code(), message: p.to_string() });
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         for ((_, reply), session) in committed.replies.drain(..).zip(group.sessions) {
             session.answer(reply);
         }
