@@ -15,6 +15,10 @@ use crate::Fallible;
 use crate::figures::Latency;
 use crate::process::scratch;
 
+mod relay;
+
+pub use relay::Relay;
+
 /// Median of an fsync after a small append, milliseconds.
 pub fn fsync_ms() -> Fallible<f64> {
     let folder = tempfile::tempdir()?;
@@ -68,9 +72,19 @@ pub fn rows_per_second(group: usize, budget: Duration) -> Fallible<f64> {
     Ok(rows as f64 / start.elapsed().as_secs_f64())
 }
 
+/// What a bare broadcast took.
+pub struct Broadcast {
+    /// Until the last has it.
+    pub latency: Latency,
+    /// Processor seconds of the sending process for one message.
+    pub sender_s: f64,
+    /// Processor seconds of this process for one message.
+    pub receivers_s: f64,
+}
+
 /// A bare WebSocket broadcast: a process that sends `size` bytes to `receivers` sockets of this one, at the pace of the
-/// measurement beside it. Latency until the last has it, and the processor seconds per message of both processes.
-pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Duration) -> Fallible<(Latency, f64)> {
+/// measurement beside it.
+pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Duration) -> Fallible<Broadcast> {
     let mut sender = Command::new(std::env::current_exe()?)
         .args(["--broadcast", &format!("{receivers}x{size}")])
         .stdin(Stdio::piped())
@@ -94,9 +108,9 @@ pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Du
             }
         });
     }
-    let spent = || Fallible::Ok(crate::process::cpu_of(std::process::id())? + crate::process::cpu_of(pid)?);
+    let spent = || Fallible::Ok([crate::process::cpu_of(pid)?, crate::process::cpu_of(std::process::id())?]);
     let mut latency = Latency::new();
-    let cpu = spent()?;
+    let before = spent()?;
     for _ in 0..messages {
         let start = Instant::now();
         bell.write_all(b"\n")?;
@@ -106,13 +120,15 @@ pub async fn broadcast(receivers: usize, size: usize, messages: usize, pause: Du
         latency.record(start.elapsed());
         tokio::time::sleep(pause.saturating_sub(start.elapsed())).await;
     }
-    let cpu = (spent()? - cpu) / messages as f64;
+    let spent = spent()?;
+    let [sender_s, receivers_s] = [0, 1].map(|at| (spent[at] - before[at]) / messages as f64);
     drop(bell);
     sender.wait()?;
-    Ok((latency, cpu))
+    Ok(Broadcast { latency, sender_s, receivers_s })
 }
 
-/// The sending process of [`broadcast`]: says its address, takes so many sockets, then sends at each line it reads.
+/// The sending process of [`broadcast`]: says its address, takes so many sockets, then sends at each line it reads. That
+/// of [`Relay`] when `size` is 0.
 pub async fn send_broadcasts(receivers: usize, size: usize) -> Fallible<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
@@ -122,6 +138,9 @@ pub async fn send_broadcasts(receivers: usize, size: usize) -> Fallible<()> {
         stream.set_nodelay(true)?;
         let config = Some(crate::wire::small_buffers());
         sinks.push(tokio_tungstenite::accept_async_with_config(stream, config).await?);
+    }
+    if size == 0 {
+        return relay::pass_on(sinks).await;
     }
     let payload = Message::Binary(vec![7u8; size].into());
     let mut bell = tokio::io::BufReader::new(tokio::io::stdin()).lines();

@@ -9,6 +9,7 @@ use clap::Parser;
 mod figures;
 mod floors;
 mod process;
+mod rate;
 mod scenarios;
 mod wire;
 
@@ -37,7 +38,7 @@ struct Args {
     /// A tenth of the work: to see that it runs.
     #[arg(long)]
     quick: bool,
-    /// The other process of a floor: sockets x bytes.
+    /// The other process of a floor: sockets x bytes of a message; without bytes it passes on what it reads.
     #[arg(long, hide = true)]
     broadcast: Option<String>,
 }

@@ -70,7 +70,12 @@ impl Server {
 
     /// Processor time so far, seconds.
     pub fn cpu_s(&self) -> Fallible<f64> {
-        cpu_of(self.child.id())
+        cpu_of(self.pid())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -100,6 +105,45 @@ pub fn cpu_of(pid: u32) -> Fallible<f64> {
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
     Ok(ticks / 100.0)
+}
+
+/// Who used the processors: seconds so far, or cores on average.
+#[derive(Clone, Copy)]
+pub struct Usage {
+    /// The server.
+    pub server: f64,
+    /// This process: devices and measurement.
+    pub own: f64,
+    /// Everything else on this machine.
+    pub others: f64,
+}
+
+impl Usage {
+    /// Seconds so far, where `server` is a process.
+    pub fn so_far(server: u32) -> Fallible<Self> {
+        let text = std::fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).ok_or("unreadable machine state")?;
+        let ticks = line.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+        // The fourth and fifth are time in which nothing ran; guests, from the ninth on, are counted in the first.
+        let busy: f64 = ticks.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, t)| t).sum();
+        let (server, own) = (cpu_of(server)?, cpu_of(std::process::id())?);
+        Ok(Self { server, own, others: busy / 100.0 - server - own })
+    }
+
+    /// Cores on average, since an earlier reading.
+    pub fn since(&self, before: &Self, elapsed: std::time::Duration) -> Self {
+        let cores = |now: f64, then: f64| (now - then).max(0.0) / elapsed.as_secs_f64();
+        Self {
+            server: cores(self.server, before.server),
+            own: cores(self.own, before.own),
+            others: cores(self.others, before.others),
+        }
+    }
+}
+
+/// Processors of this machine.
+pub fn cores() -> f64 {
+    std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
 }
 
 impl Drop for Server {

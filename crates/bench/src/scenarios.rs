@@ -13,6 +13,7 @@ mod fanout;
 mod load;
 mod memory;
 mod push;
+mod rate;
 
 /// What a scenario needs to know.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub const ALL: &[Scenario] = &[
     ("A-fanout-1", |c| Box::pin(fanout::run(c, 1, 50))),
     ("A-fanout-100", |c| Box::pin(fanout::run(c, 100, 50))),
     ("A-fanout-1000", |c| Box::pin(fanout::run(c, 1_000, 5))),
+    ("A-rate-100", |c| Box::pin(rate::run(c, 100, 2_500.0, 60_000.0))),
+    ("A-rate-1000", |c| Box::pin(rate::run(c, 1_000, 500.0, 6_000.0))),
     ("C-first-load", |c| Box::pin(load::run(c))),
     ("D-return", |c| Box::pin(load::come_back(c))),
     ("E-memory", |c| Box::pin(memory::run(c))),

@@ -4,16 +4,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Stamp, Transaction, Value};
-use landfall_protocol::{
-    ClientMessage, Form, Frame, Hello, Outcome, ServerMessage, Start, VERSION, decode_server, encode_client,
-};
+use landfall_protocol::codec::decode_binary;
+use landfall_protocol::{ClientMessage, Form, Frame, Hello, Outcome, ServerMessage, Start, VERSION, encode_client};
 use rand::TryRng as _;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::Fallible;
+
+pub mod open;
 
 /// 16 random bytes.
 pub fn random16() -> [u8; 16] {
@@ -53,6 +54,8 @@ pub struct Device {
     replica: ReplicaId,
     rseq: u64,
     list: u8,
+    /// Titles count from here: those of several devices should not be the same.
+    titles: u64,
 }
 
 impl Device {
@@ -65,7 +68,7 @@ impl Device {
         )
         .await?;
         let replica = ReplicaId(random16());
-        let mut device = Self { socket, replica, rseq: 0, list };
+        let mut device = Self { socket, replica, rseq: 0, list, titles: 0 };
         let hello = Hello {
             min_version: VERSION,
             max_version: VERSION,
@@ -91,10 +94,10 @@ impl Device {
         Ok(self.socket.send(Message::Binary(bytes.into())).await?)
     }
 
-    async fn next_bytes(&mut self) -> Fallible<Vec<u8>> {
+    async fn next_bytes(&mut self) -> Fallible<Bytes> {
         loop {
             match self.socket.next().await.ok_or("the server closed the session")?? {
-                Message::Binary(bytes) => return Ok(bytes.into()),
+                Message::Binary(bytes) => return Ok(bytes),
                 Message::Close(reason) => return Err(format!("closed: {reason:?}").into()),
                 _ => {}
             }
@@ -102,7 +105,7 @@ impl Device {
     }
 
     async fn next(&mut self) -> Fallible<ServerMessage> {
-        Ok(decode_server(&Frame::Binary(self.next_bytes().await?))?)
+        Ok(decode_binary(&self.next_bytes().await?)?)
     }
 
     /// Opens its list, loads its chunks, and waits until it is live.
@@ -136,7 +139,7 @@ impl Device {
         loop {
             let bytes = self.next_bytes().await?;
             let size = bytes.len();
-            if let ServerMessage::Live { to, buckets, .. } = decode_server(&Frame::Binary(bytes))?
+            if let ServerMessage::Live { to, buckets, .. } = decode_binary(&bytes)?
                 && !buckets.is_empty()
             {
                 if to.is_multiple_of(64) {
@@ -154,7 +157,7 @@ impl Device {
         let position = self.rseq as i64;
         let cells = vec![
             write("list_id", Value::Uuid([self.list; 16])),
-            write("title", Value::Text(title(self.rseq))),
+            write("title", Value::Text(title(self.titles + self.rseq))),
             write("done", Value::Bool(false)),
             write("position", Value::Int(position)),
             write("updated_at", Value::Timestamp(now_ms() as i64 * 1_000)),
