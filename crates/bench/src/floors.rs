@@ -58,18 +58,25 @@ pub fn insert(conn: &mut Connection, keys: &[String], list: &str) -> Fallible<()
     Ok(())
 }
 
-/// Durable rows per second in bare transactions of `group` rows, over about `budget`.
-pub fn rows_per_second(group: usize, budget: Duration) -> Fallible<f64> {
+/// Durable rows per second in bare transactions of `group` rows, over about `budget`; and what one transaction takes.
+pub fn transactions(group: usize, budget: Duration) -> Fallible<(f64, Latency)> {
     let (_folder, path) = scratch()?;
     let mut conn = bare(&path)?;
     let list = crate::wire::uuid_text(0);
-    let (start, mut rows) = (Instant::now(), 0usize);
+    let (start, mut rows, mut latency) = (Instant::now(), 0usize, Latency::new());
     while start.elapsed() < budget {
         let keys: Vec<String> = (0..group).map(|_| crate::wire::random_uuid()).collect();
+        let began = Instant::now();
         insert(&mut conn, &keys, &list)?;
+        latency.record(began.elapsed());
         rows += group;
     }
-    Ok(rows as f64 / start.elapsed().as_secs_f64())
+    Ok((rows as f64 / start.elapsed().as_secs_f64(), latency))
+}
+
+/// As [`transactions`], the rate alone.
+pub fn rows_per_second(group: usize, budget: Duration) -> Fallible<f64> {
+    Ok(transactions(group, budget)?.0)
 }
 
 /// What a bare broadcast took.

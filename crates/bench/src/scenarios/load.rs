@@ -132,8 +132,10 @@ pub async fn come_back(context: Context) -> Fallible<Vec<Figure>> {
     if rows as usize != remote + own {
         return Err(format!("{rows} rows instead of {}", remote + own).into());
     }
+    let floor = super::device::bare_writes(own)? / 1e3 + super::device::bare_writes_of_others(remote)?;
     Ok(vec![
         Figure::new(format!("back after {remote} remote and {own} own changes"), elapsed, "s")
+            .floor(floor)
             .aim("≤ 0.25 s, durable on both sides"),
     ])
 }
