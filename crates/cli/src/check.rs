@@ -7,6 +7,7 @@ use clap::Args;
 use landfall_core::Schema;
 
 use crate::failure::Failure;
+use crate::out::out;
 
 /// Arguments of `landfall check` and `landfall compile`.
 #[derive(Debug, Args)]
@@ -36,12 +37,7 @@ pub fn load_schema(path: &Path) -> Result<Schema, Failure> {
 pub fn check(args: &CheckArgs) -> Result<(), Failure> {
     let schema = load_schema(&args.file)?;
     let (tables, shapes) = (schema.tables.len(), schema.shapes.len());
-    println!(
-        "{}: '{}' version {}; tables: {tables}, shapes: {shapes}",
-        args.file.display(),
-        schema.name,
-        schema.version
-    );
+    out!("{}: '{}' version {}; tables: {tables}, shapes: {shapes}", args.file.display(), schema.name, schema.version);
     Ok(())
 }
 
@@ -50,6 +46,6 @@ pub fn check(args: &CheckArgs) -> Result<(), Failure> {
 /// # Errors
 /// See [`load_schema`].
 pub fn compile(args: &CheckArgs) -> Result<(), Failure> {
-    println!("{}", load_schema(&args.file)?.to_json());
+    out!("{}", load_schema(&args.file)?.to_json());
     Ok(())
 }

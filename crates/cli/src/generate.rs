@@ -9,6 +9,7 @@ use landfall_core::Schema;
 
 use crate::check::load_schema;
 use crate::failure::Failure;
+use crate::out::to_stdout;
 
 mod names;
 mod rules;
@@ -34,7 +35,7 @@ pub struct GenerateArgs {
 pub fn run(args: &GenerateArgs) -> Result<(), Failure> {
     let text = typescript(&load_schema(&args.file)?);
     let Some(out) = &args.out else {
-        print!("{text}");
+        to_stdout(format_args!("{text}"));
         return Ok(());
     };
     if args.check {

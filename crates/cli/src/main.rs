@@ -1,5 +1,7 @@
 //! The `landfall` binary.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -7,11 +9,13 @@ use clap::{Parser, Subcommand};
 mod check;
 mod failure;
 mod generate;
+mod out;
 mod serve;
 mod shell;
 mod token;
 
 use failure::Failure;
+use out::{complain, out};
 
 /// Offline-first sync: a local SQLite database on every device, one server that brings them together.
 #[derive(Debug, Parser)]
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
             // Help and version come this way too. Nobody hears of a terminal that is gone.
             let _ = error.print();
             if error.use_stderr() {
-                eprintln!("The command cannot be read; nothing was done [LF-7018]");
+                complain!("The command cannot be read; nothing was done [LF-7018]");
             }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     match run(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            complain!("{failure}");
             ExitCode::from(failure.exit())
         }
     }
@@ -70,7 +74,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Token(args) => token::run(&args),
         Command::Version => {
             let (build, protocol) = (env!("CARGO_PKG_VERSION"), landfall_protocol::VERSION);
-            println!("landfall {build}, protocol {protocol}");
+            out!("landfall {build}, protocol {protocol}");
             Ok(())
         }
     }

@@ -1,6 +1,6 @@
 //! `landfall serve`: settings from file, environment and flags; the store; the server; signals.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,7 @@ use rand::rngs::SysRng;
 use tokio::net::TcpListener;
 
 use crate::failure::Failure;
+use crate::out::complain;
 
 /// Arguments of `landfall serve`. Flags lie over the environment, which lies over the file.
 #[derive(Debug, Args)]
@@ -127,9 +128,10 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let stop = stop_signal()
         .map_err(|cause| Failure::runtime(format!("error: signals cannot be heard ({cause}) [LF-7006]")))?;
     if settings.is_development() {
-        eprintln!("DEVELOPMENT MODE: every token dev:NAME is believed, without proof. This machine only.");
+        complain!("DEVELOPMENT MODE: every token dev:NAME is believed, without proof. This machine only.");
     }
-    println!("Landfall serves {} on http://{address}", schema.name);
+    // A server does not end because nobody reads this.
+    let _ = writeln!(std::io::stdout(), "Landfall serves {} on http://{address}", schema.name);
     tracing::info!(%address, app = schema.name, schema_version = schema.version, "ready");
     serve(listener, Box::new(store), rules, options, stop).await.map_err(failed)
 }
@@ -144,7 +146,8 @@ fn failed(problem: ServeError) -> Failure {
 fn start_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let log = log.with_ansi(std::io::stderr().is_terminal());
+    // Where the log cannot be written, saying so panics.
+    let log = log.with_ansi(std::io::stderr().is_terminal()).log_internal_errors(false);
     // Fails only when a subscriber is set already, which is as good.
     let _ = if json { log.json().try_init() } else { log.try_init() };
 }

@@ -12,6 +12,7 @@ use rustyline::error::ReadlineError;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::out::{complain, out};
 
 mod render;
 mod shapes;
@@ -92,6 +93,7 @@ fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
     // Fails only when a subscriber is set already, which is as good.
+    let log = log.log_internal_errors(false);
     let _ = log.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
@@ -161,7 +163,7 @@ impl Shell {
 
     async fn interact(&mut self) -> Result<(), Failure> {
         let mut editor = rustyline::DefaultEditor::new().map_err(failed)?;
-        println!("Landfall {}. Type .help for help, .quit to leave.", env!("CARGO_PKG_VERSION"));
+        out!("Landfall {}. Type .help for help, .quit to leave.", env!("CARGO_PKG_VERSION"));
         loop {
             let prompt = prompt(&self.client.status().borrow());
             let read = tokio::task::spawn_blocking(move || {
@@ -177,7 +179,7 @@ impl Shell {
                     match self.line(&line).await {
                         Ok(Next::Quit) => return Ok(()),
                         Ok(Next::Go) => {}
-                        Err(error) => eprintln!("{}", error.into_error()),
+                        Err(error) => complain!("{}", error.into_error()),
                     }
                 }
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => return Ok(()),
@@ -193,7 +195,7 @@ impl Shell {
         match command {
             "" => {}
             ".quit" | ".exit" => return Ok(Next::Quit),
-            ".help" => println!("{HELP}"),
+            ".help" => out!("{HELP}"),
             ".tables" => render::tables(&self.schema),
             ".status" => render::status(&self.client.status().borrow(), self.json),
             ".outbox" => render::outbox(&self.client.outbox().await.map_err(failed)?, self.json),
@@ -269,7 +271,7 @@ impl Shell {
 
     /// An answer that is not rows.
     fn say(&self, text: &str, json: serde_json::Value) {
-        if self.json { println!("{json}") } else { println!("{text}") }
+        if self.json { out!("{json}") } else { out!("{text}") }
     }
 
     async fn open(&mut self, rest: &str) -> Result<(), Failure> {

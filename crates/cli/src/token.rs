@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, Value as Json};
 
 use crate::failure::Failure;
+use crate::out::out;
 
 /// Arguments of `landfall token`.
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ pub struct TokenArgs {
 /// # Errors
 /// [`Failure`] when the secret or a claim cannot be used.
 pub fn run(args: &TokenArgs) -> Result<(), Failure> {
-    println!("{}", mint(args, SystemTime::now())?);
+    out!("{}", mint(args, SystemTime::now())?);
     Ok(())
 }
 

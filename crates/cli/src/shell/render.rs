@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::out::out;
 use landfall_client::db::{Durability, EntryState, OutboxEntry, Rows};
 use landfall_client::live::RowsDiff;
 use landfall_client::status::{Connectivity, Status};
@@ -34,12 +35,12 @@ pub(super) fn rows(rows: &Rows, json: bool) {
 
 pub(super) fn answer(columns: &[String], rows: &[Vec<Value>], json: bool) {
     if json {
-        rows.iter().for_each(|row| println!("{}", object(columns, row)));
+        rows.iter().for_each(|row| out!("{}", object(columns, row)));
         return;
     }
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     grid(columns, &cells);
-    println!("{}", count(cells.len() as u64, "row"));
+    out!("{}", count(cells.len() as u64, "row"));
 }
 
 /// `1 row`, `2 rows`.
@@ -59,10 +60,10 @@ pub(super) fn grid(columns: &[String], cells: &[Vec<String>]) {
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     let line = |row: &[String]| {
         let padded = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
-        println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
+        out!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     };
     line(columns);
-    println!("{}", widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join("  "));
+    out!("{}", widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join("  "));
     cells.iter().for_each(|row| line(row));
 }
 
@@ -70,7 +71,7 @@ pub(super) fn grid(columns: &[String], cells: &[Vec<String>]) {
 pub(super) fn diff(columns: &[String], old: &[Vec<Value>], diff: &RowsDiff, json: bool) {
     let show = |sign: &str, name: &str, row: &[Value]| {
         let object = object(columns, row);
-        if json { println!("{{\"{name}\":{object}}}") } else { println!("{sign} {object}") }
+        if json { out!("{{\"{name}\":{object}}}") } else { out!("{sign} {object}") }
     };
     diff.removed.iter().filter_map(|at| old.get(*at)).for_each(|row| show("-", "removed", row));
     diff.updated.iter().for_each(|(_, row)| show("~", "updated", row));
@@ -81,13 +82,13 @@ pub(super) fn tables(schema: &Schema) {
     for table in &schema.tables {
         let columns = table.columns.iter().map(|c| format!("{} {}", c.name, c.ty)).collect::<Vec<_>>();
         let local = if table.sync { "" } else { "  (local)" };
-        println!("{}({}){local}", table.name, columns.join(", "));
+        out!("{}({}){local}", table.name, columns.join(", "));
     }
 }
 
 pub(super) fn status(status: &Status, json: bool) {
     if json {
-        println!("{}", serde_json::to_string(status).unwrap_or_default());
+        out!("{}", serde_json::to_string(status).unwrap_or_default());
         return;
     }
     let connection = match status.connectivity {
@@ -100,19 +101,19 @@ pub(super) fn status(status: &Status, json: bool) {
         Connectivity::NeedsSignIn => "needs sign-in; nothing is lost".to_owned(),
         Connectivity::Stopped => "stopped; see the last error".to_owned(),
     };
-    println!("connection    {connection}");
+    out!("connection    {connection}");
     if let Some(subject) = &status.subject {
-        println!("signed in as  {subject}");
+        out!("signed in as  {subject}");
     }
     match status.acknowledged {
-        0 => println!("pending       {}", status.pending),
-        saved => println!("pending       {}, and {saved} saved on the server, on their way back", status.pending),
+        0 => out!("pending       {}", status.pending),
+        saved => out!("pending       {}, and {saved} saved on the server, on their way back", status.pending),
     }
     match status.dead {
-        0 => println!("refused       0"),
-        dead => println!("refused       {dead}; see .outbox"),
+        0 => out!("refused       0"),
+        dead => out!("refused       {dead}; see .outbox"),
     }
-    println!(
+    out!(
         "durability    {}",
         match status.durability {
             Durability::Full => "full: what is written here survives a power cut",
@@ -121,22 +122,22 @@ pub(super) fn status(status: &Status, json: bool) {
         }
     );
     if let Some(problem) = &status.mirror_problem {
-        println!("second copy   none: {problem}");
+        out!("second copy   none: {problem}");
     }
     if let Some(problem) = &status.recovery_problem {
-        println!("recovery      {problem}");
+        out!("recovery      {problem}");
     }
     if let Some(problem) = status.clock_problem() {
-        println!("clock         {problem}");
+        out!("clock         {problem}");
     }
     if let Some(at) = status.last_synced_ms {
-        println!("last synced   {}", ago(at));
+        out!("last synced   {}", ago(at));
     }
     if let Some(progress) = status.loading {
-        println!("loading       {} of about {} rows", progress.rows, progress.expected);
+        out!("loading       {} of about {} rows", progress.rows, progress.expected);
     }
     if let Some(error) = &status.last_error {
-        println!("last error    {error}");
+        out!("last error    {error}");
     }
 }
 
@@ -159,12 +160,12 @@ pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
             let object = serde_json::json!({
                 "rseq": no, "state": state, "transaction": entry.transaction, "problem": entry.problem,
             });
-            println!("{object}");
+            out!("{object}");
         }
         return;
     }
     if entries.is_empty() {
-        println!("the outbox is empty");
+        out!("the outbox is empty");
         return;
     }
     let columns = ["no", "state", "rows", "why"].map(str::to_owned);

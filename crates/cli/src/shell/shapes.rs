@@ -8,6 +8,7 @@ use landfall_core::{Schema, Value};
 
 use super::render;
 use crate::failure::Failure;
+use crate::out::out;
 
 /// Reads `SHAPE [NAME=VALUE …]`.
 ///
@@ -54,12 +55,12 @@ pub(super) fn render(open: &[(String, Subscription)], json: bool) {
     if json {
         for (state, s) in open {
             let line = serde_json::json!({ "handle": s.handle, "shape": s.shape, "params": params(s), "state": state });
-            println!("{line}");
+            out!("{line}");
         }
         return;
     }
     if open.is_empty() {
-        println!("no shape is open; .open SHAPE holds one here");
+        out!("no shape is open; .open SHAPE holds one here");
         return;
     }
     let columns = ["no", "shape", "parameters", "state"].map(str::to_owned);

@@ -9,5 +9,6 @@ mod disks;
 mod faults;
 mod hostile;
 mod logs;
+mod pipes;
 mod session_page;
 mod world;
