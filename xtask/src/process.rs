@@ -4,6 +4,15 @@ use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Programs that were fetched for this project alone, found before the machine's own.
+static OWN_PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has commands find the programs in `folder` before the machine's, from now on. Only the first call counts.
+pub fn prefer_programs_in(folder: PathBuf) {
+    let _ = OWN_PROGRAMS.set(folder);
+}
 
 /// The root of the project's tree.
 pub fn root() -> PathBuf {
@@ -22,6 +31,14 @@ pub fn cargo() -> OsString {
 pub fn command(folder: &Path, program: &str, arguments: &[&str]) -> Command {
     let mut command = if program == "cargo" { Command::new(cargo()) } else { Command::new(program) };
     command.args(arguments).current_dir(folder);
+    if let Some(own) = OWN_PROGRAMS.get() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(own.clone()).chain(std::env::split_paths(&path));
+        // A folder whose name holds the separator cannot be on a path: the machine's programs are all there is then.
+        if let Ok(path) = std::env::join_paths(folders) {
+            command.env("PATH", path);
+        }
+    }
     command
 }
 

@@ -4,6 +4,7 @@
 //! that takes well under a second, and no stamp file can lie.
 
 mod apt;
+mod node;
 mod tools;
 
 use std::path::Path;
@@ -52,6 +53,7 @@ pub fn prepare(root: &Path, need: Need) -> Result<Machine, String> {
     if need == Need::Build {
         return Ok(Machine { wasm: None });
     }
+    node::prepare(root)?;
     if need == Need::Test {
         rustup_components(root)?;
     }
