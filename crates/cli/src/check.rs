@@ -23,7 +23,10 @@ pub struct CheckArgs {
 pub fn load_schema(path: &Path) -> Result<Schema, Failure> {
     let text = std::fs::read_to_string(path).map_err(|cause| {
         let path = path.display();
-        Failure::usage(format!("error: {path} cannot be read ({cause}); check the path and its permissions [LF-7001]"))
+        Failure::usage(match cause.kind() {
+            std::io::ErrorKind::InvalidData => format!("error: {path} is not UTF-8 text; save it as UTF-8 [LF-7001]"),
+            _ => format!("error: {path} cannot be read ({cause}); check the path and its permissions [LF-7001]"),
+        })
     })?;
     let colours = std::io::stderr().is_terminal();
     Schema::parse(&path.display().to_string(), &text)

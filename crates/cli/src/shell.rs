@@ -1,6 +1,6 @@
 //! `landfall shell`: a local database under your fingers, with or without the network.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,11 +97,15 @@ fn start_log() {
     let _ = log.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
+/// The longest line of input: a transaction and its values fit several times, and memory is bounded.
+const LINE_MAX_BYTES: u64 = 32 << 20;
+
 /// Lines of standard input as they come, so that a program can hold a conversation.
 fn lines_of_stdin() -> tokio::sync::mpsc::Receiver<std::io::Result<String>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
+        let mut input = std::io::stdin().lock();
+        while let Some(line) = next_line(&mut input).transpose() {
             let failed = line.is_err();
             if sender.blocking_send(line).is_err() || failed {
                 break;
@@ -109,6 +113,22 @@ fn lines_of_stdin() -> tokio::sync::mpsc::Receiver<std::io::Result<String>> {
         }
     });
     receiver
+}
+
+/// The next line without its end; `None` at the end of the input.
+///
+/// # Errors
+/// When it cannot be read, is not UTF-8, or is longer than anything that could be written with it.
+fn next_line(input: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = input.take(LINE_MAX_BYTES + 1).read_line(&mut line)?;
+    if read as u64 > LINE_MAX_BYTES {
+        let text = format!("a line is longer than {} MiB", LINE_MAX_BYTES >> 20);
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+    }
+    let length = line.trim_end_matches('\n').trim_end_matches('\r').len();
+    line.truncate(length);
+    Ok((read > 0).then_some(line))
 }
 
 struct Shell {
@@ -151,7 +171,8 @@ impl Shell {
             number += 1;
             let line = line.map_err(|error| {
                 Failure::runtime(format!(
-                    "line {number} of the input cannot be read ({error}); write it in UTF-8. It and what follows was not run [LF-7017]"
+                    "line {number} of the input cannot be read ({error}); write UTF-8, in lines of 32 MiB at most. \
+                     It and what follows was not run [LF-7017]"
                 ))
             })?;
             if self.line(&line).await? == Next::Quit {
@@ -216,10 +237,12 @@ impl Shell {
                     return Err(Failure::usage(NO_SERVER));
                 }
                 self.client.set_online(true).map_err(failed)?;
+                self.heard().await?;
                 self.say("connecting", json!({ "online": true }));
             }
             ".offline" => {
                 self.client.set_online(false).map_err(failed)?;
+                self.heard().await?;
                 self.say("offline; writes wait in the outbox", json!({ "online": false }));
             }
             ".sync" => self.sync(rest).await?,
@@ -267,6 +290,11 @@ impl Shell {
         };
         self.say(&text, json!({ "written": written.value, "transaction": written.rseq }));
         Ok(())
+    }
+
+    /// What was asked before, such as going offline, shows in the status from here on.
+    async fn heard(&self) -> Result<(), Failure> {
+        self.client.with(|_, _, _| ()).await.map_err(failed)
     }
 
     /// An answer that is not rows.

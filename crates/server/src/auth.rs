@@ -55,6 +55,9 @@ pub enum AuthError {
     /// The text is no token.
     #[error("the token is not a signed JWT; sign in again")]
     Malformed,
+    /// The text is no token, and the server is a development server.
+    #[error("the token is not a signed JWT; on this development server, dev:NAME is a token for anybody")]
+    MalformedHere,
     /// Signed with an algorithm that none of the server's keys is for.
     #[error(
         "the token is signed in a way that this server has no key for; sign in again, or give the server the issuer's key"
@@ -169,7 +172,10 @@ impl Authenticator {
         if let Some(name) = token.strip_prefix(DEV_PREFIX).filter(|_| self.development) {
             return subject(name).map(Identity::plain);
         }
-        self.check_signed(token, now_ms)
+        match self.check_signed(token, now_ms) {
+            Err(AuthError::Malformed) if self.development => Err(AuthError::MalformedHere),
+            checked => checked,
+        }
     }
 
     fn check_signed(&self, token: &str, now_ms: u64) -> Result<Identity, AuthError> {

@@ -133,7 +133,8 @@ pub(super) fn status(status: &Status, json: bool) {
     if let Some(at) = status.last_synced_ms {
         out!("last synced   {}", ago(at));
     }
-    if let Some(progress) = status.loading {
+    // Before the server has said how much there is, there is nothing to show.
+    if let Some(progress) = status.loading.filter(|progress| progress.expected > 0) {
         out!("loading       {} of about {} rows", progress.rows, progress.expected);
     }
     if let Some(error) = &status.last_error {

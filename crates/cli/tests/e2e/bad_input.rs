@@ -38,7 +38,8 @@ fn mistakes_at_the_shell_are_one_sentence_and_lose_nothing() {
         ("UPDATE notes SET budget = 1.5", 1, "LF-5023", "budget"),
         ("UPDATE notes SET id = '01a1fc03-4a9f-7522-888f-27f45f27270e'", 1, "LF-5022", "primary key"),
         ("UPDATE notes SET body = zeroblob(1073741824)", 1, "LF-2003", "store it as a file"),
-        ("UPDATE notes SET body = hex(zeroblob(4500000))", 1, "LF-3007", "write in several"),
+        ("UPDATE notes SET body = hex(zeroblob(4500000))", 1, "LF-2003", "store it as a file"),
+        ("UPDATE notes SET id = 'nonsense'", 1, "LF-5023", "error: notes.id: a column of type uuid"),
         ("UPDATE notes SET title = hex(zeroblob(4500))", 1, "LF-2003", "200"),
         (".watch DELETE FROM notes", 1, "LF-5201", "SELECT"),
     ];

@@ -6,6 +6,7 @@ use landfall_core::value::SqliteValue;
 use rusqlite::Connection;
 use rusqlite::hooks::{Action, PreUpdateCase};
 
+use super::error::DbError;
 use super::hooks::{Inner, Shared};
 use super::tables::{AppTable, stored};
 
@@ -70,7 +71,11 @@ fn mark(
             Some(key)
         }
         Err(error) => {
-            marks.bad_keys.push((position, stored_key, error.to_string()));
+            let problem = match error {
+                DbError::StoredForm { column, cause, .. } => (column, cause),
+                other => (app.table.primary_key.join(", "), other.to_string()),
+            };
+            marks.bad_keys.push((position, stored_key, problem));
             None
         }
     }

@@ -288,11 +288,25 @@ pub(super) fn is_full(error: &rusqlite::Error) -> bool {
         || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
-/// SQLite's own sentence, without the statement and offset that rusqlite adds.
+/// A sentence of a readable length: its beginning and its end.
+fn shortened(text: &str) -> String {
+    const BEGINNING: usize = 200;
+    const END: usize = 60;
+    let length = text.chars().count();
+    if length <= BEGINNING + END {
+        return text.to_owned();
+    }
+    let beginning: String = text.chars().take(BEGINNING).collect();
+    let end: String = text.chars().skip(length - END).collect();
+    format!("{beginning} … {end}")
+}
+
+/// SQLite's own sentence, without the statement and offset that rusqlite adds. It quotes the statement, which may be of
+/// any length.
 pub(super) fn message(error: &rusqlite::Error) -> String {
     match error {
-        rusqlite::Error::SqliteFailure(_, Some(text)) => text.clone(),
-        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(text)) => shortened(text),
+        rusqlite::Error::SqlInputError { msg, .. } => shortened(msg),
         rusqlite::Error::MultipleStatement => "one statement at a time, please: run them one after the other".into(),
         rusqlite::Error::InvalidParameterCount(given, wanted) => {
             format!("{given} parameters are given, the statement has {wanted}")

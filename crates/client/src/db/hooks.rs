@@ -41,7 +41,7 @@ pub(super) struct Marks {
     /// (Table, key before, key after) of updates that changed a key.
     pub rekeyed: Vec<(usize, RowKey, RowKey)>,
     /// (Table, column, stored key) of rows whose key is not in stored form.
-    pub bad_keys: Vec<(usize, Vec<SqliteValue>, String)>,
+    pub bad_keys: Vec<(usize, Vec<SqliteValue>, (String, String))>,
 }
 
 impl Marks {

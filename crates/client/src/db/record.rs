@@ -79,8 +79,11 @@ impl Database {
         for (table, key, problem) in &marks.bad_keys {
             let Some(app) = self.tables.list.get(*table) else { continue };
             if app.has_stored_key(&self.conn, key)? {
-                let name = app.table.primary_key.join(", ");
-                return Err(DbError::StoredForm { table: app.name().to_owned(), column: name, cause: problem.clone() });
+                return Err(DbError::StoredForm {
+                    table: app.name().to_owned(),
+                    column: problem.0.clone(),
+                    cause: problem.1.clone(),
+                });
             }
         }
         Ok(())

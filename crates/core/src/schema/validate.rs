@@ -146,15 +146,16 @@ impl Schema {
                 limits.operations
             )));
         }
-        if txn.size() > limits.total_bytes {
-            return Err(bad(format!("the transaction is larger than {} bytes; write in several", limits.total_bytes)));
-        }
         let mut seen = std::collections::BTreeSet::new();
         for operation in &txn.operations {
             self.check_operation(operation, limits)?;
             if !seen.insert((operation.table(), operation.key())) {
                 return Err(bad("a row occurs twice in one transaction".into()).row(operation.table(), operation.key()));
             }
+        }
+        // Last: whoever has a single value that is too large cannot write it in several.
+        if txn.size() > limits.total_bytes {
+            return Err(bad(format!("the transaction is larger than {} bytes; write in several", limits.total_bytes)));
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Value {
             }
             (ColumnType::Json, SqliteValue::Text(v)) => match serde_json::from_str::<serde_json::Value>(&v) {
                 Ok(parsed) => Self::json(&parsed),
-                Err(_) => return Err(wrong("text that is not JSON".into())),
+                Err(_) => return Err(wrong("text that is not JSON, or nested deeper than 128 levels".into())),
             },
             (_, SqliteValue::Integer(v)) => return Err(wrong(format!("the integer {v}"))),
             (_, SqliteValue::Real(v)) => return Err(wrong(format!("the real {v}"))),
