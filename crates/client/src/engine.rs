@@ -22,6 +22,7 @@ use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{self, Connectivity, Progress, Status};
 
 mod loading;
+mod synced;
 mod writes;
 
 /// The two clocks of a device.
@@ -187,6 +188,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let db = Database::open(location, schema, options, now.wall_ms, fill_id(random))?;
         let live = LiveQueries::new(db.recorder());
+        let status = Status { last_synced_ms: db.synced_ms(), ..Status::default() };
         let mut engine = Self {
             db,
             session: Session::new(false, false),
@@ -194,7 +196,7 @@ impl Engine {
             token: None,
             agent: concat!("landfall/", env!("CARGO_PKG_VERSION")).to_owned(),
             effects: VecDeque::new(),
-            status: Status::default(),
+            status,
             told: Status::default(),
             complete_tables: FlatSet::new(),
             head: 0,
@@ -434,7 +436,6 @@ impl Engine {
                 }
                 let changes = self.db.apply_live(to, chain, stamp, &buckets, now.wall_ms)?;
                 self.announce(&changes);
-                self.status.last_synced_ms = Some(now.wall_ms);
                 let db = &self.db;
                 self.session.release(now.mono_ms, |bucket| db.may_load(bucket));
                 Event::Live { bytes: 64 + 128 * cells }
@@ -536,6 +537,7 @@ impl Engine {
     }
 
     fn run(&mut self, command: Command, now: Moment) -> Result<Vec<Command>, DbError> {
+        self.note_synced(event, now);
         match command {
             Command::Connect { connection } => self.effects.push_back(Effect::Connect { connection }),
             Command::Disconnect { connection } => self.effects.push_back(Effect::Disconnect { connection }),

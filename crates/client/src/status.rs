@@ -58,7 +58,8 @@ pub struct Status {
     pub acknowledged: u64,
     /// Dead letters: refused for good, waiting for a person.
     pub dead: u64,
-    /// When server changes were last applied, by the device's clock.
+    /// When the device last knew that it shows all that the server has of the open shapes, by the device's clock. Kept
+    /// across restarts.
     pub last_synced_ms: Option<u64>,
     /// Set while a shape loads.
     pub loading: Option<Progress>,

@@ -116,7 +116,7 @@ export interface Status {
   readonly pending: number;
   /** Writes that the server refused for good: for a person to retry or discard. */
   readonly failed: number;
-  /** When something of the server was last stored here. */
+  /** When this device last knew that it shows all that the server has of the open shapes; kept across restarts. */
   readonly lastSyncedAt: Date | null;
   /** Set while shapes load for the first time. */
   readonly progress: {

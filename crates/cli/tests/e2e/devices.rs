@@ -27,6 +27,24 @@ fn what_is_written_offline_reaches_the_other_device() {
 }
 
 #[test]
+fn a_device_without_the_network_says_when_it_was_in_step_with_the_server() {
+    let world = World::new();
+    let server = world.server();
+    let device = world.device("laptop", &server);
+    let synced = || device.offline(&[".status"]).objects()[0]["last_synced_ms"].as_u64();
+    device.offline(&[".open my_notes"]).ok();
+    assert_eq!(synced(), None, "it never was");
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    device.online(&[".sync"]).ok();
+    let first = synced().expect("kept by the database");
+    assert!(first >= before, "{first} {before}");
+    let shown = device.run(&["--offline"], &[".status"]).ok();
+    assert!(shown.contains("last synced   just now\n"), "{shown}");
+    device.online(&[".sync"]).ok();
+    assert!(synced().is_some_and(|again| again > first), "nothing had happened, and that is news");
+}
+
+#[test]
 fn the_shell_tells_queries_from_writes_by_what_they_do() {
     let world = World::new();
     let server = world.server();

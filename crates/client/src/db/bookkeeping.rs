@@ -75,6 +75,8 @@ pub(super) struct Meta {
     pub last_stale: u64,
     /// Whose database this is: the subject of the first session.
     pub subject: Option<String>,
+    /// When the device last knew that it shows the server's state, by its own clock, as it was stored last.
+    pub synced_ms: Option<u64>,
 }
 
 impl Meta {
@@ -92,6 +94,7 @@ impl Meta {
             counts: Counts::default(),
             last_stale: 0,
             subject: None,
+            synced_ms: None,
         }
     }
 
@@ -113,7 +116,7 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 11] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 12] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         [
@@ -128,6 +131,7 @@ impl Meta {
             ("clock_offset_ms", Integer(self.offset_ms)),
             ("last_stale", Integer(self.last_stale as i64)),
             ("subject", self.subject.clone().map_or(Null, Text)),
+            ("synced_ms", self.synced_ms.map_or(Null, |ms| Integer(ms as i64))),
         ]
     }
 
@@ -165,6 +169,7 @@ impl Meta {
             counts: count(conn)?,
             last_stale: number("last_stale")? as u64,
             subject: get_meta::<Option<String>>(conn, "subject")?.flatten(),
+            synced_ms: get_meta::<Option<i64>>(conn, "synced_ms")?.flatten().map(|ms| ms as u64),
         })
     }
 }

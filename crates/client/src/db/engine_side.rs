@@ -30,4 +30,24 @@ impl Database {
             Ok(())
         })
     }
+
+    /// When the device last knew that it shows the server's state, by its own clock, as it was stored last.
+    pub(crate) fn synced_ms(&self) -> Option<u64> {
+        self.memory.meta.synced_ms
+    }
+
+    /// Stores when the device last knew that it shows the server's state, unless what is stored is closer than `within`
+    /// to it. The disk is not waited for: a power cut may take it back.
+    pub(crate) fn keep_synced(&mut self, at_ms: u64, within_ms: u64) -> Result<(), DbError> {
+        if self.memory.meta.synced_ms.is_some_and(|kept| kept == at_ms || kept.abs_diff(at_ms) < within_ms) {
+            return Ok(());
+        }
+        self.lazy = true;
+        let kept = self.transact(|db| {
+            db.memory.meta.synced_ms = Some(at_ms);
+            Ok(())
+        });
+        self.lazy = false;
+        kept
+    }
 }
