@@ -142,7 +142,9 @@ impl ServerCore {
                 Some(Reply::Open { id, result: offer.map(|offer| vec![offer]) })
             }
             Request::Push { id, entries } => {
-                if self.waiting_entries + entries.len() > self.memory.waiting_entries && !self.waiting.is_empty() {
+                let bounded = !landfall_core::mutant::active("pushes-unbounded");
+                let full = self.waiting_entries + entries.len() > self.memory.waiting_entries;
+                if bounded && full && !self.waiting.is_empty() {
                     return Some(Reply::Push { id, result: Err(overloaded()) });
                 }
                 self.waiting_entries += entries.len();
@@ -155,6 +157,11 @@ impl ServerCore {
     /// Pushes that wait for a commit.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Their transactions.
+    pub fn waiting_entries(&self) -> usize {
+        self.waiting_entries
     }
 
     /// Decides the pushes that waited longest: as many as hold at most `max_entries` together, at least one; one

@@ -37,6 +37,8 @@ pub const ALL: &[Mutant] = &[
     mutant("restore-not-noticed", &["acknowledged", "convergence", "flicker"]),
     mutant("ring-unbounded", &["bounds"]),
     mutant("window-ignored", &["bounds"]),
+    mutant("catch-up-unbounded", &["bounds"]),
+    mutant("pushes-unbounded", &["bounds"]),
     mutant("stamp-not-shifted", &["stamps"]),
     mutant("change-not-announced", &["live"]),
     mutant("skip-sequence", &["log"]),

@@ -20,6 +20,8 @@ use crate::plan::Plan;
 
 /// The secret that signs tokens.
 pub const SECRET: &[u8] = b"the simulator's own secret, nobody else's";
+/// Bytes after which a message of changes is not extended any more.
+pub const MESSAGE_BYTES: usize = 4 << 10;
 /// The server's database on its disk.
 pub const DATABASE: &str = "server.db";
 
@@ -48,7 +50,7 @@ impl ServerProcess {
         let mut rules = Rules::new(schema, Authenticator::new().with_secret(SECRET));
         rules.limits.window_bytes = plan.window_bytes;
         rules.limits.push_entries = 64;
-        rules.message_bytes = 4 << 10;
+        rules.message_bytes = MESSAGE_BYTES;
         let memory = Memory { ring_bytes: plan.ring_bytes, waiting_entries: plan.waiting_entries, ..Memory::default() };
         let core = ServerCore::new(Box::new(store.clone()), Arc::new(rules), memory, dice.generator())?;
         Ok(Self { core, reader, store })

@@ -20,7 +20,8 @@ const MIN_SHARE_BYTES: usize = 16 << 10;
 pub fn perform(read: &Read, reader: &dyn StoreReader, max_bytes: usize) -> Result<ReadDone, StoreError> {
     match read {
         Read::CatchUp { bucket, after, up_to } => {
-            let slice = reader.bucket_log(*bucket, *after, *up_to, max_bytes)?;
+            let bounded = !landfall_core::mutant::active("catch-up-unbounded");
+            let slice = reader.bucket_log(*bucket, *after, *up_to, if bounded { max_bytes } else { usize::MAX })?;
             // A device that loaded slowly may come back to a position that the log no longer reaches.
             let since = reader.bucket(*bucket)?.map_or(0, |bucket| bucket.since);
             if reader.oldest_seq()?.max(since) > *after {

@@ -1,8 +1,9 @@
 //! `bounds`: memory and queues stay within their bounds, however slow a reader is.
 
-use landfall_protocol::ServerMessage;
+use landfall_protocol::{Change, ServerMessage};
 
 use super::Violation;
+use crate::server::MESSAGE_BYTES;
 use crate::world::World;
 
 /// Most effects of one call into an engine.
@@ -19,7 +20,7 @@ pub fn effects(count: usize) -> Result<(), Violation> {
     Err(Violation::new("bounds", format!("an engine gave more than {MAX_EFFECTS} effects for one call")))
 }
 
-/// What the server keeps of recent commits is bounded.
+/// What the server keeps of recent commits, and of pushes that wait for one, is bounded.
 ///
 /// # Errors
 /// When it is not.
@@ -32,7 +33,28 @@ pub fn server(world: &World) -> Result<(), Violation> {
             format!("the ring of recent commits holds {ring} bytes, allowed are {most}"),
         ));
     }
+    let (pushes, entries) = (process.core.waiting(), process.core.waiting_entries());
+    let most = world.plan.waiting_entries;
+    // One push is taken however large it is.
+    if entries > most && pushes > 1 {
+        let text = format!("{entries} entries of {pushes} pushes wait for a commit, allowed are {most}");
+        return Err(Violation::new("bounds", text));
+    }
     Ok(())
+}
+
+/// Catching up is outside of the window: a message of it is bounded by itself. What a transaction changed stays whole.
+///
+/// # Errors
+/// When it is not.
+pub fn catch_up(message: &ServerMessage) -> Result<(), Violation> {
+    let ServerMessage::CatchUp { changes, .. } = message else { return Ok(()) };
+    let bytes = changes.to_run().len();
+    let whole = changes.0.first().map(Change::seq) == changes.0.last().map(Change::seq);
+    if bytes <= MESSAGE_BYTES || whole {
+        return Ok(());
+    }
+    Err(Violation::new("bounds", format!("a CatchUp has {bytes} bytes of changes, allowed are {MESSAGE_BYTES}")))
 }
 
 /// A session sends no more changes while the device has not said Applied to a window full of them.

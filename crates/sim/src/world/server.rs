@@ -247,6 +247,7 @@ impl World {
                 *left -= 1;
             }
             bounds::window(self, in_flight, &message)?;
+            bounds::catch_up(&message)?;
             self.leaves(conn, &message)?;
             self.send_down(conn, &message);
         }
