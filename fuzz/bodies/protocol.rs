@@ -2,7 +2,7 @@
 //! damaged messages, so that the targets compile and hold wherever there is no nightly toolchain.
 
 use landfall_protocol::codec::decode_binary;
-use landfall_protocol::{Chunk, Form, Frame, decode_client, decode_server, encode_client, encode_server};
+use landfall_protocol::{ChangeList, Chunk, Form, Frame, decode_client, decode_server, encode_client, encode_server};
 
 /// A device never panics over a chunk, and column lengths always agree.
 pub fn chunk(data: &[u8]) {
@@ -25,4 +25,32 @@ pub fn server_message(data: &[u8]) {
         let again = decode_server(&encode_server(&message, Form::Binary));
         assert_eq!(again.ok(), Some(message));
     }
+}
+
+/// A device never panics over the changes of a bucket, and what it reads it writes back to the same changes.
+pub fn changes(data: &[u8]) {
+    if let Ok(changes) = ChangeList::from_run(data) {
+        assert_eq!(ChangeList::from_run(&changes.to_run()).ok(), Some(changes));
+    }
+}
+
+/// Neither side panics over the JSON rendering of anything, and what it reads means the same in bytes.
+pub fn json(data: &[u8]) {
+    reads_json(data);
+}
+
+/// Whether it is the JSON of a message or a chunk.
+pub fn reads_json(data: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(data) else { return false };
+    let of_device = decode_client(&Frame::Text(text.to_owned())).ok();
+    if let Some(message) = &of_device {
+        let again = decode_client(&encode_client(message, Form::Binary));
+        assert_eq!(again.ok().as_ref(), Some(message));
+    }
+    let of_server = decode_server(&Frame::Text(text.to_owned())).ok();
+    if let Some(message) = &of_server {
+        let again = decode_server(&encode_server(message, Form::Binary));
+        assert_eq!(again.ok().as_ref(), Some(message));
+    }
+    of_device.is_some() || of_server.is_some()
 }

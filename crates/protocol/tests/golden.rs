@@ -22,11 +22,6 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
-}
-
 fn pretty(json: &str) -> String {
     serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap() + "\n"
 }
@@ -44,7 +39,7 @@ fn vector(name: &str, binary: &Frame, json: &Frame) -> (Frame, Frame) {
         assert_eq!(now, &golden, "{name} changed on the wire; see the head of this file");
     }
     let read = |i: usize| std::fs::read_to_string(&files[i].0).unwrap();
-    (Frame::Binary(unhex(&read(0))), Frame::Text(read(1)))
+    (Frame::Binary(common::unhex(&read(0))), Frame::Text(read(1)))
 }
 
 #[test]

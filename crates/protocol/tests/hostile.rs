@@ -6,6 +6,8 @@ mod common;
 #[path = "../../../fuzz/bodies/protocol.rs"]
 mod fuzz;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use landfall_protocol::codec::{MAX_FRAME_BYTES, decode_binary, encode_binary};
@@ -44,7 +46,7 @@ fn decode_everything(bytes: &[u8]) {
 
 /// What the fuzz targets do.
 fn as_fuzzed(bytes: &[u8]) {
-    for body in [fuzz::chunk, fuzz::client_message, fuzz::server_message] {
+    for body in [fuzz::chunk, fuzz::client_message, fuzz::server_message, fuzz::changes, fuzz::json] {
         body(bytes);
     }
 }
@@ -70,22 +72,64 @@ fn frames() -> Vec<Vec<u8>> {
     out
 }
 
-fn replay(path: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(path).unwrap();
-    let inputs = entries.map(|e| std::fs::read(e.unwrap().path()).unwrap());
-    inputs
-        .inspect(|bytes| {
-            decode_everything(bytes);
-            as_fuzzed(bytes);
-        })
-        .count()
+/// A folder of the tests, by name.
+fn files(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap());
+    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
 }
 
+/// What the golden vectors put into the corpus: each as it is, cut short, and in JSON.
+fn of_golden() -> BTreeMap<String, Vec<u8>> {
+    let mut corpus = BTreeMap::new();
+    for (file, content) in files("golden") {
+        if let Some(name) = file.strip_suffix(".hex") {
+            let bytes = common::unhex(std::str::from_utf8(&content).unwrap());
+            corpus.insert(format!("{name}-cut.bin"), bytes[..bytes.len() * 2 / 3].to_vec());
+            corpus.insert(format!("{name}.bin"), bytes);
+        } else {
+            corpus.insert(file, content);
+        }
+    }
+    let run = common::changes().to_run();
+    corpus.insert("changes-cut.bin".to_owned(), run[..run.len() * 2 / 3].to_vec());
+    corpus.insert("changes.bin".to_owned(), run);
+    corpus
+}
+
+/// `LANDFALL_BLESS=1 cargo test -p landfall-protocol --test hostile` writes the files anew. What is called `found-…` once
+/// broke a decoder, and stays.
 #[test]
-fn the_fuzz_corpus_is_survived() {
+fn the_fuzz_corpus_holds_every_golden_vector_and_is_survived() {
     let _turn = turn();
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert!(replay(&root.join("tests/corpus")) >= 10, "the corpus is missing");
+    let due = of_golden();
+    if std::env::var_os("LANDFALL_BLESS").is_some() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+        for (name, bytes) in &due {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+    let corpus = files("corpus");
+    for bytes in corpus.values() {
+        decode_everything(bytes);
+        as_fuzzed(bytes);
+    }
+    let (found, derived): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        corpus.into_iter().partition(|(name, _)| name.starts_with("found-"));
+    let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&derived), names(&due), "see the head of this test; kept besides: {:?}", names(&found));
+    assert_eq!(derived, due, "a vector has changed; see the head of this test");
+}
+
+/// So that what a body holds of a message that it can read is put to the test, and not only that it survives.
+#[test]
+fn the_fuzz_bodies_read_what_is_whole() {
+    let json = |name: &str| files("golden").remove(name).unwrap();
+    assert!(fuzz::reads_json(&json("client-push.json")) && fuzz::reads_json(&json("server-live.json")));
+    assert!(!fuzz::reads_json(b"{\"type\":\"nonsense\"}"));
+    let due = of_golden();
+    assert!(ChangeList::from_run(&due["changes.bin"]).is_ok_and(|changes| changes == common::changes()));
+    assert!(ChangeList::from_run(&due["changes-cut.bin"]).is_err());
 }
 
 #[test]

@@ -11,6 +11,11 @@ use landfall_protocol::client::Held;
 use landfall_protocol::server::{BucketChanges, WireType};
 use landfall_protocol::*;
 
+pub fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+}
+
 pub fn every_value() -> Vec<Value> {
     vec![
         Value::Null,
