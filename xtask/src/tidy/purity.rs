@@ -1,8 +1,10 @@
 //! What `core` and `protocol` may not do, and where `unsafe` may stand.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
 use super::files::SourceFile;
-use super::rust_source::{code_only, code_without_tests, has_word};
+use super::rust_source::{code_only, code_without_tests, has_word, imports};
 use super::settings::Settings;
 
 /// The crates without I/O.
@@ -34,15 +36,21 @@ pub fn forbidden_calls(file: &SourceFile) -> Vec<Finding> {
         return Vec::new();
     }
     let code = code_without_tests(&file.text);
-    let mut findings = Vec::new();
+    let mut found: BTreeSet<(usize, &(&str, &str))> = BTreeSet::new();
     for (index, line) in code.lines().enumerate() {
-        for (name, instead) in FORBIDDEN.iter().filter(|(name, _)| has_word(line, name)) {
-            let what =
-                format!("`{name}` in a crate that does no I/O, reads no clock and draws no randomness; {instead}");
-            findings.push(Finding::new(&file.path, index + 1, what));
-        }
+        found.extend(FORBIDDEN.iter().filter(|(name, _)| has_word(line, name)).map(|name| (index + 1, name)));
     }
-    findings
+    // `use std::{env, fs}` names them as well, and so does `use std::*`.
+    for (line, path) in imports(&code) {
+        let all_of = path.strip_suffix('*').filter(|module| module.ends_with("::"));
+        let named = |name: &str| has_word(&path, name) || all_of.is_some_and(|module| name.starts_with(module));
+        found.extend(FORBIDDEN.iter().filter(|(name, _)| named(name)).map(|name| (line, name)));
+    }
+    let finding = |(line, (name, instead)): (usize, &(&str, &str))| {
+        let what = format!("`{name}` in a crate that does no I/O, reads no clock and draws no randomness; {instead}");
+        Finding::new(&file.path, line, what)
+    };
+    found.into_iter().map(finding).collect()
 }
 
 fn is_test_file(path: &str) -> bool {
@@ -78,6 +86,28 @@ mod tests {
             assert_eq!((found.len(), found.first().map(|f| f.line)), (1, Some(2)), "{name}");
             assert!(forbidden_calls(&SourceFile::new("crates/server/src/a.rs", &text)).is_empty());
         }
+    }
+
+    #[test]
+    fn names_in_grouped_uses_are_found_where_they_stand() {
+        let found = |text: &str| -> Vec<(usize, String)> {
+            let found = forbidden_calls(&SourceFile::new("crates/core/src/a.rs", text));
+            let name = |what: &str| what.split('`').nth(1).unwrap_or_default().to_owned();
+            found.iter().map(|f| (f.line, name(&f.what))).collect()
+        };
+        let named = |line: usize, names: &[&str]| names.iter().map(|n| (line, (*n).to_owned())).collect::<Vec<_>>();
+        assert_eq!(found("use std::{fs, env, thread};"), named(1, &["std::env", "std::fs", "std::thread"]));
+        assert_eq!(found("pub use std::{fmt, net as web};"), named(1, &["std::net"]));
+        assert_eq!(found("use std::{\n    fmt,\n    fs::{self, File},\n};"), named(3, &["std::fs"]));
+        assert_eq!(
+            found("use {std::{collections::{BTreeMap, HashMap}, fs}, x::y};"),
+            named(1, &["HashMap", "std::fs"])
+        );
+        assert_eq!(found("fn f() {\n    use ::std::{\n env::var};\n}"), named(3, &["std::env"]));
+        assert_eq!(found("use std::fs;"), named(1, &["std::fs"]), "once");
+        assert_eq!(found("use std::*;").len(), 4, "all of its modules");
+        assert_eq!(found("use rand::{rng, Rng};"), named(1, &["rand::rng"]));
+        assert!(found("use crate::{fs, env};\nuse std::{fmt, mem};\nlet reuse = {fs};").is_empty());
     }
 
     #[test]

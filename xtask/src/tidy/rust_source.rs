@@ -111,6 +111,69 @@ fn raw_string_end(chars: &[char], at: usize) -> Option<usize> {
     Some(chars.len())
 }
 
+/// The full path of every name that the `use` items of [`code_only`]'s code bring in, groups taken apart, each with its
+/// line. What a name is renamed to does not matter.
+pub fn imports(code: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut rest = code;
+    while let Some(at) = rest.find("use") {
+        let before = rest[..at].chars().next_back();
+        let line = 1 + code[..code.len() - rest.len() + at].matches('\n').count();
+        rest = &rest[at + "use".len()..];
+        // Not a part of another word, and not the `use<'a>` of a return type.
+        let stands_alone = !before.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        if stands_alone && rest.starts_with(|c: char| c.is_whitespace() || c == '{' || c == ':') {
+            let end = rest.find(';').unwrap_or(rest.len());
+            take_apart(&rest[..end], line, &mut found);
+        }
+    }
+    found
+}
+
+fn take_apart(tree: &str, mut line: usize, found: &mut Vec<(usize, String)>) {
+    // What stands before each open brace; the path so far, and the line of its last name.
+    let (mut groups, mut path, mut named_at): (Vec<String>, String, usize) = (Vec::new(), String::new(), line);
+    let mut emit = |path: &mut String, group: Option<&String>, named_at: usize| {
+        let group = group.map_or("", String::as_str);
+        if path != group {
+            found.push((named_at, path.trim_start_matches("::").to_owned()));
+        }
+        group.clone_into(path);
+    };
+    let mut renamed = false;
+    let mut chars = tree.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\n' => line += 1,
+            '{' => groups.push(path.clone()),
+            ',' => {
+                emit(&mut path, groups.last(), named_at);
+                renamed = false;
+            }
+            '}' => {
+                emit(&mut path, groups.last(), named_at);
+                groups.pop();
+                path = groups.last().cloned().unwrap_or_default();
+                renamed = false;
+            }
+            c if c.is_alphanumeric() || c == '_' => {
+                let mut word = String::from(c);
+                while let Some(c) = chars.next_if(|c| c.is_alphanumeric() || *c == '_') {
+                    word.push(c);
+                }
+                renamed |= word == "as";
+                if !renamed {
+                    path.push_str(&word);
+                    named_at = line;
+                }
+            }
+            ':' | '*' => path.push(c),
+            _ => {}
+        }
+    }
+    emit(&mut path, groups.last(), named_at);
+}
+
 /// [`code_only`], with every item under `#[cfg(test)]` blanked out as well.
 pub fn code_without_tests(source: &str) -> String {
     let mut code = code_only(source);
