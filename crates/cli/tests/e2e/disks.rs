@@ -1,5 +1,5 @@
 //! Disks that are full or cannot be written. A file system of its own for each test, in a mount namespace; where the
-//! machine gives none, a limit on the size of files, and a path below a file, stand in.
+//! machine gives none, a limit on the size of files, and a path below a file, stand in, and the run says so.
 
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -15,21 +15,28 @@ struct Disk {
 }
 
 impl Disk {
-    fn new(path: PathBuf, size: &str) -> Option<Self> {
+    /// `None`, and said aloud, where the machine gives none: then `instead` is all that is tested.
+    fn new(path: PathBuf, size: &str, instead: &str) -> Option<Self> {
+        Self::mounted(path, size).inspect_err(|why| said_aloud(&skipped(why, instead))).ok()
+    }
+
+    fn mounted(path: PathBuf, size: &str) -> Result<Self, String> {
         std::fs::create_dir(&path).unwrap();
         let script = format!("mount -t tmpfs -o size={size} tmpfs '{}' && echo ready && read end", path.display());
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "sh", "-c", &script]);
-        unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut holder = unshare.spawn().ok()?;
+        unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut holder = unshare.spawn().map_err(|error| format!("`unshare` cannot be started: {error}"))?;
         let mut line = String::new();
-        std::io::BufReader::new(holder.stdout.take()?).read_line(&mut line).ok()?;
+        if let Some(out) = holder.stdout.take() {
+            std::io::BufReader::new(out).read_line(&mut line).map_err(|error| error.to_string())?;
+        }
         if line.trim() != "ready" {
-            let _ = holder.wait();
-            return None;
+            let said = holder.wait_with_output().map(|ended| String::from_utf8_lossy(&ended.stderr).trim().to_owned());
+            return Err(said.unwrap_or_else(|error| error.to_string()));
         }
         let by = ["nsenter", "--mount", "--target", &holder.id().to_string(), "--"].map(str::to_owned).to_vec();
-        Some(Self { holder, by, path })
+        Ok(Self { holder, by, path })
     }
 
     fn run(&self, script: &str) -> bool {
@@ -51,6 +58,16 @@ impl Disk {
         let how = if yes { "rw" } else { "ro" };
         assert!(self.run(&format!("mount -o remount,{how} '{}'", self.path.display())));
     }
+}
+
+fn skipped(why: &str, instead: &str) -> String {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    format!("SKIPPED in {test}: a disk of its own cannot be mounted here ({why}); {instead}. Run the tests as root.\n")
+}
+
+/// Past the test harness, which keeps what a test that passes prints to itself.
+fn said_aloud(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 impl Drop for Disk {
@@ -78,7 +95,8 @@ fn limited(kib: u64) -> Vec<String> {
 fn a_full_disk_of_a_device_refuses_the_write_and_keeps_what_is_there() {
     let world = World::new();
     let server = world.server();
-    let Some(disk) = Disk::new(world.path("disk"), "2m") else { return a_limit_on_files(&world, &server) };
+    let instead = "a limit on the size of files stands in";
+    let Some(disk) = Disk::new(world.path("disk"), "2m", instead) else { return a_limit_on_files(&world, &server) };
     let device = on(&disk, &world.device("laptop", &server));
     device.offline(&[".open my_notes", &insert("before")]).ok();
     disk.fill();
@@ -116,7 +134,8 @@ fn health(server: &Server) -> String {
 #[test]
 fn a_full_disk_of_the_server_loses_nothing_and_it_goes_on_by_itself() {
     let world = World::new();
-    let disk = Disk::new(world.path("disk"), "24m");
+    let instead = "a limit on the size of files stands in, and the server is started anew";
+    let disk = Disk::new(world.path("disk"), "24m", instead);
     let by = disk.as_ref().map_or_else(|| limited(400), |disk| disk.by.clone());
     let data = disk.as_ref().map_or_else(|| world.path("data"), |disk| disk.path.join("data"));
     let mut server = Server::start_within(&by, data.clone(), "127.0.0.1:0", &["--dev"]);
@@ -162,7 +181,8 @@ fn a_directory_that_cannot_be_written_is_named() {
     assert!(below.offline(&["SELECT 1"]).refused(1, "LF-5904").contains("directory"));
     serve(&[], &file.join("data")).refused(2, "LF-7007");
 
-    let Some(disk) = Disk::new(world.path("disk"), "8m") else { return };
+    let instead = "a disk that becomes read-only is not tested, only a path below a file";
+    let Some(disk) = Disk::new(world.path("disk"), "8m", instead) else { return };
     let device = on(&disk, &world.device("laptop", &server));
     device.offline(&[&insert("before")]).ok();
     let mut on_disk = Server::start_within(&disk.by, disk.path.join("data"), "127.0.0.1:0", &["--dev"]);
@@ -172,4 +192,13 @@ fn a_directory_that_cannot_be_written_is_named() {
     serve(&disk.by, &disk.path.join("data")).refused(2, "LF-6006");
     disk.writable(true);
     assert_eq!(titles(&device), ["before"]);
+}
+
+#[test]
+fn a_machine_without_disks_of_ones_own_is_told_of() {
+    let world = World::new();
+    let why = Disk::mounted(world.path("disk"), "no such size").err().expect("no disk");
+    assert!(!why.is_empty());
+    let said = skipped(&why, "something stands in");
+    assert!(said.starts_with("SKIPPED in ") && said.contains(&why) && said.contains("something stands in"), "{said}");
 }

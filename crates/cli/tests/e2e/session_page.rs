@@ -1,10 +1,12 @@
-//! `docs/session.md` is a recording: this test makes the session again and compares. `LANDFALL_RECORD=1` writes it anew.
+//! `docs/session.md` and the two devices of the README are recordings: these tests make the sessions again and compare.
+//! `LANDFALL_RECORD=1` writes them anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::world::{Talk, World};
+use crate::world::{Server, Talk, World, landfall, run};
 
 const LISTENS: &str = "http://127.0.0.1:8787";
 const MARK: &str = "the answer ends here";
@@ -137,4 +139,47 @@ fn the_recorded_session_is_what_happens() {
     }
     let recorded = std::fs::read_to_string(&path).unwrap();
     assert_eq!(recorded, page, "record anew with LANDFALL_RECORD=1");
+}
+
+/// A text of the project, and where the block of it that begins with this stands.
+fn block(document: &str, begin: &str) -> (String, std::ops::Range<usize>) {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(document)).unwrap();
+    let start = text.find(begin).unwrap_or_else(|| panic!("{document} has no {begin}")) + begin.len();
+    let end = start + text[start..].find("```").unwrap();
+    (text, start..end)
+}
+
+/// Ids of rows are drawn anew each time.
+fn without_ids(text: &str) -> String {
+    let is_id = |word: &str| word.len() == 36 && word.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+    let words = text.split_inclusive(|c: char| c.is_whitespace());
+    words
+        .map(|word| if is_id(word.trim_end()) { word.replace(word.trim_end(), "ID") } else { word.to_owned() })
+        .collect()
+}
+
+#[test]
+fn the_two_devices_of_the_readme_do_what_is_shown() {
+    let world = World::new();
+    let (guide, schema) = block("docs/guide.md", "```toml\n");
+    let schema = world.file("landfall.toml", &guide[schema]);
+    let server = Server::of(&schema, world.path("server"));
+    let (mut readme, place) = block("README.md", "are set.\n\n```console\n");
+    let shown = readme[place.clone()].to_owned();
+
+    let mut happened = String::new();
+    for line in shown.lines().filter_map(|line| line.strip_prefix("$ ")) {
+        assert!(line.starts_with("landfall "), "{line}");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("landfall() {{ \"$BINARY\" \"$@\"; }}; {line} 2>&1"));
+        command.env("BINARY", landfall().get_program()).env("LANDFALL_SCHEMA", &schema);
+        command.env("LANDFALL_SERVER", format!("http://{}", server.address)).env("LANDFALL_TOKEN", "dev:ada");
+        let ran = run(command.current_dir(world.path("")));
+        let _ = write!(happened, "$ {line}\n{}", ran.out);
+    }
+    if std::env::var_os("LANDFALL_RECORD").is_some() && without_ids(&shown) != without_ids(&happened) {
+        readme.replace_range(place, &happened);
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md"), &readme).unwrap();
+    }
+    assert_eq!(without_ids(&shown), without_ids(&happened), "record anew with LANDFALL_RECORD=1");
 }

@@ -169,8 +169,19 @@ impl Server {
     /// One whose log goes to `log`.
     pub fn start_with(by: &[String], data: PathBuf, listen: &str, options: &[&str], log: Stdio) -> Self {
         let mut command = landfall_within(by);
-        command.arg("serve").arg("--schema").arg(journal()).arg("--data").arg(&data).arg("--listen").arg(listen);
-        command.args(options).stdout(Stdio::piped()).stderr(log);
+        command.arg("serve").arg("--schema").arg(journal()).stderr(log);
+        Self::start_by(command, data, listen, options)
+    }
+
+    /// One with another schema.
+    pub fn of(schema: &Path, data: PathBuf) -> Self {
+        let mut command = landfall();
+        command.arg("serve").arg("--schema").arg(schema).stderr(Stdio::null());
+        Self::start_by(command, data, "127.0.0.1:0", &["--dev"])
+    }
+
+    fn start_by(mut command: Command, data: PathBuf, listen: &str, options: &[&str]) -> Self {
+        command.arg("--data").arg(&data).arg("--listen").arg(listen).args(options).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
