@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use landfall_core::flat::{FlatMap, FlatSet};
-use landfall_core::{BucketId, ReplicaId, Schema, Value, mutant};
+use landfall_core::{BucketId, Code, ReplicaId, Schema, Value, mutant};
 use landfall_protocol::client::Held;
 use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welcome};
 use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION, codes};
@@ -459,14 +459,22 @@ impl Engine {
     }
 
     fn welcome(&mut self, welcome: &Welcome, now: Moment) -> Result<Event, DbError> {
+        let stops = |code: Code, message: String| {
+            Ok(Event::Error { code: code.to_string(), message, fatal: true, retry_after_ms: None, about: None })
+        };
+        // Nothing else of it means anything when it is in a version that we do not speak.
+        let (spoken, offered) = (welcome.version, OLDEST_VERSION..=VERSION);
+        if !offered.contains(&spoken) {
+            let (oldest, newest) = offered.into_inner();
+            let text = format!(
+                "the server speaks version {spoken} of the protocol, this device offered {oldest} to {newest}; \
+                 upgrade the older of the two"
+            );
+            return stops(codes::UPGRADE_NEEDED, text);
+        }
         if let Some(owner) = self.db.subject().filter(|owner| *owner != welcome.subject) {
-            return Ok(Event::Error {
-                code: codes::OTHER_SUBJECT.to_string(),
-                message: format!("this local database belongs to '{owner}'; sign in as '{owner}', or open another one"),
-                fatal: true,
-                retry_after_ms: None,
-                about: None,
-            });
+            let text = format!("this local database belongs to '{owner}'; sign in as '{owner}', or open another one");
+            return stops(codes::OTHER_SUBJECT, text);
         }
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
         let changes = self.db.welcome(welcome, now.wall_ms)?;
@@ -529,6 +537,7 @@ impl Engine {
                 }
             }
         }
+        self.note_synced(event, now);
         self.refresh_status(now);
     }
 
@@ -537,7 +546,6 @@ impl Engine {
     }
 
     fn run(&mut self, command: Command, now: Moment) -> Result<Vec<Command>, DbError> {
-        self.note_synced(event, now);
         match command {
             Command::Connect { connection } => self.effects.push_back(Effect::Connect { connection }),
             Command::Disconnect { connection } => self.effects.push_back(Effect::Disconnect { connection }),
