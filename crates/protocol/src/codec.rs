@@ -1,5 +1,7 @@
-//! Frames: the binary form (one byte of form, then CBOR, compressed where it pays) and the JSON form for curl and eyes.
+//! Frames: the binary form (one byte of form, then CBOR, compressed where it pays, then a check sum) and the JSON form
+//! for curl and eyes.
 
+use landfall_core::hash::check_sum;
 use minicbor::{Decode, Encode};
 
 use crate::{ClientMessage, ServerMessage};
@@ -11,6 +13,8 @@ const COMPRESS_FROM: usize = 512;
 
 const PLAIN: u8 = 0;
 const LZ4: u8 = 1;
+/// Bytes of the check sum at the end of each frame.
+const SUM_BYTES: usize = 4;
 
 /// Which form a frame has; a session answers in the form that it was opened in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,9 @@ pub enum CodecError {
     /// More bytes than [`MAX_FRAME_BYTES`].
     #[error("the frame has more than {MAX_FRAME_BYTES} bytes")]
     TooLarge,
+    /// The check sum is not that of what came.
+    #[error("the check sum does not match")]
+    Damaged,
     /// The first byte names no known form.
     #[error("the frame is of no known form; is the other side a Landfall of another version?")]
     UnknownForm,
@@ -64,29 +71,43 @@ pub fn frame_bytes(cbor: &[u8]) -> Vec<u8> {
     if cbor.len() >= COMPRESS_FROM {
         let packed = lz4_flex::block::compress(cbor);
         if packed.len() + 4 < cbor.len() {
-            let mut out = Vec::with_capacity(packed.len() + 5);
+            let mut out = Vec::with_capacity(packed.len() + 5 + SUM_BYTES);
             out.push(LZ4);
             out.extend((cbor.len() as u32).to_le_bytes());
             out.extend(packed);
-            return out;
+            return sealed(out);
         }
     }
-    let mut out = Vec::with_capacity(cbor.len() + 1);
+    let mut out = Vec::with_capacity(cbor.len() + 1 + SUM_BYTES);
     out.push(PLAIN);
     out.extend(cbor);
-    out
+    sealed(out)
 }
 
-/// Decodes a binary frame. Never allocates more than a small multiple of what the input justifies: LZ4 grows data by at
-/// most 255 times, and the claimed size is checked against that.
+/// A form and a body with their check sum, whatever they are.
+pub fn sealed(mut form_and_body: Vec<u8>) -> Vec<u8> {
+    form_and_body.extend(check_sum(&form_and_body));
+    form_and_body
+}
+
+/// Decodes a binary frame. Nothing in it is looked at before its check sum is found right. Never allocates more than a
+/// small multiple of what the input justifies: LZ4 grows data by at most 255 times, and the claimed size is checked
+/// against that.
 ///
 /// # Errors
 /// [`CodecError`] when the frame is not exactly one message.
 pub fn decode_binary<T: for<'b> Decode<'b, ()>>(frame: &[u8]) -> Result<T, CodecError> {
+    // A transport stops at this size; who does not hear it from one does not hash without end either.
+    if frame.len() > MAX_FRAME_BYTES + 1 + SUM_BYTES {
+        return Err(CodecError::TooLarge);
+    }
+    let (frame, sum) = frame.split_last_chunk::<SUM_BYTES>().ok_or(CodecError::Damaged)?;
+    if check_sum(frame) != *sum && !landfall_core::mutant::active("damage-not-noticed") {
+        return Err(CodecError::Damaged);
+    }
     let (form, body) = frame.split_first().ok_or(CodecError::UnknownForm)?;
     match *form {
-        PLAIN if body.len() <= MAX_FRAME_BYTES => decode_whole(body),
-        PLAIN => Err(CodecError::TooLarge),
+        PLAIN => decode_whole(body),
         LZ4 => {
             let (size, packed) = body.split_first_chunk::<4>().ok_or(CodecError::UnknownForm)?;
             let size = u32::from_le_bytes(*size) as usize;

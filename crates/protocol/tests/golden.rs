@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use landfall_protocol::codec::{decode_binary, encode_binary};
-use landfall_protocol::{Chunk, Form, Frame, decode_client, decode_server, encode_client, encode_server};
+use landfall_protocol::{Chunk, CodecError, Form, Frame, decode_client, decode_server, encode_client, encode_server};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.chunks(32).fold(String::new(), |mut out, line| {
@@ -70,6 +70,28 @@ fn a_chunk_keeps_its_bytes() {
     let (Frame::Binary(bytes), Frame::Text(text)) = (binary, json) else { panic!("forms are mixed up") };
     assert_eq!(decode_binary::<Chunk>(&bytes).unwrap(), chunk);
     assert_eq!(serde_json::from_str::<Chunk>(&text).unwrap(), chunk);
+}
+
+/// T2: whichever bit of whichever message is turned over, nothing in it is believed.
+#[test]
+fn any_bit_of_any_message_turned_over_is_noticed() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut messages = 0;
+    for path in paths.filter(|path| path.extension().is_some_and(|e| e == "hex")) {
+        let whole = common::unhex(&std::fs::read_to_string(&path).unwrap());
+        for bit in 0..whole.len() * 8 {
+            let mut turned = whole.clone();
+            turned[bit / 8] ^= 1 << (bit % 8);
+            let chunk = decode_binary::<Chunk>(&turned).err();
+            let frame = Frame::Binary(turned);
+            let found = [decode_client(&frame).err(), decode_server(&frame).err(), chunk];
+            let noticed = found.iter().all(|error| matches!(error, Some(CodecError::Damaged)));
+            assert!(noticed, "bit {bit} of {}: {found:?}", path.display());
+        }
+        messages += 1;
+    }
+    assert!(messages >= 20, "{messages} golden vectors");
 }
 
 /// P1: the hash is over exactly the bytes that travelled.

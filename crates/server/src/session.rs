@@ -29,6 +29,10 @@ pub const MAX_OUTSTANDING_PUSHES: usize = 32;
 /// Most answers that wait for the socket before the driver stops reading from it.
 const MAX_QUEUED: usize = 64;
 
+/// What a device hears of bytes whose check sum is not right. It connects again by itself.
+const DAMAGED: &str = "a message was changed on its way (the check sum does not match), and nothing of it was taken; \
+                       connect directly, or through TLS";
+
 /// The server's present time, as drivers give it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
@@ -168,6 +172,7 @@ impl Session {
                 self.message(message, now);
             }
             Event::Unreadable { reason } => self.unreadable(&reason),
+            Event::Damaged => self.fail(codes::BAD_MESSAGE, DAMAGED),
             Event::TooLarge => self.fail(codes::TOO_LARGE, self.too_large()),
             Event::Reply(reply) => self.reply(reply, now),
             Event::ReadDone(done) => self.read_done(done),

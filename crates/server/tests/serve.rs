@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{Device, PATIENCE, Running};
 use futures_util::SinkExt;
 use landfall_core::Value;
+use landfall_protocol::codec::sealed;
 use landfall_protocol::{ClientMessage, Form, Hello, Resumption, ServerMessage, Start};
 use landfall_server::http::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -102,12 +103,16 @@ async fn another_version_gets_upgrade_needed_and_garbage_gets_a_code() {
     assert_eq!(old.fatal().await, "LF-4001", "rule S2");
 
     let mut garbage = server.device(1).await;
-    garbage.socket.send(Message::Binary(b"\x00not a message".as_slice().into())).await.unwrap();
+    garbage.socket.send(Message::Binary(sealed(b"\x00not a message".to_vec()).into())).await.unwrap();
     assert_eq!(garbage.fatal().await, "LF-4001", "rule S1");
+
+    let mut damaged = server.device(1).await;
+    damaged.socket.send(Message::Binary(b"\x00not a message".as_slice().into())).await.unwrap();
+    assert_eq!(damaged.fatal().await, "LF-4002", "rules S1, T2");
 
     let mut late = server.device(1).await;
     late.greet(None).await;
-    late.socket.send(Message::Binary(b"\x07".as_slice().into())).await.unwrap();
+    late.socket.send(Message::Binary(sealed(b"\x07".to_vec()).into())).await.unwrap();
     assert_eq!(late.fatal().await, "LF-4002", "rule E2");
 
     let mut impatient = server.device(1).await;

@@ -67,7 +67,7 @@ fn client_cell(state: StateName, event: EventName) -> String {
 }
 
 /// What a session that reads can hear at any time.
-const HEARD: [&str; 12] = [
+const HEARD: [&str; 13] = [
     "hello",
     "push",
     "open",
@@ -77,6 +77,7 @@ const HEARD: [&str; 12] = [
     "authenticate",
     "applied",
     "unreadable",
+    "damaged",
     "too large",
     "drain",
     "deadline",

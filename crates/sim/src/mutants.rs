@@ -44,6 +44,7 @@ pub const ALL: &[Mutant] = &[
     mutant("skip-sequence", &["log"]),
     mutant("silence-not-noticed", &["convergence", "progress"]),
     mutant("ping-without-end", &["progress"]),
+    mutant("damage-not-noticed", &["acknowledged", "convergence", "log", "pending"]),
 ];
 
 /// The seeds after which a variant counts as not caught.

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::Micros;
+use crate::dice::Dice;
 
 /// Names a connection in the whole world.
 pub type ConnId = u64;
@@ -40,6 +41,12 @@ impl Lane {
         let frame = self.frames.pop_front()?;
         self.bytes -= frame.len();
         Some(frame)
+    }
+
+    /// One of the frames under way.
+    pub fn pick_mut(&mut self, dice: &mut Dice) -> Option<&mut Vec<u8>> {
+        let at = (!self.frames.is_empty()).then(|| dice.index(self.frames.len()))?;
+        self.frames.get_mut(at)
     }
 
     /// Loses all frames under way but the first `keep`.

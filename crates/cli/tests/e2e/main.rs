@@ -11,4 +11,5 @@ mod hostile;
 mod logs;
 mod pipes;
 mod session_page;
+mod turned;
 mod world;

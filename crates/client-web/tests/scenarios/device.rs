@@ -113,7 +113,7 @@ impl Device {
                 "chunk" => self.chunk(what),
                 "after" => self.wait(number(what)),
                 "clock" => self.now.wall_ms = self.now.wall_ms.saturating_add_signed(what.as_i64().expect("a number")),
-                "cut" | "more" | "packed" | "see" | "then" | "why" => {}
+                "cut" | "packed" | "turned" | "see" | "then" | "why" => {}
                 other => panic!("no step is called '{other}'"),
             }
         }
@@ -198,7 +198,7 @@ impl Device {
         });
     }
 
-    /// The bytes of a message, with what it leaves out, cut or grown as the step says.
+    /// The bytes of a message, with what it leaves out, cut or damaged as the step says.
     fn frame(&self, message: &Json, messages: &Json, step: &Map<String, Json>) -> Vec<u8> {
         let mut whole = messages[text(&message["type"])].as_object().cloned().unwrap_or_default();
         whole.extend(message.as_object().cloned().expect("a message"));
@@ -210,8 +210,9 @@ impl Device {
         if let Some(cut) = step.get("cut") {
             frame.truncate(frame.len() - number(cut) as usize);
         }
-        if let Some(more) = step.get("more") {
-            frame.extend(unhex(text(more)));
+        if let Some(bit) = step.get("turned") {
+            let bit = number(bit) as usize;
+            frame[bit / 8] ^= 1 << (bit % 8);
         }
         if let Some(packed) = step.get("packed") {
             assert_eq!(Json::Bool(frame[0] == 1), *packed, "whether the frame is compressed");

@@ -9,7 +9,7 @@
 //! | `app` | a call: `online`, `token`, `nudge`, `write` (as `client-web`'s `ops`), `watch`, `open`, `close`, `retry`, `discard` |
 //! | `net` | `"up"`, or `{"down": why}`: the connection that was asked for |
 //! | `server` | a message, in the JSON rendering; what it leaves out stands in `messages.json` |
-//! | `cut`, `more`, `packed` | with `server`: bytes are taken off its frame; come after it; whether it is compressed |
+//! | `cut`, `turned`, `packed` | with `server`: bytes are taken off its frame; a bit is turned over; whether it is compressed |
 //! | `late` | a message over the connection before |
 //! | `frame` | bytes that come instead of a message |
 //! | `chunk` | the answer to the fetch of an address: a chunk, or `gone`, `later`, `frame` |

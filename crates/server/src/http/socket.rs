@@ -244,6 +244,7 @@ fn decoded(message: Result<landfall_protocol::ClientMessage, landfall_protocol::
     match message {
         Ok(message) => Event::Message(message),
         Err(landfall_protocol::CodecError::TooLarge) => Event::TooLarge,
+        Err(landfall_protocol::CodecError::Damaged) => Event::Damaged,
         Err(problem) => Event::Unreadable { reason: problem.to_string() },
     }
 }

@@ -21,6 +21,8 @@ pub enum Event {
         /// What is wrong with them.
         reason: String,
     },
+    /// Bytes from the device that were changed on their way.
+    Damaged,
     /// A message beyond the limit.
     TooLarge,
     /// The store's answer to a [`Request`].
@@ -46,6 +48,7 @@ impl Event {
             Self::Message(ClientMessage::Authenticate { .. }) => "authenticate",
             Self::Message(ClientMessage::Applied { .. }) => "applied",
             Self::Unreadable { .. } => "unreadable",
+            Self::Damaged => "damaged",
             Self::TooLarge => "too large",
             Self::Reply(Reply::Hello(_)) => "reply hello",
             Self::Reply(Reply::Push { .. }) => "reply push",

@@ -153,7 +153,7 @@ fn cell(state: State, name: &str) -> Cell<'static> {
         (Greeting, "hello") => Goes(Opening),
         (_, "too large") => Fatal("LF-4003"),
         (Greeting, "unreadable") => Fatal("LF-4001"),
-        (_, "unreadable") => Fatal("LF-4002"),
+        (_, "unreadable" | "damaged") => Fatal("LF-4002"),
         (_, "drain") => Fatal("LF-4010"),
         (Opening, "reply hello") => Goes(Open),
         (state, "reply hello" | "reply push" | "reply open" | "read done") => Goes(state),
@@ -180,6 +180,7 @@ fn events() -> Vec<(&'static str, Event, Moment)> {
     ];
     let others = [
         Event::Unreadable { reason: "x".into() },
+        Event::Damaged,
         Event::TooLarge,
         Event::Reply(welcome()),
         Event::Reply(Reply::Push { id: 77, result: Ok(vec![]) }),

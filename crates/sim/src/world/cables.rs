@@ -6,6 +6,7 @@ use landfall_protocol::{ClientMessage, ServerMessage};
 
 use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, Micros};
+use crate::dice::Dice;
 use crate::invariants::Violation;
 use crate::network::{ConnId, Connection};
 use crate::plan::Fault;
@@ -53,6 +54,9 @@ impl World {
         if open && self.happens(Fault::Rogue, 120) {
             let message = super::faults::rogue(&mut self.fault_dice);
             self.server_hears(conn, &encode_binary(&message))?;
+        } else if open && self.happens(Fault::Garble, 60) {
+            let frame = super::faults::garbage(&mut self.fault_dice);
+            self.server_hears(conn, &frame)?;
         }
         let answered = self.arrival(device);
         self.queue.at(answered, Event::ConnectAnswered { conn, open });
@@ -267,6 +271,11 @@ impl World {
             let keep = self.net_dice.index(body.len());
             body.truncate(keep);
         }
+        if let ChunkAnswer::Body(body) = &mut answer
+            && self.happens(Fault::HttpFlip, 150)
+        {
+            turn_a_bit(body, &mut self.net_dice);
+        }
         self.queue.at(arrives, Event::ChunkArrives { device, life, request, answer });
         Ok(())
     }
@@ -289,6 +298,14 @@ impl World {
         }
         self.coverage.hit(&fault.coverage_name());
         true
+    }
+}
+
+/// Turns over one bit of a frame, if it has any.
+pub(super) fn turn_a_bit(frame: &mut [u8], dice: &mut Dice) {
+    let bit = dice.index(8);
+    if !frame.is_empty() {
+        frame[dice.index(frame.len())] ^= 1 << bit;
     }
 }
 

@@ -2,9 +2,10 @@
 
 use landfall_client::engine::Input;
 use landfall_core::{BucketId, ReplicaId};
-use landfall_protocol::codec::encode_binary;
+use landfall_protocol::codec::{encode_binary, sealed};
 use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, VERSION};
 
+use super::cables::turn_a_bit;
 use super::server::TOO_LONG;
 use super::{Event, World, years};
 use crate::clock::{MILLI, Micros, SECOND};
@@ -34,7 +35,9 @@ impl World {
             }
             Fault::Cut | Fault::HalfOpen | Fault::Garble | Fault::Rogue => self.connection_fault(fault),
             // These happen to requests, as they are made.
-            Fault::HttpDelay | Fault::HttpDuplicate | Fault::HttpFail | Fault::HttpTruncate => return Ok(()),
+            Fault::HttpDelay | Fault::HttpDuplicate | Fault::HttpFail | Fault::HttpTruncate | Fault::HttpFlip => {
+                return Ok(());
+            }
             Fault::DeviceKill
             | Fault::DeviceCrash
             | Fault::DeviceCrashWithin
@@ -101,9 +104,15 @@ impl World {
             }
             return true;
         }
-        let nonsense = if self.fault_dice.chance(500) { TOO_LONG } else { &[0xfe, 1, 2, 3] };
         let lane = if up { &mut connection.up } else { &mut connection.down };
-        if let Some(at) = lane.send(nonsense.to_vec(), self.now) {
+        if self.fault_dice.chance(500)
+            && let Some(under_way) = lane.pick_mut(&mut self.fault_dice)
+        {
+            turn_a_bit(under_way, &mut self.fault_dice);
+            return true;
+        }
+        let frame = garbage(&mut self.fault_dice);
+        if let Some(at) = lane.send(frame, self.now) {
             self.queue.at(at, Event::Deliver { conn, up });
         }
         true
@@ -314,6 +323,19 @@ impl World {
             if self.devices[device].process.is_none() {
                 self.queue.at(self.now, Event::DeviceStart { device });
             }
+        }
+    }
+}
+
+/// What is no message: too long, nonsense of whoever sent it, or with a bit turned over on its way.
+pub(super) fn garbage(dice: &mut Dice) -> Vec<u8> {
+    match dice.below(3) {
+        0 => TOO_LONG.to_vec(),
+        1 => sealed(vec![0xfe, 1, 2, 3]),
+        _ => {
+            let mut frame = encode_binary(&rogue(dice));
+            turn_a_bit(&mut frame, dice);
+            frame
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The server at work: what it hears, when it commits, what leaves it, and when it dies.
 
 use landfall_protocol::codec::{decode_binary, encode_binary};
-use landfall_protocol::{ClientMessage, ServerMessage};
+use landfall_protocol::{ClientMessage, CodecError, ServerMessage};
 use landfall_server::core::ChunkError;
 use landfall_server::session::{Event as SessionEvent, Moment};
 
@@ -140,6 +140,7 @@ impl World {
                 self.server_event(conn, SessionEvent::Message(message));
             }
             Err(_) if frame == TOO_LONG => self.server_event(conn, SessionEvent::TooLarge),
+            Err(CodecError::Damaged) => self.server_event(conn, SessionEvent::Damaged),
             Err(error) => self.server_event(conn, SessionEvent::Unreadable { reason: error.to_string() }),
         }
         if self.server_died() {

@@ -6,6 +6,8 @@ import { codes } from "../error.js";
 const PROBE_MS = 5_000;
 /** No frame and no chunk is larger. */
 const MOST_BYTES = 24 * 2 ** 20;
+/** So many chunks are remembered as having come: more than are ever under way. */
+const MOST_REMEMBERED = 64;
 
 export interface Receiver {
   connected(connection: number): void;
@@ -17,6 +19,8 @@ export interface Receiver {
 
 export class Net {
   #socket: { connection: number; socket: WebSocket } | null = null;
+  /** Addresses of chunks that came lately. One that is asked for again came damaged, and caches keep it. */
+  readonly #came = new Set<string>();
 
   constructor(
     private readonly server: string,
@@ -69,8 +73,12 @@ export class Net {
   }
 
   fetch(request: number, address: string): void {
-    this.#load(`${this.server}${address}`).then(
-      (bytes) => this.receiver.chunkLoaded(request, bytes),
+    this.#load(`${this.server}${address}`, this.#came.has(address) ? "reload" : "default").then(
+      (bytes) => {
+        if (this.#came.size >= MOST_REMEMBERED) this.#came.clear();
+        this.#came.add(address);
+        this.receiver.chunkLoaded(request, bytes);
+      },
       (thrown: unknown) => {
         const gone = thrown instanceof Gone;
         this.receiver.chunkFailed(request, gone, thrown instanceof Error ? thrown.message : String(thrown));
@@ -88,8 +96,8 @@ export class Net {
     open?.socket.close();
   }
 
-  async #load(url: string): Promise<Uint8Array> {
-    const answer = await fetch(url, { credentials: "omit" }).catch((thrown) => {
+  async #load(url: string, cache: RequestCache): Promise<Uint8Array> {
+    const answer = await fetch(url, { credentials: "omit", cache }).catch((thrown) => {
       throw new Error(`the chunk could not be fetched: ${thrown instanceof Error ? thrown.message : thrown}`);
     });
     if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");

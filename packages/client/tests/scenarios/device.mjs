@@ -128,12 +128,13 @@ export class Device {
     return this.#did.splice(0);
   }
 
-  #frame(message, messages, { cut = 0, more = "", packed }) {
+  #frame(message, messages, { cut = 0, turned, packed }) {
     const whole = { ...messages[message.type], ...message };
     for (const name in whole) if (whole[name] === "now") whole[name] = now.wall;
     const frame = toFrame("server", JSON.stringify(whole));
     if (packed !== undefined) assert.equal(frame[0] === 1, packed, "whether the frame is compressed");
-    return Uint8Array.from([...frame.subarray(0, frame.length - cut), ...unhex(more)]);
+    if (turned !== undefined) frame[turned >> 3] ^= 1 << (turned & 7);
+    return frame.subarray(0, frame.length - cut);
   }
 
   #chunk(answers) {
