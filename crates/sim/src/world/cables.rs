@@ -266,15 +266,14 @@ impl World {
         let mut answer =
             if self.happens(Fault::HttpFail, 150) { ChunkAnswer::Failed } else { self.chunk(device, address)? };
         if let ChunkAnswer::Body(body) = &mut answer
-            && self.happens(Fault::HttpTruncate, 150)
+            && self.happens(Fault::HttpDamage, 150)
         {
             let keep = self.net_dice.index(body.len());
-            body.truncate(keep);
-        }
-        if let ChunkAnswer::Body(body) = &mut answer
-            && self.happens(Fault::HttpFlip, 150)
-        {
-            turn_a_bit(body, &mut self.net_dice);
+            if self.net_dice.chance(500) {
+                body.truncate(keep);
+            } else {
+                turn_a_bit(body, &mut self.net_dice);
+            }
         }
         self.queue.at(arrives, Event::ChunkArrives { device, life, request, answer });
         Ok(())

@@ -35,9 +35,7 @@ impl World {
             }
             Fault::Cut | Fault::HalfOpen | Fault::Garble | Fault::Rogue => self.connection_fault(fault),
             // These happen to requests, as they are made.
-            Fault::HttpDelay | Fault::HttpDuplicate | Fault::HttpFail | Fault::HttpTruncate | Fault::HttpFlip => {
-                return Ok(());
-            }
+            Fault::HttpDelay | Fault::HttpDuplicate | Fault::HttpFail | Fault::HttpDamage => return Ok(()),
             Fault::DeviceKill
             | Fault::DeviceCrash
             | Fault::DeviceCrashWithin
