@@ -23,8 +23,11 @@ pub fn perform(read: &Read, reader: &dyn StoreReader, max_bytes: usize) -> Resul
             let bounded = !landfall_core::mutant::active("catch-up-unbounded");
             let slice = reader.bucket_log(*bucket, *after, *up_to, if bounded { max_bytes } else { usize::MAX })?;
             // A device that loaded slowly may come back to a position that the log no longer reaches.
-            let since = reader.bucket(*bucket)?.map_or(0, |bucket| bucket.since);
-            if reader.oldest_seq()?.max(since) > *after {
+            // Or to a bucket that was forgotten while it loaded, whose log is no more: it has not merely nothing to tell.
+            let since = reader.bucket(*bucket)?.map(|bucket| bucket.since);
+            let whole_from =
+                since.map_or(Ok(None), |since| reader.oldest_seq().map(|oldest| Some(oldest.max(since))))?;
+            if whole_from.is_none_or(|from| from > *after) {
                 return Ok(ReadDone::Shortened);
             }
             let run = slice.runs.into_iter().flat_map(|(_, run)| run).collect();

@@ -140,6 +140,31 @@ fn a_reader_behind_the_ring_gets_everything_from_the_store() {
     assert_eq!(greet(&mut core, &mut rng, 2, cursor).resumption, Resumption::Continue);
 }
 
+/// A device that was long in loading a bucket was told that nothing had happened in it, once nobody else used it (the
+/// simulator's seed 7532).
+#[test]
+fn a_bucket_that_was_forgotten_while_it_loaded_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    for id in [1, 2] {
+        greet(&mut core, &mut rng, id, None);
+    }
+    let open = ClientMessage::Open { id: 1, shape: "all".into(), params: BTreeMap::new(), held: vec![] };
+    core.receive(2, open, NOW, &mut rng);
+    let sent = drain(&mut core, 2);
+    let [ServerMessage::Opened { buckets, .. }] = sent.as_slice() else { panic!("{sent:?}") };
+    let Start::Load { at, .. } = &buckets[0].start else { panic!("to be loaded") };
+    assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 1);
+    core.receive(2, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
+    core.receive(2, push(2, 1), NOW, &mut rng);
+    core.commit(1, NOW).unwrap();
+    drain(&mut core, 2);
+    core.receive(2, ClientMessage::Resume { bucket: buckets[0].bucket, at: *at }, NOW, &mut rng);
+    let sent = drain(&mut core, 2);
+    let ended = |m: &ServerMessage| matches!(m, ServerMessage::Error { code, .. } if code.as_str() == "LF-4010");
+    assert!(sent.iter().any(ended), "{sent:?}");
+}
+
 #[test]
 fn a_process_that_dies_after_the_commit_answers_a_resend_with_the_same_decision() {
     let dir = tempfile::tempdir().unwrap();
