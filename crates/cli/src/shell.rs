@@ -92,8 +92,9 @@ pub async fn run(args: ShellArgs) -> Result<(), Failure> {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
-    // Fails only when a subscriber is set already, which is as good.
+    // Where a warning cannot be written, saying so panics.
     let log = log.log_internal_errors(false);
+    // Fails only when a subscriber is set already, which is as good.
     let _ = log.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 

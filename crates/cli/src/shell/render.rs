@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::out::out;
 use landfall_client::db::{Durability, EntryState, OutboxEntry, Rows};
 use landfall_client::live::RowsDiff;
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::{Schema, Value};
+
+use crate::out::out;
 
 /// A cell wider than this is shortened in tables.
 const WIDEST: usize = 60;

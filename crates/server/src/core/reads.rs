@@ -22,12 +22,11 @@ pub fn perform(read: &Read, reader: &dyn StoreReader, max_bytes: usize) -> Resul
         Read::CatchUp { bucket, after, up_to } => {
             let bounded = !landfall_core::mutant::active("catch-up-unbounded");
             let slice = reader.bucket_log(*bucket, *after, *up_to, if bounded { max_bytes } else { usize::MAX })?;
-            // A device that loaded slowly may come back to a position that the log no longer reaches.
-            // Or to a bucket that was forgotten while it loaded, whose log is no more: it has not merely nothing to tell.
-            let since = reader.bucket(*bucket)?.map(|bucket| bucket.since);
-            let whole_from =
-                since.map_or(Ok(None), |since| reader.oldest_seq().map(|oldest| Some(oldest.max(since))))?;
-            if whole_from.is_none_or(|from| from > *after) {
+            // A device that loaded slowly may come back to a bucket that was forgotten meanwhile, whose log is no more: it
+            // has not merely nothing to tell.
+            let Some(known) = reader.bucket(*bucket)? else { return Ok(ReadDone::Shortened) };
+            // Or to a position that the log no longer reaches.
+            if reader.oldest_seq()?.max(known.since) > *after {
                 return Ok(ReadDone::Shortened);
             }
             let run = slice.runs.into_iter().flat_map(|(_, run)| run).collect();
