@@ -170,6 +170,7 @@ impl Device {
             operations: vec![Operation::Insert { table: "items".into(), key, base: 0, cells }],
             after: Vec::new(),
             requires: Vec::new(),
+            origin: None,
         }
     }
 

@@ -31,5 +31,5 @@ pub use id::{BucketId, Epoch, ReplicaId};
 pub use key::RowKey;
 pub use schema::Schema;
 pub use stamp::{Clock, Stamp};
-pub use txn::{CellWrite, Operation, Transaction};
+pub use txn::{CellWrite, Operation, Origin, Transaction};
 pub use value::{ColumnType, Decimal, Value};

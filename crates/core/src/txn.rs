@@ -127,6 +127,40 @@ impl Operation {
     }
 }
 
+/// Under which identity a transaction was queued first, when its database has taken another replica id since. Other copies
+/// of that database may bring the same transaction, under this identity or under one of their own: it is decided once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+pub struct Origin {
+    /// The replica that wrote it.
+    #[n(0)]
+    pub replica: ReplicaId,
+    /// Its number there.
+    #[n(1)]
+    pub rseq: u64,
+    /// The hash of its content there ([`Transaction::content_hash`]).
+    #[cbor(n(2), with = "minicbor::bytes")]
+    #[serde(with = "hash_text")]
+    pub hash: ContentHash,
+}
+
+/// In JSON a hash is text, as bytes are.
+mod hash_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::hash::ContentHash;
+    use crate::value::json::{base64, unbase64};
+
+    pub(super) fn serialize<S: Serializer>(hash: &ContentHash, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&base64(hash))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ContentHash, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = unbase64(&text).and_then(|bytes| bytes.try_into().ok());
+        bytes.ok_or_else(|| serde::de::Error::custom("a content hash is base64 of 16 bytes"))
+    }
+}
+
 /// A transaction as it travels and as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct Transaction {
@@ -151,6 +185,10 @@ pub struct Transaction {
     #[n(5)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<u64>,
+    /// What it was before its database took another replica id.
+    #[n(6)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 impl Transaction {

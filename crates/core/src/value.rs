@@ -25,7 +25,7 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Serialize};
 
 mod calendar;
-mod json;
+pub(crate) mod json;
 mod sqlite;
 
 pub use calendar::{

@@ -32,6 +32,7 @@ pub const ALL: &[Mutant] = &[
     mutant("journal-in-memory", &["reopen"]),
     mutant("entry-not-frozen", &["once"]),
     mutant("bucket-not-loaded", &["convergence", "flicker"]),
+    mutant("origin-ignored", &["once"]),
     mutant("clone-not-recognised", &["convergence"]),
     mutant("epoch-not-noticed", &["acknowledged", "convergence", "flicker"]),
     mutant("restore-not-noticed", &["acknowledged", "convergence", "flicker"]),

@@ -123,10 +123,6 @@ impl Plan {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
         }
-        // See "What is not promised" in docs/simulator.md.
-        if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
-            faults.retain(|(fault, _)| !matches!(fault, Fault::Clone | Fault::DeviceRestore));
-        }
         Self {
             devices: dice.between(2, 4) as usize,
             people: dice.between(1, 3) as usize,

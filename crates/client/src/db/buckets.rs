@@ -92,7 +92,10 @@ impl Database {
         let shape = self.memory.shapes.get(&handle)?;
         let cut = self.memory.meta.cut;
         let buckets: Vec<_> = shape.buckets.iter().filter_map(|id| self.memory.buckets.get(id)).collect();
-        if shape.opened && buckets.iter().all(|b| b.stands_at(cut)) {
+        // A load that begins at nothing looks like a bucket that waits to be opened again, but for the rows that it replaces.
+        let replaces = |b: &Bucket| self.memory.buckets.values().any(|s| s.stale_of.is_some() && s.table == b.table);
+        let is_here = |b: &Bucket| b.is_complete(cut) || (b.stands_at(cut) && !replaces(b));
+        if shape.opened && buckets.iter().all(|b| is_here(b)) {
             return Some(Completeness::Complete);
         }
         let rows = buckets.iter().map(|b| b.rows).sum();

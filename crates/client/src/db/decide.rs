@@ -64,6 +64,13 @@ impl Database {
                 self.set_state(rseq, state, ACKED)?;
                 self.show(rseq, batch)
             }
+            // The server has forgotten that it accepted it. This device has not.
+            Outcome::Refused { problem, .. }
+                if problem.code == codes::DECIDED_LONG_AGO && self.was_acknowledged(rseq)? =>
+            {
+                self.set_state(rseq, state, ACKED)?;
+                self.show(rseq, batch)
+            }
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
             Outcome::Deferred { .. } => {
                 decided.deferred.push(rseq);

@@ -192,7 +192,8 @@ impl Database {
             after.clone_from(&requires);
         }
         let replica = self.memory.meta.replica;
-        let transaction = Transaction { replica, rseq, stamp, operations: net.operations, after, requires };
+        let transaction =
+            Transaction { replica, rseq, stamp, operations: net.operations, after, requires, origin: None };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));
         let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview) VALUES (?, ?, ?, ?, ?)";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use landfall_core::flat::FlatMap;
+use landfall_core::txn::Origin;
 use landfall_core::{BucketId, ReplicaId, Transaction};
 use landfall_protocol::server::{Resumption, Welcome};
 use rusqlite::params;
@@ -97,7 +98,7 @@ impl Database {
         for rseq in self.acknowledged()? {
             let own = self.transaction(rseq)?.replica == self.memory.meta.replica;
             if own && server_ms.map_or(Ok(true), |now_ms| self.is_remembered(rseq, now_ms))? {
-                // It keeps its sequence: should this database turn out to be a copy, it is not queued again.
+                // It keeps its sequence: should this database turn out to be a copy, it counts as acknowledged again.
                 self.set_state(rseq, ACKED, SENT)?;
             }
         }
@@ -105,7 +106,8 @@ impl Database {
         Ok(())
     }
 
-    fn was_acknowledged(&self, rseq: u64) -> Result<bool, DbError> {
+    /// Whether the server has accepted it, in the history that it has now.
+    pub(super) fn was_acknowledged(&self, rseq: u64) -> Result<bool, DbError> {
         let sql = "SELECT 1 FROM _landfall_outbox WHERE rseq = ? AND seq IS NOT NULL";
         Ok(self.conn.prepare_cached(sql)?.exists([rseq as i64])?)
     }
@@ -161,8 +163,9 @@ impl Database {
         Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// This database is a copy: it takes a new replica id, and what is undecided is queued again under the new id and
-    /// new numbers. Numbers go on from where they are, so that they stay unique on this device.
+    /// This database is a copy: it takes a new replica id. All that it holds is numbered anew under that id, in the order
+    /// in which it was written, and names what it was first: what is undecided is queued again; what was acknowledged is
+    /// offered again should the server lose it. Numbers go on from where they are, so that they stay unique on this device.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -171,34 +174,55 @@ impl Database {
         self.apply(now_ms, |db, _| {
             let mut renamed: FlatMap<u64, u64> = FlatMap::new();
             let mut next = db.memory.meta.last_rseq;
-            for old in db.undecided()? {
-                if db.was_acknowledged(old)? {
-                    let from = db.state_of(old)?.unwrap_or(SENT);
-                    db.set_state(old, from, ACKED)?;
-                    continue;
-                }
-                let mut transaction = db.transaction(old)?;
+            for (old, kept) in db.held_transactions()? {
+                let mut transaction = if kept { db.kept_transaction(old)? } else { db.transaction(old)? };
+                // Other copies may hold it too: whoever brings it first, it is decided once.
+                let hash = transaction.content_hash();
+                let first = Origin { replica: transaction.replica, rseq: old, hash };
+                transaction.origin.get_or_insert(first);
                 next += 1;
                 let rename = |list: &[u64]| list.iter().filter_map(|r| renamed.get(r).copied()).collect();
                 (transaction.after, transaction.requires) = (rename(&transaction.after), rename(&transaction.requires));
                 (transaction.replica, transaction.stamp.replica, transaction.rseq) = (replica, replica, next);
                 renamed.insert(old, next);
+                let row = params![next as i64, transaction.to_bytes(), old as i64];
+                if kept {
+                    let sql = "UPDATE _landfall_acked SET rseq = ?, body = ? WHERE rseq = ?";
+                    db.conn.prepare_cached(sql)?.execute(row)?;
+                    continue;
+                }
                 let from = db.state_of(old)?.unwrap_or(QUEUED);
-                db.set_state(old, from, QUEUED)?;
-                let sql = "UPDATE _landfall_outbox SET rseq = ?, body = ? WHERE rseq = ?";
-                db.conn.prepare_cached(sql)?.execute(params![next as i64, transaction.to_bytes(), old as i64])?;
+                let to = if db.was_acknowledged(old)? { ACKED } else { QUEUED };
+                db.set_state(old, from, to)?;
+                db.conn
+                    .prepare_cached("UPDATE _landfall_outbox SET rseq = ?, body = ? WHERE rseq = ?")?
+                    .execute(row)?;
                 let sql = "UPDATE _landfall_touched SET rseq = ? WHERE rseq = ?";
                 db.conn.prepare_cached(sql)?.execute(params![next as i64, old as i64])?;
             }
-            // The transactions kept for a restored server carry the old id; the other copy keeps them too.
-            db.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
             let meta = &mut db.memory.meta;
-            // What is queued again under new numbers rests on what it rested on before.
-            let rests_on_older = renamed.keys().any(|old| *old <= meta.prior);
-            meta.prior = if rests_on_older { next } else { 0 };
+            // What has a new number rests on what it rested on before.
+            meta.prior = renamed.iter().filter(|(old, _)| **old <= meta.prior).map(|(_, new)| *new).max().unwrap_or(0);
             (meta.replica, meta.last_rseq) = (replica, next);
             meta.first_undecided = first_undecided(&db.conn)?;
             Ok(())
         })
+    }
+
+    /// The numbers of all transactions that a server may have to be offered once more, in their order; whether it was kept
+    /// after it had settled.
+    fn held_transactions(&self) -> Result<Vec<(u64, bool)>, DbError> {
+        let sql = "SELECT rseq, 0 FROM _landfall_outbox WHERE state IN (?, ?, ?)
+                   UNION ALL SELECT rseq, 1 FROM _landfall_acked ORDER BY 1";
+        let mut statement = self.conn.prepare(sql)?;
+        let rows =
+            statement.query_map(params![QUEUED, SENT, ACKED], |r| Ok((r.get::<_, i64>(0)? as u64, r.get(1)?)))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    fn kept_transaction(&self, rseq: u64) -> Result<Transaction, DbError> {
+        let sql = "SELECT body FROM _landfall_acked WHERE rseq = ?";
+        let body: Vec<u8> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        decode(&body)
     }
 }

@@ -17,6 +17,7 @@ fn transaction(rseq: u64) -> Transaction {
         operations: vec![Operation::Delete { table: "notes".into(), key, base: 0 }],
         after: Vec::new(),
         requires: Vec::new(),
+        origin: None,
     }
 }
 

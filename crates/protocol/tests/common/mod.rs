@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use landfall_core::error::codes as core_codes;
 use landfall_core::value::ColumnType;
 use landfall_core::{
-    BucketId, CellWrite, Decimal, Epoch, Operation, Problem, ReplicaId, RowKey, Stamp, Transaction, Value,
+    BucketId, CellWrite, Decimal, Epoch, Operation, Origin, Problem, ReplicaId, RowKey, Stamp, Transaction, Value,
 };
 use landfall_protocol::client::Held;
 use landfall_protocol::server::{BucketChanges, WireType};
@@ -56,6 +56,27 @@ pub fn transaction() -> Transaction {
         ],
         after: vec![5, 6],
         requires: vec![6],
+        origin: None,
+    }
+}
+
+/// A transaction of a database that was copied.
+pub fn queued_anew() -> Transaction {
+    let first = transaction();
+    let origin = Origin { replica: first.replica, rseq: first.rseq, hash: first.content_hash() };
+    let replica = ReplicaId([0x66; 16]);
+    Transaction {
+        replica,
+        rseq: 8,
+        stamp: Stamp { replica, ..first.stamp },
+        operations: vec![Operation::Delete {
+            table: "notes".into(),
+            key: RowKey::single(Value::Uuid([0x77; 16])),
+            base: 40,
+        }],
+        after: vec![],
+        requires: vec![],
+        origin: Some(origin),
     }
 }
 
@@ -89,6 +110,17 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 entries: vec![transaction().into()],
                 clock_ms: 1_790_000_000_001,
                 floor: 4,
+                prior: 0,
+                settled: vec![],
+            },
+        ),
+        (
+            "push-origin",
+            ClientMessage::Push {
+                id: 4,
+                entries: vec![queued_anew().into()],
+                clock_ms: 1_790_000_000_003,
+                floor: 7,
                 prior: 0,
                 settled: vec![],
             },

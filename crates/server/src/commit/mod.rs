@@ -17,6 +17,7 @@ use std::time::Duration;
 use landfall_core::error::codes;
 use landfall_core::hash::{ContentHash, chain};
 use landfall_core::schema::TransactionLimits;
+use landfall_core::txn::Origin;
 use landfall_core::{BucketId, Problem, ReplicaId, Stamp};
 use landfall_protocol::Outcome;
 
@@ -51,6 +52,8 @@ pub struct Group<'a, T: StoreTx> {
     pub(crate) counters: Counters,
     /// Whether the present entry has a savepoint.
     guarded: bool,
+    /// Whether anything is remembered of transactions that were queued anew; unknown until somebody asks.
+    has_origins: Option<bool>,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
@@ -68,6 +71,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             replicas: BTreeMap::new(),
             counters: Counters::default(),
             guarded: false,
+            has_origins: None,
         }
     }
 
@@ -131,7 +135,27 @@ impl<'a, T: StoreTx> Group<'a, T> {
         if let Some(outcome) = self.known(push, &state)? {
             return Ok(outcome);
         }
-        let decision = match self.predecessors(push, &state)? {
+        let outcome = match self.decided_before(push)? {
+            Some(outcome) => {
+                self.counters.repeated += 1;
+                self.tx.put_decision(&txn.replica, txn.rseq, &push.entry.hash, &outcome)?;
+                outcome
+            }
+            None => match self.decide_anew(push, &state)? {
+                deferred @ Outcome::Deferred { .. } => return Ok(deferred),
+                outcome => outcome,
+            },
+        };
+        state.subject.clone_from(&push.subject.id);
+        state.last_rseq = state.last_rseq.max(txn.rseq);
+        state.floor = state.floor.max(push.floor);
+        self.replicas.insert(txn.replica, state);
+        Ok(outcome)
+    }
+
+    fn decide_anew(&mut self, push: &PushEntry, state: &ReplicaState) -> Result<Outcome, StoreError> {
+        let txn = &push.entry.transaction;
+        let decision = match self.predecessors(push, state)? {
             Some(deferred @ Outcome::Deferred { .. }) => return Ok(deferred),
             Some(refused) => Err(refused),
             None => self.run(push)?,
@@ -143,15 +167,47 @@ impl<'a, T: StoreTx> Group<'a, T> {
             }
             Err(refused) => {
                 self.counters.refused += 1;
-                self.tx.put_refusal(&txn.replica, txn.rseq, &push.entry.hash, &refused)?;
+                self.tx.put_decision(&txn.replica, txn.rseq, &push.entry.hash, &refused)?;
                 refused
             }
         };
-        state.subject.clone_from(&push.subject.id);
-        state.last_rseq = state.last_rseq.max(txn.rseq);
-        state.floor = state.floor.max(push.floor);
-        self.replicas.insert(txn.replica, state);
+        if let Some(origin) = self.own_origin(push)? {
+            self.tx.put_origin(&origin, &outcome, self.now_ms)?;
+            self.has_origins = Some(true);
+        }
         Ok(outcome)
+    }
+
+    /// What this transaction was first, where that is this subject's to say: nobody decides another's transactions.
+    fn own_origin(&mut self, push: &PushEntry) -> Result<Option<Origin>, StoreError> {
+        let Some(origin) = push.entry.transaction.origin else { return Ok(None) };
+        let owner = self.replica(origin.replica)?.subject;
+        Ok((owner == push.subject.id || owner.is_empty()).then_some(origin))
+    }
+
+    /// The decision on the same transaction when a copy of its database has brought it already, under its first identity
+    /// or under another one.
+    fn decided_before(&mut self, push: &PushEntry) -> Result<Option<Outcome>, StoreError> {
+        if landfall_core::mutant::active("origin-ignored") {
+            return Ok(None);
+        }
+        let txn = &push.entry.transaction;
+        if let Some(origin) = self.own_origin(push)? {
+            let decided = self.tx.decided(&origin.replica, origin.rseq)?.filter(|d| d.hash == origin.hash);
+            if let Some(decided) = decided {
+                return Ok(Some(decided.outcome));
+            }
+            let known = self.tx.origin(&origin)?;
+            // Its first database had the answer, and whoever asks under another identity can only be told that much.
+            let forgotten = origin.rseq <= self.replica(origin.replica)?.forgotten;
+            return Ok(known.or_else(|| forgotten.then(decided_long_ago)));
+        }
+        let any = match self.has_origins {
+            Some(any) => any,
+            None => *self.has_origins.insert(self.tx.has_origins()?),
+        };
+        let first = Origin { replica: txn.replica, rseq: txn.rseq, hash: push.entry.hash };
+        if any { self.tx.origin(&first) } else { Ok(None) }
     }
 
     fn replica(&mut self, id: ReplicaId) -> Result<ReplicaState, StoreError> {
@@ -309,6 +365,13 @@ struct Signature {
     hash: ContentHash,
     subject: String,
     stamp: Stamp,
+}
+
+/// The answer when the decision on an origin is forgotten.
+fn decided_long_ago() -> Outcome {
+    let text = "another copy of this database brought it, so long ago that the server has forgotten the decision; see \
+                whether its change is there, then discard or retry this entry";
+    Outcome::Refused { problem: Problem::new(codes::DECIDED_LONG_AGO, text), because_of: None }
 }
 
 /// Entries that no replica of this subject can have written. They are not remembered: the number may be somebody's.

@@ -2,6 +2,7 @@
 
 use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::merge::{RowMeta, StoredRow};
+use landfall_core::txn::Origin;
 use landfall_core::{BucketId, ReplicaId, RowKey, Value};
 use landfall_protocol::Outcome;
 
@@ -59,8 +60,14 @@ pub trait StoreTx {
     fn put_replica(&mut self, replica: &ReplicaId, state: &ReplicaState, now_ms: u64) -> Result<(), StoreError>;
     /// The remembered decision on a transaction.
     fn decided(&mut self, replica: &ReplicaId, rseq: u64) -> Result<Option<Decided>, StoreError>;
-    /// Remembers a refusal. Acceptance is remembered by the log.
-    fn put_refusal(
+    /// The decision on a transaction under whatever identity it was brought, when it was first queued under this one.
+    fn origin(&mut self, origin: &Origin) -> Result<Option<Outcome>, StoreError>;
+    /// Remembers it. The same origin is decided once.
+    fn put_origin(&mut self, origin: &Origin, outcome: &Outcome, now_ms: u64) -> Result<(), StoreError>;
+    /// Whether any such decision is remembered: databases are seldom copied.
+    fn has_origins(&mut self) -> Result<bool, StoreError>;
+    /// Remembers a decision that the log does not: a refusal, or that of another identity of the transaction.
+    fn put_decision(
         &mut self,
         replica: &ReplicaId,
         rseq: u64,

@@ -115,7 +115,16 @@ fn welcome() -> Reply {
 }
 
 fn transaction(replica: ReplicaId, rseq: u64) -> Entry {
-    Transaction { replica, rseq, stamp: Stamp::default(), operations: vec![], after: vec![], requires: vec![] }.into()
+    Transaction {
+        replica,
+        rseq,
+        stamp: Stamp::default(),
+        operations: vec![],
+        after: vec![],
+        requires: vec![],
+        origin: None,
+    }
+    .into()
 }
 
 fn push(id: u32) -> ClientMessage {

@@ -205,6 +205,7 @@ impl Device {
             }],
             after: vec![],
             requires: vec![],
+            origin: None,
         }
     }
 

@@ -9,7 +9,6 @@ use landfall_server::commit::LogEntry;
 
 use super::Violation;
 use crate::device::{Backup, Process};
-use crate::plan::Fault;
 use crate::workload::OpId;
 use crate::world::World;
 
@@ -17,8 +16,12 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub struct Ledger {
     last: u64,
-    /// How often a transaction may be in the log: once, and once more for each copied database that held it undecided.
+    /// How often a transaction may be in the log beyond once.
     allowed: BTreeMap<OpId, u64>,
+    /// Held by more than one database since one was copied.
+    shared: BTreeSet<OpId>,
+    /// Ids that more than one database has used.
+    pub copied: BTreeSet<ReplicaId>,
     /// Accepted at some time, in this history or in one that was lost with a restored server.
     accepted: BTreeSet<OpId>,
     /// Accepted in a history that a restored server has lost.
@@ -77,15 +80,11 @@ pub fn written(world: &mut World, device: usize, op: OpId) {
     world.devices[device].held.insert(op);
 }
 
-/// A database was copied: what had no decision may now come twice, and both count for its owner.
+/// A database was copied. What both hold is decided once, but that a person on each of them may offer again what was
+/// refused, see [`retried`].
 pub fn copied(world: &mut World, device: usize, backup: &Backup) {
-    // A server that goes back to an old copy makes undecided again what both databases hold as accepted.
-    let restores = world.plan.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
-    let open: BTreeSet<OpId> =
-        if restores { backup.undecided.union(&backup.held).copied().collect() } else { backup.undecided.clone() };
-    for op in &open {
-        *world.ledger.allowed.entry(*op).or_default() += 1;
-    }
+    world.ledger.shared.extend(backup.undecided.union(&backup.held));
+    world.ledger.copied.extend(&world.devices[device].replicas);
     let name = world.devices[device].name.clone();
     world.ledger.tainted.insert(name);
 }
@@ -96,6 +95,9 @@ pub fn retried(world: &mut World, device: usize, op: Option<OpId>) {
     world.ledger.tainted.insert(name);
     if let Some(op) = op {
         world.coverage.hit("work retried");
+        if world.ledger.shared.contains(&op) {
+            *world.ledger.allowed.entry(op).or_default() += 1;
+        }
         world.trace.line(world.now, "ledger", || format!("{op:?} again"));
     }
 }
@@ -188,10 +190,6 @@ pub fn at_rest(world: &World) -> Result<(), Violation> {
         for op in &device.held {
             let key = RowKey::single(op.value());
             let here = world.history.row_at("ops", &key, u64::MAX).is_some();
-            let given_up = device.replicas.len() > 1 && world.ledger.lost.contains(op);
-            if !here && given_up {
-                continue;
-            }
             if !here && !dead.contains(op) && !world.ledger.discarded.contains(op) {
                 let name = if world.ledger.accepted.contains(op) { "acknowledged" } else { "pending" };
                 let text = format!("{op:?} of {} is neither on the server nor a dead letter", device.name);

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_core::BucketId;
-use landfall_protocol::server::{Resumption, Start};
+use landfall_core::error::codes;
+use landfall_core::{BucketId, Origin, Problem};
+use landfall_protocol::server::{Outcome, Resumption, Start};
 use proptest::prelude::*;
 
 use super::world::*;
@@ -385,4 +386,44 @@ fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_sho
     assert_eq!(offered(&world), []);
     world.run(&Step::Reconnect(1, 0));
     assert_eq!(offered(&world), [first], "same number, same bytes");
+}
+
+/// What is offered to the server, with what it says it was first.
+fn offered_anew(world: &World) -> Vec<(u64, Option<Origin>)> {
+    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
+    again.into_iter().map(|e| (e.transaction.rseq, e.transaction.origin)).collect()
+}
+
+/// P8, S6: under another replica id.
+#[test]
+fn a_copy_still_offers_a_restored_server_what_it_had_acknowledged() {
+    let (mut world, first) = acknowledged();
+    let origin = Origin { replica: first.replica, rseq: first.rseq, hash: first.content_hash() };
+    world.run(&Step::Live(5));
+    world.db.new_replica(replica(2)).expect("a copy");
+    assert_eq!(world.db.outbox().expect("readable"), [], "settled");
+    world.run(&Step::Reconnect(2, 0));
+    assert_eq!(offered_anew(&world), [(2, Some(origin))]);
+    // And once more under the first identity, should that be a copy as well.
+    world.db.new_replica(replica(3)).expect("a copy");
+    assert_eq!(offered_anew(&world), [(3, Some(origin))]);
+    world.drain();
+    assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
+}
+
+/// P8.
+#[test]
+fn an_acceptance_stands_though_the_server_has_forgotten_it() {
+    let (mut world, _) = acknowledged();
+    world.db.new_replica(replica(2)).expect("a copy");
+    assert_eq!(offered_anew(&world), []);
+    world.run(&Step::Reconnect(0, 0));
+    assert_eq!(offered_anew(&world).len(), 1, "the cut has not passed it");
+    let problem = Problem::new(codes::DECIDED_LONG_AGO, "forgotten");
+    let decided = world.db.decide(&[decision(2, Outcome::Refused { problem, because_of: None })], NOW);
+    assert_eq!(decided.expect("decides").refused, Vec::<u64>::new());
+    assert_eq!(world.db.counts().dead, 0);
+    world.drain();
+    assert_eq!(world.db.outbox().expect("readable"), [], "settled");
+    assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]));
 }

@@ -1,6 +1,6 @@
 //! Decisions on entries: once each, in any order of arrival, alone in their failures.
 
-use landfall_core::{Epoch, Stamp};
+use landfall_core::{Epoch, Origin, Stamp, Transaction};
 use landfall_protocol::Outcome;
 
 use super::*;
@@ -50,6 +50,45 @@ pub(crate) fn the_number_of_another_transaction_is_a_copied_database<B: Backend>
     assert_eq!(commit(&mut *store, &[follower]).outcomes, [Outcome::Copied]);
     let seen = store.hello(ann.replica, "ann").expect("hello");
     assert_eq!((seen.last_rseq, seen.subject.as_str()), (2, "ann"));
+}
+
+/// P8: both copies of a database hold a transaction, and queue it anew; one of them had sent it before, or will.
+pub(crate) fn what_copies_queue_anew_is_decided_once<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut old = Device::new(1, "ann");
+    let origin = |push: &PushEntry| {
+        let transaction = &push.entry.transaction;
+        Some(Origin { replica: transaction.replica, rseq: transaction.rseq, hash: push.entry.hash })
+    };
+    let anew = |device: &mut Device, first: &PushEntry| {
+        let push = device.write(first.entry.transaction.operations.clone());
+        device.push(Transaction { origin: origin(first), ..push.entry.transaction })
+    };
+    let (mut a, mut b) = (Device::new(2, "ann"), Device::new(3, "ann"));
+    let sent = old.write(vec![insert("lists", "sent", &[("name", text("x"))])]);
+    let unsent = old.write(vec![insert("lists", "unsent", &[("name", text("x"))])]);
+    let wrong = old.write(vec![update("lists", "none", 0, &[])]);
+    // First under the old identity, first under a new one; accepted and refused.
+    assert_eq!(accept(&mut *store, sent.clone()), 1);
+    let entries = [anew(&mut a, &sent), anew(&mut a, &unsent), anew(&mut a, &wrong)];
+    let group = commit(&mut *store, &entries);
+    assert_eq!((accepted(&group.outcomes[0]), accepted(&group.outcomes[1]), group.head.seq), (1, 2, 2));
+    let why = refusal(&group.outcomes[2]);
+    let entries = [anew(&mut b, &sent), anew(&mut b, &unsent), anew(&mut b, &wrong), unsent.clone(), wrong];
+    for _ in 0..2 {
+        let group = commit(&mut *store, &entries);
+        let outcomes = &group.outcomes;
+        assert_eq!((accepted(&outcomes[0]), accepted(&outcomes[1]), accepted(&outcomes[3])), (1, 2, 2));
+        assert_eq!((refusal(&outcomes[2]), refusal(&outcomes[4]), group.head.seq), (why.clone(), why.clone(), 2));
+    }
+    // What follows goes on, and nobody decides the transactions of another person.
+    let last = b.follow(vec![insert("lists", "last", &[("name", text("x"))])], &[1, 2], &[2]);
+    assert_eq!(accept(&mut *store, last), 3);
+    let secret = old.write(vec![insert("lists", "secret", &[("name", text("x"))])]);
+    let mut eve = Device::new(4, "eve");
+    let stolen = anew(&mut eve, &secret);
+    assert_eq!((accept(&mut *store, stolen), accept(&mut *store, secret)), (4, 5));
 }
 
 /// P4.
@@ -248,6 +287,13 @@ pub(crate) fn truncation_keeps_the_decisions_that_are_still_asked_for<B: Backend
     assert_eq!((accepted(&again.outcomes[0]), accepted(&again.outcomes[1])), (3, 4));
     refusal(&again.outcomes[2]);
     assert_eq!(again.outcomes[3], Outcome::Copied);
+    // P8: nor can a copy that queues one anew be told more than that somebody once had the answer.
+    let first = &entries[0].entry;
+    let mut copy = Device::new(2, "ann");
+    let push = copy.write(first.transaction.operations.clone());
+    let origin = Some(Origin { replica: first.transaction.replica, rseq: first.transaction.rseq, hash: first.hash });
+    let anew = copy.push(Transaction { origin, ..push.entry.transaction });
+    assert_eq!(refusal(&commit(&mut *store, &[anew]).outcomes[0]).as_str(), "LF-3010");
     store.truncate_log(1_000, 0).unwrap();
     assert!(reader.chain_at(store.head().seq).unwrap().is_some());
 }

@@ -104,7 +104,15 @@ impl Device {
         self.rseq += 1;
         let stamp = Stamp { wall_ms: self.rseq, counter: 0, replica: self.replica };
         let (after, requires) = (after.to_vec(), requires.to_vec());
-        self.push(Transaction { replica: self.replica, rseq: self.rseq, stamp, operations, after, requires })
+        self.push(Transaction {
+            replica: self.replica,
+            rseq: self.rseq,
+            stamp,
+            operations,
+            after,
+            requires,
+            origin: None,
+        })
     }
 
     pub(crate) fn push(&self, transaction: Transaction) -> PushEntry {

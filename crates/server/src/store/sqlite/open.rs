@@ -66,6 +66,13 @@ CREATE TABLE _landfall_bucket_log (
 const USES: &str =
     "CREATE TABLE IF NOT EXISTS _landfall_bucket_uses (bucket INTEGER PRIMARY KEY, used_ms INTEGER NOT NULL) STRICT";
 
+/// How transactions were decided that their databases queued anew, each by what it was first. A store without it is an
+/// older build's.
+const ORIGINS: &str = "CREATE TABLE IF NOT EXISTS _landfall_origins (
+    replica BLOB NOT NULL, rseq INTEGER NOT NULL, hash BLOB NOT NULL, outcome BLOB NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (replica, rseq, hash)
+  ) STRICT, WITHOUT ROWID";
+
 /// The database's name in messages.
 fn shown(options: &SqliteOptions) -> String {
     match &options.location {
@@ -209,6 +216,7 @@ fn stored_schema(conn: &Connection) -> Result<Schema, StoreError> {
 fn create_or_upgrade(conn: &Connection, schema: &Schema, fresh: Epoch) -> Result<(), StoreError> {
     let id: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     conn.execute_batch(USES)?;
+    conn.execute_batch(ORIGINS)?;
     if id == APPLICATION_ID {
         let old = stored_schema(conn)?;
         if old != *schema {

@@ -3,6 +3,7 @@
 
 use landfall_core::hash::ContentHash;
 use landfall_core::merge::{RowMeta, StoredRow};
+use landfall_core::txn::Origin;
 use landfall_core::{BucketId, ReplicaId, RowKey, Value};
 use landfall_protocol::Outcome;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
@@ -104,7 +105,28 @@ impl<'a> StoreTx for SqliteTx<'a> {
         }
     }
 
-    fn put_refusal(
+    fn origin(&mut self, origin: &Origin) -> Result<Option<Outcome>, StoreError> {
+        const SQL: &str = "SELECT outcome FROM _landfall_origins WHERE replica = ? AND rseq = ? AND hash = ?";
+        let by = params![origin.replica.0, signed(origin.rseq), origin.hash];
+        let outcome = self.statement(SQL)?.query_row(by, |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        Ok(outcome.map(|outcome| minicbor::decode(&outcome)).transpose()?)
+    }
+
+    fn put_origin(&mut self, origin: &Origin, outcome: &Outcome, now_ms: u64) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO _landfall_origins (replica, rseq, hash, outcome, at_ms) VALUES (?, ?, ?, ?, ?)";
+        // Writing to a Vec cannot fail.
+        let outcome = minicbor::to_vec(outcome).unwrap_or_default();
+        let row = params![origin.replica.0, signed(origin.rseq), origin.hash, outcome, signed(now_ms)];
+        self.statement(SQL)?.execute(row)?;
+        Ok(())
+    }
+
+    fn has_origins(&mut self) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM _landfall_origins)";
+        Ok(self.statement(SQL)?.query_row([], |row| row.get(0))?)
+    }
+
+    fn put_decision(
         &mut self,
         replica: &ReplicaId,
         rseq: u64,
