@@ -1,10 +1,9 @@
 //! What a local commit changed in the visible rows: the input of live queries.
 
-use std::collections::BTreeMap;
-
 use landfall_core::RowKey;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
+use landfall_core::wide::WideMap;
 
 /// A visible row before and after a commit; `None` where there was or is none.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +18,7 @@ pub struct RowChange {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeSet {
     /// Changed rows by table. A table that is also in `bulk` may be missing rows here.
-    pub rows: FlatMap<String, BTreeMap<RowKey, RowChange>>,
+    pub rows: FlatMap<String, WideMap<RowKey, RowChange>>,
     /// Tables of which so much changed that rows were not recorded one by one (first load).
     pub bulk: FlatSet<String>,
 }
@@ -33,7 +32,7 @@ impl ChangeSet {
     /// Records one row; several changes of one row become one, from the first before to the last after.
     pub fn record(&mut self, table: &str, key: RowKey, before: Option<Cells>, after: Option<Cells>) {
         if !self.rows.contains_key(table) {
-            self.rows.insert(table.to_owned(), BTreeMap::new());
+            self.rows.insert(table.to_owned(), WideMap::new());
         }
         let Some(rows) = self.rows.get_mut(table) else {
             return;

@@ -12,10 +12,10 @@
 #[cfg(any(test, feature = "tokio-driver"))]
 mod file;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use landfall_core::error::Code;
+use landfall_core::flat::FlatMap;
 use landfall_core::hash::hash128;
+use landfall_core::wide::{WideMap, WideSet};
 use landfall_core::{ReplicaId, Transaction};
 use minicbor::{Decode, Encode};
 
@@ -227,9 +227,9 @@ pub struct Mirror {
     app: Option<String>,
     replica: Option<ReplicaId>,
     format: u32,
-    last_rseq: BTreeMap<ReplicaId, u64>,
-    open: BTreeMap<(ReplicaId, u64), Vec<u8>>,
-    decided: BTreeSet<(ReplicaId, u64)>,
+    last_rseq: FlatMap<ReplicaId, u64>,
+    open: WideMap<(ReplicaId, u64), Vec<u8>>,
+    decided: WideSet<(ReplicaId, u64)>,
     damaged: usize,
     open_bytes: usize,
     file_bytes: usize,
@@ -293,7 +293,7 @@ impl Mirror {
     }
 
     fn seen(&mut self, replica: ReplicaId, rseq: u64) {
-        let last = self.last_rseq.entry(replica).or_default();
+        let last = self.last_rseq.get_or_insert_with(replica, || 0);
         *last = rseq.max(*last);
     }
 
@@ -323,11 +323,13 @@ impl Mirror {
         // The present replica's header comes last, so that a reader takes it for the present one.
         let present = self.replica;
         let (all, app) = (&self.last_rseq, self.app.clone().unwrap_or_default());
-        let others = all.iter().filter(|(replica, _)| Some(**replica) != present);
-        for (&replica, &last_rseq) in others.chain(present.as_ref().and_then(|replica| all.get_key_value(replica))) {
+        let others =
+            all.iter().map(|(replica, last)| (*replica, *last)).filter(|(replica, _)| Some(*replica) != present);
+        let last = present.and_then(|replica| Some((replica, *all.get(&replica)?)));
+        for (replica, last_rseq) in others.chain(last) {
             let current = Some(replica) == present;
-            let entries = self.open.range((replica, 0)..=(replica, u64::MAX));
-            if current || entries.clone().next().is_some() {
+            let mut entries = self.open.iter().filter(|((owner, _), _)| *owner == replica).peekable();
+            if current || entries.peek().is_some() {
                 let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq };
                 out.extend(header.to_frame());
             }
@@ -406,6 +408,19 @@ pub enum Plan {
     Recover(Recovered),
     /// The database was missing or damaged, and the mirror knows nothing.
     StartEmpty,
+}
+
+impl Plan {
+    /// Places that cannot be read in the mirror of a database that is lost, and the transactions that can: that mirror
+    /// is to be kept, since it may be all that tells of unsent work. None where nothing is damaged or lost.
+    pub fn damage(&self, mirror: &Mirror) -> Option<(usize, usize)> {
+        let (places, found) = match self {
+            Self::FollowDatabase => return None,
+            Self::Recover(recovered) => (recovered.damaged, recovered.transactions.len() + recovered.older.len()),
+            Self::StartEmpty => (mirror.damaged(), 0),
+        };
+        (places > 0).then_some((places, found))
+    }
 }
 
 /// Decides by the mirror's content and whether a sound database was there before (not made by this very start).

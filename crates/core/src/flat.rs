@@ -3,7 +3,7 @@
 //! A B-tree costs a browser some eight kilobytes of code for every type of key and value, a sorted list less than one.
 //! Inserting in the middle moves what follows, so that these are for what stays short (shapes, buckets, live queries,
 //! requests under way) or comes in order. What a single transaction may fill with as many rows as it likes is a
-//! `BTreeMap`.
+//! [`crate::wide::WideMap`].
 
 use std::borrow::Borrow;
 
@@ -80,6 +80,20 @@ impl<K, V> FlatMap<K, V> {
         self.0.into_iter().map(|(_, value)| value)
     }
 
+    /// Takes out what stands from a place on.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        Self(self.0.split_off(at))
+    }
+
+    pub(crate) fn at_mut(&mut self, at: usize) -> &mut V {
+        &mut self.0[at].1
+    }
+
+    /// At the place that it belongs in.
+    pub(crate) fn insert_at(&mut self, at: usize, key: K, value: V) {
+        self.0.insert(at, (key, value));
+    }
+
     /// Keeps what is wanted.
     pub fn retain(&mut self, mut wanted: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain_mut(|(key, value)| wanted(key, value));
@@ -87,7 +101,7 @@ impl<K, V> FlatMap<K, V> {
 }
 
 impl<K: Ord, V> FlatMap<K, V> {
-    fn place<Q: Ord + ?Sized>(&self, key: &Q) -> Result<usize, usize>
+    pub(crate) fn place<Q: Ord + ?Sized>(&self, key: &Q) -> Result<usize, usize>
     where
         K: Borrow<Q>,
     {

@@ -10,6 +10,8 @@
 //! - [`merge`]: what concurrent edits mean; concurrency is decided by base, never by clocks
 //! - [`gather`]: ordered maps and sets from iterators, in few bytes
 //! - [`flat`]: ordered maps and sets of few entries, in few bytes of code
+//! - [`wide`]: the same of many entries
+//! - [`json`]: JSON objects read field by field and written in order, in few bytes of code
 //! - [`predicate`]: the typed tree for `where` and access rules, its evaluator and its lowering to SQL
 
 pub mod error;
@@ -17,6 +19,7 @@ pub mod flat;
 pub mod gather;
 pub mod hash;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod merge;
 pub mod mutant;
@@ -25,6 +28,7 @@ pub mod schema;
 pub mod stamp;
 pub mod txn;
 pub mod value;
+pub mod wide;
 
 pub use error::{Code, Problem};
 pub use id::{BucketId, Epoch, ReplicaId};

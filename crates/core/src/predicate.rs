@@ -56,6 +56,7 @@ mod check;
 mod eval;
 mod expr;
 mod functions;
+mod json;
 mod like;
 mod number;
 #[cfg(feature = "text")]
@@ -64,9 +65,7 @@ mod postgres;
 mod sql;
 mod truth;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use check::TypeProblem;
 pub use eval::EvalError;
@@ -78,6 +77,7 @@ pub use postgres::postgres_functions;
 pub use sql::{Dialect, SqlFragment};
 pub use truth::Truth;
 
+use crate::flat::FlatSet;
 use crate::hash::Cells;
 use crate::schema::{Param, Table};
 use crate::value::{ColumnType, Value};
@@ -93,8 +93,7 @@ pub const MAX_LIST: usize = 10_000;
 ///
 /// Every value of this type is well typed: it comes from [`Predicate::check`], from `Predicate::parse`, or from its
 /// own serialised form, which is checked again when it is read.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Predicate(Expr);
 
 /// What parameters and claims stand for.
@@ -256,22 +255,22 @@ impl Predicate {
     }
 
     /// The names of the columns used.
-    pub fn columns(&self) -> BTreeSet<String> {
+    pub fn columns(&self) -> FlatSet<String> {
         self.names(|node| if let Expr::Column { name, .. } = node { Some(name) } else { None })
     }
 
     /// The names of the parameters used.
-    pub fn params(&self) -> BTreeSet<String> {
+    pub fn params(&self) -> FlatSet<String> {
         self.names(|node| if let Expr::Param { name, .. } = node { Some(name) } else { None })
     }
 
     /// The names of the claims used.
-    pub fn claims(&self) -> BTreeSet<String> {
+    pub fn claims(&self) -> FlatSet<String> {
         self.names(|node| if let Expr::Claim { name, .. } = node { Some(name) } else { None })
     }
 
-    fn names(&self, pick: impl Fn(&Expr) -> Option<&String>) -> BTreeSet<String> {
-        let mut out = BTreeSet::new();
+    fn names(&self, pick: impl Fn(&Expr) -> Option<&String>) -> FlatSet<String> {
+        let mut out = FlatSet::new();
         self.0.visit(&mut |node| out.extend(pick(node).cloned()));
         out
     }
@@ -279,7 +278,7 @@ impl Predicate {
     /// What parameters and claims that are given but not of the needed type, and parameters that are not given, there
     /// are: each would silently be NULL.
     pub fn check_env(&self, env: &Env) -> Vec<String> {
-        let mut out = BTreeSet::new();
+        let mut out = FlatSet::new();
         self.0.visit(&mut |node| match node {
             Expr::Param { name, ty: Some(ty) } => match env.params.get(name) {
                 None => {
@@ -329,14 +328,6 @@ fn operand(expr: &Expr, column: ColumnType) -> Option<Operand> {
         Expr::Claim { name, ty } if *ty == Some(column) => Some(Operand::Claim { name: name.clone(), ty: column }),
         Expr::Literal(value) if value.fits(column) => Some(Operand::Literal(value.clone())),
         _ => None,
-    }
-}
-
-impl<'de> Deserialize<'de> for Predicate {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expr = Expr::deserialize(deserializer)?;
-        check::verify(&expr).map_err(serde::de::Error::custom)?;
-        Ok(Self(expr))
     }
 }
 

@@ -3,8 +3,6 @@
 //! [`Schema`] is the compiled form: plain data, serialisable as JSON, already checked. Reading `landfall.toml` and its
 //! SQL predicates needs the feature `text`; a device that has no parser receives the compiled form.
 
-use serde::{Deserialize, Serialize};
-
 use crate::gather::Gather as _;
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::key::RowKey;
@@ -12,6 +10,7 @@ use crate::predicate::Predicate;
 use crate::value::{ColumnType, Value};
 
 pub mod ddl;
+mod json;
 mod pattern;
 #[cfg(feature = "text")]
 mod text;
@@ -25,7 +24,7 @@ pub use upgrade::SchemaChange;
 pub use validate::{MAX_KEY_BYTES, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, TransactionLimits};
 
 /// A compiled schema.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
     /// The application's name; a database of another application is refused.
     pub name: String,
@@ -38,7 +37,7 @@ pub struct Schema {
 }
 
 /// A table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Its name, in SQL and on the wire.
     pub name: String,
@@ -53,53 +52,40 @@ pub struct Table {
     /// Who may see and write which rows.
     pub access: Access,
     /// A search table (FTS5) over these text columns, kept by the engine under the name `<table>_search`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,
 }
 
 /// A column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// Its name, in SQL and on the wire.
     pub name: String,
     /// Its type.
-    #[serde(rename = "type")]
     pub ty: ColumnType,
     /// Whether NULL is refused.
-    #[serde(default)]
     pub required: bool,
     /// What an insert that does not name the column gives it.
-    #[serde(default)]
     pub default: Option<Default>,
     /// Most characters of a text (Unicode scalar values), most bytes of a bytes value.
-    #[serde(default)]
     pub max_length: Option<u32>,
     /// A regular expression that a text must match as a whole.
-    #[serde(default)]
     pub pattern: Option<Pattern>,
     /// The smallest allowed value.
-    #[serde(default)]
     pub min: Option<Value>,
     /// The largest allowed value.
-    #[serde(default)]
     pub max: Option<Value>,
     /// The only allowed values, when not empty.
-    #[serde(default)]
     pub one_of: Vec<Value>,
     /// The row that this column refers to.
-    #[serde(default)]
     pub references: Option<Reference>,
     /// No two rows have the same value (NULLs aside). Decided by the server.
-    #[serde(default)]
     pub unique: bool,
     /// What concurrent edits of the column mean.
-    #[serde(default)]
     pub merge: MergeRule,
 }
 
 /// A default value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Default {
     /// This value.
     Value(Value),
@@ -110,7 +96,7 @@ pub enum Default {
 }
 
 /// A reference to a row of another table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     /// The other table; its primary key is one column of this column's type.
     pub table: String,
@@ -119,8 +105,7 @@ pub struct Reference {
 }
 
 /// What a delete does to the rows that refer to the deleted row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDelete {
     /// The delete is refused while such rows exist.
     Restrict,
@@ -131,8 +116,7 @@ pub enum OnDelete {
 }
 
 /// What concurrent edits of a column mean. The other rules of the design are reserved by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, std::default::Default)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, std::default::Default)]
 pub enum MergeRule {
     /// The larger stamp wins.
     #[default]
@@ -140,8 +124,7 @@ pub enum MergeRule {
 }
 
 /// What a delete against a concurrent update means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, std::default::Default)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, std::default::Default)]
 pub enum DeleteRule {
     /// The row comes back, with the update.
     #[default]
@@ -151,47 +134,39 @@ pub enum DeleteRule {
 }
 
 /// Access rules. A rule that is absent allows everything; claims are `claim('sub')` in SQL text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, std::default::Default)]
+#[derive(Clone, Debug, PartialEq, std::default::Default)]
 pub struct Access {
     /// Which rows a subject may see. Part of every bucket's template.
-    #[serde(default)]
     pub read: Option<Predicate>,
     /// Which rows may be inserted: tested on the new row.
-    #[serde(default)]
     pub insert: Option<Predicate>,
     /// Which rows may be updated: tested on the row before and after.
-    #[serde(default)]
     pub update: Option<Predicate>,
     /// Which rows may be deleted: tested on the row before.
-    #[serde(default)]
     pub delete: Option<Predicate>,
 }
 
 /// A shape: a named part of the data that a device can hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
     /// Its name.
     pub name: String,
     /// Its root table.
     pub table: String,
     /// Which rows; absent: all that the read rule allows.
-    #[serde(rename = "where", default)]
     pub filter: Option<Predicate>,
     /// Parameters that opening the shape must give, in order of declaration.
-    #[serde(default)]
     pub params: Vec<Param>,
     /// The visible columns; absent: all. Key columns are always visible.
-    #[serde(default)]
     pub columns: Option<Vec<String>>,
 }
 
 /// A parameter of a shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
     /// Its name, `:name` in SQL text.
     pub name: String,
     /// Its type.
-    #[serde(rename = "type")]
     pub ty: ColumnType,
 }
 
@@ -213,8 +188,7 @@ impl Schema {
 
     /// The compiled form as JSON.
     pub fn to_json(&self) -> String {
-        // Plain data with string keys: serialisation cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        json::write(self)
     }
 
     /// Reads the compiled form.
@@ -222,7 +196,7 @@ impl Schema {
     /// # Errors
     /// When the text is not what [`Schema::to_json`] wrote.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+        json::read(&serde_json::from_str(text)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -22,7 +22,6 @@ use std::fmt;
 
 use minicbor::data::{Tag, Type};
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use serde::{Deserialize, Serialize};
 
 mod calendar;
 pub(crate) mod json;
@@ -40,8 +39,7 @@ pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 pub const MAX_DECIMAL_SCALE: u8 = 18;
 
 /// The type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ColumnType {
     /// A 128-bit identifier.
     Uuid,
@@ -85,7 +83,7 @@ impl fmt::Display for ColumnType {
 /// A decimal number: `units` × 10^−`scale`.
 ///
 /// Equality and order are by number, so `1.50` (scale 2) equals `1.5` (scale 1).
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Decimal {
     /// The number in units of 10^−`scale`.
     pub units: i64,
@@ -220,7 +218,7 @@ impl Value {
             Self::Decimal(v) if v.scale > MAX_DECIMAL_SCALE => Some("a decimal of more than 18 digits after the point"),
             Self::Timestamp(v) if Self::timestamp(*v).is_none() => Some("outside the years 0001 to 9999"),
             Self::Date(v) if Self::date(*v).is_none() => Some("outside the years 0001 to 9999"),
-            Self::Json(text) => match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Self::Json(text) => match serde_json::from_str::<serde_json::Value>(text) {
                 Ok(_) => None,
                 Err(_) => Some("not JSON, or nested deeper than 128 levels"),
             },
@@ -427,18 +425,6 @@ impl<'b, C> Decode<'b, C> for Value {
             },
             _ => Self::Int(d.i64()?),
         })
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json::Tagged::from(self).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::Tagged::deserialize(deserializer)?.into_value().map_err(serde::de::Error::custom)
     }
 }
 

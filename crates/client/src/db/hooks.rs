@@ -1,11 +1,11 @@
 //! What SQLite tells the engine while statements are prepared and run: the authorizer, the pre-update hook and the
 //! engine's SQL functions. They share one small state behind a lock, since SQLite calls them from inside a statement.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_core::RowKey;
 use landfall_core::value::SqliteValue;
+use landfall_core::wide::WideSet;
 
 use super::tables::AppTables;
 use crate::live::Recorder;
@@ -37,7 +37,7 @@ pub(super) struct Mark {
 pub(super) struct Marks {
     /// In order of first touch.
     pub list: Vec<Mark>,
-    seen: BTreeSet<(usize, Vec<u8>)>,
+    seen: WideSet<(i64, Vec<u8>)>,
     /// (Table, key before, key after) of updates that changed a key.
     pub rekeyed: Vec<(usize, RowKey, RowKey)>,
     /// (Table, column, stored key) of rows whose key is not in stored form.
@@ -51,7 +51,7 @@ impl Marks {
     }
 
     pub fn add(&mut self, table: usize, key: &RowKey, before: impl FnOnce() -> Option<Vec<SqliteValue>>) {
-        if self.seen.insert((table, key.to_bytes())) {
+        if self.seen.insert((table as i64, key.to_bytes())) {
             self.list.push(Mark { table, key: key.clone(), before: before() });
         }
     }

@@ -1,10 +1,9 @@
 //! The outbox: what is to be sent, what was sent, and what a person can do about dead letters.
 
-use std::collections::BTreeMap;
-
 use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
+use landfall_core::wide::WideMap;
 use landfall_core::{Operation, Problem, RowKey, Transaction, Value};
 use landfall_protocol::Entry;
 use rusqlite::{OptionalExtension, params};
@@ -43,7 +42,7 @@ pub struct OutboxEntry {
     /// Why it was refused, or what the server last failed with.
     pub problem: Option<Problem>,
     /// Of a dead letter: the rows as they were seen when it was refused, by table and key.
-    pub images: BTreeMap<(String, RowKey), Cells>,
+    pub images: WideMap<(String, RowKey), Cells>,
 }
 
 /// How many entries there are in each state.
@@ -298,7 +297,7 @@ impl Database {
 fn replay(
     tx: &mut WriteTx<'_>,
     operation: &Operation,
-    images: &BTreeMap<(String, RowKey), Cells>,
+    images: &WideMap<(String, RowKey), Cells>,
 ) -> Result<(), DbError> {
     let (table, key) = (operation.table(), operation.key());
     let cells: Vec<(&str, Value)> = operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();

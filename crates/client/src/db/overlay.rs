@@ -3,13 +3,14 @@
 //! A [`Batch`] collects the rows that one event touches. Each is loaded once, changed in memory, and written once by
 //! [`Database::flush`]: bookkeeping, confirmed image, and the visible row = confirmed ⊕ unsettled entries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::gather::Gather as _;
 use landfall_core::hash::Cells;
+use landfall_core::wide::{WideMap, WideSet};
 use landfall_core::{BucketId, Operation, RowKey, Transaction, Value};
 use rusqlite::{OptionalExtension, params};
 
@@ -52,13 +53,15 @@ impl RowWork {
 
 /// An entry's operations by row: those that travel, then those that only preview what the server will do.
 #[derive(Debug)]
-pub(super) struct EntryOperations(BTreeMap<(String, RowKey), Vec<Operation>>);
+pub(super) struct EntryOperations(WideMap<(String, RowKey), Vec<Operation>>);
 
 impl EntryOperations {
     fn new(operations: impl IntoIterator<Item = Operation>) -> Self {
-        let mut by_row: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut by_row: WideMap<_, Vec<_>> = WideMap::new();
         for operation in operations {
-            by_row.entry((operation.table().to_owned(), operation.key().clone())).or_default().push(operation);
+            let row = (operation.table().to_owned(), operation.key().clone());
+            let Ok::<_, Infallible>(list) = by_row.get_or_make(row, |_| Ok(Vec::new()));
+            list.push(operation);
         }
         Self(by_row)
     }
@@ -76,12 +79,12 @@ impl EntryOperations {
 }
 
 /// Tables' numbers and keys.
-type RowIds = BTreeSet<(i64, Vec<u8>)>;
+type RowIds = WideSet<(i64, Vec<u8>)>;
 
 /// The rows of one event.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub rows: BTreeMap<(i64, RowKey), RowWork>,
+    pub rows: WideMap<(i64, RowKey), RowWork>,
     entries: FlatMap<u64, Rc<EntryOperations>>,
     /// The rows on which work was pending when the event began, where that is known: on all others none is.
     pending: Option<RowIds>,
@@ -95,11 +98,8 @@ const PENDING_PER_CHANGE: u64 = 8;
 impl Batch {
     /// The row, loaded when this event touches it for the first time.
     pub fn row(&mut self, db: &Database, table: i64, key: &RowKey) -> Result<&mut RowWork, DbError> {
-        use std::collections::btree_map::Entry;
-        match self.rows.entry((table, key.clone())) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(db.load_row(table, key, self.pending.as_ref())?)),
-        }
+        let pending = self.pending.as_ref();
+        self.rows.get_or_make((table, key.clone()), |(_, key)| db.load_row(table, key, pending))
     }
 
     /// The rows of an event of so many changes.
@@ -236,7 +236,7 @@ impl Database {
     /// Writes every row of the batch and says what changed visibly.
     pub(super) fn flush(&mut self, batch: Batch, changes: &mut ChangeSet) -> Result<(), DbError> {
         let Batch { rows, entries, pending } = batch;
-        let mut entries = Batch { rows: BTreeMap::new(), entries, pending };
+        let mut entries = Batch { rows: WideMap::new(), entries, pending };
         for ((table, key), work) in rows {
             self.flush_row(table, key, work, &mut entries, changes)?;
         }

@@ -1,10 +1,9 @@
 //! From touched rows to an outbox entry: the net difference of a transaction as operations with bases.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use landfall_core::flat::FlatSet;
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
 use landfall_core::schema::TransactionLimits;
+use landfall_core::wide::WideSet;
 use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value};
 use rusqlite::{OptionalExtension, params};
 
@@ -60,7 +59,7 @@ impl Database {
     /// Refuses a transaction that leaves a row under another key, or under a key not in stored form.
     fn check_keys(&self, marks: &Marks) -> Result<(), DbError> {
         // A row may have been moved more than once: what counts is where it began and where it is now.
-        let mut moved: BTreeMap<(usize, &RowKey), &RowKey> = BTreeMap::new();
+        let mut moved: FlatMap<(usize, &RowKey), &RowKey> = FlatMap::new();
         for (table, from, to) in &marks.rekeyed {
             let origin = moved.iter().find(|((t, _), now)| t == table && **now == from).map(|((_, origin), _)| *origin);
             moved.insert((*table, origin.unwrap_or(from)), to);
@@ -199,7 +198,7 @@ impl Database {
         let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview) VALUES (?, ?, ?, ?, ?)";
         let row = params![rseq as i64, QUEUED, now_ms as i64, transaction.to_bytes(), preview];
         self.conn.prepare_cached(sql)?.execute(row)?;
-        let inserted: BTreeSet<(&str, &RowKey)> = transaction
+        let inserted: WideSet<(&str, &RowKey)> = transaction
             .operations
             .iter()
             .filter(|o| matches!(o, Operation::Insert { .. }))
@@ -243,7 +242,7 @@ impl Database {
     ///
     /// The latest entry on each row suffices for order: that one follows the one before it.
     fn predecessors(&self, net: &Net) -> Result<(Vec<u64>, Vec<u64>), DbError> {
-        let (mut after, mut requires) = (BTreeSet::new(), BTreeSet::new());
+        let (mut after, mut requires) = (FlatSet::new(), FlatSet::new());
         for touched in &net.touched {
             let key = touched.key.to_bytes();
             after.extend(self.latest_undecided(touched.table, &key, false)?);

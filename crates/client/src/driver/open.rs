@@ -107,14 +107,7 @@ fn put_aside(path: &Path) -> Result<(), StartError> {
 
 /// The mirror of a lost database, when parts of it cannot be read, is kept: it may be all that tells of unsent work.
 fn keep_damaged(path: &Path, plan: &Plan, mirror: &Mirror) -> Result<Option<MirrorError>, MirrorError> {
-    let (places, found) = match plan {
-        Plan::FollowDatabase => return Ok(None),
-        Plan::Recover(recovered) => (recovered.damaged, recovered.transactions.len() + recovered.older.len()),
-        Plan::StartEmpty => (mirror.damaged(), 0),
-    };
-    if places == 0 {
-        return Ok(None);
-    }
+    let Some((places, found)) = plan.damage(mirror) else { return Ok(None) };
     let ending = format!(".damaged-{}", moment_of(std::time::Instant::now()).wall_ms);
     let kept = mirror::keep(path, &ending);
     let kept = kept.map_err(|source| MirrorError::Io { path: path.display().to_string(), source })?;

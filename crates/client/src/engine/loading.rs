@@ -48,8 +48,10 @@ impl Engine {
         let after = self.session.loading_at(bucket).cloned();
         let here = self.held_bucket(bucket).and_then(|b| b.next);
         let parts = split(chunk, self.db.chunk_rows(), here.as_ref());
+        let in_parts = parts.len() > 1;
         self.import = Some(Import { bucket, after, parts, changes: ChangeSet::default() });
-        self.import_part(now)
+        // Where turns are short, this one has decoded all of the chunk already.
+        if in_parts { Ok(None) } else { self.import_part(now) }
     }
 
     fn held_bucket(&self, bucket: BucketId) -> Option<HeldBucket> {

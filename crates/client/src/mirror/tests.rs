@@ -87,7 +87,7 @@ proptest! {
     ) {
         let frames = frames(&records);
         let mut bytes = frames.concat();
-        let mut hit = BTreeSet::new();
+        let mut hit = std::collections::BTreeSet::new();
         for (place, bit) in flips {
             let place = place.index(bytes.len());
             bytes[place] ^= 1 << bit;

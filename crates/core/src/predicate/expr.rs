@@ -1,7 +1,5 @@
 //! The tree, and the small builder for writing one in Rust.
 
-use serde::{Deserialize, Serialize};
-
 use crate::value::{ColumnType, Value};
 
 /// A node of a condition. Types of columns, parameters and claims are filled in by [`super::Predicate::check`].
@@ -11,8 +9,7 @@ use crate::value::{ColumnType, Value};
 /// let open = Expr::col("list_id").eq(Expr::param("list")).and(!Expr::col("done"));
 /// # let _ = open;
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// A fixed value.
     Literal(Value),
@@ -21,7 +18,6 @@ pub enum Expr {
         /// Its name.
         name: String,
         /// Its type.
-        #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
         ty: Option<ColumnType>,
     },
     /// A parameter, `:name`.
@@ -29,7 +25,6 @@ pub enum Expr {
         /// Its name.
         name: String,
         /// Its type.
-        #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
         ty: Option<ColumnType>,
     },
     /// A claim of the subject's token, `claim('name')`.
@@ -37,7 +32,6 @@ pub enum Expr {
         /// Its name.
         name: String,
         /// The type it takes from what it stands beside; none where any will do (`IS NULL`).
-        #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
         ty: Option<ColumnType>,
     },
     /// All hold.
@@ -64,10 +58,8 @@ pub enum Expr {
         /// The pattern: a literal, a parameter or a claim.
         pattern: Box<Expr>,
         /// The escape character, when there is one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         escape: Option<char>,
         /// ILIKE: both are folded to lower case.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         fold: bool,
     },
     /// It is one of these.
@@ -100,25 +92,19 @@ pub enum Expr {
 }
 
 /// A comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompareOp {
     /// Equal.
-    #[serde(rename = "=")]
     Eq,
     /// Not equal.
-    #[serde(rename = "<>")]
     Ne,
     /// Less.
-    #[serde(rename = "<")]
     Lt,
     /// Less or equal.
-    #[serde(rename = "<=")]
     Le,
     /// Greater.
-    #[serde(rename = ">")]
     Gt,
     /// Greater or equal.
-    #[serde(rename = ">=")]
     Ge,
 }
 
@@ -149,22 +135,17 @@ impl CompareOp {
 }
 
 /// An arithmetic operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArithOp {
     /// Sum.
-    #[serde(rename = "+")]
     Add,
     /// Difference.
-    #[serde(rename = "-")]
     Sub,
     /// Product.
-    #[serde(rename = "*")]
     Mul,
     /// Quotient.
-    #[serde(rename = "/")]
     Div,
     /// Remainder.
-    #[serde(rename = "%")]
     Rem,
 }
 

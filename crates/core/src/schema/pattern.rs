@@ -3,12 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
-
 /// A regular expression that a text must match as a whole. Equal when the text of the expression is; clones share what
 /// is compiled.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[derive(Clone)]
 pub struct Pattern {
     text: String,
     compiled: Arc<OnceLock<Option<regex_lite::Regex>>>,
@@ -66,24 +63,6 @@ impl fmt::Display for Pattern {
     }
 }
 
-impl From<String> for Pattern {
-    fn from(text: String) -> Self {
-        Self::new(text)
-    }
-}
-
-impl From<&str> for Pattern {
-    fn from(text: &str) -> Self {
-        Self::new(text)
-    }
-}
-
-impl From<Pattern> for String {
-    fn from(pattern: Pattern) -> Self {
-        pattern.text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Pattern;
@@ -98,12 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn it_is_its_text_in_the_compiled_schema() {
+    fn it_is_equal_where_its_text_is() {
         let (used, fresh) = (Pattern::new(r"\d+"), Pattern::new(r"\d+"));
         assert!(used.matches("12"));
         assert_eq!(used, fresh);
-        let json = serde_json::to_string(&used).unwrap_or_default();
-        assert_eq!(json, r#""\\d+""#);
-        assert_eq!(serde_json::from_str::<Pattern>(&json).ok(), Some(fresh));
     }
 }

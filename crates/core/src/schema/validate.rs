@@ -2,10 +2,12 @@
 
 use super::{Column, Schema, Table};
 use crate::error::{Problem, codes};
+use crate::flat::FlatSet;
 use crate::hash::Cells;
 use crate::key::RowKey;
 use crate::txn::{Operation, Transaction};
 use crate::value::{ColumnType, Value};
+use crate::wide::WideSet;
 
 /// Most operations of one transaction.
 pub const MAX_OPERATIONS: usize = 10_000;
@@ -146,7 +148,7 @@ impl Schema {
                 limits.operations
             )));
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = WideSet::default();
         for operation in &txn.operations {
             self.check_operation(operation, limits)?;
             if !seen.insert((operation.table(), operation.key())) {
@@ -168,9 +170,9 @@ impl Schema {
         if let Some(problem) = table.check_key(key) {
             return Err(problem);
         }
-        let mut columns = std::collections::BTreeSet::new();
+        let mut columns = FlatSet::new();
         for write in operation.cells() {
-            if !columns.insert(&write.column) {
+            if !columns.insert(write.column.as_str()) {
                 let message = "a column occurs twice in one operation; write its last value only";
                 return Err(Problem::new(codes::BAD_TRANSACTION, message).row(name, key).column(&write.column));
             }

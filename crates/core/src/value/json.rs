@@ -9,6 +9,7 @@ use super::{
     ColumnType, Decimal, MAX_SAFE_INTEGER, Value, format_date, format_timestamp, format_uuid, parse_date,
     parse_timestamp, parse_uuid,
 };
+use crate::json::{Misread, Object, name_of, one_of, string, variant};
 
 /// A JSON value that a column of some type cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,57 +99,119 @@ fn expectation(ty: ColumnType) -> String {
     }
 }
 
-/// The self-describing form, where no schema is at hand: `{"uuid": "…"}`, `{"int": 7}`, `null`.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Tagged {
-    Null,
-    Bool(bool),
-    Int(String),
-    Float(f64),
-    Decimal(String),
-    Text(String),
-    Bytes(String),
-    Uuid(String),
-    Timestamp(String),
-    Date(String),
-    Json(Json),
+/// The self-describing form, where no schema is at hand: `{"uuid": "…"}`, `{"int": "7"}`, `"null"`.
+impl Value {
+    fn tag(&self) -> (&'static str, Json) {
+        let tag = match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Int(v) => return ("int", Json::String(v.to_string())),
+            Self::Float(_) => "float",
+            Self::Decimal(_) => "decimal",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes",
+            Self::Uuid(_) => "uuid",
+            Self::Timestamp(_) => "timestamp",
+            Self::Date(_) => "date",
+            Self::Json(_) => "json",
+        };
+        (tag, self.to_json())
+    }
+
+    /// Appends the self-describing form.
+    pub fn write_tagged(&self, out: &mut String) {
+        match self.tag() {
+            ("null", _) => out.push_str("\"null\""),
+            (tag, json) => Object::new(out).field(tag).push_str(&json.to_string()),
+        }
+    }
+
+    /// Reads the self-describing form.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn read_tagged(json: &Json) -> Result<Self, Misread> {
+        let (tag, inner) = variant(json)?;
+        let text = inner.as_str();
+        let value = match tag {
+            "null" => Some(Self::Null),
+            "bool" => inner.as_bool().map(Self::Bool),
+            "int" => text.and_then(|t| t.parse().ok()).map(Self::Int),
+            "float" => inner.as_f64().and_then(Self::float),
+            "decimal" => text.and_then(Decimal::parse).map(Self::Decimal),
+            "text" => text.map(|t| Self::Text(t.to_owned())),
+            "bytes" => text.and_then(unbase64).map(Self::Bytes),
+            "uuid" => text.and_then(parse_uuid).map(Self::Uuid),
+            "timestamp" => text.and_then(parse_timestamp).map(Self::Timestamp),
+            "date" => text.and_then(parse_date).map(Self::Date),
+            "json" => Some(Self::json(inner)),
+            _ => None,
+        };
+        value.ok_or_else(|| format!("not a valid {tag}: {}", shorten(inner)))
+    }
 }
 
-impl From<&Value> for Tagged {
-    fn from(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(v) => Self::Bool(*v),
-            Value::Int(v) => Self::Int(v.to_string()),
-            Value::Float(v) => Self::Float(*v),
-            Value::Decimal(v) => Self::Decimal(v.to_string()),
-            Value::Text(v) => Self::Text(v.clone()),
-            Value::Bytes(v) => Self::Bytes(base64(v)),
-            Value::Uuid(v) => Self::Uuid(format_uuid(v)),
-            Value::Timestamp(v) => Self::Timestamp(format_timestamp(*v)),
-            Value::Date(v) => Self::Date(format_date(*v)),
-            Value::Json(_) => Self::Json(value.to_json()),
+impl Serialize for Value {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.tag() {
+            ("null", _) => serializer.serialize_str("null"),
+            one => serializer.collect_map([one]),
         }
     }
 }
 
-impl Tagged {
-    pub(super) fn into_value(self) -> Result<Value, String> {
-        let wrong = |what: &str, text: String| format!("not a valid {what}: {text}");
-        Ok(match self {
-            Self::Null => Value::Null,
-            Self::Bool(v) => Value::Bool(v),
-            Self::Int(v) => Value::Int(v.parse().map_err(|_| wrong("int", v))?),
-            Self::Float(v) => Value::float(v).ok_or_else(|| wrong("float", v.to_string()))?,
-            Self::Decimal(v) => Value::Decimal(Decimal::parse(&v).ok_or_else(|| wrong("decimal", v))?),
-            Self::Text(v) => Value::Text(v),
-            Self::Bytes(v) => Value::Bytes(unbase64(&v).ok_or_else(|| wrong("base64", v))?),
-            Self::Uuid(v) => Value::Uuid(parse_uuid(&v).ok_or_else(|| wrong("uuid", v))?),
-            Self::Timestamp(v) => Value::Timestamp(parse_timestamp(&v).ok_or_else(|| wrong("timestamp", v))?),
-            Self::Date(v) => Value::Date(parse_date(&v).ok_or_else(|| wrong("date", v))?),
-            Self::Json(v) => Value::json(&v),
-        })
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read_tagged(&Json::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The types without a parameter, by their names in the compiled schema.
+const TYPES: &[(&str, ColumnType)] = &[
+    ("uuid", ColumnType::Uuid),
+    ("text", ColumnType::Text),
+    ("integer", ColumnType::Integer),
+    ("float", ColumnType::Float),
+    ("boolean", ColumnType::Boolean),
+    ("timestamp", ColumnType::Timestamp),
+    ("date", ColumnType::Date),
+    ("json", ColumnType::Json),
+    ("bytes", ColumnType::Bytes),
+];
+
+impl ColumnType {
+    /// Appends the form that the compiled schema has of a type: `"text"`, `{"decimal":2}`.
+    pub fn write_json(self, out: &mut String) {
+        match self {
+            Self::Decimal(scale) => Object::new(out).field("decimal").push_str(&scale.to_string()),
+            other => string(name_of(other, TYPES), out),
+        }
+    }
+
+    /// Reads what was written.
+    pub(crate) fn read_json(json: &Json) -> Result<Self, Misread> {
+        match variant(json)? {
+            ("decimal", scale) => {
+                let scale = scale.as_u64().and_then(|n| n.try_into().ok());
+                scale.map(Self::Decimal).ok_or_else(|| format!("{json} is not a type"))
+            }
+            _ => one_of(json, TYPES),
+        }
+    }
+}
+
+impl Serialize for ColumnType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Decimal(scale) => serializer.collect_map([("decimal", scale)]),
+            other => serializer.serialize_str(name_of(*other, TYPES)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read_json(&Json::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -161,6 +161,14 @@ fn plain_comparisons_use_indexes() {
     }
 }
 
+/// Written and read back.
+fn reread(predicate: &Predicate) -> Result<Predicate, TestCaseError> {
+    let mut text = String::new();
+    predicate.write_json(&mut text);
+    let json = serde_json::from_str(&text).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    Predicate::read_json(&json).map_err(TestCaseError::fail)
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -184,12 +192,10 @@ proptest! {
     #[test]
     fn serialised_and_bound_forms_mean_the_same(case in case()) {
         let predicate = checked(&case.expr)?;
-        let text = serde_json::to_string(&predicate).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        let read: Predicate = serde_json::from_str(&text).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let read = reread(&predicate)?;
         prop_assert_eq!(&read, &predicate);
         let bound = predicate.bind(&case.env);
-        let text = serde_json::to_string(&bound).map_err(|e| TestCaseError::fail(e.to_string()))?;
-        let read: Predicate = serde_json::from_str(&text).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let read = reread(&bound)?;
         prop_assert!(read.params().is_empty() && read.claims().is_empty());
         for row in &case.rows {
             prop_assert_eq!(read.eval(row, &Env::default()), predicate.eval(row, &case.env));

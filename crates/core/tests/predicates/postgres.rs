@@ -115,7 +115,10 @@ fn storable(predicate: &Predicate, case: &Case) -> Result<(Predicate, Case), ser
         other => other.clone(),
     };
     let cells = |cells: &Cells| cells.iter().map(|(name, cell)| (name.clone(), value(cell))).collect();
-    let predicate = serde_json::from_str(&serde_json::to_string(predicate)?.replace("\\u0000", ""))?;
+    let mut text = String::new();
+    predicate.write_json(&mut text);
+    let json = serde_json::from_str(&text.replace("\\u0000", ""))?;
+    let predicate = Predicate::read_json(&json).map_err(serde::de::Error::custom)?;
     let mut case = case.clone();
     case.rows = case.rows.iter().map(cells).collect();
     case.env.params.values_mut().chain(case.env.claims.values_mut()).for_each(|v| *v = value(v));

@@ -10,7 +10,7 @@ use landfall_core::hash::{ContentHash, hash128};
 use landfall_core::predicate::{Env, Operand, Predicate};
 use landfall_core::schema::{MAX_KEY_BYTES, Param, Schema, Shape, Table};
 use landfall_core::value::ColumnType;
-use landfall_core::{BucketId, Problem, Value};
+use landfall_core::{BucketId, Problem, Value, json};
 use landfall_protocol::codes;
 
 use crate::store::Subject;
@@ -59,7 +59,7 @@ impl Template {
             key_columns: table.primary_key.len(),
             columns,
             params: shape.params.clone(),
-            claims: predicate.as_ref().map(Predicate::claims).unwrap_or_default(),
+            claims: predicate.as_ref().map(|p| p.claims().into_iter().collect()).unwrap_or_default(),
             equalities: predicate.as_ref().map(Predicate::equality_operands).unwrap_or_default(),
             predicate,
         })
@@ -71,8 +71,24 @@ impl Template {
         columns: &[(String, ColumnType)],
         params: &[Param],
     ) -> ContentHash {
-        // Plain data with string keys: serialisation cannot fail.
-        let text = serde_json::to_string(&(&table.name, predicate, columns, params)).unwrap_or_default();
+        let mut text = String::from("[");
+        json::string(&table.name, &mut text);
+        text.push(',');
+        match predicate {
+            None => text.push_str("null"),
+            Some(predicate) => predicate.write_json(&mut text),
+        }
+        text.push(',');
+        json::list(columns, &mut text, |(name, ty), out| {
+            out.push('[');
+            json::string(name, out);
+            out.push(',');
+            ty.write_json(out);
+            out.push(']');
+        });
+        text.push(',');
+        json::list(params, &mut text, Param::write_json);
+        text.push(']');
         hash128(text.as_bytes())
     }
 

@@ -97,7 +97,7 @@ fn an_integer_key_is_never_assigned() {
 #[test]
 fn a_merge_trips_over_nothing() {
     let mut title = Column { required: true, unique: true, max_length: Some(3), ..column("title", ColumnType::Text) };
-    title.pattern = Some("[a-z]+".into());
+    title.pattern = Some(super::super::Pattern::new("[a-z]+"));
     let parent = Column {
         references: Some(Reference { table: "t".into(), on_delete: OnDelete::Restrict }),
         ..column("parent", ColumnType::Uuid)

@@ -1,0 +1,190 @@
+//! The compiled schema as JSON: fields in the order of their declaration, since a schema is known by the hash of it.
+
+use serde_json::Value as Json;
+
+use super::{
+    Access, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Shape, Table,
+};
+use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
+use crate::predicate::Predicate;
+use crate::value::{ColumnType, Value};
+
+const DELETE_RULES: &[(&str, DeleteRule)] =
+    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins)];
+const MERGE_RULES: &[(&str, MergeRule)] = &[("lww", MergeRule::Lww)];
+const ON_DELETE: &[(&str, OnDelete)] =
+    &[("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
+
+fn access(value: &Access, out: &mut String) {
+    let mut object = Object::new(out);
+    for (name, rule) in
+        [("read", &value.read), ("insert", &value.insert), ("update", &value.update), ("delete", &value.delete)]
+    {
+        object.maybe(name, rule.as_ref(), Predicate::write_json);
+    }
+}
+
+fn default(value: &Default, out: &mut String) {
+    match value {
+        Default::Value(value) => value.write_tagged(Object::new(out).field("value")),
+        Default::Now => out.push_str("\"now\""),
+        Default::Uuid => out.push_str("\"uuid\""),
+    }
+}
+
+fn reference(value: &Reference, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("table", &value.table);
+    object.text("on_delete", name_of(value.on_delete, ON_DELETE));
+}
+
+fn column(value: &Column, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("name", &value.name);
+    value.ty.write_json(object.field("type"));
+    object.flag("required", value.required);
+    object.maybe("default", value.default.as_ref(), default);
+    object.maybe("max_length", value.max_length.as_ref(), |length, out| out.push_str(&length.to_string()));
+    object.maybe("pattern", value.pattern.as_ref(), |pattern, out| string(pattern.as_str(), out));
+    object.maybe("min", value.min.as_ref(), Value::write_tagged);
+    object.maybe("max", value.max.as_ref(), Value::write_tagged);
+    object.list("one_of", &value.one_of, Value::write_tagged);
+    object.maybe("references", value.references.as_ref(), reference);
+    object.flag("unique", value.unique);
+    object.text("merge", name_of(value.merge, MERGE_RULES));
+}
+
+fn table(value: &Table, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("name", &value.name);
+    object.list("columns", &value.columns, column);
+    object.list("primary_key", &value.primary_key, |text, out| string(text, out));
+    object.flag("sync", value.sync);
+    object.text("on_delete_conflict", name_of(value.on_delete_conflict, DELETE_RULES));
+    access(&value.access, object.field("access"));
+    if !value.search.is_empty() {
+        object.list("search", &value.search, |text, out| string(text, out));
+    }
+}
+
+impl Param {
+    /// Appends the form that the compiled schema has of a parameter.
+    pub fn write_json(&self, out: &mut String) {
+        let mut object = Object::new(out);
+        object.text("name", &self.name);
+        self.ty.write_json(object.field("type"));
+    }
+}
+
+fn shape(value: &Shape, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("name", &value.name);
+    object.text("table", &value.table);
+    object.maybe("where", value.filter.as_ref(), Predicate::write_json);
+    object.list("params", &value.params, Param::write_json);
+    object.maybe("columns", value.columns.as_ref(), |columns, out| {
+        crate::json::list(columns, out, |text, out| string(text, out))
+    });
+}
+
+/// Writes a schema.
+pub(super) fn write(schema: &Schema) -> String {
+    let mut out = String::new();
+    let mut object = Object::new(&mut out);
+    object.text("name", &schema.name);
+    object.field("version").push_str(&schema.version.to_string());
+    object.list("tables", &schema.tables, table);
+    object.list("shapes", &schema.shapes, shape);
+    drop(object);
+    out
+}
+
+fn read_maybe<T>(json: Option<&Json>, one: fn(&Json) -> Result<T, Misread>) -> Result<Option<T>, Misread> {
+    json.map(one).transpose()
+}
+
+fn read_access(json: &Json) -> Result<Access, Misread> {
+    let fields = Fields::of(json, "`access`")?;
+    let rule = |name| read_maybe(fields.maybe(name), Predicate::read_json);
+    Ok(Access { read: rule("read")?, insert: rule("insert")?, update: rule("update")?, delete: rule("delete")? })
+}
+
+fn read_default(json: &Json) -> Result<Default, Misread> {
+    match variant(json)? {
+        ("value", json) => Value::read_tagged(json).map(Default::Value),
+        ("now", _) => Ok(Default::Now),
+        ("uuid", _) => Ok(Default::Uuid),
+        (other, _) => Err(format!("a default `{other}` is not known here")),
+    }
+}
+
+fn read_reference(json: &Json) -> Result<Reference, Misread> {
+    let fields = Fields::of(json, "`references`")?;
+    Ok(Reference { table: fields.text("table")?, on_delete: one_of(fields.get("on_delete")?, ON_DELETE)? })
+}
+
+fn read_column(json: &Json) -> Result<Column, Misread> {
+    let fields = Fields::of(json, "a column")?;
+    let merge = fields.maybe("merge").map_or(Ok(MergeRule::Lww), |rule| one_of(rule, MERGE_RULES))?;
+    Ok(Column {
+        name: fields.text("name")?,
+        ty: ColumnType::read_json(fields.get("type")?)?,
+        required: fields.is("required")?,
+        default: read_maybe(fields.maybe("default"), read_default)?,
+        max_length: fields.maybe("max_length").map(|_| fields.number("max_length")).transpose()?,
+        pattern: read_maybe(fields.maybe("pattern"), text)?.map(Pattern::new),
+        min: read_maybe(fields.maybe("min"), Value::read_tagged)?,
+        max: read_maybe(fields.maybe("max"), Value::read_tagged)?,
+        one_of: fields.list("one_of", Value::read_tagged)?,
+        references: read_maybe(fields.maybe("references"), read_reference)?,
+        unique: fields.is("unique")?,
+        merge,
+    })
+}
+
+fn read_table(json: &Json) -> Result<Table, Misread> {
+    let fields = Fields::of(json, "a table")?;
+    for name in ["columns", "primary_key"] {
+        fields.get(name)?;
+    }
+    Ok(Table {
+        name: fields.text("name")?,
+        columns: fields.list("columns", read_column)?,
+        primary_key: fields.list("primary_key", text)?,
+        sync: fields.flag("sync")?,
+        on_delete_conflict: one_of(fields.get("on_delete_conflict")?, DELETE_RULES)?,
+        access: read_access(fields.get("access")?)?,
+        search: fields.list("search", text)?,
+    })
+}
+
+fn read_param(json: &Json) -> Result<Param, Misread> {
+    let fields = Fields::of(json, "a parameter")?;
+    Ok(Param { name: fields.text("name")?, ty: ColumnType::read_json(fields.get("type")?)? })
+}
+
+fn read_shape(json: &Json) -> Result<Shape, Misread> {
+    let fields = Fields::of(json, "a shape")?;
+    let columns = fields.maybe("columns").map(|json| list_of(json, text).ok_or("`columns` of a shape is not a list"));
+    Ok(Shape {
+        name: fields.text("name")?,
+        table: fields.text("table")?,
+        filter: read_maybe(fields.maybe("where"), Predicate::read_json)?,
+        params: fields.list("params", read_param)?,
+        columns: columns.transpose()?.transpose()?,
+    })
+}
+
+/// Reads a schema.
+pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
+    let fields = Fields::of(json, "the schema")?;
+    for name in ["tables", "shapes"] {
+        fields.get(name)?;
+    }
+    Ok(Schema {
+        name: fields.text("name")?,
+        version: fields.number("version")?,
+        tables: fields.list("tables", read_table)?,
+        shapes: fields.list("shapes", read_shape)?,
+    })
+}
