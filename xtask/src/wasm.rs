@@ -10,6 +10,8 @@ use crate::process;
 use crate::progress::Progress;
 use crate::setup::{Machine, WasmBuild};
 
+mod lean;
+
 const PROFILE: &str = "web";
 
 /// A crate that becomes a module.
@@ -98,28 +100,33 @@ fn bind(module: &PathBuf, name: &str, output: &Path) -> Result<(), String> {
     bindgen.encode_into(EncodeInto::Always);
     let bindgen = bindgen.web(true).map_err(|e| format!("{e:#}"))?;
     let mut made = bindgen.generate_output().map_err(|e| format!("{e:#}"))?;
-    let mut names = Vec::new();
-    for import in made.wasm_mut().imports.iter_mut().filter(|import| import.name.starts_with("__wb")) {
-        let short = format!("i{}", names.len());
-        names.push((std::mem::replace(&mut import.name, short.clone()), short));
+    let imported: Vec<&str> = made.wasm().imports.iter().map(|import| import.name.as_str()).collect();
+    let names = short_names(made.js(), &imported);
+    for import in made.wasm_mut().imports.iter_mut() {
+        if let Some((_, short)) = names.iter().find(|(long, _)| *long == import.name) {
+            import.name.clone_from(short);
+        }
     }
+    let closures = made.wasm_mut().exports.iter_mut().filter(|export| export.name.contains("__closures__"));
+    let exports: Vec<_> =
+        closures.zip('A'..).map(|(export, short)| (std::mem::replace(&mut export.name, short.into()), short)).collect();
     made.emit(output).map_err(|e| format!("{e:#}"))?;
-    shorten(&output.join(format!("{name}.js")), &names)
+    let script = output.join(format!("{name}.js"));
+    let io = |e: std::io::Error| format!("{}: {e}", script.display());
+    let text = std::fs::read_to_string(&script).map_err(io)?;
+    let text = exports.iter().fold(text, |text, (long, short)| text.replace(long, &short.to_string()));
+    let text = lean::lean(&text, &names).map_err(|e| format!("{}: {e}", script.display()))?;
+    std::fs::write(&script, text).map_err(io)
 }
 
-/// Gives what the module imports its short name in the JavaScript too: the names of the bindings are hashes for half
-/// of their length, and browsers download each of them twice.
-fn shorten(script: &Path, names: &[(String, String)]) -> Result<(), String> {
-    let io = |e: std::io::Error| format!("{}: {e}", script.display());
-    let mut text = std::fs::read_to_string(script).map_err(io)?;
-    for (long, short) in names {
-        let (long, short) = (format!(" {long}: "), format!(" {short}: "));
-        if text.matches(&long).count() != 1 {
-            return Err(format!("{} does not define{long}once", script.display()));
-        }
-        text = text.replace(&long, &short);
-    }
-    std::fs::write(script, text).map_err(io)
+/// Letters for what the module imports from its script, in the order of the script: neighbours compress well.
+fn short_names(script: &str, imported: &[&str]) -> Vec<(String, String)> {
+    let names = imported.iter().filter(|name| name.starts_with("__wb"));
+    let mut names: Vec<_> = names.map(|name| (script.find(&format!(" {name}: ")), *name)).collect();
+    names.sort_unstable();
+    let letter = |n: usize| char::from(b'a' + (n % 26) as u8).to_string();
+    let short = |n: usize| if n < 26 { letter(n) } else { letter(n / 26 - 1) + &letter(n) };
+    names.iter().enumerate().map(|(n, (_, name))| ((*name).to_owned(), short(n))).collect()
 }
 
 /// Whether the first file is there, and not older than the second.

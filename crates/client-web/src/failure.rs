@@ -3,23 +3,20 @@
 use landfall_client::db::{DbError, OpenError};
 use landfall_client::live::LiveError;
 use landfall_client::mirror::MirrorError;
-use serde::Serialize;
+use landfall_core::json::Object;
 
 /// An error on its way to JavaScript.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
     /// The stable code, such as `LF-2001`.
     pub code: String,
     /// Cause and way out.
     pub message: String,
     /// The table it concerns, when it concerns one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// The column it concerns, when it concerns one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// The name of the browser's own exception, when there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
 }
 
@@ -31,8 +28,17 @@ impl Failure {
 
     /// JSON of it.
     pub fn to_json(&self) -> String {
-        // Plain data with string keys: serialisation cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
+        let mut out = String::new();
+        let mut object = Object::new(&mut out);
+        object.text("code", &self.code);
+        object.text("message", &self.message);
+        for (name, one) in [("table", &self.table), ("column", &self.column), ("exception", &self.exception)] {
+            if let Some(one) = one {
+                object.text(name, one);
+            }
+        }
+        drop(object);
+        out
     }
 }
 

@@ -12,14 +12,9 @@ use landfall_client::db::{EntryState, OutboxEntry, Rows};
 use landfall_client::live::{Row, RowsDiff};
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::Value;
+use landfall_core::json::{list, string};
 use landfall_core::value::{ColumnType, MAX_SAFE_INTEGER, SqliteValue};
 use serde_json::{Value as Json, json};
-
-/// Appends a string in quotes.
-pub fn string(text: &str, out: &mut String) {
-    // A string always serialises.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
-}
 
 /// Appends a value.
 pub fn value(value: &Value, out: &mut String) {
@@ -42,18 +37,6 @@ pub fn value(value: &Value, out: &mut String) {
         Value::Text(v) => string(v, out),
         other => out.push_str(&other.to_json().to_string()),
     }
-}
-
-/// Appends a list.
-pub fn list<T>(items: impl IntoIterator<Item = T>, out: &mut String, mut item: impl FnMut(T, &mut String)) {
-    out.push('[');
-    for (i, one) in items.into_iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        item(one, out);
-    }
-    out.push(']');
 }
 
 fn row(values: &[Value], out: &mut String) {
@@ -180,6 +163,7 @@ pub fn status(status: &Status) -> String {
         "progress": progress,
         "subject": status.subject,
         "clockProblem": status.clock_problem().as_deref().map(error_of),
+        "recoveryProblem": status.recovery_problem.as_deref().map(error_of),
         "lastError": status.last_error.as_deref().map(error_of),
     })
     .to_string()

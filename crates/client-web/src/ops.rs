@@ -31,6 +31,18 @@ fn malformed(what: &str) -> DbError {
     DbError::Aborted(format!("the SDK and the engine do not understand each other ({what}); reload the page"))
 }
 
+/// Any JSON: a reader for each form of it would be as much code for each.
+fn read(text: &str) -> Result<Json, DbError> {
+    serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))
+}
+
+fn read_list(text: &str) -> Result<Vec<Json>, DbError> {
+    match read(text)? {
+        Json::Array(list) => Ok(list),
+        _ => Err(malformed("a list")),
+    }
+}
+
 /// The one value of an object of one key.
 fn unwrap<'a>(json: &'a Json, key: &str) -> Option<&'a Json> {
     json.as_object().filter(|o| o.len() == 1).and_then(|o| o.get(key))
@@ -70,7 +82,7 @@ fn parameter(json: &Json) -> Option<Value> {
 /// # Errors
 /// When the text is not a list of values.
 pub fn parameters(text: &str) -> Result<Vec<Value>, DbError> {
-    let list: Vec<Json> = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
+    let list = read_list(text)?;
     list.iter().map(|json| parameter(json).ok_or_else(|| malformed("a parameter"))).collect()
 }
 
@@ -79,7 +91,7 @@ pub fn parameters(text: &str) -> Result<Vec<Value>, DbError> {
 /// # Errors
 /// When there is no such shape, or a value is not of its parameter's type.
 pub fn shape_parameters(schema: &Schema, shape: &str, text: &str) -> Result<BTreeMap<String, Value>, DbError> {
-    let object: Map<String, Json> = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
+    let Json::Object(object) = read(text)? else { return Err(malformed("the parameters of a shape")) };
     let shape = schema.shape(shape).ok_or_else(|| DbError::UnknownName(format!("shape '{shape}'")))?;
     let mut out = BTreeMap::new();
     for (name, json) in object {
@@ -130,8 +142,7 @@ fn key(table: &Table, list: &[Json]) -> Result<RowKey, DbError> {
 /// # Errors
 /// [`DbError::UnknownName`] and [`DbError::Invalid`], naming table and column.
 pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
-    let list: Vec<Vec<Json>> = serde_json::from_str(text).map_err(|e| malformed(&e.to_string()))?;
-    let one = |parts: Vec<Json>| match parts.as_slice() {
+    let one = |operation: Json| match operation.as_array().map_or(&[][..], Vec::as_slice) {
         [Json::String(op), Json::String(name), Json::Object(row)] if op == "i" => {
             Ok(Op::Insert(name.clone(), cells(table(schema, name)?, row)?))
         }
@@ -148,7 +159,7 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
         }
         _ => Err(malformed("an operation")),
     };
-    list.into_iter().map(one).collect()
+    read_list(text)?.into_iter().map(one).collect()
 }
 
 /// Carries operations out, in order.

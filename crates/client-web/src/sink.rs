@@ -24,11 +24,13 @@ extern "C" {
     #[wasm_bindgen(method, js_name = queryFailed)]
     pub fn query_failed(this: &Sink, query: f64, reason: &str);
     #[wasm_bindgen(method)]
-    pub fn shape(this: &Sink, handle: f64, complete: bool, failure: Option<String>);
+    pub fn shape(this: &Sink, handle: f64, complete: bool, failure: &JsValue);
     #[wasm_bindgen(method, js_name = mirrorPut)]
     pub fn mirror_put(this: &Sink, name: &str, frame: Uint8Array, images: Option<Uint8Array>);
     #[wasm_bindgen(method, js_name = mirrorDelete)]
     pub fn mirror_delete(this: &Sink, name: &str);
+    #[wasm_bindgen(method, js_name = mirrorDamaged)]
+    pub fn mirror_damaged(this: &Sink, name: &str);
     #[wasm_bindgen(method, js_name = mirrorAnew)]
     pub fn mirror_anew(this: &Sink, names: Array, frames: Array, images: Array);
 

@@ -1,15 +1,15 @@
 //! What JavaScript calls. Every call is one short turn: it drives the engine, then hands its effects to the sink.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, JsString, Uint8Array};
 use landfall_client::db::{DbError, HeldWrite, Location, Options, RowImage, WriteTx, Written};
 use landfall_client::live::{LiveQuery, QueryId};
-use landfall_client::mirror::{self, Mirror, MirrorRecord, Plan};
+use landfall_client::mirror::{self, Mirror, MirrorError, MirrorRecord, Plan};
 use landfall_client::{Effect, Engine, Input, Moment};
 use landfall_core::flat::FlatMap;
+use landfall_core::json::{Fields, Misread};
 use landfall_core::{ReplicaId, Schema};
 // The binary form only: the other one would bring a reader and a writer of JSON for every message.
 use landfall_protocol::codec::{decode_binary, encode_binary};
-use serde::Deserialize;
 use sqlite_wasm_rs::vfs::VfsFilesManager as _;
 use sqlite_wasm_vfs::sahpool::{self, OpfsSAHError, OpfsSAHPoolCfgBuilder};
 use wasm_bindgen::prelude::*;
@@ -26,7 +26,6 @@ const SLOTS: usize = 6;
 /// Requests are remembered for a day.
 const REQUEST_LIFE_MS: u64 = 86_400_000;
 
-#[derive(Deserialize)]
 struct Config {
     schema: String,
     /// The folder on the origin private file system; none: in memory.
@@ -40,6 +39,23 @@ struct Config {
     chunk_rows: usize,
 }
 
+impl Config {
+    fn read(text: &str) -> std::result::Result<Self, Misread> {
+        let json = serde_json::from_str(text).map_err(|e: serde_json::Error| e.to_string())?;
+        let fields = Fields::of(&json, "the configuration")?;
+        let maybe = |name| fields.maybe(name).map(landfall_core::json::text).transpose();
+        Ok(Self {
+            schema: fields.text("schema")?,
+            directory: maybe("directory")?,
+            vfs: fields.text("vfs")?,
+            token: maybe("token")?,
+            online: fields.flag("online")?,
+            cache_kib: fields.number("cache_kib")?,
+            chunk_rows: fields.number("chunk_rows")? as usize,
+        })
+    }
+}
+
 type Result<T> = std::result::Result<T, JsValue>;
 
 impl From<Failure> for JsValue {
@@ -50,6 +66,16 @@ impl From<Failure> for JsValue {
 
 fn failed(error: impl Into<Failure>) -> JsValue {
     error.into().into()
+}
+
+/// Text that came as JavaScript's own: taken over here, it needs no code for it around every call.
+fn text(value: &JsValue) -> String {
+    value.as_string().unwrap_or_default()
+}
+
+/// A number, or null.
+fn number(value: Option<u64>) -> JsValue {
+    value.map_or(JsValue::NULL, |value| (value as f64).into())
 }
 
 fn now() -> Moment {
@@ -86,13 +112,13 @@ pub struct Client {
 /// Opens or creates the database. `mirror` is the content of the outbox's mirror, frame after frame; `images` the whole
 /// rows beside it, list after list.
 #[wasm_bindgen]
-pub async fn open(config: String, mirror: Vec<u8>, images: Vec<u8>, sink: Sink) -> Result<Client> {
+pub async fn open(config: JsString, mirror: Uint8Array, images: Uint8Array, sink: Sink) -> Result<Client> {
     std::panic::set_hook(Box::new(|panic| {
         let _ = js_sys::Reflect::set(&js_sys::global(), &"landfallPanic".into(), &panic.to_string().into());
     }));
-    let wrong = |e: serde_json::Error| Failure::new("LF-5006", format!("the compiled schema cannot be read: {e}"));
-    let config: Config = serde_json::from_str(&config).map_err(|e| failed(wrong(e)))?;
-    let schema = Schema::from_json(&config.schema).map_err(|e| failed(wrong(e)))?;
+    let wrong = |what: &str| failed(Failure::new("LF-5006", format!("the compiled schema cannot be read: {what}")));
+    let config = Config::read(&text(&config)).map_err(|e| wrong(&e))?;
+    let schema = Schema::from_json(&config.schema).map_err(|e| wrong(&e.to_string()))?;
     let (location, existed) = match &config.directory {
         None => (Location::Memory, false),
         Some(directory) => {
@@ -104,13 +130,22 @@ pub async fn open(config: String, mirror: Vec<u8>, images: Vec<u8>, sink: Sink) 
             (Location::Vfs { name: FILE.to_owned(), vfs: config.vfs.clone() }, existed)
         }
     };
-    let found = Mirror::from_bytes(&mirror);
+    let found = Mirror::from_bytes(&mirror.to_vec());
     let plan = mirror::plan(existed, &found, &schema.name).map_err(failed)?;
     let (cache_kib, chunk_rows) = (config.cache_kib, config.chunk_rows);
     let options = Options { exclusive: true, cache_kib, chunk_rows, ..Options::default() };
     let mut engine = Engine::open(&location, schema, options, now(), &mut entropy).map_err(failed)?;
+    // Before anything is taken over: from then on the mirror follows the new database.
+    let problem = plan.damage(&found).map(|(places, found)| {
+        let kept = format!("damaged-{}", now().wall_ms);
+        sink.mirror_damaged(&kept);
+        MirrorError::Damaged { places, found, kept: format!("`{kept}` in IndexedDB") }.to_string()
+    });
     if let Plan::Recover(recovered) = plan {
-        engine.adopt(&recovered, &read_images(&images), now()).map_err(failed)?;
+        engine.adopt(&recovered, &read_images(&images.to_vec()), now()).map_err(failed)?;
+    }
+    if let Some(problem) = problem {
+        engine.set_recovery_problem(problem, now());
     }
     engine.handle(Input::SetToken { token: config.token }, now(), &mut entropy);
     engine.handle(Input::SetOnline { online: config.online }, now(), &mut entropy);
@@ -205,7 +240,7 @@ impl Client {
             let state = (self.engine.is_complete(*handle), failure);
             if *told != state {
                 told.clone_from(&state);
-                self.sink.shape(*handle as f64, state.0, state.1);
+                self.sink.shape(*handle as f64, state.0, &told.1.as_deref().into());
             }
         }
     }
@@ -236,14 +271,14 @@ impl Client {
     }
 
     /// A socket is gone, or never opened.
-    pub fn disconnected(&mut self, connection: f64, reason: String) {
-        self.input(Input::Disconnected { connection: connection as u64, reason });
+    pub fn disconnected(&mut self, connection: f64, reason: JsString) {
+        self.input(Input::Disconnected { connection: connection as u64, reason: text(&reason) });
     }
 
     /// A message came over a socket.
-    pub fn frame(&mut self, connection: f64, bytes: Vec<u8>) {
+    pub fn frame(&mut self, connection: f64, bytes: Uint8Array) {
         let connection = connection as u64;
-        self.input(match decode_binary(&bytes) {
+        self.input(match decode_binary(&bytes.to_vec()) {
             Ok(message) => Input::Frame { connection, message },
             Err(error) => Input::BadFrame { connection, reason: error.to_string() },
         });
@@ -251,9 +286,9 @@ impl Client {
 
     /// A chunk was fetched.
     #[wasm_bindgen(js_name = chunkLoaded)]
-    pub fn chunk_loaded(&mut self, request: f64, bytes: Vec<u8>) {
+    pub fn chunk_loaded(&mut self, request: f64, bytes: Uint8Array) {
         let request = request as u64;
-        self.input(match decode_binary(&bytes) {
+        self.input(match decode_binary(&bytes.to_vec()) {
             Ok(chunk) => Input::ChunkLoaded { request, chunk },
             Err(error) => Input::ChunkFailed { request, gone: false, reason: error.to_string() },
         });
@@ -261,14 +296,14 @@ impl Client {
 
     /// A chunk could not be fetched.
     #[wasm_bindgen(js_name = chunkFailed)]
-    pub fn chunk_failed(&mut self, request: f64, gone: bool, reason: String) {
-        self.input(Input::ChunkFailed { request: request as u64, gone, reason });
+    pub fn chunk_failed(&mut self, request: f64, gone: bool, reason: JsString) {
+        self.input(Input::ChunkFailed { request: request as u64, gone, reason: text(&reason) });
     }
 
-    /// The person signed in, or out.
+    /// The person signed in with a token, or out with null.
     #[wasm_bindgen(js_name = setToken)]
-    pub fn set_token(&mut self, token: Option<String>) {
-        self.input(Input::SetToken { token });
+    pub fn set_token(&mut self, token: &JsValue) {
+        self.input(Input::SetToken { token: token.as_string() });
     }
 
     /// The app wants to be online or not.
@@ -278,23 +313,24 @@ impl Client {
     }
 
     /// Reads with SQL.
-    pub fn query(&self, sql: &str, params: &str) -> Result<String> {
-        let params = ops::parameters(params).map_err(failed)?;
-        self.engine.query(sql, &params).map(|rows| json::rows(&rows)).map_err(failed)
+    pub fn query(&self, sql: JsString, params: JsString) -> Result<JsString> {
+        let params = ops::parameters(&text(&params)).map_err(failed)?;
+        self.engine.query(&text(&sql), &params).map(|rows| json::rows(&rows).into()).map_err(failed)
     }
 
-    /// Writes in one transaction; durable on return. Gives the entry of the outbox, if one was made.
-    pub fn write(&mut self, operations: &str, request: Option<String>) -> Result<Option<f64>> {
-        let operations = ops::operations(self.engine.db().schema(), operations).map_err(failed)?;
-        let written = self.engine.write(now(), &mut entropy, |tx| carry(tx, &operations, request.as_deref()));
+    /// Writes in one transaction; durable on return. Gives the entry of the outbox, if one was made. `request` names
+    /// what must not be carried out twice; null, where nothing will be asked again.
+    pub fn write(&mut self, operations: JsString, request: &JsValue) -> Result<JsValue> {
+        let operations = ops::operations(self.engine.db().schema(), &text(&operations)).map_err(failed)?;
+        let written = self.engine.write(now(), &mut entropy, |tx| carry(tx, &operations, request.as_string()));
         self.carry_out();
-        written.map(|w| w.rseq.map(|rseq| rseq as f64)).map_err(failed)
+        written.map(|w| number(w.rseq)).map_err(failed)
     }
 
-    /// What became of a request that may have been carried out already: nothing; or `-1`, or its entry of the outbox.
-    pub fn answered(&self, request: &str) -> Result<Option<f64>> {
-        let found = self.engine.db().answered(request).map_err(failed)?;
-        Ok(found.map(|rseq| rseq.map_or(-1.0, |rseq| rseq as f64)))
+    /// What became of a request that may have been carried out already: undefined; or null, or its entry of the outbox.
+    pub fn answered(&self, request: JsString) -> Result<JsValue> {
+        let found = self.engine.db().answered(&text(&request)).map_err(failed)?;
+        Ok(found.map_or(JsValue::UNDEFINED, number))
     }
 
     /// Begins a transaction that stays open between calls. Until it ends nothing but its own calls may be made.
@@ -304,29 +340,29 @@ impl Client {
     }
 
     /// Operations of the open transaction. On error all of it is undone and it has ended.
-    pub fn step(&mut self, operations: &str, request: Option<String>) -> Result<()> {
+    pub fn step(&mut self, operations: JsString, request: &JsValue) -> Result<()> {
         let held = self.held()?;
-        let operations = match ops::operations(self.engine.db().schema(), operations) {
+        let operations = match ops::operations(self.engine.db().schema(), &text(&operations)) {
             Ok(operations) => operations,
             Err(error) => {
                 self.engine.let_go(held);
                 return Err(failed(error));
             }
         };
-        let stepped = self.engine.step_held(held, |tx| carry(tx, &operations, request.as_deref()));
+        let stepped = self.engine.step_held(held, |tx| carry(tx, &operations, request.as_string()));
         let (held, ()) = stepped.map_err(failed)?;
         self.held = Some(held);
         Ok(())
     }
 
     /// Reads within the open transaction. An error leaves it open, unless the statement itself ended it.
-    pub fn peek(&mut self, sql: &str, params: &str) -> Result<String> {
-        let params = ops::parameters(params).map_err(failed)?;
+    pub fn peek(&mut self, sql: JsString, params: JsString) -> Result<JsString> {
+        let (sql, params) = (text(&sql), ops::parameters(&text(&params)).map_err(failed)?);
         let held = self.held()?;
-        let stepped = self.engine.step_held(held, |tx| Ok(tx.query(sql, &params)));
+        let stepped = self.engine.step_held(held, |tx| Ok(tx.query(&sql, &params)));
         let (held, rows) = stepped.map_err(failed)?;
         self.held = Some(held);
-        rows.map(|rows| json::rows(&rows)).map_err(failed)
+        rows.map(|rows| json::rows(&rows).into()).map_err(failed)
     }
 
     /// Whether a transaction is open.
@@ -336,11 +372,11 @@ impl Client {
     }
 
     /// Ends the open transaction; durable on return.
-    pub fn commit(&mut self) -> Result<Option<f64>> {
+    pub fn commit(&mut self) -> Result<JsValue> {
         let held = self.held()?;
         let written: std::result::Result<Written<()>, DbError> = self.engine.finish(held, now(), &mut entropy);
         self.carry_out();
-        written.map(|w| w.rseq.map(|rseq| rseq as f64)).map_err(failed)
+        written.map(|w| number(w.rseq)).map_err(failed)
     }
 
     /// Undoes the open transaction, if there is one.
@@ -356,8 +392,8 @@ impl Client {
     }
 
     /// Watches a query. The first element is its handle, the second its answer as JSON.
-    pub fn watch(&mut self, sql: String, params: &str) -> Result<Array> {
-        let params = ops::parameters(params).map_err(failed)?;
+    pub fn watch(&mut self, sql: JsString, params: JsString) -> Result<Array> {
+        let (sql, params) = (text(&sql), ops::parameters(&text(&params)).map_err(failed)?);
         let watched = self.engine.watch(LiveQuery::Sql { sql, params, key: None }).map_err(failed)?;
         let answer = json::watched(&watched.columns, &watched.rows, &watched.types, watched.complete);
         self.types.insert(watched.id, watched.types);
@@ -373,12 +409,13 @@ impl Client {
 
     /// Opens a shape; the sink hears how it stands, now and when that changes.
     #[wasm_bindgen(js_name = openShape)]
-    pub fn open_shape(&mut self, shape: &str, params: &str) -> Result<f64> {
-        let params = ops::shape_parameters(self.engine.db().schema(), shape, params).map_err(failed)?;
-        let handle = self.engine.open_shape(shape, params, now(), &mut entropy).map_err(failed)?;
+    pub fn open_shape(&mut self, shape: JsString, params: JsString) -> Result<f64> {
+        let (shape, params) = (text(&shape), text(&params));
+        let params = ops::shape_parameters(self.engine.db().schema(), &shape, &params).map_err(failed)?;
+        let handle = self.engine.open_shape(&shape, params, now(), &mut entropy).map_err(failed)?;
         let failure = self.engine.session().failure(handle).map(str::to_owned);
         let state = (self.engine.is_complete(handle), failure);
-        self.sink.shape(handle as f64, state.0, state.1.clone());
+        self.sink.shape(handle as f64, state.0, &state.1.as_deref().into());
         self.shapes.insert(handle, state);
         self.carry_out();
         Ok(handle as f64)
@@ -394,8 +431,8 @@ impl Client {
     }
 
     /// The outbox as JSON.
-    pub fn outbox(&self) -> Result<String> {
-        self.engine.outbox().map(|entries| json::outbox(&entries)).map_err(failed)
+    pub fn outbox(&self) -> Result<JsString> {
+        self.engine.outbox().map(|entries| json::outbox(&entries).into()).map_err(failed)
     }
 
     /// Offers a dead letter again; gives the number of the new entry.
@@ -413,9 +450,9 @@ impl Client {
     }
 }
 
-fn carry(tx: &mut WriteTx<'_>, operations: &[Op], request: Option<&str>) -> std::result::Result<(), DbError> {
+fn carry(tx: &mut WriteTx<'_>, operations: &[Op], request: Option<String>) -> std::result::Result<(), DbError> {
     if let Some(request) = request {
-        tx.answers(request);
+        tx.answers(&request);
     }
     ops::run(tx, operations)
 }

@@ -36,6 +36,7 @@ const UNKNOWN: Status = {
   lastError: null,
   subject: null,
   clockProblem: null,
+  recoveryProblem: null,
 };
 
 function startWorker(): Worker {
@@ -76,7 +77,6 @@ class Client implements Database {
   readonly #tokens: Tokens;
   #config: Config;
   #subs = 0;
-  #online: boolean;
   readonly #unhook: () => void;
 
   constructor(options: OpenOptions<AnyTables, AnyShapes>) {
@@ -95,16 +95,14 @@ class Client implements Database {
     }
     this.name = name;
     this.#schema = schema;
-    this.#online = options.online ?? true;
     this.status = new State(UNKNOWN);
     this.#config = {
       name,
-      app: schema.name,
       version: schema.version,
       compiled: schema.compiled,
       server: serverOf(options.server),
       token: null,
-      online: this.#online,
+      online: options.online ?? true,
     };
     this.#tokens = new Tokens(options.token ?? null, (token) => void this.#giveToken(token));
     this.#outbox = new OutboxState(schema, (on) => this.#tell({ do: "outbox", on }));
@@ -159,9 +157,7 @@ class Client implements Database {
   }
 
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
-    const answer = await this.#ask({ do: "query", sql: text(sql), params: encodeParams(params) });
-    const { columns, rows } = JSON.parse(answer as string) as { columns: string[]; rows: unknown[][] };
-    return decodeRows<Row>(columns, rows);
+    return decodeRows(await this.#ask({ do: "query", sql: text(sql), params: encodeParams(params) }));
   }
 
   live<Row>(sql: string, params: readonly Param[] = []): LiveQuery<Row> {
@@ -238,7 +234,6 @@ class Client implements Database {
   }
 
   async setOnline(online: boolean): Promise<void> {
-    this.#config = { ...this.#config, online };
     await this.#ask({ do: "online", online });
   }
 

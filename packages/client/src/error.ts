@@ -9,9 +9,9 @@ export interface ErrorData {
   /** Cause and way out. */
   message: string;
   /** The table that it is about. */
-  table?: string | null;
+  table?: string | null | undefined;
   /** The column that it is about. */
-  column?: string | null;
+  column?: string | null | undefined;
   /** The name of the browser's own exception, when there was one. */
   exception?: string | null;
 }
@@ -36,18 +36,17 @@ export class LandfallError extends Error {
   }
 }
 
-export function fail(code: string, message: string, at: { table?: string; column?: string } = {}): LandfallError {
+export function fail(code: string, message: string, at?: { table?: string; column?: string }): LandfallError {
   return new LandfallError({ code, message, ...at });
 }
 
-/** The words of whatever was thrown. */
-export function wordsOf(thrown: unknown): string {
-  return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-}
+/** The words of whatever was thrown; of an error its name and message. */
+export const wordsOf: (thrown: unknown) => string = String;
 
 export function dataOf(thrown: unknown): ErrorData {
   if (thrown instanceof LandfallError) {
-    return { code: thrown.code, message: thrown.message, table: thrown.table ?? null, column: thrown.column ?? null };
+    const { code, message, table, column } = thrown;
+    return { code, message, table, column };
   }
   return { code: codes.other, message: wordsOf(thrown) };
 }

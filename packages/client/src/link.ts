@@ -28,11 +28,13 @@ export class Link {
   #restarts: number[] = [];
   #heardAt = 0;
   #watch: ReturnType<typeof setInterval> | undefined;
+  readonly #start: () => Worker;
+  readonly #listener: Listener;
 
-  constructor(
-    private readonly start: () => Worker,
-    private readonly listener: Listener,
-  ) {}
+  constructor(start: () => Worker, listener: Listener) {
+    this.#start = start;
+    this.#listener = listener;
+  }
 
   /** Starts the worker, unless it runs, and opens the database in it. */
   async open(config: Config): Promise<void> {
@@ -70,11 +72,11 @@ export class Link {
     if (!this.#isAside || this.#ended) return;
     this.#isAside = false;
     this.#worker = this.#startWorker();
-    this.listener.restarted(null);
+    this.#listener.restarted(null);
   }
 
   #startWorker(): Worker {
-    const worker = this.start();
+    const worker = this.#start();
     const isCurrent = () => worker === this.#worker;
     worker.onmessage = (event: MessageEvent<ToPage>) => isCurrent() && this.#hear(event.data);
     worker.onerror = (event) => {
@@ -112,15 +114,9 @@ export class Link {
 
   #hear(message: ToPage): void {
     this.#heardAt = performance.now();
-    if ("news" in message) {
-      this.listener.news(message);
-      return;
-    }
-    if ("restart" in message) {
-      this.#restart(message.restart);
-      return;
-    }
-    if ("pong" in message) return;
+    if ("news" in message) this.#listener.news(message);
+    if ("restart" in message) this.#restart(message.restart);
+    if (!("id" in message)) return;
     const waiting = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if ("error" in message) waiting?.reject(new LandfallError(message.error));
@@ -149,7 +145,7 @@ export class Link {
       return;
     }
     this.#worker = this.#startWorker();
-    this.listener.restarted(error);
+    this.#listener.restarted(error);
   }
 
   /** While calls wait, the worker must give signs of life. */

@@ -61,12 +61,13 @@ export class Live<Row> implements LiveQuery<Row> {
     readonly params: string,
     watcher: Watcher,
   ) {
-    this.#state = new State<LiveSnapshot<Row>>({ state: "loading", rows: [], complete: false }, (on) => {
+    const loading: LiveSnapshot<Row> = { state: "loading", rows: [], complete: false };
+    this.#state = new State(loading, (on) => {
       if (on) watcher.watch(sub, sql, params);
       else {
         watcher.unwatch(sub);
         // What nobody watches is not kept true.
-        this.#state.set({ state: "loading", rows: [], complete: false });
+        this.#state.set(loading);
       }
     });
   }

@@ -10,7 +10,6 @@ export const TAB_PROTOCOL = 1;
 /** How a database is opened. */
 export interface Config {
   name: string;
-  app: string;
   version: number;
   compiled: string;
   server: string | null;
@@ -81,5 +80,5 @@ export type Line =
 
 export const callName = (name: string) => `landfall:${name}`;
 export const lineName = (name: string, tab: string) => `landfall:${name}:line:${tab}`;
-export const ownerLock = (name: string) => `landfall:${name}`;
+export const ownerLock = callName;
 export const tabLock = (name: string, tab: string) => `landfall:${name}:tab:${tab}`;

@@ -8,11 +8,10 @@ export class Tokens {
   #source: Token;
   #askedAt = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #give: (token: string | null) => void;
 
-  constructor(
-    source: Token,
-    private readonly give: (token: string | null) => void,
-  ) {
+  constructor(source: Token, give: (token: string | null) => void) {
+    this.#give = give;
     this.#source = source;
   }
 
@@ -37,7 +36,7 @@ export class Tokens {
     const wait = Math.max(0, this.#askedAt + PAUSE_MS - performance.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#ask().then(this.give, () => this.renew());
+      this.#ask().then(this.#give, () => this.renew());
     }, wait);
   }
 

@@ -11,28 +11,34 @@ export class Tx implements Transaction<AnyTables> {
   #ops: unknown[] = [];
   #open: Promise<string> | null = null;
   #ended = false;
+  readonly #schema: Schema;
+  readonly #ask: (ask: Ask) => Promise<unknown>;
 
-  constructor(
-    private readonly schema: Schema,
-    private readonly ask: (ask: Ask) => Promise<unknown>,
-  ) {}
+  constructor(schema: Schema, ask: (ask: Ask) => Promise<unknown>) {
+    this.#schema = schema;
+    this.#ask = ask;
+  }
 
-  #add(...op: unknown[]): void {
+  #check(): void {
     if (this.#ended)
       throw fail(codes.transactionEnded, "the transaction has ended; await everything inside its function");
+  }
+
+  #add(...op: unknown[]): void {
+    this.#check();
     this.#ops.push(op);
   }
 
   insert(table: string, row: object): void {
-    this.#add("i", table, encodeRow(this.schema, table, row));
+    this.#add("i", table, encodeRow(this.#schema, table, row));
   }
 
   update(table: string, key: unknown, patch: object): void {
-    this.#add("u", table, encodeKey(this.schema, table, key), encodeRow(this.schema, table, patch));
+    this.#add("u", table, encodeKey(this.#schema, table, key), encodeRow(this.#schema, table, patch));
   }
 
   delete(table: string, key: unknown): void {
-    this.#add("d", table, encodeKey(this.schema, table, key));
+    this.#add("d", table, encodeKey(this.#schema, table, key));
   }
 
   sql(statement: string, params: readonly Param[] = []): void {
@@ -40,18 +46,15 @@ export class Tx implements Transaction<AnyTables> {
   }
 
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
-    if (this.#ended)
-      throw fail(codes.transactionEnded, "the transaction has ended; await everything inside its function");
+    this.#check();
     const encoded = encodeParams(params);
     const tx = await this.#begin();
-    if (this.#ops.length > 0) await this.ask({ do: "step", tx, ops: this.#take() });
-    const answer = await this.ask({ do: "peek", tx, sql: String(sql), params: encoded });
-    const { columns, rows } = JSON.parse(answer as string) as { columns: string[]; rows: unknown[][] };
-    return decodeRows<Row>(columns, rows);
+    if (this.#ops.length > 0) await this.#ask({ do: "step", tx, ops: this.#take() });
+    return decodeRows(await this.#ask({ do: "peek", tx, sql: String(sql), params: encoded }));
   }
 
   #begin(): Promise<string> {
-    this.#open ??= this.ask({ do: "begin" }) as Promise<string>;
+    this.#open ??= this.#ask({ do: "begin" }) as Promise<string>;
     return this.#open;
   }
 
@@ -64,15 +67,15 @@ export class Tx implements Transaction<AnyTables> {
   async finish(): Promise<number | null> {
     this.#ended = true;
     const tx = await this.#open;
-    if (tx !== null) return (await this.ask({ do: "commit", tx, ops: this.#take() })) as number | null;
-    if (this.#ops.length === 0) return null;
-    return (await this.ask({ do: "write", ops: this.#take() })) as number | null;
+    if (tx === null && this.#ops.length === 0) return null;
+    const ops = this.#take();
+    return this.#ask(tx === null ? { do: "write", ops } : { do: "commit", tx, ops }) as Promise<number | null>;
   }
 
   /** Gives it up. What began on the worker's side ends there too. */
   async undo(): Promise<void> {
     this.#ended = true;
     const tx = await this.#open?.catch(() => null);
-    if (tx) await this.ask({ do: "rollback", tx }).catch(() => undefined);
+    if (tx) await this.#ask({ do: "rollback", tx }).catch(() => undefined);
   }
 }

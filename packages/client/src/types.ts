@@ -135,6 +135,8 @@ export interface Status {
   readonly subject: string | null;
   /** Set while the device's clock and the server's are more than an hour apart (LF-5922). Nothing is lost or refused for it. */
   readonly clockProblem: Problem | null;
+  /** Set when the database had been lost, and parts of the outbox with it (LF-5304), until the database is closed. */
+  readonly recoveryProblem: Problem | null;
 }
 
 /** Waits; was handed to the network; was accepted and has not come back yet; was refused for good. */
@@ -238,7 +240,7 @@ export interface OpenOptions<Tables, Shapes> {
   server?: string | URL | null;
   /** Who the person is; a function is asked again whenever the server wants a new one. */
   token?: Token;
-  /** Whether to connect at once. */
+  /** Whether to connect at once, unless `setOnline` was called before. */
   online?: boolean;
   /** Starts the worker, where the bundler does not find it by itself. */
   worker?: () => Worker;
@@ -284,7 +286,7 @@ export interface Database<Tables = AnyTables, Shapes = AnyShapes> {
   rowState(table: keyof Tables & string, key: unknown): "synced" | "pending" | "sending" | "failed";
   /** Signs in as somebody, or out. */
   setToken(token: Token): Promise<void>;
-  /** Connects, or stays offline until it is called again. */
+  /** Connects, or stays offline until it is called again: in all tabs, and after they are closed. */
   setOnline(online: boolean): Promise<void>;
   /** How much the browser has stored for this origin. */
   storage(): Promise<StorageReport>;

@@ -12,10 +12,12 @@ interface Place {
   column?: string;
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const DECIMAL = /^-?\d+(\.\d+)?$/;
-const DATE = /^\d{4}-\d{2}-\d{2}$/;
-const LARGEST = 2n ** 63n;
+/** Types that are strings of one form. */
+const FORMS: { [type in Column["type"]]?: RegExp } = {
+  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
+  decimal: /^-?\d+(\.\d+)?$/,
+  date: /^\d{4}-\d{2}-\d{2}$/,
+};
 
 export function toBase64(bytes: Uint8Array): string {
   let text = "";
@@ -43,16 +45,12 @@ function refuse(expected: string, value: unknown, place: Place, what: string): n
   throw fail(codes.wrongType, `${what} takes ${expected}, and was given ${nameOf(value)}`, place);
 }
 
-function wellFormed(text: string): boolean {
-  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
-}
-
 /** What JSON cannot hold would be lost in silence by `JSON.stringify`. */
 function checkJson(value: unknown, place: Place, what: string, depth = 0): void {
   if (depth > 120) refuse("JSON of at most 120 levels", value, place, what);
   if (value === null || typeof value === "boolean") return;
   if (typeof value === "number" && Number.isFinite(value)) return;
-  if (typeof value === "string" && wellFormed(value)) return;
+  if (typeof value === "string" && value.isWellFormed()) return;
   if (Array.isArray(value)) {
     for (const item of value) checkJson(item, place, what, depth + 1);
     return;
@@ -69,8 +67,7 @@ function checkJson(value: unknown, place: Place, what: string, depth = 0): void 
 
 function integer(value: number | bigint): Wire | undefined {
   if (typeof value === "number") return Number.isSafeInteger(value) ? value : undefined;
-  if (value < -LARGEST || value >= LARGEST) return undefined;
-  return { i: value.toString() };
+  return BigInt.asIntN(64, value) === value ? { i: value.toString() } : undefined;
 }
 
 function instant(value: unknown): Wire | undefined {
@@ -83,29 +80,24 @@ function bytes(value: unknown): Wire | undefined {
   return value instanceof ArrayBuffer ? { b: toBase64(new Uint8Array(value)) } : undefined;
 }
 
-function ofType(column: Column, value: unknown): Wire | undefined {
-  switch (column.type) {
+function ofType({ type }: Column, value: unknown): Wire | undefined {
+  const form = FORMS[type];
+  if (form) return typeof value === "string" && form.test(value) ? value : undefined;
+  switch (type) {
     case "text":
-      return typeof value === "string" && wellFormed(value) ? value : undefined;
-    case "uuid":
-      return typeof value === "string" && UUID.test(value) ? value : undefined;
+      return typeof value === "string" && value.isWellFormed() ? value : undefined;
     case "integer":
       return typeof value === "number" || typeof value === "bigint" ? integer(value) : undefined;
     case "float":
       return typeof value === "number" && Number.isFinite(value) ? value : undefined;
-    case "decimal":
-      return typeof value === "string" && DECIMAL.test(value) ? value : undefined;
     case "boolean":
       return typeof value === "boolean" ? value : undefined;
     case "timestamp":
       return instant(value);
-    case "date":
-      return typeof value === "string" && DATE.test(value) ? value : undefined;
     case "bytes":
       return bytes(value);
-    case "json":
-      return undefined;
   }
+  return undefined;
 }
 
 const EXPECTED: Record<Column["type"], string> = {
@@ -156,7 +148,7 @@ function plain(value: unknown): Wire | undefined {
   if (value === null || typeof value === "boolean") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
   if (typeof value === "bigint") return integer(value);
-  if (typeof value === "string") return wellFormed(value) ? value : undefined;
+  if (typeof value === "string") return value.isWellFormed() ? value : undefined;
   return bytes(value) ?? (value instanceof Date ? instant(value) : undefined);
 }
 
@@ -168,8 +160,9 @@ function decode(wire: Wire): unknown {
   return "b" in wire ? fromBase64(wire.b) : wire;
 }
 
-/** Rows from the engine, as objects. */
-export function decodeRows<Row>(columns: readonly string[], rows: readonly (readonly unknown[])[]): Row[] {
+/** An answer of the engine, as objects. */
+export function decodeRows<Row>(answer: unknown): Row[] {
+  const { columns, rows } = JSON.parse(answer as string) as { columns: string[]; rows: unknown[][] };
   return rows.map((cells) => decodeRow<Row>(columns, cells));
 }
 
@@ -186,10 +179,17 @@ export function decodeRow<Row>(columns: readonly string[], cells: readonly unkno
   return row as Row;
 }
 
+/** What a name stands for in the schema; `owner` is who has it. */
+function named<T>(all: Record<string, T>, name: string, owner: string, what: string, place: Place = {}): T {
+  const found = Object.hasOwn(all, name) ? all[name] : undefined;
+  if (!found) {
+    throw fail(codes.unknownName, `${owner} has no ${what} '${name}'; check the spelling and landfall.toml`, place);
+  }
+  return found;
+}
+
 function tableOf(schema: Schema, name: string): Schema["tables"][string] {
-  const table = Object.hasOwn(schema.tables, name) ? schema.tables[name] : undefined;
-  if (!table) throw fail(codes.unknownName, `the schema has no table '${name}'; check the spelling and landfall.toml`);
-  return table;
+  return named(schema.tables, name, "the schema", "table");
 }
 
 /** The cells of a row or a patch; what is `undefined` is left out. */
@@ -201,15 +201,8 @@ export function encodeRow(schema: Schema, tableName: string, row: unknown): Reco
   const out: Record<string, Wire> = Object.create(null);
   for (const [name, value] of Object.entries(row)) {
     if (value === undefined) continue;
-    const column = Object.hasOwn(table.columns, name) ? table.columns[name] : undefined;
     const place = { table: tableName, column: name };
-    if (!column) {
-      throw fail(
-        codes.unknownName,
-        `'${tableName}' has no column '${name}'; check the spelling and landfall.toml`,
-        place,
-      );
-    }
+    const column = named(table.columns, name, `'${tableName}'`, "column", place);
     out[name] = encodeCell(column, value, place);
   }
   return out;
@@ -242,15 +235,15 @@ export function decodeKey(schema: Schema, tableName: string, parts: readonly unk
 /** A key as text, to compare by. A uuid in either case is the same. */
 export function keyText(schema: Schema, tableName: string, key: unknown): string {
   const parts = encodeKey(schema, tableName, key);
-  const columns = tableOf(schema, tableName).key.map((name) => tableOf(schema, tableName).columns[name]);
-  const form = (wire: Wire, at: number) => (columns[at]?.type === "uuid" ? String(wire).toLowerCase() : wire);
+  const { key: names, columns } = tableOf(schema, tableName);
+  const isUuid = (at: number) => columns[names[at] as string]?.type === "uuid";
+  const form = (wire: Wire, at: number) => (isUuid(at) ? String(wire).toLowerCase() : wire);
   return `${tableName} ${JSON.stringify(parts.map(form))}`;
 }
 
 /** A shape's parameters. */
 export function encodeShapeParams(schema: Schema, name: string, params: object | undefined): string {
-  const shape = Object.hasOwn(schema.shapes, name) ? schema.shapes[name] : undefined;
-  if (!shape) throw fail(codes.unknownName, `the schema has no shape '${name}'; check the spelling and landfall.toml`);
+  const shape = named(schema.shapes, name, "the schema", "shape");
   const out: Record<string, Wire> = {};
   for (const [param, column] of Object.entries(shape.params)) {
     const value = (params as Record<string, unknown> | undefined)?.[param];

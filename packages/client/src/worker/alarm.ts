@@ -19,7 +19,7 @@ export class Alarm {
       ring();
     };
     this.#channel.port1.onmessage = ({ data }) => {
-      if (this.#isSet && data === this.#setting) this.#ring();
+      if (data === this.#setting) this.#ring();
     };
   }
 

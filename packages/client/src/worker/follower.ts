@@ -12,7 +12,8 @@ const SILENT_MS = 5_000;
 export interface Asked {
   id: number;
   ask: Ask;
-  settle: (answer: Promise<unknown>) => void;
+  resolve: (answer: unknown) => void;
+  reject: (error: LandfallError) => void;
 }
 
 interface Pending extends Asked {
@@ -37,12 +38,10 @@ export class Follower {
   #epoch: number | null = null;
   #probed: number | null = null;
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #hearer: Hearer;
 
-  constructor(
-    name: string,
-    tab: string,
-    private readonly hearer: Hearer,
-  ) {
+  constructor(name: string, tab: string, hearer: Hearer) {
+    this.#hearer = hearer;
     this.#line = new BroadcastChannel(lineName(name, tab));
     this.#line.onmessage = (event: MessageEvent<Line>) => this.#hear(event.data);
     this.#timer = setInterval(() => this.#look(), SILENT_MS);
@@ -51,18 +50,16 @@ export class Follower {
   ask(id: number, ask: Ask): Promise<unknown> {
     this.#remember(id, ask);
     return new Promise((resolve, reject) => {
-      const settle = (answer: Promise<unknown>) => void answer.then(resolve, reject);
-      this.#pending.set(id, { id, ask, settle, since: performance.now(), sent: false });
+      this.#pending.set(id, { id, ask, resolve, reject, since: performance.now(), sent: false });
       this.#send(id);
     });
   }
 
   #remember(id: number, ask: Ask): void {
-    if (ask.do === "watch" || ask.do === "shape") this.#subscriptions.set(`${ask.do}:${ask.sub}`, { id, ask });
-    else if (ask.do === "unwatch") this.#subscriptions.delete(`watch:${ask.sub}`);
-    else if (ask.do === "unshape") this.#subscriptions.delete(`shape:${ask.sub}`);
-    else if (ask.do === "outbox" && ask.on) this.#subscriptions.set("outbox", { id, ask });
-    else if (ask.do === "outbox") this.#subscriptions.delete("outbox");
+    const name = ask.do.replace(/^un/, "") + ("sub" in ask ? ask.sub : "");
+    const stays = ask.do === "watch" || ask.do === "shape" || (ask.do === "outbox" && ask.on);
+    if (stays) this.#subscriptions.set(name, { id, ask });
+    else this.#subscriptions.delete(name);
   }
 
   #send(id: number): void {
@@ -75,7 +72,7 @@ export class Follower {
   #hear(line: Line): void {
     if (line.to !== "tab") return;
     if ("welcome" in line) this.#welcome(line.welcome.epoch);
-    else if ("refuse" in line) this.hearer.refused(line.refuse);
+    else if ("refuse" in line) this.#hearer.refused(line.refuse);
     else if ("news" in line) this.#news(line.news);
     else this.#answer(line.answer);
   }
@@ -92,20 +89,16 @@ export class Follower {
 
   /** The first status is the last part of a welcome: from then on the page knows how things stand. */
   #news(news: News): void {
-    this.hearer.news(news);
-    if (news.news === "status") this.hearer.found();
+    this.#hearer.news(news);
+    if (news.news === "status") this.#hearer.found();
   }
 
   #answer(answer: Answer): void {
     this.#probed = null;
     const pending = this.#pending.get(answer.id);
     this.#pending.delete(answer.id);
-    if (!pending) return;
-    if ("error" in answer) {
-      pending.settle(Promise.reject(new LandfallError(answer.error)));
-    } else {
-      pending.settle(Promise.resolve(answer.value));
-    }
+    if ("error" in answer) pending?.reject(new LandfallError(answer.error));
+    else pending?.resolve(answer.value);
   }
 
   /** Another owner: its welcome follows, and then everything is asked again. */
@@ -121,7 +114,7 @@ export class Follower {
     for (const [id, pending] of [...this.#pending]) {
       if (!pending.sent) continue;
       this.#pending.delete(id);
-      pending.settle(Promise.reject(new LandfallError(error)));
+      pending.reject(new LandfallError(error));
     }
   }
 
@@ -143,7 +136,7 @@ export class Follower {
     const oldest = Math.min(...[...this.#pending.values()].map(({ since }) => since));
     if (this.#probed === null && now - oldest > PROBE_AFTER_MS) {
       this.#probed = now;
-      this.hearer.probe();
+      this.#hearer.probe();
     }
   }
 
@@ -168,6 +161,6 @@ export class Follower {
   #failPending(error: LandfallError): void {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const { settle } of pending) settle(Promise.reject(error));
+    for (const { reject } of pending) reject(error);
   }
 }

@@ -15,12 +15,14 @@ export class Holding {
   #held: { tx: string; peer: Peer; timer: ReturnType<typeof setTimeout> } | null = null;
   #waiting: Waiting[] = [];
   #lapsed = new Set<string>();
+  readonly #undo: () => void;
+  readonly #idleMs: number;
 
   /** `undo` rolls the engine's open transaction back. */
-  constructor(
-    private readonly undo: () => void,
-    private readonly idleMs = IDLE_MS,
-  ) {}
+  constructor(undo: () => void, idleMs = IDLE_MS) {
+    this.#undo = undo;
+    this.#idleMs = idleMs;
+  }
 
   /** Runs `turn` at once, or when the transaction that is open has ended; a part of that transaction runs at once. */
   async run<T>(tx: string | undefined, turn: () => T): Promise<T> {
@@ -29,7 +31,7 @@ export class Holding {
       if (this.#lapsed.delete(tx)) {
         throw fail(
           codes.idle,
-          `the transaction did nothing for ${this.idleMs / 1000} s and was undone, since everything else waits for it; ` +
+          `the transaction did nothing for ${this.#idleMs / 1000} s and was undone, since everything else waits for it; ` +
             "await no network or person inside a transaction",
         );
       }
@@ -100,14 +102,14 @@ export class Holding {
   }
 
   #idle(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => this.#lapse(), this.idleMs);
+    return setTimeout(() => this.#lapse(), this.#idleMs);
   }
 
   #lapse(): void {
     if (!this.#held) return;
     this.#lapsed.add(this.#held.tx);
     try {
-      this.undo();
+      this.#undo();
     } finally {
       this.#release();
     }

@@ -1,7 +1,7 @@
 // The owner's side: the engine, what is asked of it, and where its effects go.
 
 import { type Client as Engine, initSync, open as openEngine } from "../../wasm/landfall_client_web.js";
-import { codes, type ErrorData, LandfallError, wordsOf } from "../error.js";
+import { codes, dataOf, type ErrorData, fail, LandfallError, wordsOf } from "../error.js";
 import type { Ask, Config, News, WireStatus } from "../protocol.js";
 import { Alarm } from "./alarm.js";
 import { Holding } from "./holding.js";
@@ -52,13 +52,16 @@ export class Host {
   #inMemory = false;
   readonly #holding: Holding;
   readonly #online = () => this.#input(() => this.#engine.nudge());
+  readonly #config: Config;
+  readonly #mirror: Mirror | null;
+  readonly #requests: Map<string, number | null>;
+  readonly #fatal: Fatal;
 
-  private constructor(
-    private readonly config: Config,
-    private readonly mirror: Mirror | null,
-    private readonly requests: Map<string, number | null>,
-    private readonly fatal: Fatal,
-  ) {
+  private constructor(config: Config, mirror: Mirror | null, requests: Map<string, number | null>, fatal: Fatal) {
+    this.#config = config;
+    this.#mirror = mirror;
+    this.#requests = requests;
+    this.#fatal = fatal;
     this.#net = config.server === null ? null : this.#makeNet(config.server);
     this.#holding = new Holding(() => this.#turn(() => this.#engine.rollback()));
     mirror?.onFailure((error) => {
@@ -69,7 +72,7 @@ export class Host {
   }
 
   get epoch(): number {
-    return this.mirror?.epoch ?? Math.floor(performance.timeOrigin);
+    return this.#mirror?.epoch ?? Math.floor(performance.timeOrigin);
   }
 
   /** Loads the engine and opens the database. Throws {@link ErrorData}'s error. */
@@ -86,14 +89,14 @@ export class Host {
   }
 
   async #open(found: Found, mirrorError: ErrorData | null): Promise<void> {
-    const { app: _, name, ...rest } = this.config;
+    const { name, compiled: schema, token, online } = this.#config;
     const config = (directory: string | null, generation: number) =>
       JSON.stringify({
-        schema: rest.compiled,
+        schema,
         directory,
         vfs: `landfall-${generation}`,
-        token: rest.token,
-        online: rest.online && this.#net !== null,
+        token,
+        online: (found.online ?? online) && this.#net !== null,
         cache_kib: CACHE_KIB,
         chunk_rows: CHUNK_ROWS,
       });
@@ -102,32 +105,28 @@ export class Host {
       const where = await place(name).catch((thrown) => {
         throw new LandfallError(storageError(thrown, "the browser's storage cannot be opened"));
       });
+      if (where === null) return this.#openInMemory(config(null, 0), found, mirrorError);
       try {
-        if (where === null) {
-          await this.#openInMemory(config(null, 0), found, mirrorError);
-          return;
-        }
         this.#generation = where.generation;
         this.#engine = await openEngine(
           config(where.directory, where.generation),
           found.frames,
           found.images,
-          this.#sink() as never,
+          this.#sink(found) as never,
         );
         await this.refreshDurability();
-        break;
+        return this.#begin();
       } catch (thrown) {
         const error = errorOf(thrown);
-        if (!error || where === null) throw thrown;
+        if (!error) throw thrown;
         if (isInUse(error.exception)) {
           // Never taken for a database that is not there: the files of the tab before are about to be released.
           if (performance.now() > until) throw new LandfallError(inUse(name));
           await wait(50);
         } else if (isDenied(error.exception)) {
-          await this.#openInMemory(config(null, 0), found, mirrorError);
-          return;
+          return this.#openInMemory(config(null, 0), found, mirrorError);
         } else if (error.exception === "QuotaExceededError") {
-          throw new LandfallError(storageError(new DOMException(error.message, "QuotaExceededError"), ""));
+          throw new LandfallError(storageError({ name: error.exception }, ""));
         } else if (error.exception === "DamagedPool" || [codes.damaged, "LF-5001"].includes(error.code)) {
           console.warn(`landfall: ${error.message}; it is put aside and made anew`);
           await nextGeneration(name, where.generation);
@@ -136,22 +135,21 @@ export class Host {
         }
       }
     }
-    this.#begin();
   }
 
   async #openInMemory(config: string, found: Found, mirrorError: ErrorData | null): Promise<void> {
-    if (!this.mirror) {
+    if (!this.#mirror) {
       const why = mirrorError ? ` (${mirrorError.message})` : "";
       const message =
         `this browser lets the page store nothing${why}, so that no write would be safe; ` +
         "allow storage for this site, or leave the private window";
-      throw new LandfallError({ code: codes.nothingStored, message });
+      throw fail(codes.nothingStored, message);
     }
     this.#inMemory = true;
     this.#durability = "memory";
-    this.mirror.beFirstCopy();
-    this.#engine = await openEngine(config, found.frames, found.images, this.#sink() as never);
-    await this.mirror.settled();
+    this.#mirror.beFirstCopy();
+    this.#engine = await openEngine(config, found.frames, found.images, this.#sink(found) as never);
+    await this.#mirror.settled();
     this.#begin();
   }
 
@@ -190,24 +188,25 @@ export class Host {
     }
     const tx = "tx" in ask ? ask.tx : undefined;
     const value = await this.#holding.run(tx, () => this.#turn(() => this.#carryOut(peer, ask, request)));
-    if (this.#inMemory && this.mirror) await this.#stored(request, ask, value as number | null);
+    if (this.#inMemory && this.#mirror) await this.#stored(request, ask, value as number | null);
     return value;
   }
 
   async #answered(request: string): Promise<number | null | undefined> {
-    if (this.#inMemory) return this.requests.get(request);
-    const found = await this.#holding.run(undefined, () => this.#turn(() => this.#engine.answered(request)));
-    return found === undefined ? undefined : found < 0 ? null : found;
+    if (this.#inMemory) return this.#requests.get(request);
+    return this.#holding.run(undefined, () =>
+      this.#turn(() => this.#engine.answered(request) as number | null | undefined),
+    );
   }
 
   /** In memory a write is durable once the mirror has it. */
   async #stored(request: string | undefined, ask: Ask, rseq: number | null): Promise<void> {
     if (!["write", "commit", "retry", "discard"].includes(ask.do)) return;
     if (request !== undefined) {
-      this.requests.set(request, rseq);
-      this.mirror?.answered(request, rseq);
+      this.#requests.set(request, rseq);
+      this.#mirror?.answered(request, rseq);
     }
-    await this.mirror?.settled().catch(() => {
+    await this.#mirror?.settled().catch(() => {
       throw new LandfallError(this.#dead ?? { code: codes.storage, message: "the browser could not store the write" });
     });
   }
@@ -218,12 +217,12 @@ export class Host {
       case "query":
         return engine.query(ask.sql, ask.params);
       case "write":
-        return engine.write(ask.ops, request) ?? null;
+        return engine.write(ask.ops, request);
       case "begin":
         engine.begin();
         return this.#holding.begin(peer);
       case "step":
-        return this.#holding.part(() => engine.step(ask.ops));
+        return this.#holding.part(() => engine.step(ask.ops, null));
       case "peek":
         return this.#holding.part(
           () => engine.peek(ask.sql, ask.params),
@@ -232,7 +231,7 @@ export class Host {
       case "commit":
         return this.#holding.end(() => {
           if (request !== undefined || ask.ops !== "[]") engine.step(ask.ops, request);
-          return engine.commit() ?? null;
+          return engine.commit();
         });
       case "rollback":
         return this.#holding.end(() => engine.rollback());
@@ -261,9 +260,12 @@ export class Host {
       case "discard":
         return engine.discard(ask.rseq);
       case "token":
-        return engine.setToken(ask.token ?? undefined);
+        return engine.setToken(ask.token);
       case "online":
-        return engine.setOnline(ask.online && this.#net !== null);
+        // Of all tabs, whichever owns the database next, and after a reload too.
+        this.#mirror?.keep("online", ask.online);
+        engine.setOnline(ask.online && this.#net !== null);
+        return this.#mirror?.settled().catch(() => null);
       case "nudge":
         return engine.nudge();
       case "persisted":
@@ -337,19 +339,19 @@ export class Host {
     this.#dead = error;
     this.#stop();
     this.#holding.fail(new LandfallError(error));
-    this.fatal(error);
+    this.#fatal(error);
   }
 
   /** The database turned out to be damaged: the next start makes it anew, from the server and the mirror. */
   async #rebuild(error: ErrorData): Promise<void> {
     if (this.#dead || this.#generation === null) return;
-    const { mirror } = this;
+    const mirror = this.#mirror;
     this.#dead = error;
     this.#stop();
     await mirror?.settled().catch(() => undefined);
-    await nextGeneration(this.config.name, this.#generation).catch(() => undefined);
+    await nextGeneration(this.#config.name, this.#generation).catch(() => undefined);
     this.#holding.fail(new LandfallError(error));
-    this.fatal(error);
+    this.#fatal(error);
   }
 
   #stop(): void {
@@ -366,9 +368,9 @@ export class Host {
     this.#dead = { code: codes.closed, message: "the database is closed; open it again" };
     this.#stop();
     this.#holding.fail(new LandfallError(this.#dead));
-    await this.mirror?.settled().catch(() => undefined);
+    await this.#mirror?.settled().catch(() => undefined);
     this.#engine.free();
-    this.mirror?.close();
+    this.#mirror?.close();
   }
 
   #schedule(): void {
@@ -389,9 +391,9 @@ export class Host {
   // ------------------------------------------------------------------ effects
 
   /** The engine's effects. They come within a call, so that none may call back into it. */
-  #sink() {
+  #sink(found: Found) {
     const net = this.#net;
-    const mirror = this.mirror;
+    const mirror = this.#mirror;
     return {
       connect: (connection: number) => net?.connect(connection),
       disconnect: (connection: number) => net?.disconnect(connection),
@@ -432,6 +434,7 @@ export class Host {
         mirror?.delete(name);
         this.#refreshOutbox();
       },
+      mirrorDamaged: (name: string) => mirror?.keep(name, found.frames),
       mirrorAnew: (names: string[], frames: Uint8Array[], images: (Uint8Array | undefined)[]) =>
         mirror?.anew(names, frames, images),
     };
@@ -493,7 +496,7 @@ async function openMirror(name: string): Promise<{ mirror: Mirror | null; found:
     if (error.exception === "VersionError") throw new LandfallError(error);
     return {
       mirror: null,
-      found: { frames: new Uint8Array(), images: new Uint8Array(), requests: new Map(), epoch: 0 },
+      found: { frames: new Uint8Array(), images: new Uint8Array(), requests: new Map(), online: undefined },
       error,
     };
   }
@@ -507,7 +510,7 @@ async function compile(): Promise<void> {
   if (!response.ok) throw new Error(`${response.url} is answered with ${response.status}`);
   const streams = response.headers.get("content-type") === "application/wasm";
   const module = streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
-  initSync({ module: await module });
+  initSync(await module);
 }
 
 async function loadModule(): Promise<void> {
@@ -519,14 +522,13 @@ async function loadModule(): Promise<void> {
     const message =
       `the database's WebAssembly module could not be loaded (${wordsOf(thrown)}); ` +
       "check that the .wasm file is served beside the app, and reload";
-    throw new LandfallError({ code: codes.module, message });
+    throw fail(codes.module, message);
   }
 }
 
 /** The engine's own error, which it throws as JSON text; `null` for anything else: a panic. */
 export function errorOf(thrown: unknown): ErrorData | null {
-  if (thrown instanceof LandfallError)
-    return { code: thrown.code, message: thrown.message, table: thrown.table ?? null, column: thrown.column ?? null };
+  if (thrown instanceof LandfallError) return dataOf(thrown);
   if (typeof thrown !== "string") return null;
   try {
     return JSON.parse(thrown) as ErrorData;

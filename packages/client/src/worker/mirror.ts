@@ -8,7 +8,8 @@ const STORES = ["mirror", "requests", "meta"] as const;
 /** A request that nobody has asked for again in a day is forgotten. */
 const REQUEST_LIFE_MS = 86_400_000;
 
-type Change = (stores: { mirror: IDBObjectStore; requests: IDBObjectStore }) => void;
+type Stores = [IDBObjectStore, IDBObjectStore, IDBObjectStore];
+type Change = (stores: Record<(typeof STORES)[number], IDBObjectStore>) => void;
 
 /** What was there when it was opened. */
 export interface Found {
@@ -16,12 +17,13 @@ export interface Found {
   /** Whole rows of what waits to be sent, where the database is only in memory. */
   images: Uint8Array<ArrayBuffer>;
   requests: Map<string, number | null>;
-  epoch: number;
+  /** What was last wanted of the network, where anything was. */
+  online: boolean | undefined;
 }
 
 /** A storage failure as the page reads it. */
 export function storageError(thrown: unknown, what: string): ErrorData {
-  const name = thrown instanceof Error ? thrown.name : "";
+  const name = (thrown as { name?: string } | null)?.name ?? "";
   if (name === "QuotaExceededError") {
     const message =
       "the browser has no space left for this site; nothing stored is lost: " +
@@ -98,6 +100,7 @@ export class Mirror {
     const meta = transaction.objectStore("meta");
     const epoch = (((await done(meta.get("epoch"))) as number | undefined) ?? 0) + 1;
     meta.put(epoch, "epoch");
+    const online = (await done(meta.get("online"))) as boolean | undefined;
     const stored = (await done(transaction.objectStore("mirror").getAll())) as Stored[];
     const store = transaction.objectStore("requests");
     const [names, requests] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
@@ -110,7 +113,7 @@ export class Mirror {
     await completed(transaction);
     const frames = joined(stored.map(({ frame }) => frame));
     const images = joined(stored.map((entry) => entry.images));
-    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, epoch } };
+    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, online } };
   }
 
   /** From here on a change is durable before {@link settled} resolves, and `failed` is told when one cannot be. */
@@ -137,6 +140,11 @@ export class Mirror {
         mirror.put({ frame: frames[at] as Uint8Array, images: images[at] } satisfies Stored, name);
       });
     });
+  }
+
+  /** Keeps a value beside what is mirrored: the wish to be online, a mirror that was found damaged. */
+  keep(name: string, value: unknown): void {
+    this.#change(({ meta }) => meta.put(value, name));
   }
 
   /** A request that was carried out, so that it is not carried out again. */
@@ -172,15 +180,15 @@ export class Mirror {
         durability: this.#strict ? "strict" : "default",
       });
       const end = completed(transaction);
-      const meta = transaction.objectStore("meta").get("epoch");
-      meta.onsuccess = () => {
+      const [mirror, requests, meta] = STORES.map((name) => transaction.objectStore(name)) as Stores;
+      const known = meta.get("epoch");
+      known.onsuccess = () => {
         // Another tab has become the owner since: what this one holds is no longer the truth.
-        if (meta.result !== this.epoch) {
+        if (known.result !== this.epoch) {
           transaction.abort();
           return;
         }
-        const stores = { mirror: transaction.objectStore("mirror"), requests: transaction.objectStore("requests") };
-        for (const change of changes) change(stores);
+        for (const change of changes) change({ mirror, requests, meta });
       };
       await end;
     } catch (thrown) {

@@ -21,20 +21,22 @@ export class Net {
   #socket: { connection: number; socket: WebSocket } | null = null;
   /** Addresses of chunks that came lately. One that is asked for again came damaged, and caches keep it. */
   readonly #came = new Set<string>();
+  readonly #server: string;
+  readonly #receiver: Receiver;
 
-  constructor(
-    private readonly server: string,
-    private readonly receiver: Receiver,
-  ) {}
+  constructor(server: string, receiver: Receiver) {
+    this.#server = server;
+    this.#receiver = receiver;
+  }
 
   connect(connection: number): void {
     this.#drop();
-    const url = `${this.server.replace(/^http/, "ws")}/v1/sync`;
+    const url = `${this.#server.replace(/^http/, "ws")}/v1/sync`;
     let socket: WebSocket;
     try {
       socket = new WebSocket(url);
     } catch (thrown) {
-      queueMicrotask(() => this.receiver.disconnected(connection, `${url} cannot be connected to: ${thrown}`));
+      queueMicrotask(() => this.#receiver.disconnected(connection, `${url} cannot be connected to: ${thrown}`));
       return;
     }
     socket.binaryType = "arraybuffer";
@@ -43,22 +45,25 @@ export class Net {
     const isCurrent = () => this.#socket?.socket === socket;
     socket.onopen = () => {
       opened = true;
-      if (isCurrent()) this.receiver.connected(connection);
+      if (isCurrent()) this.#receiver.connected(connection);
     };
     socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
       if (!isCurrent()) return;
       const data = event.data;
-      this.receiver.frame(connection, typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data));
+      this.#receiver.frame(
+        connection,
+        typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data),
+      );
     };
     socket.onclose = (event) => {
       if (!isCurrent()) return;
       this.#socket = null;
       if (opened) {
         const why = event.reason ? ` (${event.reason})` : "";
-        this.receiver.disconnected(connection, `the connection was closed${why}`);
+        this.#receiver.disconnected(connection, `the connection was closed${why}`);
         return;
       }
-      this.#explain().then((reason) => this.receiver.disconnected(connection, reason));
+      this.#explain().then((reason) => this.#receiver.disconnected(connection, reason));
     };
   }
 
@@ -73,15 +78,15 @@ export class Net {
   }
 
   fetch(request: number, address: string): void {
-    this.#load(`${this.server}${address}`, this.#came.has(address) ? "reload" : "default").then(
+    this.#load(`${this.#server}${address}`, this.#came.has(address) ? "reload" : "default").then(
       (bytes) => {
         if (this.#came.size >= MOST_REMEMBERED) this.#came.clear();
         this.#came.add(address);
-        this.receiver.chunkLoaded(request, bytes);
+        this.#receiver.chunkLoaded(request, bytes);
       },
       (thrown: unknown) => {
         const gone = thrown instanceof Gone;
-        this.receiver.chunkFailed(request, gone, thrown instanceof Error ? thrown.message : String(thrown));
+        this.#receiver.chunkFailed(request, gone, messageOf(thrown));
       },
     );
   }
@@ -98,7 +103,7 @@ export class Net {
 
   async #load(url: string, cache: RequestCache): Promise<Uint8Array> {
     const answer = await fetch(url, { credentials: "omit", cache }).catch((thrown) => {
-      throw new Error(`the chunk could not be fetched: ${thrown instanceof Error ? thrown.message : thrown}`);
+      throw new Error(`the chunk could not be fetched: ${messageOf(thrown)}`);
     });
     if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");
     if (!answer.ok) throw new Error(`the server answered the chunk's address with status ${answer.status}`);
@@ -110,7 +115,7 @@ export class Net {
   /** A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server. */
   async #explain(): Promise<string> {
     try {
-      const answer = await fetch(`${this.server}/health`, {
+      const answer = await fetch(`${this.#server}/health`, {
         signal: AbortSignal.timeout(PROBE_MS),
         credentials: "omit",
       });
@@ -120,13 +125,17 @@ export class Net {
       }
       const found = answer.ok ? "a web page" : `status ${answer.status}`;
       return (
-        `${this.server} answers with ${found} where a Landfall server should; check the address and ` +
+        `${this.#server} answers with ${found} where a Landfall server should; check the address and ` +
         `what stands before it, such as a proxy or a sign-in page of the network [${codes.notLandfall}]`
       );
     } catch {
-      return `${this.server} cannot be reached; work goes on here, and is sent when it can be [${codes.unreachable}]`;
+      return `${this.#server} cannot be reached; work goes on here, and is sent when it can be [${codes.unreachable}]`;
     }
   }
 }
 
 class Gone extends Error {}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

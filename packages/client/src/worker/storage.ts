@@ -27,10 +27,8 @@ async function generations(folder: FileSystemDirectoryHandle): Promise<number[]>
  * folder, and the next generation begins in another one.
  */
 export async function place(name: string): Promise<Place | null> {
-  if (typeof FileSystemFileHandle === "undefined" || !("createSyncAccessHandle" in FileSystemFileHandle.prototype)) {
-    return null;
-  }
-  if (!navigator.storage?.getDirectory) return null;
+  const handles = globalThis.FileSystemFileHandle?.prototype ?? {};
+  if (!("createSyncAccessHandle" in handles) || !navigator.storage?.getDirectory) return null;
   let folder: FileSystemDirectoryHandle;
   try {
     folder = await folderOf(name);

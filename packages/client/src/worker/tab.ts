@@ -35,17 +35,19 @@ export class Tab {
   #opened: { resolve: () => void; reject: (error: LandfallError) => void } | null = null;
   #ended = false;
   #holdsItsLock = false;
+  readonly #post: Post;
 
-  constructor(private readonly post: Post) {
-    this.#page = { tab: null, news: (news) => post(news) };
+  constructor(post: Post) {
+    this.#post = post;
+    this.#page = { tab: null, news: post };
   }
 
   async hear(message: ToWorker): Promise<void> {
     if ("ping" in message) {
-      this.post({ pong: message.ping });
+      this.#post({ pong: message.ping });
       return;
     }
-    this.post(await this.#answer(message));
+    this.#post(await this.#answer(message));
   }
 
   async #answer(message: Exclude<ToWorker, { ping: number }>): Promise<Answer> {
@@ -61,8 +63,7 @@ export class Tab {
 
   #ask(id: number, ask: Ask): Promise<unknown> {
     // A new owner has to know it, too.
-    if (this.#config && ask.do === "token") this.#config = { ...this.#config, token: ask.token };
-    if (this.#config && ask.do === "online") this.#config = { ...this.#config, online: ask.online };
+    if (ask.do === "token") Object.assign(this.#config ?? {}, ask);
     if (this.#host) return this.#host.ask(this.#page, id, ask);
     if (this.#follower) return this.#follower.ask(id, ask);
     return Promise.reject(fail(codes.closed, "the database is not open"));
@@ -81,7 +82,7 @@ export class Tab {
     this.#calls = new BroadcastChannel(callName(config.name));
     this.#calls.onmessage = (event: MessageEvent<Call>) => this.#called(event.data);
     this.#follower = new Follower(config.name, this.#id, {
-      news: (news) => this.post(news),
+      news: (news) => this.#post(news),
       found: () => this.#opened?.resolve(),
       refused: (error) => this.#opened?.reject(new LandfallError(error)),
       probe: () => this.#call({ call: "probe", tab: this.#id }),
@@ -131,13 +132,13 @@ export class Tab {
       this.#call({ call: "owner", epoch: host.epoch, protocol: TAB_PROTOCOL });
       // What this tab had asked of the owner before is asked of itself now.
       for (const { id, ask } of waiting?.subscriptions ?? []) void host.ask(this.#page, id, ask).catch(() => undefined);
-      for (const { id, ask, settle } of waiting?.pending ?? []) settle(host.ask(this.#page, id, ask));
+      for (const { id, ask, resolve } of waiting?.pending ?? []) resolve(host.ask(this.#page, id, ask));
     } catch (thrown) {
       this.#release();
       const error = new LandfallError(dataOf(thrown));
       this.#opened?.reject(error);
       this.#follower?.fail(error);
-      this.post({ restart: dataOf(error) });
+      this.#post({ restart: dataOf(error) });
     }
   }
 
@@ -147,7 +148,7 @@ export class Tab {
     this.#ended = true;
     const epoch = this.#host?.epoch ?? 0;
     this.#call({ call: "leaving", epoch, error });
-    this.post({ restart: error });
+    this.#post({ restart: error });
   }
 
   async #close(): Promise<null> {

@@ -154,6 +154,55 @@ test("a database that is damaged is made anew from mirror and server", async (t)
   assert.equal(await call(page, COUNT), 2, "and the rest from the server");
 });
 
+test("of a lost database's damaged mirror what can be read is taken over, and the whole of it is kept", async (t) => {
+  const { page, site } = await start(t);
+  site.mode = "down";
+  await open(page);
+  for (const n of [1, 2]) await call(page, (db, row) => db.insert("notes", row), note(n));
+  await call(page, (db) => db.close());
+  await page.evaluate(() => {
+    /** The stores of the mirror, in one transaction. */
+    globalThis.stores = () =>
+      new Promise((resolve, reject) => {
+        const request = indexedDB.open("landfall:journal");
+        request.onerror = () => reject(request.error);
+        request.onsuccess = () => {
+          const names = ["mirror", "meta"];
+          const transaction = request.result.transaction(names, "readwrite");
+          transaction.oncomplete = () => request.result.close();
+          resolve(names.map((name) => transaction.objectStore(name)));
+        };
+      });
+    globalThis.done = (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+  });
+  const damaged = await page.evaluate(async () => {
+    const [mirror] = await stores();
+    const name = (await done(mirror.getAllKeys())).at(-1);
+    const value = await done(mirror.get(name));
+    value.frame[20] ^= 1;
+    await done(mirror.put(value, name));
+    return [...value.frame];
+  });
+  await page.evaluate(async () => {
+    await (await navigator.storage.getDirectory()).removeEntry("landfall", { recursive: true });
+  });
+  await open(page);
+  assert.deepEqual(await call(page, (db) => db.query("SELECT title FROM notes")), [{ title: "note 1" }]);
+  const error = await call(page, (db) => db.status.current.recoveryProblem);
+  isSaid(error, "LF-5304", /1 place\).*1 transaction in the outbox.*kept as `damaged-\d+` in IndexedDB/);
+  await call(page, (db) => db.close());
+  const kept = await page.evaluate(async () => {
+    const [, meta] = await stores();
+    const name = (await done(meta.getAllKeys())).find((one) => one.startsWith("damaged-"));
+    return [...(await done(meta.get(name)))];
+  });
+  assert.ok(kept.join().includes(damaged.join()), "with what could not be read");
+});
+
 test("a proxy's page where the server should be", async (t) => {
   const { page, site } = await start(t);
   site.mode = "page";

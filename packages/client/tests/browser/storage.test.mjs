@@ -55,6 +55,7 @@ test("the browser's quota: writes are refused in words, nothing is lost, and it 
   await call(page, (db, row) => db.insert("notes", row), note(500));
   await reload(page);
   assert.equal(await call(page, COUNT), filled.at + 1);
+  await call(page, (db) => db.setOnline(true));
   await until(page, SYNCED);
 });
 

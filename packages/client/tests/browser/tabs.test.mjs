@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Browser, call, crash, note, open, Scope, Server, Site, tryOpen, until } from "./harness.mjs";
+import { Browser, call, crash, note, open, reload, Scope, Server, Site, tryOpen, until } from "./harness.mjs";
 
 const ROLE = (db, role) => db.status.current.role === role;
 
@@ -138,6 +138,32 @@ for (const [how, end] of [
     assert.deepEqual(await call(fourth, (db, sql) => db.query(sql), counts), [{ rating: 3.125, tags: 200 }]);
   });
 }
+
+test("the wish to stay offline is of all tabs, and outlives the last of them", async (t) => {
+  const { pages, browser, site } = await tabs(t, 2);
+  const [owner, follower] = pages;
+  const offlineAs = (db, role) => db.status.current.role === role && db.status.current.connectivity === "offline";
+  await until(follower, (db) => db.status.current.connectivity === "online");
+  await call(follower, (db) => db.setOnline(false));
+  await until(owner, offlineAs, "owner");
+  await until(follower, offlineAs, "follower");
+  const third = await browser.page(site);
+  await open(third);
+  await owner.close();
+  await follower.close();
+  await until(third, offlineAs, "owner");
+  await call(third, (db, row) => db.insert("notes", row), note(1));
+  await reload(third);
+  // One that is to be online is connecting as soon as it is open.
+  assert.deepEqual(await call(third, ({ status: { current } }) => [current.connectivity, current.pending]), [
+    "offline",
+    1,
+  ]);
+  await call(third, (db) => db.setOnline(true));
+  await until(third, (db) => db.status.current.pending === 0);
+  await reload(third);
+  await until(third, (db) => db.status.current.connectivity === "online");
+});
 
 test("two databases in one page know nothing of each other", async (t) => {
   const { pages } = await tabs(t, 1);

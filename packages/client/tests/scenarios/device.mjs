@@ -97,6 +97,7 @@ export class Device {
       shape: (handle, complete, failure) => this.#shapes.set(String(handle), { complete, failure: failure ?? null }),
       mirrorPut: nothing,
       mirrorDelete: nothing,
+      mirrorDamaged: nothing,
       mirrorAnew: nothing,
     };
   }
