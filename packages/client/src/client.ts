@@ -75,9 +75,9 @@ class Client implements Database {
   readonly #shapes = new Map<number, OpenShape>();
   readonly #outbox: OutboxState;
   readonly #tokens: Tokens;
-  #config: Config;
+  readonly #config: Config;
   #subs = 0;
-  readonly #unhook: () => void;
+  readonly #hooks = new AbortController();
 
   constructor(options: OpenOptions<AnyTables, AnyShapes>) {
     const { schema, name } = options;
@@ -110,19 +110,12 @@ class Client implements Database {
       news: (news) => this.#hear(news),
       restarted: (error) => this.#restarted(error),
     });
-    const nudge = () => {
-      if (document.visibilityState === "visible") this.#tell({ do: "nudge" });
-    };
-    const hide = (event: PageTransitionEvent) => event.persisted && this.#link.setAside();
-    const show = (event: PageTransitionEvent) => event.persisted && this.#link.comeBack();
-    const hooks = new AbortController();
-    const { signal } = hooks;
-    this.#unhook = () => hooks.abort();
     // A page without a document (a worker) has no visibility to watch, and is never left.
     if (typeof document === "undefined") return;
-    document.addEventListener("visibilitychange", nudge, { signal });
-    globalThis.addEventListener("pagehide", hide, { signal });
-    globalThis.addEventListener("pageshow", show, { signal });
+    const { signal } = this.#hooks;
+    document.addEventListener("visibilitychange", () => document.hidden || this.#tell({ do: "nudge" }), { signal });
+    addEventListener("pagehide", ({ persisted }) => persisted && this.#link.setAside(), { signal });
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#link.comeBack(), { signal });
   }
 
   async open(): Promise<void> {
@@ -229,7 +222,7 @@ class Client implements Database {
   }
 
   async #giveToken(token: string | null): Promise<void> {
-    this.#config = { ...this.#config, token };
+    this.#config.token = token;
     await this.#ask({ do: "token", token }).catch(() => undefined);
   }
 
@@ -256,7 +249,7 @@ class Client implements Database {
   }
 
   #end(): void {
-    this.#unhook();
+    this.#hooks.abort();
     this.#tokens.stop();
     this.#link.end(fail(codes.closed, "the database is closed; open it again"));
   }

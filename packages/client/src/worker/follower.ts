@@ -101,10 +101,15 @@ export class Follower {
     else pending?.resolve(answer.value);
   }
 
-  /** Another owner: its welcome follows, and then everything is asked again. */
-  ownerChanged(): void {
+  /**
+   * Whether it is another owner than the one that welcomed this tab: its welcome follows, and then everything is asked
+   * again. News of an owner may come after its welcome.
+   */
+  ownerChanged(epoch: number): boolean {
+    if (this.#epoch === epoch) return false;
     this.#epoch = null;
     this.#probed = null;
+    return true;
   }
 
   /** The owner's engine failed. What it had been asked fails with it, lest the next one fails of the same. */

@@ -30,6 +30,7 @@ export class Tab {
   #calls: BroadcastChannel | null = null;
   #host: Host | null = null;
   #follower: Follower | null = null;
+  /** Welcomes each of the tabs that work through this one. */
   readonly #others = new Map<string, () => void>();
   #release: () => void = () => undefined;
   #opened: { resolve: () => void; reject: (error: LandfallError) => void } | null = null;
@@ -178,8 +179,7 @@ export class Tab {
         if (host) this.#serve(host, call);
         return;
       case "owner":
-        if (call.protocol === TAB_PROTOCOL) this.#follower?.ownerChanged();
-        if (!host) this.#hello();
+        if (!host && (call.protocol !== TAB_PROTOCOL || this.#follower?.ownerChanged(call.epoch))) this.#hello();
         return;
       case "leaving":
         if (call.error) this.#follower?.ownerFailed(call.epoch, call.error);
@@ -195,7 +195,12 @@ export class Tab {
   /** Another tab wants to work through this one. */
   #serve(host: Host, hello: Call & { call: "hello" }): void {
     const config = this.#config as Config;
-    this.#others.get(hello.tab)?.();
+    // It heard of this owner while its first greeting was under way. The line stays as it is, with what it asked for.
+    const known = this.#others.get(hello.tab);
+    if (known) {
+      known();
+      return;
+    }
     const line = new BroadcastChannel(lineName(config.name, hello.tab));
     if (hello.protocol !== TAB_PROTOCOL) {
       const message =
@@ -221,16 +226,17 @@ export class Tab {
         (thrown) => say({ to: "tab", answer: { id, error: dataOf(thrown) } }),
       );
     };
-    const gone = new AbortController();
     const end = () => {
       this.#others.delete(hello.tab);
-      gone.abort();
       host.leave(peer);
       line.close();
     };
-    this.#others.set(hello.tab, end);
-    navigator.locks.request(tabLock(config.name, hello.tab), { signal: gone.signal }, end).catch(() => undefined);
-    say({ to: "tab", welcome: { epoch: host.epoch } });
-    host.join(peer, "follower");
+    const welcome = () => {
+      say({ to: "tab", welcome: { epoch: host.epoch } });
+      host.join(peer, "follower");
+    };
+    this.#others.set(hello.tab, welcome);
+    void navigator.locks.request(tabLock(config.name, hello.tab), end);
+    welcome();
   }
 }
