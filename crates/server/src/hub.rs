@@ -25,7 +25,7 @@ pub const RING_BYTES: usize = 32 << 20;
 /// Most commit groups in the ring: bounds what small groups cost beside their bytes.
 const RING_GROUPS: usize = 8192;
 
-/// The live buckets of one or many sessions; equal sets share one id.
+/// A set of buckets that one or many sessions hold, usually the live ones; equal sets share one id.
 #[derive(Clone, Debug)]
 pub struct Audience(Arc<AudienceInner>);
 
@@ -286,7 +286,7 @@ impl Hub {
         self.impatient.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
     }
 
-    /// Whether a session holds the bucket.
+    /// Whether a session holds the bucket, or loads it.
     pub fn is_held(&self, bucket: BucketId) -> bool {
         self.audiences().is_held(bucket)
     }

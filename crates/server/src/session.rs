@@ -123,6 +123,8 @@ pub struct Session {
     subscriptions: BTreeMap<u32, BTreeSet<BucketId>>,
     buckets: BTreeMap<BucketId, BucketState>,
     audience: Audience,
+    /// The buckets that load or catch up. Nobody is told of their changes; they are held, so that they are not forgotten.
+    not_live: Audience,
     audience_changed: bool,
     reading: bool,
     catch_up_first: bool,
@@ -154,7 +156,8 @@ impl Session {
             requests: VecDeque::new(),
             subscriptions: BTreeMap::new(),
             buckets: BTreeMap::new(),
-            audience: nobody,
+            audience: nobody.clone(),
+            not_live: nobody,
             audience_changed: false,
             reading: false,
             catch_up_first: true,

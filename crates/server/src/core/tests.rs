@@ -1,4 +1,4 @@
-use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
+use landfall_core::{BucketId, CellWrite, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
 use landfall_protocol::{Cursor, Entry, Hello, Outcome, Resumption, Start};
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;
@@ -141,29 +141,58 @@ fn a_reader_behind_the_ring_gets_everything_from_the_store() {
     assert_eq!(greet(&mut core, &mut rng, 2, cursor).resumption, Resumption::Continue);
 }
 
+/// Opens the only shape. Nothing is asked of the session yet.
+fn open_shape(core: &mut ServerCore, rng: &mut ChaCha20Rng, id: SessionId) {
+    let open = ClientMessage::Open { id: 1, shape: "all".into(), params: BTreeMap::new(), held: vec![] };
+    core.receive(id, open, NOW, rng);
+}
+
+/// Which bucket is to be loaded, and from which position on.
+fn loading(sent: &[ServerMessage]) -> (BucketId, u64) {
+    let [ServerMessage::Opened { buckets, .. }] = sent else { panic!("{sent:?}") };
+    let Start::Load { at, .. } = &buckets[0].start else { panic!("to be loaded") };
+    (buckets[0].bucket, *at)
+}
+
 /// A device that was long in loading a bucket was told that nothing had happened in it, once nobody else used it (the
 /// simulator's seed 7532).
 #[test]
 fn a_bucket_that_was_forgotten_while_it_loaded_is_begun_anew() {
+    for meanwhile in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut core, mut rng) = server(store(&dir), Memory::default());
+        greet(&mut core, &mut rng, 2, None);
+        open_shape(&mut core, &mut rng, 2);
+        assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 1);
+        let (bucket, at) = loading(&drain(&mut core, 2));
+        core.receive(2, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
+        if meanwhile {
+            core.receive(2, push(2, 1), NOW, &mut rng);
+            core.commit(1, NOW).unwrap();
+            drain(&mut core, 2);
+        }
+        core.receive(2, ClientMessage::Resume { bucket, at }, NOW, &mut rng);
+        let sent = drain(&mut core, 2);
+        let ended = |m: &ServerMessage| matches!(m, ServerMessage::Error { code, .. } if code.as_str() == "LF-4010");
+        assert!(sent.iter().any(ended), "{sent:?}");
+    }
+}
+
+#[test]
+fn a_bucket_that_loads_is_not_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let (mut core, mut rng) = server(store(&dir), Memory::default());
     for id in [1, 2] {
         greet(&mut core, &mut rng, id, None);
+        open_shape(&mut core, &mut rng, id);
+        loading(&drain(&mut core, id));
     }
-    let open = ClientMessage::Open { id: 1, shape: "all".into(), params: BTreeMap::new(), held: vec![] };
-    core.receive(2, open, NOW, &mut rng);
-    let sent = drain(&mut core, 2);
-    let [ServerMessage::Opened { buckets, .. }] = sent.as_slice() else { panic!("{sent:?}") };
-    let Start::Load { at, .. } = &buckets[0].start else { panic!("to be loaded") };
+    assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 0);
+    core.receive(1, ClientMessage::Close { id: 1 }, NOW, &mut rng);
+    drain(&mut core, 1);
+    assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 0, "the other one loads it still");
+    core.disconnect(2);
     assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 1);
-    core.receive(2, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
-    core.receive(2, push(2, 1), NOW, &mut rng);
-    core.commit(1, NOW).unwrap();
-    drain(&mut core, 2);
-    core.receive(2, ClientMessage::Resume { bucket: buckets[0].bucket, at: *at }, NOW, &mut rng);
-    let sent = drain(&mut core, 2);
-    let ended = |m: &ServerMessage| matches!(m, ServerMessage::Error { code, .. } if code.as_str() == "LF-4010");
-    assert!(sent.iter().any(ended), "{sent:?}");
 }
 
 #[test]

@@ -70,7 +70,8 @@ impl Session {
 
     fn next_change(&mut self, seen: u64, hub: &Hub, now: Moment) -> Next {
         if self.audience_changed {
-            self.audience = hub.audience(self.live_buckets());
+            let (live, others) = self.buckets_by_liveness();
+            (self.audience, self.not_live) = (hub.audience(live), hub.audience(others));
             self.audience_changed = false;
         }
         // A long way to catch up must not stop the live stream, nor the reverse: they take turns.
@@ -86,12 +87,8 @@ impl Session {
     }
 
     fn next_catch_up(&mut self, bucket: BucketId, after: u64) -> Next {
-        self.catch_up_first = false;
-        if after >= self.at {
-            self.set_bucket(bucket, BucketState::Live);
-            return Next::Send(Outgoing::Message(self.caught_up(bucket, self.at, ChangeList::default())));
-        }
-        self.reading = true;
+        // Also where there is nothing to catch up with: its bucket may have been forgotten while a device loaded it.
+        (self.catch_up_first, self.reading) = (false, true);
         Next::Read(Read::CatchUp { bucket, after, up_to: self.at })
     }
 

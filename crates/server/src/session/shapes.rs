@@ -70,7 +70,8 @@ impl Session {
 
     pub(super) fn set_bucket(&mut self, bucket: BucketId, state: BucketState) {
         let before = self.buckets.insert(bucket, state);
-        self.audience_changed |= (before == Some(BucketState::Live)) != (state == BucketState::Live);
+        let was_live = before.map(|before| before == BucketState::Live);
+        self.audience_changed |= was_live != Some(state == BucketState::Live);
     }
 
     pub(super) fn resume(&mut self, bucket: BucketId, at: u64) {
@@ -98,7 +99,8 @@ impl Session {
         })
     }
 
-    pub(super) fn live_buckets(&self) -> Vec<BucketId> {
-        self.buckets.iter().filter(|(_, state)| **state == BucketState::Live).map(|(bucket, _)| *bucket).collect()
+    /// The live buckets, and the others.
+    pub(super) fn buckets_by_liveness(&self) -> (Vec<BucketId>, Vec<BucketId>) {
+        self.buckets.keys().partition(|bucket| self.buckets.get(bucket) == Some(&BucketState::Live))
     }
 }
