@@ -127,8 +127,9 @@ impl Operation {
     }
 }
 
-/// Under which identity a transaction was queued first, when its database has taken another replica id since. Other copies
-/// of that database may bring the same transaction, under this identity or under one of their own: it is decided once.
+/// What a transaction was when it was queued first, when its database has taken another replica id since, or rewritten it.
+/// Other copies of that database may bring the same transaction, as it was or under an identity of their own: it is decided
+/// once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
 pub struct Origin {
     /// The replica that wrote it.
@@ -185,7 +186,7 @@ pub struct Transaction {
     #[n(5)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<u64>,
-    /// What it was before its database took another replica id.
+    /// What it was before its database took another replica id, or rewrote it.
     #[n(6)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -201,6 +202,13 @@ impl Transaction {
     /// The content hash: over exactly the bytes that travel ([`Transaction::to_bytes`]).
     pub fn content_hash(&self) -> ContentHash {
         hash128(&self.to_bytes())
+    }
+
+    /// Takes note of what it is, before it becomes anything else. What it was first stays.
+    pub fn keep_origin(&mut self) {
+        if self.origin.is_none() {
+            self.origin = Some(Origin { replica: self.replica, rseq: self.rseq, hash: self.content_hash() });
+        }
     }
 
     /// Bytes of all values and keys, roughly; for limits.

@@ -179,8 +179,9 @@ impl Database {
     }
 
     /// Rewrites an entry that was never sent, so that it follows what the entries that died with it followed: the
-    /// server will never hear of those.
+    /// server will never hear of those. A copy of this database, or the mirror of the outbox, has it as it was.
     fn bypass(&mut self, transaction: &mut Transaction, gone: &FlatSet<u64>) -> Result<(), DbError> {
+        transaction.keep_origin();
         let mut after = FlatSet::new();
         let mut queue: Vec<u64> = std::mem::take(&mut transaction.after);
         while let Some(rseq) = queue.pop() {

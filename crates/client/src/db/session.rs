@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use landfall_core::flat::FlatMap;
-use landfall_core::txn::Origin;
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, ReplicaId, Transaction};
 use landfall_protocol::server::{Resumption, Welcome};
 use rusqlite::params;
 
 use super::Database;
-use super::bookkeeping::{ACKED, BucketState, LEFTOVER, QUEUED, SENT, decode, first_undecided};
+use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, first_undecided};
 use super::error::DbError;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
@@ -166,20 +165,20 @@ impl Database {
     /// This database is a copy: it takes a new replica id. All that it holds is numbered anew under that id, in the order
     /// in which it was written, and names what it was first: what is undecided is queued again; what was acknowledged is
     /// offered again should the server lose it. Numbers go on from where they are, so that they stay unique on this device.
+    /// Dead letters keep theirs.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn new_replica(&mut self, replica: ReplicaId) -> Result<ChangeSet, DbError> {
         let now_ms = self.shared.lock().now_ms;
         self.apply(now_ms, |db, _| {
+            db.rename_dead_letters(replica)?;
             let mut renamed: FlatMap<u64, u64> = FlatMap::new();
             let mut next = db.memory.meta.last_rseq;
             for (old, kept) in db.held_transactions()? {
                 let mut transaction = if kept { db.kept_transaction(old)? } else { db.transaction(old)? };
                 // Other copies may hold it too: whoever brings it first, it is decided once.
-                let hash = transaction.content_hash();
-                let first = Origin { replica: transaction.replica, rseq: old, hash };
-                transaction.origin.get_or_insert(first);
+                transaction.keep_origin();
                 next += 1;
                 let rename = |list: &[u64]| list.iter().filter_map(|r| renamed.get(r).copied()).collect();
                 (transaction.after, transaction.requires) = (rename(&transaction.after), rename(&transaction.requires));
@@ -207,6 +206,25 @@ impl Database {
             meta.first_undecided = first_undecided(&db.conn)?;
             Ok(())
         })
+    }
+
+    /// Dead letters go to the new id under the numbers that a person may be looking at. The mirror of the outbox is of one
+    /// id, and would lose what is of another.
+    fn rename_dead_letters(&mut self, replica: ReplicaId) -> Result<(), DbError> {
+        let mut statement = self.conn.prepare("SELECT rseq FROM _landfall_outbox WHERE state = ? ORDER BY rseq")?;
+        let dead = statement.query_map([DEAD], |r| Ok(r.get::<_, i64>(0)? as u64))?;
+        let dead = dead.collect::<rusqlite::Result<FlatSet<u64>>>()?;
+        drop(statement);
+        for rseq in dead.iter() {
+            let mut transaction = self.transaction(*rseq)?;
+            transaction.keep_origin();
+            transaction.after.retain(|r| dead.contains(r));
+            transaction.requires.retain(|r| dead.contains(r));
+            (transaction.replica, transaction.stamp.replica, transaction.rseq) = (replica, replica, *rseq);
+            let sql = "UPDATE _landfall_outbox SET body = ? WHERE rseq = ?";
+            self.conn.prepare_cached(sql)?.execute(params![transaction.to_bytes(), *rseq as i64])?;
+        }
+        Ok(())
     }
 
     /// The numbers of all transactions that a server may have to be offered once more, in their order; whether it was kept

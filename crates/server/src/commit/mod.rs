@@ -135,7 +135,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
         if let Some(outcome) = self.known(push, &state)? {
             return Ok(outcome);
         }
-        let outcome = match self.decided_before(push)? {
+        let outcome = match self.decided_before(push, &state)? {
+            Some(deferred @ Outcome::Deferred { .. }) => return Ok(deferred),
             Some(outcome) => {
                 self.counters.repeated += 1;
                 self.tx.put_decision(&txn.replica, txn.rseq, &push.entry.hash, &outcome)?;
@@ -172,7 +173,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             }
         };
         if let Some(origin) = self.own_origin(push)? {
-            self.tx.put_origin(&origin, &outcome, self.now_ms)?;
+            self.tx.put_origin(&push.subject.id, &origin, &outcome, self.now_ms)?;
             self.has_origins = Some(true);
         }
         Ok(outcome)
@@ -182,12 +183,22 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn own_origin(&mut self, push: &PushEntry) -> Result<Option<Origin>, StoreError> {
         let Some(origin) = push.entry.transaction.origin else { return Ok(None) };
         let owner = self.replica(origin.replica)?.subject;
-        Ok((owner == push.subject.id || owner.is_empty()).then_some(origin))
+        let is_own = owner == push.subject.id || owner.is_empty();
+        Ok((is_own && origin.replica != OUTSIDE).then_some(origin))
     }
 
     /// The decision on the same transaction when a copy of its database has brought it already, under its first identity
     /// or under another one.
-    fn decided_before(&mut self, push: &PushEntry) -> Result<Option<Outcome>, StoreError> {
+    fn decided_before(&mut self, push: &PushEntry, state: &ReplicaState) -> Result<Option<Outcome>, StoreError> {
+        let before = self.decided_elsewhere(push)?;
+        match before {
+            // The other copy has another number for what was refused. This one finds the same refusal by its own.
+            Some(Outcome::Refused { because_of: Some(_), .. }) => Ok(self.predecessors(push, state)?.or(before)),
+            before => Ok(before),
+        }
+    }
+
+    fn decided_elsewhere(&mut self, push: &PushEntry) -> Result<Option<Outcome>, StoreError> {
         if landfall_core::mutant::active("origin-ignored") {
             return Ok(None);
         }
@@ -197,7 +208,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             if let Some(decided) = decided {
                 return Ok(Some(decided.outcome));
             }
-            let known = self.tx.origin(&origin)?;
+            let known = self.tx.origin(&push.subject.id, &origin)?;
             // Its first database had the answer, and whoever asks under another identity can only be told that much.
             let forgotten = origin.rseq <= self.replica(origin.replica)?.forgotten;
             return Ok(known.or_else(|| forgotten.then(decided_long_ago)));
@@ -207,7 +218,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             None => *self.has_origins.insert(self.tx.has_origins()?),
         };
         let first = Origin { replica: txn.replica, rseq: txn.rseq, hash: push.entry.hash };
-        if any { self.tx.origin(&first) } else { Ok(None) }
+        if any { self.tx.origin(&push.subject.id, &first) } else { Ok(None) }
     }
 
     fn replica(&mut self, id: ReplicaId) -> Result<ReplicaState, StoreError> {

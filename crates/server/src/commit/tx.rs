@@ -60,10 +60,11 @@ pub trait StoreTx {
     fn put_replica(&mut self, replica: &ReplicaId, state: &ReplicaState, now_ms: u64) -> Result<(), StoreError>;
     /// The remembered decision on a transaction.
     fn decided(&mut self, replica: &ReplicaId, rseq: u64) -> Result<Option<Decided>, StoreError>;
-    /// The decision on a transaction under whatever identity it was brought, when it was first queued under this one.
-    fn origin(&mut self, origin: &Origin) -> Result<Option<Outcome>, StoreError>;
-    /// Remembers it. The same origin is decided once.
-    fn put_origin(&mut self, origin: &Origin, outcome: &Outcome, now_ms: u64) -> Result<(), StoreError>;
+    /// The decision on a transaction of a subject's under whatever identity it was brought, when it was first queued under
+    /// this one.
+    fn origin(&mut self, subject: &str, origin: &Origin) -> Result<Option<Outcome>, StoreError>;
+    /// Remembers it. The same origin of a subject's is decided once.
+    fn put_origin(&mut self, subject: &str, origin: &Origin, outcome: &Outcome, now_ms: u64) -> Result<(), StoreError>;
     /// Whether any such decision is remembered: databases are seldom copied.
     fn has_origins(&mut self) -> Result<bool, StoreError>;
     /// Remembers a decision that the log does not: a refusal, or that of another identity of the transaction.

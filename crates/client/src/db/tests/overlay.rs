@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_core::flat::FlatSet;
-use landfall_core::{BucketId, Operation, Transaction};
+use landfall_core::{BucketId, Operation, Origin, Transaction};
 use landfall_protocol::server::{Outcome, Resumption, Start};
 use proptest::prelude::*;
 
 use super::world::*;
 use super::*;
-use crate::db::EntryState;
+use crate::db::{Counts, EntryState};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -310,6 +310,48 @@ fn an_edit_that_only_follows_a_refused_one_survives_it() {
     assert_eq!(visible(&world.db)[&1], (Some(5), Some(7)), "the first edit is gone, the second is not");
     world.drain();
     assert_eq!(visible(&world.db)[&1], (Some(5), Some(7)));
+}
+
+/// P8: a copy may have sent it as it was, and so may this device, when what it sends next comes from the mirror.
+#[test]
+fn an_edit_that_is_rewritten_names_what_it_was() {
+    let mut world = World::new(&[ALL]);
+    world.run(&Step::Remote(1, 1, 5));
+    world.run(&Step::Live(1));
+    world.run(&Step::Write(vec![(1, 1, 6)]));
+    world.run(&Step::Write(vec![(2, 1, 7)]));
+    let transaction = |db: &Database, rseq| db.entry(rseq).expect("readable").expect("there").transaction;
+    let first = transaction(&world.db, 2);
+    let origin = Origin { replica: replica(1), rseq: 2, hash: first.content_hash() };
+    world.run(&Step::Push { count: 1, refuse: 1, lost: false });
+    assert_eq!(transaction(&world.db, 2), Transaction { after: Vec::new(), origin: Some(origin), ..first });
+    world.db.new_replica(replica(2)).expect("takes it");
+    assert_eq!(transaction(&world.db, 3).origin, Some(origin));
+}
+
+/// P8: what the mirror of the outbox holds is under one identity, so that nothing of it is lost with the database.
+#[test]
+fn a_dead_letter_belongs_to_the_new_identity() {
+    let mut world = World::new(&[ALL]);
+    for write in [(3, 1, 10), (3, 2, 20), (1, 1, 11)] {
+        world.run(&Step::Write(vec![write]));
+    }
+    world.run(&Step::Push { count: 1, refuse: 1, lost: false });
+    let first = world.db.entry(3).expect("readable").expect("there");
+    assert_eq!((first.state, first.transaction.requires.clone()), (EntryState::Dead, vec![1]));
+    world.db.new_replica(replica(2)).expect("takes it");
+    let entries = world.db.outbox().expect("readable");
+    let numbers: Vec<_> = entries.iter().map(|e| (e.rseq, e.transaction.rseq, e.transaction.replica)).collect();
+    assert_eq!(
+        numbers,
+        [(1, 1, replica(2)), (3, 3, replica(2)), (4, 4, replica(2))],
+        "dead letters keep their numbers"
+    );
+    assert_eq!(entries[1].transaction.requires, [1]);
+    let origin = Origin { replica: replica(1), rseq: 3, hash: first.transaction.content_hash() };
+    assert_eq!(entries[1].transaction.origin, Some(origin));
+    assert_eq!(world.db.counts(), Counts { pending: 1, dead: 2, ..Counts::default() });
+    world.db.retry(1, NOW, &mut |b| b.fill(3)).expect("retries");
 }
 
 /// P8.

@@ -89,6 +89,54 @@ pub(crate) fn what_copies_queue_anew_is_decided_once<B: Backend>() {
     let mut eve = Device::new(4, "eve");
     let stolen = anew(&mut eve, &secret);
     assert_eq!((accept(&mut *store, stolen), accept(&mut *store, secret)), (4, 5));
+    // Neither do they where the server has not heard of the replica yet: whose it is shows only later.
+    let late = Device::new(5, "ann").write(vec![insert("lists", "late", &[("name", text("x"))])]);
+    let (stolen, again) = (anew(&mut eve, &late), anew(&mut a, &late));
+    assert_eq!((accept(&mut *store, stolen), accept(&mut *store, again), accept(&mut *store, late)), (6, 7, 7));
+}
+
+/// P8: what only followed a refused transaction is rewritten on the device before it is sent; its copy may have sent it as
+/// it was, before or after.
+pub(crate) fn an_entry_that_was_rewritten_is_the_one_that_a_copy_has<B: Backend>() {
+    for as_it_was_comes_first in [true, false] {
+        let backend = B::fresh();
+        let mut store = backend.open(&schema());
+        let (mut old, mut anew) = (Device::new(1, "ann"), Device::new(2, "ann"));
+        let wrong = old.write(vec![update("lists", "none", 0, &[])]);
+        let was = old.follow(vec![insert("lists", "a", &[("name", text("x"))])], &[1], &[]);
+        let first = was.entry.transaction.clone();
+        let origin = Some(Origin { replica: first.replica, rseq: first.rseq, hash: was.entry.hash });
+        let rewritten = old.push(Transaction { after: Vec::new(), origin, ..first });
+        refuse(&mut *store, wrong);
+        let [came, comes] = if as_it_was_comes_first { [was, rewritten] } else { [rewritten, was] };
+        let seq = accept(&mut *store, came);
+        assert_eq!(commit(&mut *store, std::slice::from_ref(&comes)).outcomes, [Outcome::Copied]);
+        let again = anew.write(comes.entry.transaction.operations);
+        assert_eq!(accept(&mut *store, anew.push(Transaction { origin, ..again.entry.transaction })), seq);
+    }
+}
+
+/// P5, P8: a copy that shares the fate of a refused transaction is told of it by the number that it has there.
+pub(crate) fn a_copy_is_told_its_own_number_of_what_was_refused<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let (mut old, mut anew) = (Device::new(1, "ann"), Device::new(2, "ann"));
+    let bad = old.write(vec![update("lists", "none", 0, &[])]);
+    let fate = old.follow(vec![insert("lists", "a", &[("name", text("x"))])], &[1], &[1]);
+    commit(&mut *store, &[bad.clone(), fate.clone()]).outcomes.iter().for_each(|outcome| drop(refusal(outcome)));
+    anew.rseq = 6;
+    let copy = |device: &mut Device, first: &PushEntry, requires: &[u64]| {
+        let was = &first.entry.transaction;
+        let origin = Some(Origin { replica: was.replica, rseq: was.rseq, hash: first.entry.hash });
+        let push = device.follow(was.operations.clone(), requires, requires);
+        device.push(Transaction { origin, ..push.entry.transaction })
+    };
+    let (earlier, later) = (copy(&mut anew, &bad, &[]), copy(&mut anew, &fate, &[7]));
+    assert_eq!(commit(&mut *store, std::slice::from_ref(&later)).outcomes, [Outcome::Deferred { missing: 7 }]);
+    let outcomes = commit(&mut *store, &[earlier, later.clone()]).outcomes;
+    let Outcome::Refused { problem, because_of: Some(7) } = &outcomes[1] else { panic!("{outcomes:?}") };
+    assert!(problem.code == codes::DEPENDS_ON_REFUSED && problem.message.contains("transaction 7"), "{problem:?}");
+    assert_eq!(commit(&mut *store, &[later]).outcomes, outcomes[1..]);
 }
 
 /// P4.

@@ -33,6 +33,8 @@ macro_rules! store_contract {
             an_entry_is_applied_once_however_often_it_comes,
             the_number_of_another_transaction_is_a_copied_database,
             what_copies_queue_anew_is_decided_once,
+            an_entry_that_was_rewritten_is_the_one_that_a_copy_has,
+            a_copy_is_told_its_own_number_of_what_was_refused,
             entries_of_one_replica_may_come_in_any_order,
             holes_in_the_numbers_are_no_obstacle,
             an_entry_waits_for_its_predecessor_across_groups,

@@ -66,11 +66,11 @@ CREATE TABLE _landfall_bucket_log (
 const USES: &str =
     "CREATE TABLE IF NOT EXISTS _landfall_bucket_uses (bucket INTEGER PRIMARY KEY, used_ms INTEGER NOT NULL) STRICT";
 
-/// How transactions were decided that their databases queued anew, each by what it was first. A store without it is an
-/// older build's.
+/// How transactions were decided that their databases queued anew, each by whose it is and what it was first. A store
+/// without it is an older build's.
 const ORIGINS: &str = "CREATE TABLE IF NOT EXISTS _landfall_origins (
-    replica BLOB NOT NULL, rseq INTEGER NOT NULL, hash BLOB NOT NULL, outcome BLOB NOT NULL, at_ms INTEGER NOT NULL,
-    PRIMARY KEY (replica, rseq, hash)
+    subject TEXT NOT NULL, replica BLOB NOT NULL, rseq INTEGER NOT NULL, hash BLOB NOT NULL, outcome BLOB NOT NULL,
+    at_ms INTEGER NOT NULL, PRIMARY KEY (subject, replica, rseq, hash)
   ) STRICT, WITHOUT ROWID";
 
 /// The database's name in messages.

@@ -105,18 +105,20 @@ impl<'a> StoreTx for SqliteTx<'a> {
         }
     }
 
-    fn origin(&mut self, origin: &Origin) -> Result<Option<Outcome>, StoreError> {
-        const SQL: &str = "SELECT outcome FROM _landfall_origins WHERE replica = ? AND rseq = ? AND hash = ?";
-        let by = params![origin.replica.0, signed(origin.rseq), origin.hash];
+    fn origin(&mut self, subject: &str, origin: &Origin) -> Result<Option<Outcome>, StoreError> {
+        const SQL: &str =
+            "SELECT outcome FROM _landfall_origins WHERE subject = ? AND replica = ? AND rseq = ? AND hash = ?";
+        let by = params![subject, origin.replica.0, signed(origin.rseq), origin.hash];
         let outcome = self.statement(SQL)?.query_row(by, |row| row.get::<_, Vec<u8>>(0)).optional()?;
         Ok(outcome.map(|outcome| minicbor::decode(&outcome)).transpose()?)
     }
 
-    fn put_origin(&mut self, origin: &Origin, outcome: &Outcome, now_ms: u64) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO _landfall_origins (replica, rseq, hash, outcome, at_ms) VALUES (?, ?, ?, ?, ?)";
+    fn put_origin(&mut self, subject: &str, origin: &Origin, outcome: &Outcome, now_ms: u64) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO _landfall_origins (subject, replica, rseq, hash, outcome, at_ms) \
+             VALUES (?, ?, ?, ?, ?, ?)";
         // Writing to a Vec cannot fail.
         let outcome = minicbor::to_vec(outcome).unwrap_or_default();
-        let row = params![origin.replica.0, signed(origin.rseq), origin.hash, outcome, signed(now_ms)];
+        let row = params![subject, origin.replica.0, signed(origin.rseq), origin.hash, outcome, signed(now_ms)];
         self.statement(SQL)?.execute(row)?;
         Ok(())
     }
