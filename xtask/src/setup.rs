@@ -12,7 +12,7 @@ use std::process::Command;
 
 use crate::process;
 use crate::progress::Progress;
-pub use tools::{WasmBuild, wasm_target_installed};
+pub use tools::{WASM_LINKER, WasmBuild, wasm_target_installed};
 
 /// How far the machine must be prepared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,7 +8,7 @@ use wasm_bindgen_cli_support::{Bindgen, EncodeInto};
 
 use crate::process;
 use crate::progress::Progress;
-use crate::setup::{Machine, WasmBuild};
+use crate::setup::{Machine, WASM_LINKER, WasmBuild};
 
 mod lean;
 
@@ -140,11 +140,13 @@ fn is_newer(made: &Path, from: &Path) -> bool {
 pub fn debian_web(root: &Path, target: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/cargo");
     command.args(arguments).args(["-Z", "build-std=std,panic_abort"]).current_dir(root).env_clear();
-    for name in ["HOME", "CARGO_HOME", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"] {
+    let kept = ["HOME", "CARGO_HOME", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"];
+    for name in kept.into_iter().chain(["CC_wasm32_unknown_unknown", "AR_wasm32_unknown_unknown"]) {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
+    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", WASM_LINKER);
     command.env("PATH", "/usr/bin:/bin").env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target.join("wasm"));
     command
 }

@@ -26,9 +26,12 @@ pub enum WasmBuild {
     DebianWeb,
 }
 
+/// The linker of [`DEBIAN_WEB`]: its compiler looks for one under the name that rustup's has.
+pub const WASM_LINKER: &str = "/usr/bin/wasm-ld-22";
+
 /// The fall-back toolchain where rustup cannot fetch the wasm32 target.
 pub const DEBIAN_WEB: [Wanted; 4] = [
-    Wanted { what: "rust-lld", package: "lld-22", why: "the linker for wasm32" },
+    Wanted { what: "wasm-ld-22", package: "lld-22", why: "the linker for wasm32" },
     Wanted { what: "rustc", package: "rustc-web", why: "a compiler that can build for wasm32" },
     Wanted { what: "cargo", package: "cargo-web", why: "the cargo that belongs to it" },
     Wanted { what: "rust-src", package: "rust-web-src", why: "the standard library, to be built for wasm32" },
@@ -143,7 +146,7 @@ pub fn debian_web_toolchain() -> bool {
     let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
     let sysroot = process::output(Path::new("/"), "/usr/bin/rustc", &["--print", "sysroot"]).unwrap_or_default();
     let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core");
-    let linker = ["/usr/bin/rust-lld", "/usr/bin/wasm-ld-22"].into_iter().any(|path| Path::new(path).exists());
+    let linker = Path::new(WASM_LINKER).exists();
     minor.is_some_and(|minor| minor >= 95) && Path::new("/usr/bin/cargo").is_file() && library.is_dir() && linker
 }
 
