@@ -478,6 +478,8 @@ impl Engine {
         }
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
         let changes = self.db.welcome(welcome, now.wall_ms)?;
+        // First: what is shown of a history that the server has lost is not complete any more.
+        self.refresh_completeness();
         self.announce(&changes);
         self.forget_gone_buckets();
         self.head = welcome.head;

@@ -158,24 +158,20 @@ fn loading(sent: &[ServerMessage]) -> (BucketId, u64) {
 /// simulator's seed 7532).
 #[test]
 fn a_bucket_that_was_forgotten_while_it_loaded_is_begun_anew() {
-    for meanwhile in [true, false] {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut core, mut rng) = server(store(&dir), Memory::default());
-        greet(&mut core, &mut rng, 2, None);
-        open_shape(&mut core, &mut rng, 2);
-        assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 1);
-        let (bucket, at) = loading(&drain(&mut core, 2));
-        core.receive(2, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
-        if meanwhile {
-            core.receive(2, push(2, 1), NOW, &mut rng);
-            core.commit(1, NOW).unwrap();
-            drain(&mut core, 2);
-        }
-        core.receive(2, ClientMessage::Resume { bucket, at }, NOW, &mut rng);
-        let sent = drain(&mut core, 2);
-        let ended = |m: &ServerMessage| matches!(m, ServerMessage::Error { code, .. } if code.as_str() == "LF-4010");
-        assert!(sent.iter().any(ended), "{sent:?}");
-    }
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 2, None);
+    open_shape(&mut core, &mut rng, 2);
+    assert_eq!(core.retire_buckets(u64::MAX).unwrap(), 1);
+    let (bucket, at) = loading(&drain(&mut core, 2));
+    core.receive(2, ClientMessage::Applied { seq: 0 }, NOW, &mut rng);
+    core.receive(2, push(2, 1), NOW, &mut rng);
+    core.commit(1, NOW).unwrap();
+    drain(&mut core, 2);
+    core.receive(2, ClientMessage::Resume { bucket, at }, NOW, &mut rng);
+    let sent = drain(&mut core, 2);
+    let ended = |m: &ServerMessage| matches!(m, ServerMessage::Error { code, .. } if code.as_str() == "LF-4010");
+    assert!(sent.iter().any(ended), "{sent:?}");
 }
 
 #[test]

@@ -87,8 +87,13 @@ impl Session {
     }
 
     fn next_catch_up(&mut self, bucket: BucketId, after: u64) -> Next {
-        // Also where there is nothing to catch up with: its bucket may have been forgotten while a device loaded it.
-        (self.catch_up_first, self.reading) = (false, true);
+        self.catch_up_first = false;
+        // A bucket that loads is held, so that it is still there; its log may begin later than the session stands.
+        if after >= self.at {
+            self.set_bucket(bucket, BucketState::Live);
+            return Next::Send(Outgoing::Message(self.caught_up(bucket, self.at, ChangeList::default())));
+        }
+        self.reading = true;
         Next::Read(Read::CatchUp { bucket, after, up_to: self.at })
     }
 

@@ -95,7 +95,8 @@ pub fn retried(world: &mut World, device: usize, op: Option<OpId>) {
     world.ledger.tainted.insert(name);
     if let Some(op) = op {
         world.coverage.hit("work retried");
-        if world.ledger.shared.contains(&op) {
+        // Each copy may; and the server may have gone back to a history in which it was accepted.
+        if world.ledger.shared.contains(&op) || world.ledger.lost.contains(&op) {
             *world.ledger.allowed.entry(op).or_default() += 1;
         }
         world.trace.line(world.now, "ledger", || format!("{op:?} again"));
