@@ -139,7 +139,12 @@ impl Database {
                 let incoming = Incoming { bucket: id, seq: *seq, key, whole: *whole, cells };
                 self.take(bucket, &incoming, batch)
             }
-            Change::Remove { seq, key, .. } => self.remove(id, bucket, *seq, key, batch),
+            Change::Remove { seq, key, deleted } => {
+                if *deleted {
+                    self.forget_leftover(bucket, *seq, key, batch)?;
+                }
+                self.remove(id, bucket, *seq, key, batch)
+            }
         }
     }
 
@@ -212,6 +217,16 @@ impl Database {
         }
         work.versions.insert(id, version);
         work.seq = if work.held.iter().all(|o| *o == id) { version } else { work.seq.max(version) };
+    }
+
+    /// What was kept of a closed shape under pending work goes when the row is deleted, whoever says so: shown for longer,
+    /// it would be half of what the transaction that deleted it did.
+    fn forget_leftover(&self, bucket: &Bucket, seq: u64, key: &RowKey, batch: &mut Batch) -> Result<(), DbError> {
+        let work = batch.row(self, bucket.table, key)?;
+        if seq > work.seq && work.held.remove(&LEFTOVER) && work.held.is_empty() {
+            work.confirmed = None;
+        }
+        Ok(())
     }
 
     /// A row is no longer in the bucket.
