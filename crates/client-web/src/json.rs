@@ -118,15 +118,21 @@ pub fn outbox(entries: &[OutboxEntry]) -> String {
     list(entries, &mut out, |entry, out| {
         let state = match entry.state {
             EntryState::Queued => "pending",
+            // The server failed on it, and it waits for its next attempt.
+            EntryState::Sent if entry.next_attempt_ms.is_some() => "pending",
             EntryState::Sent => "sending",
             EntryState::Acknowledged(_) => "sent",
             EntryState::Dead => "failed",
         };
         let _ = write!(
             out,
-            "{{\"rseq\":{},\"state\":\"{state}\",\"attempts\":{},\"created\":{},\"rows\":",
-            entry.rseq, entry.attempts, entry.created_ms
+            "{{\"rseq\":{},\"state\":\"{state}\",\"attempts\":{},\"created\":{},\"priority\":{},",
+            entry.rseq, entry.attempts, entry.created_ms, entry.priority
         );
+        if let Some(at_ms) = entry.next_attempt_ms {
+            let _ = write!(out, "\"next\":{at_ms},");
+        }
+        out.push_str("\"rows\":");
         list(&entry.transaction.operations, out, |operation, out| {
             out.push_str("{\"table\":");
             string(operation.table(), out);

@@ -1,7 +1,8 @@
 //! The operations of a write, and query parameters, from JSON.
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
-//! `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL.
+//! `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL. What is asked of the
+//! transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry, `["r", rseq]` to require it.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,12 @@ pub enum Op {
     Delete(String, RowKey),
     /// Runs a statement.
     Sql(String, Vec<Value>),
+    /// Says how urgent the transaction is.
+    Priority(u8),
+    /// Follows an entry of the outbox.
+    Follow(u64),
+    /// Shares an entry's fate.
+    Require(u64),
 }
 
 fn malformed(what: &str) -> DbError {
@@ -157,6 +164,13 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
             let params = list.iter().map(|json| parameter(json).ok_or_else(|| malformed("a parameter")));
             Ok(Op::Sql(sql.clone(), params.collect::<Result<_, _>>()?))
         }
+        [Json::String(op), Json::Number(n)] => match (op.as_str(), n.as_u64()) {
+            ("p", Some(priority @ 0..=100)) => Ok(Op::Priority(priority as u8)),
+            ("p", _) => Err(malformed("a priority, 0 to 100")),
+            ("f", Some(rseq)) => Ok(Op::Follow(rseq)),
+            ("r", Some(rseq)) => Ok(Op::Require(rseq)),
+            _ => Err(malformed("the number of an entry")),
+        },
         _ => Err(malformed("an operation")),
     };
     read_list(text)?.into_iter().map(one).collect()
@@ -185,6 +199,9 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
             Op::Sql(sql, params) => {
                 tx.execute(sql, params)?;
             }
+            Op::Priority(priority) => tx.set_priority(*priority),
+            Op::Follow(rseq) => tx.follow(*rseq)?,
+            Op::Require(rseq) => tx.require(*rseq)?,
         }
     }
     Ok(())

@@ -628,7 +628,7 @@ impl Engine {
     fn push(&mut self, max_entries: usize, last_under_id: bool, now: Moment) -> Result<Vec<Command>, DbError> {
         let budget = self.session.limits().frame_bytes as usize / 2;
         let entries = loop {
-            let entries = self.db.sendable(max_entries, budget, &self.session.in_flight())?;
+            let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), now.wall_ms)?;
             if !last_under_id {
                 break entries;
             }
@@ -650,6 +650,8 @@ impl Engine {
         };
         let rseqs: Vec<u64> = entries.iter().map(|e| e.transaction.rseq).collect();
         self.db.mark_sent(&rseqs)?;
+        let parked_for = self.db.next_attempt_in_ms(now.wall_ms)?;
+        self.session.offer_again_at(parked_for.map(|wait| now.mono_ms + wait));
         let Some(id) = self.session.pushed(rseqs) else {
             return Ok(self.session.drained(now.mono_ms));
         };

@@ -99,6 +99,8 @@ pub struct Session {
     copied: bool,
     undecidable: FlatSet<u64>,
     more_to_send: bool,
+    /// When entries that the server failed on are due.
+    offer_again_at_ms: Option<u64>,
     unreported_bytes: u64,
     report_at_ms: Option<u64>,
     ping_at_ms: u64,
@@ -128,6 +130,7 @@ impl Session {
             copied: false,
             undecidable: FlatSet::new(),
             more_to_send: true,
+            offer_again_at_ms: None,
             unreported_bytes: 0,
             report_at_ms: None,
             ping_at_ms: 0,
@@ -249,6 +252,11 @@ impl Session {
         Some(id)
     }
 
+    /// Entries that the server failed on are due at this monotonic time; `None` when there are none.
+    pub fn offer_again_at(&mut self, at_ms: Option<u64>) {
+        self.offer_again_at_ms = at_ms;
+    }
+
     fn take_id(&mut self) -> u32 {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1).max(1);
@@ -271,7 +279,8 @@ impl Session {
         let paused = (waits && self.paused_until_ms > 0).then_some(self.paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
         let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
-        chunks.chain(state).chain(paused).chain(report).chain(self.opens.deadline_ms()).min()
+        let again = self.offer_again_at_ms.filter(|_| online);
+        chunks.chain(state).chain(paused).chain(report).chain(again).chain(self.opens.deadline_ms()).min()
     }
 
     /// The request that this chunk answers, if it is still wanted.
@@ -377,6 +386,10 @@ impl Session {
             self.report(out);
         }
         out.extend(self.opens.take_due(now_ms).into_iter().map(|handle| Command::Open { handle }));
+        if self.offer_again_at_ms.is_some_and(|at| now_ms >= at) {
+            self.offer_again_at_ms = None;
+            self.more_to_send = true;
+        }
     }
 
     fn report(&mut self, out: &mut Vec<Command>) {

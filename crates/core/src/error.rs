@@ -127,6 +127,8 @@ pub mod codes {
     pub const BAD_TRANSACTION: Code = Code::of("LF-3007");
     /// Rows still refer to the row that is to be deleted.
     pub const STILL_REFERENCED: Code = Code::of("LF-3008");
+    /// The server failed on the transaction too often.
+    pub const ATTEMPTS_USED_UP: Code = Code::of("LF-3009");
     /// Another copy of the database brought the transaction; the decision on it is forgotten.
     pub const DECIDED_LONG_AGO: Code = Code::of("LF-3010");
 }

@@ -7,6 +7,7 @@ use crate::gather::Gather as _;
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::key::RowKey;
 use crate::predicate::Predicate;
+use crate::txn::Transaction;
 use crate::value::{ColumnType, Value};
 
 pub mod ddl;
@@ -51,8 +52,33 @@ pub struct Table {
     pub on_delete_conflict: DeleteRule,
     /// Who may see and write which rows.
     pub access: Access,
+    /// How its writes are sent.
+    pub sending: Sending,
     /// A search table (FTS5) over these text columns, kept by the engine under the name `<table>_search`.
     pub search: Vec<String>,
+}
+
+/// How a table's writes are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// 0 to 100: what is more urgent is sent first. A transaction is as urgent as the most urgent table that it writes.
+    pub priority: u8,
+    /// How often the server may fail on a transaction before it gives it up: 1 to 20. A transaction may be tried as
+    /// often as the most patient table that it writes allows. Network failures and a busy server do not count.
+    pub attempts: u8,
+}
+
+impl Sending {
+    /// The largest priority.
+    pub const MAX_PRIORITY: u8 = 100;
+    /// The most attempts.
+    pub const MAX_ATTEMPTS: u8 = 20;
+}
+
+impl std::default::Default for Sending {
+    fn default() -> Self {
+        Self { priority: 50, attempts: 5 }
+    }
 }
 
 /// A column.
@@ -179,6 +205,16 @@ impl Schema {
     /// The shape of this name.
     pub fn shape(&self, name: &str) -> Option<&Shape> {
         self.shapes.iter().find(|s| s.name == name)
+    }
+
+    /// How a transaction is sent: as the tables that it writes say.
+    pub fn sending(&self, transaction: &Transaction) -> Sending {
+        let tables = transaction.operations.iter().filter_map(|operation| self.table(operation.table()));
+        let most = |a: Sending, b: Sending| Sending {
+            priority: a.priority.max(b.priority),
+            attempts: a.attempts.max(b.attempts),
+        };
+        tables.map(|table| table.sending).reduce(most).unwrap_or_default()
     }
 
     /// Identifies the compiled content.

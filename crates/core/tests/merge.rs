@@ -33,6 +33,7 @@ fn table(rule: DeleteRule) -> Table {
         sync: true,
         on_delete_conflict: rule,
         access: Access::default(),
+        sending: landfall_core::schema::Sending::default(),
         search: Vec::new(),
     }
 }

@@ -42,6 +42,14 @@ pub enum Outcome {
     /// Not decided: this replica sequence came before with other content. The database is a copy.
     #[n(3)]
     Copied,
+    /// Not decided: the server failed on this transaction alone. Offer it again after a while; what does not follow it
+    /// goes on. A server that fails on it too often refuses it.
+    #[n(4)]
+    Failed {
+        /// What the server can say about it.
+        #[n(0)]
+        problem: Problem,
+    },
 }
 
 /// One decision.

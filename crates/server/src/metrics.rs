@@ -144,6 +144,7 @@ impl Metrics {
             ("repeated", counted.repeated),
             ("deferred", counted.deferred),
             ("copied", counted.copied),
+            ("failed", counted.failed),
         ];
         for (outcome, count) in by_outcome {
             self.entries.get_or_create(&OutcomeLabel { outcome }).inc_by(count);

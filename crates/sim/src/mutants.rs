@@ -33,6 +33,7 @@ pub const ALL: &[Mutant] = &[
     mutant("entry-not-frozen", &["once"]),
     mutant("bucket-not-loaded", &["convergence", "flicker"]),
     mutant("origin-ignored", &["once"]),
+    mutant("parked-for-ever", &["convergence"]),
     mutant("clone-not-recognised", &["convergence"]),
     mutant("epoch-not-noticed", &["acknowledged", "convergence", "flicker"]),
     mutant("restore-not-noticed", &["acknowledged", "convergence", "flicker"]),

@@ -61,6 +61,7 @@ faults! {
     ServerDrain = "server.drain": "The server shuts down as an operator would have it, and comes back.",
     ServerBusy = "server.busy": "The server does not commit for a while, so that pushes pile up.",
     ServerClock = "server.clock": "The server's clock is set by some seconds.",
+    HouseRule = "server.house_rule": "A rule of the operator's own, laid down or lifted in the server's database while it is stopped.",
     Truncate = "server.truncate_log": "The server forgets the older part of its log.",
 }
 

@@ -14,6 +14,8 @@ use landfall_server::store::{
     StoreError, StoreReader, Truncated,
 };
 
+use rusqlite::{Connection, OpenFlags};
+
 use crate::dice::Dice;
 use crate::disk::Disk;
 use crate::plan::Plan;
@@ -24,6 +26,24 @@ pub const SECRET: &[u8] = b"the simulator's own secret, nobody else's";
 pub const MESSAGE_BYTES: usize = 4 << 10;
 /// The server's database on its disk.
 pub const DATABASE: &str = "server.db";
+
+/// What an operator does in the database while the server is down: lays down a rule of their own, or lifts it.
+///
+/// # Errors
+/// When there is no such database yet, or the disk fails.
+pub fn house_rule(disk: &Disk, stands: bool) -> rusqlite::Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(DATABASE, flags, disk.vfs_name().as_str())?;
+    conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    conn.execute_batch("DROP TRIGGER IF EXISTS house_insert; DROP TRIGGER IF EXISTS house_update")?;
+    let rule =
+        "WHEN new.name LIKE '%ö%' OR new.name LIKE '%fjord%' BEGIN SELECT raise(ABORT, 'a rule of the house'); END";
+    if stands {
+        conn.execute_batch(&format!("CREATE TRIGGER house_insert BEFORE INSERT ON parents {rule}"))?;
+        conn.execute_batch(&format!("CREATE TRIGGER house_update BEFORE UPDATE ON parents {rule}"))?;
+    }
+    Ok(())
+}
 
 /// A running server.
 pub struct ServerProcess {

@@ -72,6 +72,8 @@ pub struct Author<'a> {
     pub pairs: bool,
     /// The device's next count.
     pub tick: u64,
+    /// Numbers of what the device wrote lately.
+    pub lately: &'a [u64],
 }
 
 type Done = Result<(), DbError>;
@@ -82,12 +84,33 @@ impl Author<'_> {
     /// # Errors
     /// What the engine refuses, or the app itself gives up.
     pub fn write(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        self.wish(tx)?;
         self.mark(tx)?;
         for _ in 0..self.dice.between(1, 3) {
             self.step(tx)?;
         }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
+    }
+
+    /// How urgent it is, and what it waits for, beside what its rows say.
+    fn wish(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        if self.dice.chance(300) {
+            tx.set_priority(self.dice.below(101) as u8);
+        }
+        if !self.lately.is_empty() && self.dice.chance(150) {
+            let rseq = self.lately[self.dice.index(self.lately.len())];
+            if self.dice.chance(500) {
+                tx.follow(rseq)?;
+            } else {
+                // One that was refused meanwhile cannot be required.
+                match tx.require(rseq) {
+                    Ok(()) | Err(DbError::NoSuchEntry { .. }) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn mark(&mut self, tx: &mut WriteTx<'_>) -> Done {

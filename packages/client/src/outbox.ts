@@ -7,6 +7,8 @@ interface WireEntry {
   state: EntryState;
   attempts: number;
   created: number;
+  priority: number;
+  next?: number;
   rows: { table: string; key: unknown[] }[];
   error?: { code: string; message: string };
 }
@@ -27,10 +29,12 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
   }
 
   heard(text: string): void {
-    const entries = (JSON.parse(text) as WireEntry[]).map(({ rseq, state, attempts, created, rows, error }) => ({
+    const entries = (JSON.parse(text) as WireEntry[]).map(({ rseq, state, attempts, created, priority, next, rows, error }) => ({
       rseq,
       state,
       attempts,
+      priority,
+      ...(next ? { nextAttemptAt: new Date(next) } : {}),
       createdAt: new Date(created),
       rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
       ...(error ? { error: { code: error.code, message: error.message } } : {}),

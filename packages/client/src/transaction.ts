@@ -45,6 +45,18 @@ export class Tx implements Transaction<AnyTables> {
     this.#add("s", String(statement), JSON.parse(encodeParams(params)));
   }
 
+  setPriority(priority: number): void {
+    this.#add("p", priority);
+  }
+
+  follow(rseq: number): void {
+    this.#add("f", rseq);
+  }
+
+  require(rseq: number): void {
+    this.#add("r", rseq);
+  }
+
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
     this.#check();
     const encoded = encodeParams(params);

@@ -160,6 +160,10 @@ export interface OutboxEntry {
   readonly rows: readonly RowName[];
   /** How often the server failed on it. */
   readonly attempts: number;
+  /** How urgent it is, 0 to 100: as its tables or the app said, or as what waits for it. */
+  readonly priority: number;
+  /** When it is offered again after the server failed on it, or on what it follows. */
+  readonly nextAttemptAt?: Date;
   /** When it was written. */
   readonly createdAt: Date;
   /** Why it was refused, or what the server last failed with. */
@@ -202,6 +206,15 @@ export interface Transaction<Tables> {
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): void;
   /** A statement that writes. */
   sql(statement: string, params?: readonly Param[]): void;
+  /** How urgent this transaction is, 0 to 100, whatever its tables say. What it follows becomes as urgent. */
+  setPriority(priority: number): void;
+  /**
+   * It is decided after an earlier transaction of this device, whatever becomes of that one; `rseq` is its number in the
+   * outbox. What touches the same row follows by itself.
+   */
+  follow(rseq: number): void;
+  /** As `follow`, and when the earlier one is refused so is this one. */
+  require(rseq: number): void;
   /** Reads, and sees what this transaction wrote. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>;
 }

@@ -158,9 +158,10 @@ fn ago(at_ms: u64) -> String {
 pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
     if json {
         for entry in entries {
-            let (no, state) = (entry.rseq, state_name(&entry.state));
+            let (no, state) = (entry.rseq, state_name(entry));
             let object = serde_json::json!({
                 "rseq": no, "state": state, "transaction": entry.transaction, "problem": entry.problem,
+                "priority": entry.priority, "attempts": entry.attempts, "next_attempt_ms": entry.next_attempt_ms,
             });
             out!("{object}");
         }
@@ -176,14 +177,15 @@ pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
         .map(|e| {
             let tables = e.transaction.operations.iter().map(|o| format!("{} {}", o.table(), o.key()));
             let why = e.problem.as_ref().map(ToString::to_string).unwrap_or_default();
-            vec![e.rseq.to_string(), state_name(&e.state).to_owned(), tables.collect::<Vec<_>>().join(", "), why]
+            vec![e.rseq.to_string(), state_name(e).to_owned(), tables.collect::<Vec<_>>().join(", "), why]
         })
         .collect();
     grid(&columns, &cells);
 }
 
-fn state_name(state: &EntryState) -> &'static str {
-    match state {
+fn state_name(entry: &OutboxEntry) -> &'static str {
+    match entry.state {
+        EntryState::Queued | EntryState::Sent if entry.next_attempt_ms.is_some() => "waits for its next attempt",
         EntryState::Queued => "pending",
         EntryState::Sent => "sending",
         EntryState::Acknowledged(_) => "saved, on its way back",

@@ -15,6 +15,7 @@ use super::bookkeeping::{Bucket, BucketState, LEFTOVER};
 use super::buckets::bad;
 use super::error::DbError;
 use super::overlay::{Batch, RowWork};
+use super::write::Wishes;
 use crate::changes::ChangeSet;
 
 /// A row's cells as one bucket brings them.
@@ -123,7 +124,7 @@ impl Database {
             f(db, &mut changes)?;
             if triggers {
                 let marks = db.stop_capture();
-                db.record(marks, now_ms, &mut changes)?;
+                db.record(marks, now_ms, &Wishes::default(), &mut changes)?;
             }
             Ok(changes)
         });

@@ -14,7 +14,7 @@ use super::error::DbError;
 use super::outbox::Counts;
 
 /// The format of the bookkeeping, stored as `user_version`.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 /// Marks a file as a Landfall device database ("LFdb"), stored as `application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x4c46_6462;
 
@@ -43,7 +43,7 @@ CREATE TABLE _landfall_buckets (bucket INTEGER PRIMARY KEY, tbl INT NOT NULL, co
   stale_of INT) STRICT;
 CREATE TABLE _landfall_outbox (rseq INTEGER PRIMARY KEY, state INT NOT NULL, seq INT, attempts INT NOT NULL DEFAULT 0,
   next_attempt_ms INT NOT NULL DEFAULT 0, created_ms INT NOT NULL, body BLOB NOT NULL, preview BLOB, problem BLOB,
-  images BLOB) STRICT;
+  images BLOB, priority INT NOT NULL DEFAULT 50, parked INT NOT NULL DEFAULT 0, acked_ms INT) STRICT;
 CREATE INDEX _landfall_outbox_states ON _landfall_outbox (state, rseq);
 CREATE TABLE _landfall_touched (tbl INT NOT NULL, key BLOB NOT NULL, rseq INT NOT NULL, inserts INT NOT NULL,
   PRIMARY KEY (tbl, key, rseq)) STRICT, WITHOUT ROWID;
@@ -51,6 +51,24 @@ CREATE INDEX _landfall_touched_entries ON _landfall_touched (rseq);
 CREATE TABLE _landfall_images (tbl INT NOT NULL, key BLOB NOT NULL, image BLOB, PRIMARY KEY (tbl, key)) STRICT, WITHOUT ROWID;
 CREATE TABLE _landfall_acked (rseq INTEGER PRIMARY KEY, seq INT NOT NULL, at_ms INT NOT NULL, body BLOB NOT NULL,
   preview BLOB) STRICT;
+";
+
+/// Statements that make what the scheduler looks things up in: undecided entries that are not parked, by priority and
+/// by age; parked ones, by when they are due; and which undecided entry waits for which.
+pub(super) const CREATE_SCHEDULE: &str = "
+CREATE INDEX _landfall_outbox_next ON _landfall_outbox (priority DESC, rseq) WHERE state < 2 AND parked = 0;
+CREATE INDEX _landfall_outbox_age ON _landfall_outbox (rseq) WHERE state < 2 AND parked = 0;
+CREATE INDEX _landfall_outbox_due ON _landfall_outbox (next_attempt_ms) WHERE state < 2 AND parked = 1;
+CREATE TABLE _landfall_waits (predecessor INT NOT NULL, rseq INT NOT NULL, PRIMARY KEY (predecessor, rseq))
+  STRICT, WITHOUT ROWID;
+";
+
+/// Statements that bring a database of format 1 to format 2. Its entries stay in order of age.
+pub(super) const FROM_FORMAT_1: &str = "
+ALTER TABLE _landfall_outbox ADD COLUMN priority INT NOT NULL DEFAULT 50;
+ALTER TABLE _landfall_outbox ADD COLUMN parked INT NOT NULL DEFAULT 0;
+ALTER TABLE _landfall_outbox ADD COLUMN acked_ms INT;
+UPDATE _landfall_outbox SET acked_ms = next_attempt_ms, next_attempt_ms = 0 WHERE state = 2;
 ";
 
 /// The small state: kept in memory, and stored with every transaction that changes it.

@@ -1,6 +1,8 @@
 //! Decisions of the server: acknowledged entries wait to settle, refused ones become dead letters together with what
 //! shares their fate.
 
+use std::collections::BTreeSet;
+
 use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
 use landfall_core::{Problem, Transaction};
@@ -57,11 +59,12 @@ impl Database {
         let Some(state @ (QUEUED | SENT)) = self.state_of(rseq)? else { return Ok(()) };
         match &decision.outcome {
             Outcome::Accepted { seq } => {
-                // An acknowledged entry has no next attempt: when it was acknowledged, by the server's clock, stands there.
+                // By the server's clock: it forgets by that.
                 let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
-                let sql = "UPDATE _landfall_outbox SET seq = ?, problem = NULL, next_attempt_ms = ? WHERE rseq = ?";
+                let sql = "UPDATE _landfall_outbox SET seq = ?, problem = NULL, acked_ms = ? WHERE rseq = ?";
                 self.conn.prepare_cached(sql)?.execute(params![*seq as i64, at_ms as i64, rseq as i64])?;
                 self.set_state(rseq, state, ACKED)?;
+                self.unlink(rseq)?;
                 self.show(rseq, batch)
             }
             // The server has forgotten that it accepted it. This device has not.
@@ -69,7 +72,13 @@ impl Database {
                 if problem.code == codes::DECIDED_LONG_AGO && self.was_acknowledged(rseq)? =>
             {
                 self.set_state(rseq, state, ACKED)?;
+                self.unlink(rseq)?;
                 self.show(rseq, batch)
+            }
+            Outcome::Failed { problem } => {
+                let sql = "UPDATE _landfall_outbox SET problem = ? WHERE rseq = ?";
+                self.conn.prepare_cached(sql)?.execute(params![encode(problem), rseq as i64])?;
+                self.park_failed(rseq, now_ms)
             }
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
             Outcome::Deferred { .. } => {
@@ -119,8 +128,11 @@ impl Database {
         self.bury(rseq, state, problem, batch)?;
         decided.refused.push(rseq);
         let mut gone = FlatSet::from([rseq]);
-        // Whatever requires an entry comes after it: one pass in order finds the whole family.
-        for later in self.undecided()?.into_iter().filter(|r| *r > rseq) {
+        // What follows an entry is younger than it: taken in order of age, each is looked at when the fate of all that it
+        // follows is known.
+        let mut open: BTreeSet<u64> = self.followers(rseq)?.into_iter().collect();
+        self.unlink(rseq)?;
+        while let Some(later) = open.pop_first() {
             let mut transaction = self.transaction(later)?;
             let Some(state) = self.state_of(later)? else { continue };
             if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
@@ -128,6 +140,10 @@ impl Database {
                     Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was refused"));
                 self.share_fate(later, state, &shared, batch)?;
                 gone.insert(later);
+                open.extend(self.followers(later)?);
+                if state == QUEUED {
+                    self.unlink(later)?;
+                }
                 if !decided.refused.contains(&later) {
                     decided.refused.push(later);
                 }
@@ -195,7 +211,7 @@ impl Database {
         let sql = "UPDATE _landfall_outbox SET body = ? WHERE rseq = ? AND state = ?";
         let row = params![transaction.to_bytes(), transaction.rseq as i64, QUEUED];
         self.conn.prepare_cached(sql)?.execute(row)?;
-        Ok(())
+        self.link(transaction.rseq, &transaction.after)
     }
 
     pub(super) fn transaction(&self, rseq: u64) -> Result<Transaction, DbError> {

@@ -45,6 +45,7 @@ mod record;
 mod recover;
 mod requests;
 mod rules;
+mod scheduler;
 mod session;
 mod tables;
 mod triggers;
@@ -157,6 +158,8 @@ pub struct Database {
     lazy: bool,
     /// Whether commits wait for the disk at present.
     flushes: bool,
+    /// Counts the scheduler's choices.
+    turn: u32,
 }
 
 impl std::fmt::Debug for Database {

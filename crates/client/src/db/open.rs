@@ -8,12 +8,14 @@ use landfall_core::{ReplicaId, Schema};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::bookkeeping::{self, APPLICATION_ID, CREATE, FORMAT, Memory, Meta, decode, encode};
+use super::bookkeeping::{
+    self, APPLICATION_ID, CREATE, CREATE_SCHEDULE, FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode,
+};
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
 use super::hooks::Shared;
 use super::tables::AppTables;
-use super::{Database, Durability, Location, Options, authorizer};
+use super::{Database, Durability, Location, Options, authorizer, scheduler};
 
 /// More than the engine's own statements, so that an app's keep their place.
 const STATEMENT_CACHE: usize = 256;
@@ -61,6 +63,7 @@ impl Database {
             has_triggers: false,
             lazy: false,
             flushes: true,
+            turn: 0,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
         Ok(database)
@@ -129,13 +132,14 @@ fn prepare(
     fresh: ReplicaId,
 ) -> Result<FlatMap<String, i64>, OpenError> {
     let old = if is_new { None } else { stored_schema(conn, schema, place)? };
-    if old.as_ref() == Some(schema) {
+    let format: i64 = conn.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(|e| classify(place, &e))?;
+    if old.as_ref() == Some(schema) && format == FORMAT {
         return Ok(table_ids(conn)?);
     }
     conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| classify(place, &e))?;
     let result = match &old {
         None => create(conn, schema, fresh),
-        Some(old) => upgrade(conn, old, schema),
+        Some(old) => convert(conn, format).and_then(|()| upgrade(conn, old, schema)),
     };
     let result = result.and_then(|()| table_ids(conn)).and_then(|ids| {
         conn.execute_batch("COMMIT")?;
@@ -176,12 +180,24 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
 }
 
 fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {
-    conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {CREATE}"))?;
+    conn.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {CREATE}{CREATE_SCHEDULE}"
+    ))?;
     for sql in schema.create_sql(Place::Device) {
         conn.execute_batch(&sql)?;
     }
     Meta::new(fresh).save(conn, None)?;
     finish(conn, schema)
+}
+
+/// Brings the bookkeeping of an older build to this one's form.
+fn convert(conn: &Connection, format: i64) -> Result<(), DbError> {
+    if format < 2 {
+        conn.execute_batch(&format!("{FROM_FORMAT_1}{CREATE_SCHEDULE}"))?;
+        scheduler::link_all(conn)?;
+    }
+    conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
+    Ok(())
 }
 
 fn upgrade(conn: &Connection, old: &Schema, schema: &Schema) -> Result<(), DbError> {

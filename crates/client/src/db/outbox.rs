@@ -8,10 +8,14 @@ use landfall_core::{Operation, Problem, RowKey, Transaction, Value};
 use landfall_protocol::Entry;
 use rusqlite::{OptionalExtension, params};
 
-use super::bookkeeping::{ACKED, DEAD, QUEUED, SENT, decode, encode};
+use super::bookkeeping::{ACKED, DEAD, QUEUED, SENT, decode};
 use super::error::DbError;
 use super::write::WriteTx;
 use super::{Database, Written};
+
+/// What [`parse_entry`] reads.
+const ENTRY: &str = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images, priority,
+    CASE WHEN parked = 1 AND state < 2 THEN next_attempt_ms END FROM _landfall_outbox";
 
 /// Where an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,11 @@ pub struct OutboxEntry {
     pub created_ms: u64,
     /// How often the server failed on it.
     pub attempts: u32,
+    /// How urgent it is, 0 to 100: as its tables or its author said, or as what waits for it.
+    pub priority: u8,
+    /// When it is offered again after the server failed on it, or on what it follows, by the device's clock.
+    /// Milliseconds since the Unix epoch; `None`: as soon as there is a connection.
+    pub next_attempt_ms: Option<u64>,
     /// What it does.
     pub transaction: Transaction,
     /// Why it was refused, or what the server last failed with.
@@ -83,55 +92,6 @@ impl Database {
     /// How many entries there are in each state.
     pub fn counts(&self) -> Counts {
         self.memory.meta.counts
-    }
-
-    /// Undecided entries that may be sent now, in order: each one's predecessors are decided, in flight, or before it
-    /// in this very batch. At most `max_entries`, and `max_bytes` of their bodies (one entry always fits).
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn sendable(
-        &self,
-        max_entries: usize,
-        max_bytes: usize,
-        in_flight: &FlatSet<u64>,
-    ) -> Result<Vec<Entry>, DbError> {
-        let sql = "SELECT rseq, body FROM _landfall_outbox WHERE state IN (0, 1) ORDER BY rseq";
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let mut rows = statement.query([])?;
-        let (mut batch, mut waiting) = (Vec::new(), FlatSet::new());
-        let mut bytes = 0;
-        while let Some(row) = rows.next()? {
-            let rseq = row.get::<_, i64>(0)? as u64;
-            if in_flight.contains(&rseq) {
-                continue;
-            }
-            let body: Vec<u8> = row.get(1)?;
-            let transaction: Transaction = decode(&body)?;
-            // Predecessors are older, so that whatever is undecided and not sendable has been seen already.
-            let blocked = transaction.after.iter().any(|p| waiting.contains(p));
-            let full = batch.len() >= max_entries || (!batch.is_empty() && bytes + body.len() > max_bytes);
-            if full {
-                break;
-            }
-            if blocked && !landfall_core::mutant::active("order-ignored") {
-                waiting.insert(rseq);
-                continue;
-            }
-            bytes += body.len();
-            let mut transaction = transaction;
-            if landfall_core::mutant::active("entry-not-frozen") {
-                transaction.stamp.counter += batch.len() as u32;
-            }
-            batch.push(Entry::from(transaction));
-        }
-        if landfall_core::mutant::active("order-ignored") {
-            batch.reverse();
-        }
-        if landfall_core::mutant::active("later-first") && batch.len() > 1 {
-            batch.remove(0);
-        }
-        Ok(batch)
     }
 
     /// The predecessors above the floor, of these entries, that are decided. A server that was restored does not know of
@@ -182,20 +142,6 @@ impl Database {
         Ok(self.state_of(rseq)? == Some(SENT))
     }
 
-    /// Counts a failure of the server on an entry, so that it is not tried for ever. Gives the attempts so far.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn note_attempt(&mut self, rseq: u64, problem: &Problem, next_attempt_ms: u64) -> Result<u32, DbError> {
-        self.transact(|db| {
-            let sql = "UPDATE _landfall_outbox SET attempts = attempts + 1, problem = ?, next_attempt_ms = ?
-                       WHERE rseq = ? AND state IN (0, 1) RETURNING attempts";
-            let row = params![encode(problem), next_attempt_ms as i64, rseq as i64];
-            let attempts = db.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, u32>(0)).optional()?;
-            attempts.ok_or(DbError::NoSuchEntry { rseq, state: "undecided" })
-        })
-    }
-
     /// Undecided entries, oldest first.
     ///
     /// # Errors
@@ -212,9 +158,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub fn outbox(&self) -> Result<Vec<OutboxEntry>, DbError> {
-        let sql =
-            "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox ORDER BY rseq";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut statement = self.conn.prepare_cached(&format!("{ENTRY} ORDER BY rseq"))?;
         let mut rows = statement.query([])?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
@@ -228,9 +172,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub fn entry(&self, rseq: u64) -> Result<Option<OutboxEntry>, DbError> {
-        let sql =
-            "SELECT rseq, state, seq, attempts, created_ms, body, problem, images FROM _landfall_outbox WHERE rseq = ?";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut statement = self.conn.prepare_cached(&format!("{ENTRY} WHERE rseq = ?"))?;
         let mut rows = statement.query([rseq as i64])?;
         rows.next()?.map(parse_entry).transpose()
     }
@@ -334,6 +276,8 @@ fn parse_entry(row: &rusqlite::Row<'_>) -> Result<OutboxEntry, DbError> {
         rseq: row.get::<_, i64>(0)? as u64,
         state,
         attempts: row.get(3)?,
+        priority: row.get(8)?,
+        next_attempt_ms: row.get::<_, Option<i64>>(9)?.map(|v| v as u64),
         created_ms: row.get::<_, i64>(4)? as u64,
         transaction: decode(&row.get::<_, Vec<u8>>(5)?)?,
         problem: problem.as_deref().map(decode).transpose()?,

@@ -8,11 +8,11 @@ use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
-use super::bookkeeping::{QUEUED, encode};
+use super::bookkeeping::{QUEUED, SENT, encode};
 use super::error::DbError;
 use super::hooks::{Mark, Marks};
 use super::tables::AppTable;
-use super::write::app_tables;
+use super::write::{Wishes, app_tables};
 use crate::changes::ChangeSet;
 
 /// A synced row that the transaction changed, by itself or as a preview of what the server will do.
@@ -39,6 +39,7 @@ impl Database {
         &mut self,
         marks: Marks,
         now_ms: u64,
+        wishes: &Wishes,
         changes: &mut ChangeSet,
     ) -> Result<Option<u64>, DbError> {
         self.check_keys(&marks)?;
@@ -53,7 +54,7 @@ impl Database {
         if net.operations.is_empty() {
             return Ok(None);
         }
-        self.append(net, now_ms).map(Some)
+        self.append(net, wishes, now_ms).map(Some)
     }
 
     /// Refuses a transaction that leaves a row under another key, or under a key not in stored form.
@@ -181,12 +182,12 @@ impl Database {
     }
 
     /// Appends the entry, sets images aside, and takes note of which rows it touches.
-    fn append(&mut self, net: Net, now_ms: u64) -> Result<u64, DbError> {
+    fn append(&mut self, net: Net, wishes: &Wishes, now_ms: u64) -> Result<u64, DbError> {
         let rseq = self.memory.meta.last_rseq + 1;
         let mut clock = self.memory.meta.clock();
         let stamp = clock.tick(now_ms);
         self.memory.meta.set_clock(&clock);
-        let (mut after, requires) = self.predecessors(&net)?;
+        let (mut after, requires) = self.predecessors(&net, wishes)?;
         if landfall_core::mutant::active("later-first") {
             after.clone_from(&requires);
         }
@@ -195,9 +196,12 @@ impl Database {
             Transaction { replica, rseq, stamp, operations: net.operations, after, requires, origin: None };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview) VALUES (?, ?, ?, ?, ?)";
-        let row = params![rseq as i64, QUEUED, now_ms as i64, transaction.to_bytes(), preview];
+        let priority = wishes.priority.unwrap_or_else(|| self.schema.sending(&transaction).priority);
+        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview, priority)
+                   VALUES (?, ?, ?, ?, ?, ?)";
+        let row = params![rseq as i64, QUEUED, now_ms as i64, transaction.to_bytes(), preview, priority];
         self.conn.prepare_cached(sql)?.execute(row)?;
+        self.link(rseq, &transaction.after)?;
         let inserted: WideSet<(&str, &RowKey)> = transaction
             .operations
             .iter()
@@ -241,7 +245,7 @@ impl Database {
     /// Undecided entries that this one must follow (order), and those whose refusal takes it along (fate).
     ///
     /// The latest entry on each row suffices for order: that one follows the one before it.
-    fn predecessors(&self, net: &Net) -> Result<(Vec<u64>, Vec<u64>), DbError> {
+    fn predecessors(&self, net: &Net, wishes: &Wishes) -> Result<(Vec<u64>, Vec<u64>), DbError> {
         let (mut after, mut requires) = (FlatSet::new(), FlatSet::new());
         for touched in &net.touched {
             let key = touched.key.to_bytes();
@@ -261,6 +265,13 @@ impl Database {
                 let target = self.tables.get(&reference.table)?.id;
                 let key = RowKey::single(write.value.clone()).to_bytes();
                 requires.extend(self.latest_undecided(target, &key, true)?);
+            }
+        }
+        for (wished, into) in [(&wishes.after, &mut after), (&wishes.requires, &mut requires)] {
+            for rseq in wished {
+                if matches!(self.state_of(*rseq)?, Some(QUEUED | SENT)) {
+                    into.insert(*rseq);
+                }
             }
         }
         after.extend(&requires);

@@ -46,6 +46,7 @@ impl Database {
                 }
                 db.put_entry(transaction.rseq, SENT, transaction, None, now_ms)?;
                 db.memory.meta.counts.sent += 1;
+                db.link(transaction.rseq, &transaction.after)?;
                 db.show(transaction.rseq, &mut batch)?;
                 db.memory.meta.observe(transaction.stamp);
             }

@@ -144,12 +144,13 @@ impl Database {
         }
         self.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
         self.memory.meta.first_undecided = first_undecided(&self.conn)?;
-        self.flush(batch, changes)
+        self.flush(batch, changes)?;
+        self.link_history()
     }
 
     /// Whether the server still knows how it decided an acknowledged entry.
     fn is_remembered(&self, rseq: u64, server_ms: u64) -> Result<bool, DbError> {
-        let sql = "SELECT next_attempt_ms FROM _landfall_outbox WHERE rseq = ?";
+        let sql = "SELECT coalesce(acked_ms, 0) FROM _landfall_outbox WHERE rseq = ?";
         let at_ms: i64 = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
         // Its clock may have been set back a little meanwhile.
         Ok(server_ms.abs_diff(at_ms as u64) < self.options.acked_retention_ms)
@@ -204,7 +205,8 @@ impl Database {
             meta.prior = renamed.iter().filter(|(old, _)| **old <= meta.prior).map(|(_, new)| *new).max().unwrap_or(0);
             (meta.replica, meta.last_rseq) = (replica, next);
             meta.first_undecided = first_undecided(&db.conn)?;
-            Ok(())
+            // What a restored server is offered again does not name all that it follows.
+            if meta.prior > 0 { db.link_history() } else { db.link_anew() }
         })
     }
 

@@ -1,11 +1,13 @@
 //! The app's writes: plain SQL or typed calls, inside one transaction that the engine begins and ends.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use landfall_core::schema::Sending;
 use landfall_core::schema::ddl::quote;
 use landfall_core::{RowKey, Value};
 
-use super::bookkeeping::Memory;
+use super::bookkeeping::{DEAD, Memory};
 use super::error::DbError;
 use super::hooks::{Marks, Mode};
 use super::query::{Rows, WRITE_MARK, explain, run_query};
@@ -31,8 +33,20 @@ pub struct WriteTx<'a> {
     depth: u32,
     /// The state to go back to; taken when the transaction ends in order.
     undo: Option<Memory>,
-    /// The request that this transaction carries out.
-    request: Option<String>,
+    wishes: Wishes,
+}
+
+/// What the app asks of a transaction beside what it writes.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    /// The request that it carries out.
+    pub request: Option<String>,
+    /// How urgent it is; `None`: as its tables say.
+    pub priority: Option<u8>,
+    /// Entries that must be decided first.
+    pub after: BTreeSet<u64>,
+    /// Entries whose refusal takes it along.
+    pub requires: BTreeSet<u64>,
 }
 
 /// A write transaction that stays open between calls. Until it is finished or let go, nothing else may be called on the
@@ -41,7 +55,7 @@ pub struct WriteTx<'a> {
 #[must_use = "the transaction stays open until it is finished or let go"]
 pub struct HeldWrite {
     undo: Memory,
-    request: Option<String>,
+    wishes: Wishes,
 }
 
 impl Drop for WriteTx<'_> {
@@ -81,7 +95,7 @@ impl Database {
         let mut seed = [0; 32];
         random(&mut seed);
         self.start_capture(now_ms, seed, false)?;
-        Ok(HeldWrite { undo, request: None })
+        Ok(HeldWrite { undo, wishes: Wishes::default() })
     }
 
     /// Does a part of a held transaction. On error all of it is undone, and it has ended.
@@ -96,9 +110,9 @@ impl Database {
         let mut tx = WriteTx::resume(self, held);
         let value = f(&mut tx)?;
         tx.still_open("a statement of this transaction")?;
-        let request = tx.request.take();
+        let wishes = std::mem::take(&mut tx.wishes);
         match tx.undo.take() {
-            Some(undo) => Ok((HeldWrite { undo, request }, value)),
+            Some(undo) => Ok((HeldWrite { undo, wishes }, value)),
             None => Err(DbError::RolledBack("the transaction has ended".into())),
         }
     }
@@ -135,7 +149,7 @@ impl Database {
 
 impl<'a> WriteTx<'a> {
     fn resume(db: &'a mut Database, held: HeldWrite) -> Self {
-        Self { db, depth: 0, undo: Some(held.undo), request: held.request }
+        Self { db, depth: 0, undo: Some(held.undo), wishes: held.wishes }
     }
 }
 
@@ -144,9 +158,9 @@ impl WriteTx<'_> {
         let marks = self.db.stop_capture();
         self.db.shared.set_mode(Mode::Engine);
         let mut changes = ChangeSet::default();
-        let rseq = self.db.record(marks, now_ms, &mut changes)?;
-        if let Some(request) = self.request.take() {
-            self.db.remember_request(&request, rseq, now_ms)?;
+        let rseq = self.db.record(marks, now_ms, &self.wishes, &mut changes)?;
+        if let Some(request) = &self.wishes.request {
+            self.db.remember_request(request, rseq, now_ms)?;
         }
         if let Some(before) = &self.undo {
             self.db.commit(before)?;
@@ -158,7 +172,42 @@ impl WriteTx<'_> {
     /// Says which request this transaction carries out, so that it is carried out once, however often it is asked for:
     /// [`Database::answered`] knows it from the commit on. A second transaction of the name fails.
     pub fn answers(&mut self, request: &str) {
-        self.request = Some(request.to_owned());
+        self.wishes.request = Some(request.to_owned());
+    }
+
+    /// How urgent this transaction is, 0 to 100 (more is taken as 100), whatever its tables say. What it follows becomes
+    /// as urgent.
+    pub fn set_priority(&mut self, priority: u8) {
+        self.wishes.priority = Some(priority.min(Sending::MAX_PRIORITY));
+    }
+
+    /// This transaction must be decided after an earlier one of this database, whatever becomes of that one. What
+    /// touches the same row follows by itself. One that is decided already is not waited for.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when the number was never given out.
+    pub fn follow(&mut self, rseq: u64) -> Result<(), DbError> {
+        self.check_predecessor(rseq)?;
+        self.wishes.after.insert(rseq);
+        Ok(())
+    }
+
+    /// As [`WriteTx::follow`], and when the earlier one is refused so is this one.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when the number was never given out, or is that of a dead letter.
+    pub fn require(&mut self, rseq: u64) -> Result<(), DbError> {
+        self.check_predecessor(rseq)?;
+        if self.db.state_of(rseq)? == Some(DEAD) {
+            return Err(DbError::NoSuchEntry { rseq, state: "undecided" });
+        }
+        self.wishes.requires.insert(rseq);
+        Ok(())
+    }
+
+    fn check_predecessor(&self, rseq: u64) -> Result<(), DbError> {
+        let known = (1..=self.db.last_rseq()).contains(&rseq);
+        if known { Ok(()) } else { Err(DbError::NoSuchEntry { rseq, state: "known" }) }
     }
 
     /// Runs one statement; how many rows it changed. Parameters are bound by position.

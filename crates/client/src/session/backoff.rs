@@ -14,6 +14,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// As it stands after so many failures in a row.
+    pub fn after(failures: u32) -> Self {
+        Self { failures }
+    }
+
     /// Counts one more failure and draws the wait before the next attempt: uniform in 1..=min(cap, first × 2ⁿ).
     pub fn next_ms(&mut self, random: &mut Entropy<'_>) -> u64 {
         let ceiling = FIRST_MS.saturating_mul(1 << self.failures.min(20)).min(MAX_BACKOFF_MS);

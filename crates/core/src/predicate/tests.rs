@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::Problem;
-use crate::schema::{Access, Column, DeleteRule, MergeRule};
+use crate::schema::{Access, Column, DeleteRule, MergeRule, Sending};
 use crate::value::Decimal;
 
 pub(super) fn table() -> Table {
@@ -39,6 +39,7 @@ pub(super) fn table() -> Table {
         sync: true,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
+        sending: Sending::default(),
         search: Vec::new(),
     }
 }

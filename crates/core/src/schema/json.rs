@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{
-    Access, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Shape, Table,
+    Access, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -54,6 +54,12 @@ fn column(value: &Column, out: &mut String) {
     object.text("merge", name_of(value.merge, MERGE_RULES));
 }
 
+fn sending(value: Sending, out: &mut String) {
+    let mut object = Object::new(out);
+    object.field("priority").push_str(&value.priority.to_string());
+    object.field("attempts").push_str(&value.attempts.to_string());
+}
+
 fn table(value: &Table, out: &mut String) {
     let mut object = Object::new(out);
     object.text("name", &value.name);
@@ -62,6 +68,9 @@ fn table(value: &Table, out: &mut String) {
     object.flag("sync", value.sync);
     object.text("on_delete_conflict", name_of(value.on_delete_conflict, DELETE_RULES));
     access(&value.access, object.field("access"));
+    if value.sending != Sending::default() {
+        sending(value.sending, object.field("sending"));
+    }
     if !value.search.is_empty() {
         object.list("search", &value.search, |text, out| string(text, out));
     }
@@ -142,6 +151,12 @@ fn read_column(json: &Json) -> Result<Column, Misread> {
     })
 }
 
+fn read_sending(json: &Json) -> Result<Sending, Misread> {
+    let fields = Fields::of(json, "`sending`")?;
+    let small = |name| fields.number(name)?.try_into().map_err(|_| format!("`{name}` is too large"));
+    Ok(Sending { priority: small("priority")?, attempts: small("attempts")? })
+}
+
 fn read_table(json: &Json) -> Result<Table, Misread> {
     let fields = Fields::of(json, "a table")?;
     for name in ["columns", "primary_key"] {
@@ -154,6 +169,7 @@ fn read_table(json: &Json) -> Result<Table, Misread> {
         sync: fields.flag("sync")?,
         on_delete_conflict: one_of(fields.get("on_delete_conflict")?, DELETE_RULES)?,
         access: read_access(fields.get("access")?)?,
+        sending: read_maybe(fields.maybe("sending"), read_sending)?.unwrap_or_default(),
         search: fields.list("search", text)?,
     })
 }

@@ -31,6 +31,11 @@ pub enum SchemaChange {
         /// The table.
         table: String,
     },
+    /// Another priority, or number of attempts, for what is written from now on.
+    SendingChanged {
+        /// The table.
+        table: String,
+    },
     /// Other access rules: the buckets of the table's shapes are compiled anew.
     AccessChanged {
         /// The table.
@@ -142,6 +147,7 @@ impl Upgrade {
         let table = || new.name.clone();
         let differences = [
             (old.on_delete_conflict != new.on_delete_conflict, SchemaChange::DeleteRuleChanged { table: table() }),
+            (old.sending != new.sending, SchemaChange::SendingChanged { table: table() }),
             (old.access != new.access, SchemaChange::AccessChanged { table: table() }),
             (old.search != new.search, SchemaChange::SearchChanged { table: table() }),
         ];

@@ -148,6 +148,9 @@ impl Schema {
                 limits.operations
             )));
         }
+        if let Some(later) = txn.after.iter().chain(&txn.requires).find(|rseq| **rseq >= txn.rseq) {
+            return Err(bad(format!("it is to follow transaction {later}, which is not older; name older ones only")));
+        }
         let mut seen = WideSet::default();
         for operation in &txn.operations {
             self.check_operation(operation, limits)?;

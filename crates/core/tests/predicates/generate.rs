@@ -51,6 +51,7 @@ pub fn table() -> Table {
         sync: true,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
+        sending: landfall_core::schema::Sending::default(),
         search: Vec::new(),
     }
 }

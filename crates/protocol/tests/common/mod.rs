@@ -188,13 +188,14 @@ pub fn outcomes() -> Vec<Outcome> {
         .column("title");
     vec![
         Outcome::Accepted { seq: 42 },
-        Outcome::Refused { problem, because_of: None },
+        Outcome::Refused { problem: problem.clone(), because_of: None },
         Outcome::Refused {
             problem: Problem::new(core_codes::DEPENDS_ON_REFUSED, "6 was refused"),
             because_of: Some(6),
         },
         Outcome::Deferred { missing: 5 },
         Outcome::Copied,
+        Outcome::Failed { problem },
     ]
 }
 

@@ -25,12 +25,14 @@ use crate::buckets::{BucketIndex, Fan};
 use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError};
 
 mod entry;
+mod faults;
 mod follow;
 mod outside;
 mod plan;
 mod record;
 mod tx;
 
+pub use faults::Faults;
 pub use outside::is_outside;
 pub use plan::Plan;
 pub use record::{LogEntry, OUTSIDE, RowChange, Tombstone, stamp_bytes, stamp_from};
@@ -54,6 +56,9 @@ pub struct Group<'a, T: StoreTx> {
     guarded: bool,
     /// Whether anything is remembered of transactions that were queued anew; unknown until somebody asks.
     has_origins: Option<bool>,
+    /// Set when an entry at fault is to be found: every entry has a savepoint then.
+    faults: Option<&'a mut Faults>,
+    found: Vec<(ReplicaId, u64, String)>,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
@@ -72,7 +77,15 @@ impl<'a, T: StoreTx> Group<'a, T> {
             counters: Counters::default(),
             guarded: false,
             has_origins: None,
+            faults: None,
+            found: Vec::new(),
         }
+    }
+
+    /// The same group once more, after one of its entries failed the transaction: see `faults`.
+    #[must_use]
+    pub fn careful(self, faults: &'a mut Faults) -> Self {
+        Self { faults: Some(faults), ..self }
     }
 
     /// Decides entries in the order given, except that an entry waits for those of its predecessors that come later.
@@ -121,6 +134,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             stamp: self.stamp,
             bucket_runs: self.runs.into_iter().collect(),
             counters: self.counters,
+            faults: self.found,
             flushed_in: Duration::ZERO,
         })
     }
@@ -143,7 +157,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
                 outcome
             }
             None => match self.decide_anew(push, &state)? {
-                deferred @ Outcome::Deferred { .. } => return Ok(deferred),
+                later @ (Outcome::Deferred { .. } | Outcome::Failed { .. }) => return Ok(later),
                 outcome => outcome,
             },
         };
@@ -159,7 +173,15 @@ impl<'a, T: StoreTx> Group<'a, T> {
         let decision = match self.predecessors(push, state)? {
             Some(deferred @ Outcome::Deferred { .. }) => return Ok(deferred),
             Some(refused) => Err(refused),
-            None => self.run(push)?,
+            None => match self.run(push) {
+                Err(error) if self.faults.is_some() && error.is_of_one_transaction() => {
+                    match self.fault(push, error)? {
+                        failed @ Outcome::Failed { .. } => return Ok(failed),
+                        refused => Err(refused),
+                    }
+                }
+                decision => decision?,
+            },
         };
         let outcome = match decision {
             Ok(seq) => {
@@ -219,6 +241,18 @@ impl<'a, T: StoreTx> Group<'a, T> {
         };
         let first = Origin { replica: txn.replica, rseq: txn.rseq, hash: push.entry.hash };
         if any { self.tx.origin(&push.subject.id, &first) } else { Ok(None) }
+    }
+
+    /// Undoes an entry on which the database failed.
+    fn fault(&mut self, push: &PushEntry, error: StoreError) -> Result<Outcome, StoreError> {
+        let Some(faults) = self.faults.as_mut() else { return Err(error) };
+        let txn = &push.entry.transaction;
+        let attempts = self.plan.schema().sending(txn).attempts;
+        let outcome = faults.note((txn.replica, txn.rseq), &error, attempts);
+        self.undo()?;
+        self.counters.failed += u64::from(matches!(outcome, Outcome::Failed { .. }));
+        self.found.push((txn.replica, txn.rseq, error.to_string()));
+        Ok(outcome)
     }
 
     fn replica(&mut self, id: ReplicaId) -> Result<ReplicaState, StoreError> {
@@ -308,12 +342,16 @@ impl<'a, T: StoreTx> Group<'a, T> {
         loop {
             // What was read above holds for the first run: each row occurs in one operation.
             let rows = std::mem::take(&mut rows);
+            if self.faults.is_some() {
+                self.guard()?;
+            }
             match EntryRun::new(self, push, rows)?.apply(&operations) {
                 Ok(done) => {
-                    let seq = self.append(push, done)?;
+                    // What is decided is decided: a fault from here on is the store's.
                     if std::mem::take(&mut self.guarded) {
                         self.tx.release()?;
                     }
+                    let seq = self.append(push, done).map_err(StoreError::of_the_store)?;
                     return Ok(Ok(seq));
                 }
                 Err(Stop::Refused(problem)) => {

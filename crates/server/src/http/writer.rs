@@ -165,6 +165,9 @@ impl Writer {
         }
         let trouble = committed.failure.as_ref().map(|p| Trouble { code: p.code(), message: p.to_string() });
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        for (replica, rseq, cause) in &committed.commit.faults {
+            tracing::error!(%replica, rseq, "a transaction of a device failed here, its neighbours went on: {cause}");
+        }
         for ((_, reply), session) in committed.replies.drain(..).zip(group.sessions) {
             session.answer(reply);
         }

@@ -32,6 +32,8 @@ pub mod codes {
     pub const DAMAGED: Code = Code::of("LF-6011");
     /// Another program holds the database's write lock.
     pub const BUSY: Code = Code::of("LF-6012");
+    /// A constraint or trigger that is not Landfall's stands against a row.
+    pub const REJECTED: Code = Code::of("LF-6013");
 }
 
 /// What went wrong in the store.
@@ -134,6 +136,11 @@ pub enum StoreError {
     /// Own tables hold nonsense.
     #[error("the store's own records are damaged ({0}); restore the database from a backup")]
     Damaged(String),
+    /// The database has rules of its own.
+    #[error(
+        "a constraint or trigger of the database stands against a row ({0}); drop it, or declare the rule in landfall.toml"
+    )]
+    Rejected(String),
     /// Anything else that SQLite says.
     #[error("the database cannot be read or written ({0}); see the system's log for faults of the disk")]
     Io(String),
@@ -154,8 +161,20 @@ impl StoreError {
             Self::CannotOpen { .. } => codes::CANNOT_OPEN,
             Self::OtherSubject { .. } => codes::OTHER_SUBJECT,
             Self::Damaged(_) => codes::DAMAGED,
+            Self::Rejected(_) => codes::REJECTED,
             Self::Io(_) => codes::IO,
         }
+    }
+
+    /// Whether one transaction is at fault and not the store: its neighbours can be decided without it.
+    pub fn is_of_one_transaction(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::Damaged(_))
+    }
+
+    /// The same, not to be taken for a fault of one transaction.
+    #[must_use]
+    pub fn of_the_store(self) -> Self {
+        if self.is_of_one_transaction() { Self::Io(self.to_string()) } else { self }
     }
 
     /// Whether the same call may succeed later without anybody changing anything but the machine.
@@ -176,6 +195,9 @@ impl From<rusqlite::Error> for StoreError {
                 Self::NotADatabase { path: here(), detail: error.to_string() }
             }
             Some(E::CannotOpen) => Self::CannotOpen { path: here(), detail: error.to_string() },
+            Some(E::ConstraintViolation | E::TypeMismatch | E::TooBig) => Self::Rejected(error.to_string()),
+            // Not SQLite's: what a row holds is not of the type that it should be.
+            None => Self::Damaged(error.to_string()),
             _ => Self::Io(error.to_string()),
         }
     }

@@ -174,6 +174,8 @@ pub struct GroupCommit {
     pub bucket_runs: Vec<(BucketId, Vec<Run>)>,
     /// What happened, for metrics.
     pub counters: Counters,
+    /// What went wrong with single entries, for the operator's log: whose, which, and the cause.
+    pub faults: Vec<(ReplicaId, u64, String)>,
     /// How long the transaction took to reach the disk, once everything was decided: the write of the log and its fsync.
     pub flushed_in: Duration,
 }
@@ -191,6 +193,8 @@ pub struct Counters {
     pub deferred: u64,
     /// Entries of copied databases.
     pub copied: u64,
+    /// Entries that the server failed on and did not decide.
+    pub failed: u64,
     /// Rows changed, cascades among them.
     pub rows: u64,
     /// Writes behind the store's back that were given a sequence.

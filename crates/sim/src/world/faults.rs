@@ -266,6 +266,10 @@ impl World {
             Fault::ServerRestore => return self.restore_server(),
             Fault::ServerDrain => self.drain_server()?,
             Fault::ServerBusy => self.server.busy_until = self.now + self.fault_dice.between(1, 8) * SECOND,
+            Fault::HouseRule => {
+                self.server.house_rule = !self.server.house_rule;
+                self.drain_server()?;
+            }
             Fault::ServerClock => self.server.clock.offset_ms += self.fault_dice.below(20_000) as i64 - 10_000,
             _ => return self.forget_log(),
         }

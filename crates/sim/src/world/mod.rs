@@ -108,6 +108,8 @@ pub(crate) struct Server {
     /// The power goes when so many more messages have left.
     pub messages_left: Option<u64>,
     pub disk_errors: u64,
+    /// Whether the operator's own rule stands in the database.
+    pub house_rule: bool,
 }
 
 /// The world.
@@ -168,6 +170,7 @@ impl World {
             restored: None,
             messages_left: None,
             disk_errors: 0,
+            house_rule: false,
         };
         Self {
             seed,
@@ -269,7 +272,7 @@ impl World {
         self.server.disk.clear_faults();
         self.server.busy_until = 0;
         self.server.messages_left = None;
-        if self.server.draining {
+        if self.server.draining || std::mem::take(&mut self.server.house_rule) {
             self.server_stop();
         }
         for device in 0..self.devices.len() {

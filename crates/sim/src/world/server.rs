@@ -9,7 +9,7 @@ use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, SECOND};
 use crate::invariants::{Violation, acknowledged, bounds, ledger, log, policy};
 use crate::network::ConnId;
-use crate::server::ServerProcess;
+use crate::server::{ServerProcess, house_rule};
 
 /// Stands for a frame beyond the limit, which a real server does not even read.
 pub(super) const TOO_LONG: &[u8] = &[0xfd];
@@ -26,6 +26,12 @@ impl World {
         }
         let now = self.server_moment();
         self.server.disk.set_time_ms(now.wall_ms as i64);
+        if self.plan.faults.iter().any(|(fault, _)| *fault == crate::plan::Fault::HouseRule) {
+            // Where there is no database yet, or the disk fails, there is none.
+            if let Err(problem) = house_rule(&self.server.disk, self.server.house_rule) {
+                self.trace.line(self.now, "server", || format!("no rule of the house: {problem}"));
+            }
+        }
         let started = ServerProcess::start(&self.server.disk, &self.schema, &self.plan, now, &mut self.server.dice);
         let errors = self.server_disk_errors();
         let failed = errors != self.server.disk_errors || self.server.disk.power_lost();

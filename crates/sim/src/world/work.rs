@@ -56,7 +56,11 @@ impl World {
         let tick = self.devices[device].tick;
         let written = self.engine(device, |engine, moment, dice| {
             let mut choices = dice.fork();
-            let mut author = Author { dice: &mut choices, op, person: &person, people, device: &name, pairs, tick };
+            let newest = engine.db().last_rseq();
+            let lately: Vec<u64> = (newest.saturating_sub(5)..=newest).filter(|rseq| *rseq > 0).collect();
+            let (dice_of_it, lately) = (&mut choices, &lately[..]);
+            let mut author =
+                Author { dice: dice_of_it, op, person: &person, people, device: &name, pairs, tick, lately };
             engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.write(tx))
         })?;
         match written {
@@ -189,6 +193,7 @@ impl World {
                         Outcome::Refused { .. } => "seen refused",
                         Outcome::Deferred { .. } => "seen deferred",
                         Outcome::Copied => "seen copied",
+                        Outcome::Failed { .. } => "seen failed",
                     };
                     self.coverage.hit(kind);
                 }

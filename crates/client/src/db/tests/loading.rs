@@ -364,7 +364,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.run(&Step::Live(5));
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     world.run(&Step::Reconnect(2, 0));
-    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
+    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
     assert_eq!(again.iter().map(|e| &e.transaction).collect::<Vec<_>>(), [&first], "same number, same bytes");
     world.drain();
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
@@ -374,23 +374,23 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
 #[test]
 fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_short() {
     let (mut world, first) = acknowledged();
-    let offered = |world: &World| {
-        let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
+    let offered = |world: &mut World| {
+        let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
         again.into_iter().map(|e| e.transaction).collect::<Vec<_>>()
     };
-    assert_eq!(offered(&world), []);
+    assert_eq!(offered(&mut world), []);
     // But not after so long that the server may have forgotten that it decided it.
     let mut late = welcome(&world.server, world.server.head(), Resumption::TooOld, 1);
     late.clock_ms = NOW + 8 * 24 * 3_600 * 1_000;
     world.db.welcome(&late, late.clock_ms).expect("welcome");
-    assert_eq!(offered(&world), []);
+    assert_eq!(offered(&mut world), []);
     world.run(&Step::Reconnect(1, 0));
-    assert_eq!(offered(&world), [first], "same number, same bytes");
+    assert_eq!(offered(&mut world), [first], "same number, same bytes");
 }
 
 /// What is offered to the server, with what it says it was first.
-fn offered_anew(world: &World) -> Vec<(u64, Option<Origin>)> {
-    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new()).expect("readable");
+fn offered_anew(world: &mut World) -> Vec<(u64, Option<Origin>)> {
+    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
     again.into_iter().map(|e| (e.transaction.rseq, e.transaction.origin)).collect()
 }
 
@@ -403,10 +403,10 @@ fn a_copy_still_offers_a_restored_server_what_it_had_acknowledged() {
     world.db.new_replica(replica(2)).expect("a copy");
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     world.run(&Step::Reconnect(2, 0));
-    assert_eq!(offered_anew(&world), [(2, Some(origin))]);
+    assert_eq!(offered_anew(&mut world), [(2, Some(origin))]);
     // And once more under the first identity, should that be a copy as well.
     world.db.new_replica(replica(3)).expect("a copy");
-    assert_eq!(offered_anew(&world), [(3, Some(origin))]);
+    assert_eq!(offered_anew(&mut world), [(3, Some(origin))]);
     world.drain();
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
 }
@@ -416,9 +416,9 @@ fn a_copy_still_offers_a_restored_server_what_it_had_acknowledged() {
 fn an_acceptance_stands_though_the_server_has_forgotten_it() {
     let (mut world, _) = acknowledged();
     world.db.new_replica(replica(2)).expect("a copy");
-    assert_eq!(offered_anew(&world), []);
+    assert_eq!(offered_anew(&mut world), []);
     world.run(&Step::Reconnect(0, 0));
-    assert_eq!(offered_anew(&world).len(), 1, "the cut has not passed it");
+    assert_eq!(offered_anew(&mut world).len(), 1, "the cut has not passed it");
     let problem = Problem::new(codes::DECIDED_LONG_AGO, "forgotten");
     let decided = world.db.decide(&[decision(2, Outcome::Refused { problem, because_of: None })], NOW);
     assert_eq!(decided.expect("decides").refused, Vec::<u64>::new());

@@ -13,6 +13,7 @@ mod holding;
 mod loading;
 mod opening;
 mod overlay;
+mod scheduler;
 mod world;
 
 /// A column without any rule.
@@ -41,6 +42,7 @@ pub(super) fn table(name: &str, columns: Vec<Column>) -> Table {
         sync: true,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
+        sending: landfall_core::schema::Sending::default(),
         search: Vec::new(),
     }
 }

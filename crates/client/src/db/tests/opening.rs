@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::db::OpenError;
+use crate::db::bookkeeping::FORMAT;
 
 fn path() -> (tempfile::TempDir, std::path::PathBuf) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -47,7 +48,10 @@ fn a_newer_database_and_another_apps_are_refused_with_their_outbox_untouched() {
     let before = std::fs::read(&path).expect("reads");
     assert_eq!(code(&path), "LF-5003");
     assert_eq!(std::fs::read(&path).expect("reads"), before);
-    rusqlite::Connection::open(&path).expect("opens").execute_batch("PRAGMA user_version = 1").expect("sets");
+    rusqlite::Connection::open(&path)
+        .expect("opens")
+        .execute_batch(&format!("PRAGMA user_version = {FORMAT}"))
+        .expect("sets");
     assert_eq!(try_open(&path, schema()).expect("opens again").counts().pending, 1);
 }
 

@@ -41,6 +41,7 @@ fn table(name: &str, columns: &[(&str, ColumnType)], key: &[&str], search: &[&st
         sync: true,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
+        sending: landfall_core::schema::Sending::default(),
         search: search.iter().map(ToString::to_string).collect(),
     }
 }

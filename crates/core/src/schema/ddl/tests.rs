@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use super::*;
-use crate::schema::{Access, DeleteRule, MergeRule, OnDelete, Reference};
+use crate::schema::{Access, DeleteRule, MergeRule, OnDelete, Reference, Sending};
 use crate::value::Decimal;
 
 fn column(name: &str, ty: ColumnType) -> Column {
@@ -34,6 +34,7 @@ fn table(name: &str, columns: Vec<Column>) -> Table {
         sync: true,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
+        sending: Sending::default(),
         search: Vec::new(),
     }
 }

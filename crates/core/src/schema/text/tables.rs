@@ -5,7 +5,7 @@ use super::names;
 use super::reader::{Entry, Section, Word};
 use super::{MAX_COLUMNS, Report, Span};
 use crate::error::codes;
-use crate::schema::{Access, DeleteRule, Table};
+use crate::schema::{Access, DeleteRule, Sending, Table};
 
 /// A table as far as it could be read by itself.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
             sync: true,
             on_delete_conflict: DeleteRule::default(),
             access: Access::default(),
+            sending: Sending::default(),
             search: Vec::new(),
         },
         name_span: entry.key_span.clone(),
@@ -83,6 +84,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     if let Some(rule) = section.take("on_delete_conflict").and_then(|e| e.choice(DELETE_RULES, &["manual"], report)) {
         draft.table.on_delete_conflict = rule;
     }
+    draft.table.sending = read_sending(&mut section, report);
     if let Some(entry) = section.take("search") {
         draft.search = entry.words(report).unwrap_or_default();
         draft.search_span = entry.span;
@@ -95,6 +97,18 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     read_columns(&mut section, &mut draft, report);
     section.finish(report);
     named.then_some(draft)
+}
+
+fn read_sending(section: &mut Section<'_>, report: &mut Report) -> Sending {
+    let mut number = |key, range| {
+        let number = section.take(key).and_then(|entry| entry.whole_number(range, report));
+        number.and_then(|number| u8::try_from(number).ok())
+    };
+    let default = Sending::default();
+    Sending {
+        priority: number("priority", 0..=i64::from(Sending::MAX_PRIORITY)).unwrap_or(default.priority),
+        attempts: number("attempts", 1..=i64::from(Sending::MAX_ATTEMPTS)).unwrap_or(default.attempts),
+    }
 }
 
 fn read_access<'t>(section: &mut Section<'t>, draft: &mut DraftTable<'t>, report: &mut Report) {

@@ -186,6 +186,7 @@ pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
     let c = ann.follow(vec![update("lists", "a", 2, &[("name", text("3"))])], &[7], &[]);
     accept(&mut *store, c);
     // And of one beyond its floor, where it says so.
+    ann.rseq = 12;
     let mut d = ann.follow(vec![update("lists", "a", 3, &[("name", text("4"))])], &[12], &[12]);
     assert_eq!(commit(&mut *store, std::slice::from_ref(&d)).outcomes, [Outcome::Deferred { missing: 12 }]);
     d.settled.push(12);

@@ -8,6 +8,7 @@ use crate::store::Store;
 mod access;
 mod buckets;
 mod decisions;
+mod faults;
 mod kit;
 mod outside;
 mod property;
@@ -15,7 +16,7 @@ mod rows;
 mod workload;
 
 pub(crate) use kit::*;
-pub(crate) use {access::*, buckets::*, decisions::*, outside::*, property::*, rows::*, workload::*};
+pub(crate) use {access::*, buckets::*, decisions::*, faults::*, outside::*, property::*, rows::*, workload::*};
 
 /// A database to test on; it lives as long as the value. Other programs reach it from other threads.
 pub(crate) trait Backend: Sync {
@@ -25,6 +26,10 @@ pub(crate) trait Backend: Sync {
     fn open(&self, schema: &Schema) -> Box<dyn Store>;
     /// Another program runs SQL on the app's tables.
     fn outside(&self, sql: &str);
+    /// An operator lays down a rule of the database's own: no row of `table` has this text in `column`.
+    fn forbid(&self, table: &str, column: &str, text: &str);
+    /// The operator's rule about `table` is dropped.
+    fn allow(&self, table: &str);
 }
 
 macro_rules! store_contract {
@@ -40,6 +45,8 @@ macro_rules! store_contract {
             an_entry_waits_for_its_predecessor_across_groups,
             fate_is_shared_and_order_is_not,
             a_refusal_never_undoes_its_neighbours,
+            a_transaction_that_the_database_rejects_harms_nobody_else,
+            a_transaction_that_failed_is_accepted_when_the_fault_is_mended,
             a_replica_keeps_its_owner,
             sequences_have_no_holes_and_chain_on,
             a_restored_server_begins_a_new_history,

@@ -19,7 +19,7 @@ use super::{
     Fresh, GroupCommit, Head, OutsideWrites, PushEntry, ReplicaState, Store, StoreError, StoreReader, Truncated,
 };
 use crate::buckets::{Bucket, BucketIndex, Template, encode_env};
-use crate::commit::{Group, Plan};
+use crate::commit::{Faults, Group, Plan};
 
 mod open;
 mod outside;
@@ -80,6 +80,8 @@ pub struct SqliteStore {
     head: Head,
     scan: outside::Scan,
     next_bucket: u64,
+    /// Transactions on which it failed.
+    faults: Faults,
     common_seq: u64,
     opened_at: u64,
     /// Keeps other servers away; the system lets go of it when this process ends, however it ends.
@@ -116,6 +118,7 @@ impl SqliteStore {
             uses,
             head,
             scan: outside::Scan::default(),
+            faults: Faults::default(),
             next_bucket,
             common_seq,
             opened_at: head.seq,
@@ -172,10 +175,21 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError> {
-        self.group(now_ms, |mut group| {
+        let committed = self.group(now_ms, |mut group| {
             let outcomes = group.decide(pushes)?;
             group.finish(outcomes)
-        })
+        });
+        if !committed.as_ref().is_err_and(StoreError::is_of_one_transaction) {
+            return committed;
+        }
+        let mut faults = std::mem::take(&mut self.faults);
+        let committed = self.group(now_ms, |group| {
+            let mut group = group.careful(&mut faults);
+            let outcomes = group.decide(pushes)?;
+            group.finish(outcomes)
+        });
+        self.faults = faults;
+        committed
     }
 
     fn has_signed(&self, seq: u64, chain: u64) -> bool {

@@ -34,6 +34,19 @@ impl Backend for SqliteFile {
     fn outside(&self, sql: &str) {
         self.sql().execute_batch(sql).unwrap();
     }
+
+    fn forbid(&self, table: &str, column: &str, text: &str) {
+        for (name, event) in [("house_insert", "INSERT"), ("house_update", "UPDATE")] {
+            self.outside(&format!(
+                "CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN new.{column} = '{text}'
+                 BEGIN SELECT raise(ABORT, 'a rule of the house'); END"
+            ));
+        }
+    }
+
+    fn allow(&self, _: &str) {
+        self.outside("DROP TRIGGER house_insert; DROP TRIGGER house_update");
+    }
 }
 
 store_contract!(SqliteFile);

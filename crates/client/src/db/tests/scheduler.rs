@@ -1,0 +1,273 @@
+//! What is sent when: what waits goes after what it waits for, what is independent overtakes what is stuck, what is urgent
+//! goes first, and nothing waits for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use landfall_core::error::codes;
+use landfall_core::flat::FlatSet;
+use landfall_core::{Problem, Transaction};
+use landfall_protocol::server::Outcome;
+use proptest::prelude::*;
+
+use super::world::decision;
+use super::*;
+use crate::db::{EntryState, OutboxEntry};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Writes a row, perhaps with a priority, perhaps after or bound to an earlier entry so many back.
+    Write { row: i64, priority: Option<u8>, back: Option<u64>, bound: bool },
+    /// Takes so many entries to be sent.
+    Send(usize),
+    /// What becomes of one that is in flight.
+    Answer { which: usize, kind: u8 },
+    /// The connection is lost: nothing is in flight any more.
+    Lost,
+    /// Time goes by, or the clock is set back.
+    Time(i64),
+    /// The app is started again.
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let write = (0i64..5, prop::option::of(0u8..=100), prop::option::of(1u64..6), any::<bool>());
+    prop_oneof![
+        5 => write.prop_map(|(row, priority, back, bound)| Step::Write { row, priority, back, bound }),
+        3 => (1usize..5).prop_map(Step::Send),
+        5 => (0usize..8, 0u8..6).prop_map(|(which, kind)| Step::Answer { which, kind }),
+        1 => Just(Step::Lost),
+        2 => (-40_000i64..40_000).prop_map(Step::Time),
+        1 => Just(Step::Restart),
+    ]
+}
+
+struct World {
+    _dir: tempfile::TempDir,
+    location: Location,
+    db: Database,
+    now: u64,
+    in_flight: BTreeSet<u64>,
+    /// Entries on which the server failed, and when they are due.
+    failed: BTreeMap<u64, u64>,
+    /// Undecided entries: what they follow.
+    open: BTreeMap<u64, Vec<u64>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let location = Location::Path(dir.path().join("app.db"));
+        let db = open(&location);
+        let (in_flight, failed, open) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { _dir: dir, location, db, now: NOW, in_flight, failed, open }
+    }
+
+    fn write(&mut self, row: i64, priority: Option<u8>, back: Option<(u64, bool)>) -> u64 {
+        let value = self.db.last_rseq() as i64 + 1;
+        let written = self.db.write(self.now, &mut |bytes| bytes.fill(0), |tx| {
+            if let Some(priority) = priority {
+                tx.set_priority(priority);
+            }
+            match back {
+                Some((rseq, true)) => tx.require(rseq)?,
+                Some((rseq, false)) => tx.follow(rseq)?,
+                None => {}
+            }
+            tx.upsert("counters", &[("id", Value::Int(row)), ("a", Value::Int(value))])
+        });
+        let rseq = written.expect("writes").rseq.expect("something was written");
+        let after = self.entry(rseq).transaction.after;
+        self.open.insert(rseq, after);
+        rseq
+    }
+
+    fn entry(&self, rseq: u64) -> OutboxEntry {
+        let entries = self.db.outbox().expect("readable");
+        entries.into_iter().find(|e| e.rseq == rseq).expect("in the outbox")
+    }
+
+    fn send(&mut self, count: usize) -> Vec<u64> {
+        let in_flight: FlatSet<u64> = self.in_flight.iter().copied().collect();
+        let batch = self.db.sendable(count, usize::MAX, &in_flight, self.now).expect("readable");
+        let batch: Vec<Transaction> = batch.into_iter().map(|e| e.transaction).collect();
+        let mut sent = Vec::new();
+        for txn in &batch {
+            assert!(self.open.contains_key(&txn.rseq) && !self.in_flight.contains(&txn.rseq), "offered twice");
+            for predecessor in &txn.after {
+                let waits = self.open.contains_key(predecessor) && !self.in_flight.contains(predecessor);
+                assert!(!waits || sent.contains(predecessor), "{} before {predecessor}", txn.rseq);
+            }
+            sent.push(txn.rseq);
+        }
+        self.db.mark_sent(&sent).expect("writes");
+        self.in_flight.extend(&sent);
+        sent
+    }
+
+    /// Whether an entry, or something that it follows, waits for its next attempt.
+    fn is_stuck(&self, rseq: u64) -> bool {
+        let due = self.failed.get(&rseq).is_none_or(|due| *due <= self.now);
+        !due || self.open.get(&rseq).is_some_and(|after| after.iter().any(|p| self.is_stuck(*p)))
+    }
+
+    fn answer(&mut self, rseq: u64, kind: u8) {
+        let outcome = match kind {
+            0 => {
+                let problem = Problem::new(codes::REQUIRED, "the server failed on it");
+                Outcome::Failed { problem }
+            }
+            // It follows one that is not decided: it is offered again.
+            _ if self.open[&rseq].iter().any(|p| self.open.contains_key(p)) => Outcome::Deferred { missing: 0 },
+            1 => Outcome::Refused { problem: Problem::new(codes::REQUIRED, "no"), because_of: None },
+            _ => Outcome::Accepted { seq: rseq },
+        };
+        self.in_flight.remove(&rseq);
+        self.db.decide(&[decision(rseq, outcome.clone())], self.now).expect("decides");
+        match outcome {
+            Outcome::Failed { .. } => {
+                let due = self.entry(rseq).next_attempt_ms.expect("waits for its next attempt");
+                assert!(due > self.now && due <= self.now + 30_000);
+                self.failed.insert(rseq, due);
+            }
+            Outcome::Accepted { .. } | Outcome::Refused { .. } => {
+                self.open.remove(&rseq);
+                self.failed.remove(&rseq);
+                // What shares its fate went with it.
+                let entries = self.db.outbox().expect("readable");
+                let alive = |e: &&OutboxEntry| matches!(e.state, EntryState::Queued | EntryState::Sent);
+                let alive: BTreeSet<u64> = entries.iter().filter(alive).map(|e| e.rseq).collect();
+                self.open.retain(|rseq, _| alive.contains(rseq));
+                self.in_flight.retain(|rseq| alive.contains(rseq));
+                self.failed.retain(|rseq, _| alive.contains(rseq));
+            }
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Write { row, priority, back, bound } => {
+                let back =
+                    back.and_then(|by| self.db.last_rseq().checked_sub(by)).filter(|r| self.open.contains_key(r));
+                self.write(*row, *priority, back.map(|rseq| (rseq, *bound)));
+            }
+            Step::Send(count) => {
+                self.send(*count);
+            }
+            Step::Answer { which, kind } => {
+                let rseq = self.in_flight.iter().nth(*which).copied();
+                if let Some(rseq) = rseq {
+                    self.answer(rseq, *kind);
+                }
+            }
+            Step::Lost => self.in_flight.clear(),
+            Step::Time(by) => {
+                self.now = self.now.saturating_add_signed(*by);
+                // A wait that is longer than any can be was noted before the clock was set back, and is over.
+                let waits = self.now + 1..=self.now + 30_000;
+                self.failed.retain(|_, due| waits.contains(due));
+            }
+            Step::Restart => {
+                self.in_flight.clear();
+                self.db = open(&self.location);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_independent_overtakes_what_is_stuck_and_nothing_else(
+        steps in prop::collection::vec(step(), 1..40)
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.run(step);
+            // All that could be sent, and nothing that waits.
+            let in_flight: FlatSet<u64> = world.in_flight.iter().copied().collect();
+            let batch = world.db.sendable(usize::MAX, usize::MAX, &in_flight, world.now).expect("readable");
+            let offered: BTreeSet<u64> = batch.iter().map(|e| e.transaction.rseq).collect();
+            let free = |rseq: &&u64| !world.in_flight.contains(rseq) && !world.is_stuck(**rseq);
+            let due: BTreeSet<u64> = world.open.keys().filter(free).copied().collect();
+            prop_assert_eq!(&offered, &due);
+            // Whoever is urgent makes what it waits for urgent.
+            for entry in world.db.outbox().expect("readable") {
+                for predecessor in world.open.get(&entry.rseq).into_iter().flatten() {
+                    if world.open.contains_key(predecessor) {
+                        prop_assert!(world.entry(*predecessor).priority >= entry.priority);
+                    }
+                }
+            }
+        }
+        // And all of it is decided in the end.
+        for _ in 0..=world.open.len() {
+            world.now += 60_000;
+            world.failed.clear();
+            world.in_flight.clear();
+            for rseq in world.send(usize::MAX) {
+                if world.open.contains_key(&rseq) {
+                    world.answer(rseq, 2);
+                }
+            }
+        }
+        prop_assert!(world.open.is_empty(), "left: {:?}", world.open);
+        prop_assert_eq!(world.db.next_attempt_in_ms(world.now).expect("readable"), None);
+    }
+}
+
+/// Medication before likes, and a comment never before its post.
+#[test]
+fn what_is_urgent_goes_first_and_takes_along_what_it_follows() {
+    let mut world = World::new();
+    let likes: Vec<u64> = (10..14).map(|row| world.write(row, Some(10), None)).collect();
+    let post = world.write(1, Some(20), None);
+    let comment = world.write(2, Some(90), Some((post, true)));
+    let medication = world.write(3, Some(100), None);
+    assert_eq!(world.send(3), [medication, post, comment]);
+    assert_eq!(world.send(usize::MAX), likes);
+}
+
+/// However much comes that is more urgent.
+#[test]
+fn nothing_waits_for_ever() {
+    let mut world = World::new();
+    let patient = world.write(0, Some(0), None);
+    for n in 1.. {
+        world.write(n, Some(100), None);
+        world.write(n + 1_000, Some(100), None);
+        for rseq in world.send(1) {
+            world.answer(rseq, 2);
+        }
+        if !world.open.contains_key(&patient) {
+            return;
+        }
+        assert!(n < 10, "still waiting");
+    }
+}
+
+/// The wait survives a restart, and a clock that is set back does not prolong it.
+#[test]
+fn a_failed_entry_waits_and_is_counted() {
+    let mut world = World::new();
+    let poison = world.write(1, None, None);
+    let after_it = world.write(1, None, None);
+    let free = world.write(2, None, None);
+    assert_eq!(world.send(usize::MAX), [poison, after_it, free]);
+    world.answer(poison, 0);
+    world.answer(after_it, 3);
+    world.answer(free, 2);
+    assert_eq!(world.entry(poison).attempts, 1);
+    assert!(world.entry(poison).problem.is_some(), "it is told why");
+    world.run(&Step::Restart);
+    assert_eq!(world.send(usize::MAX), [0; 0]);
+    let wait = world.db.next_attempt_in_ms(world.now).expect("readable").expect("one waits");
+    world.now += wait;
+    world.failed.clear();
+    assert_eq!(world.send(usize::MAX), [poison, after_it]);
+    world.answer(poison, 0);
+    world.now -= 3_600_000;
+    assert_eq!(world.send(usize::MAX), [poison], "its successor is still in flight");
+    assert_eq!(world.entry(poison).attempts, 2);
+}
