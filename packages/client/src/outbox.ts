@@ -29,16 +29,18 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
   }
 
   heard(text: string): void {
-    const entries = (JSON.parse(text) as WireEntry[]).map(({ rseq, state, attempts, created, priority, next, rows, error }) => ({
-      rseq,
-      state,
-      attempts,
-      priority,
-      ...(next ? { nextAttemptAt: new Date(next) } : {}),
-      createdAt: new Date(created),
-      rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
-      ...(error ? { error: { code: error.code, message: error.message } } : {}),
-    }));
+    const entries = (JSON.parse(text) as WireEntry[]).map(
+      ({ rseq, state, attempts, created, priority, next, rows, error }) => ({
+        rseq,
+        state,
+        attempts,
+        priority,
+        ...(next ? { nextAttemptAt: new Date(next) } : {}),
+        createdAt: new Date(created),
+        rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
+        ...(error ? { error: { code: error.code, message: error.message } } : {}),
+      }),
+    );
     this.#rows = new Map();
     for (const { state, rows } of entries) {
       // What the server accepted is saved, even before it has come back.

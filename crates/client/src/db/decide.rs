@@ -133,8 +133,9 @@ impl Database {
         let mut open: BTreeSet<u64> = self.followers(rseq)?.into_iter().collect();
         self.unlink(rseq)?;
         while let Some(later) = open.pop_first() {
+            // It may have died of another one before, and be a dead letter, or thrown away since.
+            let Some(state @ (QUEUED | SENT)) = self.state_of(later)? else { continue };
             let mut transaction = self.transaction(later)?;
-            let Some(state) = self.state_of(later)? else { continue };
             if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
                 let shared =
                     Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was refused"));

@@ -21,6 +21,8 @@ enum Step {
     Send(usize),
     /// What becomes of one that is in flight.
     Answer { which: usize, kind: u8 },
+    /// A person throws a dead letter away.
+    Discard(usize),
     /// The connection is lost: nothing is in flight any more.
     Lost,
     /// Time goes by, or the clock is set back.
@@ -35,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => write.prop_map(|(row, priority, back, bound)| Step::Write { row, priority, back, bound }),
         3 => (1usize..5).prop_map(Step::Send),
         5 => (0usize..8, 0u8..6).prop_map(|(which, kind)| Step::Answer { which, kind }),
+        1 => (0usize..3).prop_map(Step::Discard),
         1 => Just(Step::Lost),
         2 => (-40_000i64..40_000).prop_map(Step::Time),
         1 => Just(Step::Restart),
@@ -160,6 +163,13 @@ impl World {
                     self.answer(rseq, *kind);
                 }
             }
+            Step::Discard(which) => {
+                let entries = self.db.outbox().expect("readable");
+                let dead = entries.iter().filter(|e| e.state == EntryState::Dead).nth(*which);
+                if let Some(entry) = dead {
+                    self.db.discard(entry.rseq).expect("discards");
+                }
+            }
             Step::Lost => self.in_flight.clear(),
             Step::Time(by) => {
                 self.now = self.now.saturating_add_signed(*by);
@@ -215,6 +225,22 @@ proptest! {
         prop_assert!(world.open.is_empty(), "left: {:?}", world.open);
         prop_assert_eq!(world.db.next_attempt_in_ms(world.now).expect("readable"), None);
     }
+}
+
+/// One that died of another predecessor, and was thrown away, is not looked for when this one is refused.
+#[test]
+fn who_follows_two_dies_once() {
+    let mut world = World::new();
+    let (first, second) = (world.write(1, None, None), world.write(2, None, None));
+    let follower = world.write(1, None, Some((second, true)));
+    assert_eq!(world.send(2), [first, second]);
+    world.answer(second, 1);
+    assert_eq!(world.entry(follower).state, EntryState::Dead);
+    let why = world.entry(follower).problem;
+    world.run(&Step::Discard(0));
+    world.run(&Step::Discard(0));
+    world.answer(first, 1);
+    assert!(why.is_some() && world.open.is_empty());
 }
 
 /// Medication before likes, and a comment never before its post.
