@@ -3,7 +3,14 @@ import { expect, test } from "vitest";
 import { marksOf } from "./marks";
 
 function entry(rseq: number, state: EntryState, ...rows: [table: string, key: unknown][]): OutboxEntry {
-  return { rseq, state, rows: rows.map(([table, key]) => ({ table, key })), attempts: 0, createdAt: new Date(0) };
+  return {
+    rseq,
+    state,
+    rows: rows.map(([table, key]) => ({ table, key })),
+    attempts: 0,
+    priority: 50,
+    createdAt: new Date(0),
+  };
 }
 
 test("an item's mark is the worst of its row's and its tags' entries", () => {
