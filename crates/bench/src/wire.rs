@@ -171,6 +171,7 @@ impl Device {
             after: Vec::new(),
             requires: Vec::new(),
             origin: None,
+            action: None,
         }
     }
 

@@ -140,6 +140,15 @@ pub fn outbox(entries: &[OutboxEntry]) -> String {
             row(&operation.key().0, out);
             out.push('}');
         });
+        if let Some(action) = &entry.transaction.action {
+            out.push_str(",\"action\":{\"name\":");
+            string(&action.name, out);
+            out.push_str(",\"columns\":");
+            list(action.args.keys(), out, |name, out| string(name, out));
+            out.push_str(",\"args\":");
+            list(action.args.values(), out, value);
+            out.push('}');
+        }
         if let Some(problem) = &entry.problem {
             let error = json!({"code": problem.code.to_string(), "message": problem.message,
                 "table": problem.table, "column": problem.column});

@@ -2,7 +2,8 @@
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
 //! `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL. What is asked of the
-//! transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry, `["r", rseq]` to require it.
+//! transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry, `["r", rseq]` to require it,
+//! `["a", action, {argument: value}]` to ask for an action.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use landfall_client::db::{DbError, WriteTx};
 use landfall_core::error::codes;
+use landfall_core::hash::Cells;
 use landfall_core::schema::Table;
 use landfall_core::value::{ColumnType, parse_timestamp};
-use landfall_core::{Problem, RowKey, Schema, Value};
+use landfall_core::{Action, Problem, RowKey, Schema, Value};
 use serde_json::{Map, Value as Json};
 
 /// One operation, with values of the schema's types.
@@ -32,6 +34,8 @@ pub enum Op {
     Follow(u64),
     /// Shares an entry's fate.
     Require(u64),
+    /// Asks for an action.
+    Act(Action),
 }
 
 fn malformed(what: &str) -> DbError {
@@ -111,6 +115,18 @@ pub fn shape_parameters(schema: &Schema, shape: &str, text: &str) -> Result<BTre
     Ok(out)
 }
 
+/// The arguments of an action, in the types that it declares.
+fn arguments(schema: &Schema, action: &str, object: &Map<String, Json>) -> Result<Cells, DbError> {
+    let action = schema.action(action).ok_or_else(|| DbError::UnknownName(format!("action '{action}'")))?;
+    let one = |(name, json): (&String, &Json)| {
+        let arg = action.arg(name);
+        let arg = arg.ok_or_else(|| DbError::UnknownName(format!("argument '{name}' of action '{}'", action.name)))?;
+        let value = cell(json, arg.ty).map_err(|e| Problem::new(codes::WRONG_TYPE, format!("'{name}': {e}")))?;
+        Ok((name.clone(), value))
+    };
+    object.iter().map(one).collect()
+}
+
 fn table<'a>(schema: &'a Schema, name: &str) -> Result<&'a Table, DbError> {
     schema.table(name).ok_or_else(|| DbError::UnknownName(format!("table '{name}'")))
 }
@@ -160,6 +176,9 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
         [Json::String(op), Json::String(name), Json::Array(list)] if op == "d" => {
             Ok(Op::Delete(name.clone(), key(table(schema, name)?, list)?))
         }
+        [Json::String(op), Json::String(name), Json::Object(args)] if op == "a" => {
+            Ok(Op::Act(Action { name: name.clone(), args: arguments(schema, name, args)? }))
+        }
         [Json::String(op), Json::String(sql), Json::Array(list)] if op == "s" => {
             let params = list.iter().map(|json| parameter(json).ok_or_else(|| malformed("a parameter")));
             Ok(Op::Sql(sql.clone(), params.collect::<Result<_, _>>()?))
@@ -202,6 +221,7 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
             Op::Priority(priority) => tx.set_priority(*priority),
             Op::Follow(rseq) => tx.follow(*rseq)?,
             Op::Require(rseq) => tx.require(*rseq)?,
+            Op::Act(action) => tx.ask(action.clone())?,
         }
     }
     Ok(())

@@ -111,6 +111,9 @@ pub mod codes {
     /// A predicate could not be evaluated (division by zero, overflow).
     pub const EVALUATION: Code = Code::of("LF-2009");
 
+    /// A column that only the server fills was written.
+    pub const SERVER_ASSIGNED: Code = Code::of("LF-2010");
+
     /// The access rules do not allow the write.
     pub const NOT_ALLOWED: Code = Code::of("LF-3001");
     /// The row to update is not there and no tombstone remembers it.
@@ -131,6 +134,8 @@ pub mod codes {
     pub const ATTEMPTS_USED_UP: Code = Code::of("LF-3009");
     /// Another copy of the database brought the transaction; the decision on it is forgotten.
     pub const DECIDED_LONG_AGO: Code = Code::of("LF-3010");
+    /// Nobody on this server handles the action.
+    pub const NOT_HANDLED: Code = Code::of("LF-3011");
 }
 
 /// One thing that is wrong with a value, a row or a transaction. Same text on the device and on the server.

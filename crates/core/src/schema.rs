@@ -35,6 +35,8 @@ pub struct Schema {
     pub tables: Vec<Table>,
     /// The shapes, in order of declaration.
     pub shapes: Vec<Shape>,
+    /// The actions, in order of declaration.
+    pub actions: Vec<ActionDef>,
 }
 
 /// A table.
@@ -58,7 +60,7 @@ pub struct Table {
     pub search: Vec<String>,
 }
 
-/// How a table's writes are sent.
+/// How the writes of a table, or the transactions with an action, are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sending {
     /// 0 to 100: what is more urgent is sent first. A transaction is as urgent as the most urgent table that it writes.
@@ -108,6 +110,8 @@ pub struct Column {
     pub unique: bool,
     /// What concurrent edits of the column mean.
     pub merge: MergeRule,
+    /// Only an action's handler on the server gives it a value; NULL until then.
+    pub assigned: bool,
 }
 
 /// A default value.
@@ -196,6 +200,25 @@ pub struct Param {
     pub ty: ColumnType,
 }
 
+/// An action: what a transaction may ask of the app's handler on the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionDef {
+    /// Its name.
+    pub name: String,
+    /// How transactions with it are sent.
+    pub sending: Sending,
+    /// Its arguments, in order of declaration: each with a column's type and rules. One that refers to a table names a row
+    /// that the handler is shown.
+    pub args: Vec<Column>,
+}
+
+impl ActionDef {
+    /// The argument of this name.
+    pub fn arg(&self, name: &str) -> Option<&Column> {
+        self.args.iter().find(|c| c.name == name)
+    }
+}
+
 impl Schema {
     /// The table of this name.
     pub fn table(&self, name: &str) -> Option<&Table> {
@@ -207,14 +230,20 @@ impl Schema {
         self.shapes.iter().find(|s| s.name == name)
     }
 
-    /// How a transaction is sent: as the tables that it writes say.
+    /// The action of this name.
+    pub fn action(&self, name: &str) -> Option<&ActionDef> {
+        self.actions.iter().find(|a| a.name == name)
+    }
+
+    /// How a transaction is sent: as its action and the tables that it writes say.
     pub fn sending(&self, transaction: &Transaction) -> Sending {
         let tables = transaction.operations.iter().filter_map(|operation| self.table(operation.table()));
+        let action = transaction.action.as_ref().and_then(|action| self.action(&action.name));
         let most = |a: Sending, b: Sending| Sending {
             priority: a.priority.max(b.priority),
             attempts: a.attempts.max(b.attempts),
         };
-        tables.map(|table| table.sending).reduce(most).unwrap_or_default()
+        tables.map(|table| table.sending).chain(action.map(|action| action.sending)).reduce(most).unwrap_or_default()
     }
 
     /// Identifies the compiled content.

@@ -162,6 +162,17 @@ mod hash_text {
     }
 }
 
+/// What a transaction asks of the app's handler on the server, beside what it writes.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Action {
+    /// Its name, one of the schema's.
+    #[n(0)]
+    pub name: String,
+    /// The arguments. One that is absent is NULL.
+    #[n(1)]
+    pub args: Cells,
+}
+
 /// A transaction as it travels and as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct Transaction {
@@ -190,6 +201,17 @@ pub struct Transaction {
     #[n(6)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// What it asks of the app's handler.
+    #[n(7)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+}
+
+impl Action {
+    /// Bytes of name and arguments, roughly; for limits.
+    pub fn size(&self) -> usize {
+        self.name.len() + self.args.iter().map(|(name, value)| name.len() + value.size()).sum::<usize>()
+    }
 }
 
 impl Transaction {
@@ -211,12 +233,12 @@ impl Transaction {
         }
     }
 
-    /// Bytes of all values and keys, roughly; for limits.
+    /// Bytes of all values, keys and arguments, roughly; for limits.
     pub fn size(&self) -> usize {
         let cell = |c: &CellWrite| c.column.len() + c.value.size();
         let key = |o: &Operation| o.key().0.iter().map(Value::size).sum::<usize>();
         let one = |o: &Operation| o.table().len() + 16 + key(o) + o.cells().iter().map(cell).sum::<usize>();
-        self.operations.iter().map(one).sum()
+        self.operations.iter().map(one).sum::<usize>() + self.action.as_ref().map_or(0, Action::size)
     }
 }
 

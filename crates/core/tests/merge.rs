@@ -25,6 +25,7 @@ fn table(rule: DeleteRule) -> Table {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     };
     Table {
         name: "t".into(),

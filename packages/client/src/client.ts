@@ -8,6 +8,7 @@ import { OpenShape } from "./shape.js";
 import { Tokens } from "./tokens.js";
 import { Tx } from "./transaction.js";
 import type {
+  AnyActions,
   AnyShapes,
   AnyTables,
   Database,
@@ -47,12 +48,12 @@ function startWorker(): Worker {
  * Opens or creates the database of this name in this origin. It resolves when the database can be read and written,
  * here or through the tab that holds it; it waits for no network.
  */
-export async function openDatabase<Tables = AnyTables, Shapes = AnyShapes>(
-  options: OpenOptions<Tables, Shapes>,
-): Promise<Database<Tables, Shapes>> {
+export async function openDatabase<Tables = AnyTables, Shapes = AnyShapes, Actions = AnyActions>(
+  options: OpenOptions<Tables, Shapes, Actions>,
+): Promise<Database<Tables, Shapes, Actions>> {
   const database = new Client(options as unknown as OpenOptions<AnyTables, AnyShapes>);
   await database.open();
-  return database as unknown as Database<Tables, Shapes>;
+  return database as unknown as Database<Tables, Shapes, Actions>;
 }
 
 /** An address, or none; anything else is refused before a worker is started for it. */

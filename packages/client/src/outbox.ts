@@ -1,6 +1,6 @@
 import { State } from "./observable.js";
 import type { EntryState, OutboxEntry, Schema } from "./types.js";
-import { decodeKey, keyText } from "./values.js";
+import { decodeKey, decodeRow, keyText } from "./values.js";
 
 interface WireEntry {
   rseq: number;
@@ -10,6 +10,7 @@ interface WireEntry {
   priority: number;
   next?: number;
   rows: { table: string; key: unknown[] }[];
+  action?: { name: string; columns: string[]; args: unknown[] };
   error?: { code: string; message: string };
 }
 
@@ -30,7 +31,7 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
 
   heard(text: string): void {
     const entries = (JSON.parse(text) as WireEntry[]).map(
-      ({ rseq, state, attempts, created, priority, next, rows, error }) => ({
+      ({ rseq, state, attempts, created, priority, next, rows, action, error }) => ({
         rseq,
         state,
         attempts,
@@ -38,6 +39,7 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
         ...(next ? { nextAttemptAt: new Date(next) } : {}),
         createdAt: new Date(created),
         rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
+        ...(action ? { action: { name: action.name, args: decodeRow(action.columns, action.args) } } : {}),
         ...(error ? { error: { code: error.code, message: error.message } } : {}),
       }),
     );

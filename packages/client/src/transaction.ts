@@ -1,7 +1,7 @@
 import { codes, fail } from "./error.js";
 import type { Ask } from "./protocol.js";
 import type { AnyTables, Param, Schema, Transaction } from "./types.js";
-import { decodeRows, encodeKey, encodeParams, encodeRow } from "./values.js";
+import { decodeRows, encodeArgs, encodeKey, encodeParams, encodeRow } from "./values.js";
 
 /**
  * A transaction as the app's function sees it. Writes are gathered; unless the function reads, the whole of it is one
@@ -55,6 +55,10 @@ export class Tx implements Transaction<AnyTables> {
 
   require(rseq: number): void {
     this.#add("r", rseq);
+  }
+
+  action(name: string, args?: object): void {
+    this.#add("a", name, encodeArgs(this.#schema, name, args));
   }
 
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {

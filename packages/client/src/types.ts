@@ -34,7 +34,7 @@ export interface TableTypes {
 }
 
 /** The constant `schema` of the file that `landfall generate` makes. */
-export interface Schema<Tables = AnyTables, Shapes = AnyShapes> {
+export interface Schema<Tables = AnyTables, Shapes = AnyShapes, Actions = AnyActions> {
   /** The app's name. */
   readonly name: string;
   /** The schema's version. */
@@ -59,6 +59,13 @@ export interface Schema<Tables = AnyTables, Shapes = AnyShapes> {
       readonly params: { readonly [name: string]: Column };
     };
   };
+  /** The actions, by name. */
+  readonly actions?: {
+    readonly [A in keyof Actions]: {
+      /** Its arguments, by name. */
+      readonly args: { readonly [name: string]: Column };
+    };
+  };
   /** What the engine reads. */
   readonly compiled: string;
 }
@@ -68,6 +75,8 @@ export interface Schema<Tables = AnyTables, Shapes = AnyShapes> {
 export type AnyTables = Record<string, any>;
 /** Shapes whose parameters are not known. */
 export type AnyShapes = Record<string, object>;
+/** Actions whose arguments are not known. */
+export type AnyActions = Record<string, object>;
 
 /** Something with a present state, and people who want to hear of the next. */
 export interface Observable<T> {
@@ -150,6 +159,14 @@ export interface RowName {
   readonly key: unknown;
 }
 
+/** An action that a transaction asks for, with its arguments. */
+export interface ActionName {
+  /** The action's name. */
+  readonly name: string;
+  /** The arguments that were given, by name. */
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
 /** A transaction on its way to the server. */
 export interface OutboxEntry {
   /** Its number on this device. */
@@ -166,6 +183,8 @@ export interface OutboxEntry {
   readonly nextAttemptAt?: Date;
   /** When it was written. */
   readonly createdAt: Date;
+  /** The action that it asks for. */
+  readonly action?: ActionName;
   /** Why it was refused, or what the server last failed with. */
   readonly error?: Problem;
 }
@@ -197,7 +216,7 @@ export interface Shape extends Observable<ShapeState> {
 export type Param = null | boolean | number | bigint | string | Date | Uint8Array | readonly unknown[] | object;
 
 /** What a transaction's function may do. Writes are gathered; nothing is stored until the function has ended well. */
-export interface Transaction<Tables> {
+export interface Transaction<Tables, Actions = AnyActions> {
   /** Inserts a row; what is left out gets its default, or NULL. */
   insert<T extends keyof Tables & string>(table: T, row: InsertOf<Tables, T>): void;
   /** Changes columns of a row. The row must be there when the transaction is stored. */
@@ -215,6 +234,11 @@ export interface Transaction<Tables> {
   follow(rseq: number): void;
   /** As `follow`, and when the earlier one is refused so is this one. */
   require(rseq: number): void;
+  /**
+   * Asks for an action: the server runs the app's handler of this name, which sees what this transaction writes and may
+   * refuse it, change it and add to it. What is written here shows until then. One action for each transaction.
+   */
+  action<A extends keyof Actions & string>(name: A, ...args: ArgsOf<Actions, A>): void;
   /** Reads, and sees what this transaction wrote. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>;
 }
@@ -232,9 +256,14 @@ export type UpdateOf<Tables, T extends keyof Tables> = Part<Tables, T, "update">
 /** The key of a table. */
 export type KeyOf<Tables, T extends keyof Tables> = Part<Tables, T, "key">;
 
+/** The arguments of an action, which may be left out when each of them may. */
+export type ArgsOf<Actions, A extends keyof Actions> = Record<string, never> extends Actions[A]
+  ? [args?: Actions[A]]
+  : [args: Actions[A]];
+
 /** What a transaction did. */
 export interface Written<R> {
-  /** Its number in the outbox; `null` when no synced row changed. */
+  /** Its number in the outbox; `null` when no synced row changed and no action was asked for. */
   readonly rseq: number | null;
   /** What its function returned. */
   readonly result: R;
@@ -244,9 +273,9 @@ export interface Written<R> {
 export type Token = string | null | (() => Promise<string | null>);
 
 /** How a database is opened. */
-export interface OpenOptions<Tables, Shapes> {
+export interface OpenOptions<Tables, Shapes, Actions = AnyActions> {
   /** The constant that `landfall generate` made. */
-  schema: Schema<Tables, Shapes>;
+  schema: Schema<Tables, Shapes, Actions>;
   /** Names the database in this origin. */
   name: string;
   /** The server's address; without one the database stays offline. */
@@ -270,7 +299,7 @@ export interface StorageReport {
 }
 
 /** An open database. */
-export interface Database<Tables = AnyTables, Shapes = AnyShapes> {
+export interface Database<Tables = AnyTables, Shapes = AnyShapes, Actions = AnyActions> {
   /** Its name in this origin. */
   readonly name: string;
   /** Connection, what is pending, what has failed. */
@@ -282,7 +311,7 @@ export interface Database<Tables = AnyTables, Shapes = AnyShapes> {
   /** A query whose answer is kept true while somebody is subscribed. */
   live<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): LiveQuery<Row>;
   /** Writes all or nothing; on disk when it resolves. What the function throws undoes it. */
-  transaction<R>(f: (tx: Transaction<Tables>) => R | Promise<R>): Promise<Written<R>>;
+  transaction<R>(f: (tx: Transaction<Tables, Actions>) => R | Promise<R>): Promise<Written<R>>;
   /** Inserts a row; on disk when it resolves. */
   insert<T extends keyof Tables & string>(table: T, row: InsertOf<Tables, T>): Promise<Written<void>>;
   /** Changes columns of a row; on disk when it resolves. */

@@ -241,6 +241,18 @@ export function keyText(schema: Schema, tableName: string, key: unknown): string
   return `${tableName} ${JSON.stringify(parts.map(form))}`;
 }
 
+/** The arguments of an action; what is `undefined` is left out, and NULL. Whether they will do is the engine's to say. */
+export function encodeArgs(schema: Schema, name: string, args: object | undefined): Record<string, Wire> {
+  const action = named(schema.actions ?? {}, name, "the schema", "action");
+  const out: Record<string, Wire> = Object.create(null);
+  for (const [arg, value] of Object.entries(args ?? {})) {
+    if (value === undefined) continue;
+    const column = named(action.args, arg, `the action '${name}'`, "argument", { column: arg });
+    out[arg] = encodeCell(column, value, { column: arg });
+  }
+  return out;
+}
+
 /** A shape's parameters. */
 export function encodeShapeParams(schema: Schema, name: string, params: object | undefined): string {
   const shape = named(schema.shapes, name, "the schema", "shape");

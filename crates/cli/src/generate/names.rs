@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// What the generated file itself uses, and must keep its meaning.
-const TAKEN: [&str; 8] = ["Date", "Json", "Schema", "Shapes", "Tables", "Uint8Array", "Array", "Record"];
+const TAKEN: [&str; 9] = ["Actions", "Date", "Json", "Schema", "Shapes", "Tables", "Uint8Array", "Array", "Record"];
 /// The suffixes of a table's four types.
 const SUFFIXES: [&str; 4] = ["", "Insert", "Update", "Key"];
 

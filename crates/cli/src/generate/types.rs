@@ -1,6 +1,6 @@
 //! Writing the file: interfaces, the map of tables, the map of shapes, the constant.
 
-use landfall_core::schema::{Column, Shape, Table};
+use landfall_core::schema::{ActionDef, Column, Shape, Table};
 use landfall_core::value::MAX_SAFE_INTEGER;
 use landfall_core::{ColumnType, Schema, Value};
 
@@ -45,7 +45,8 @@ impl Writer {
         self.text.push_str(HEADER);
         let columns = || schema.tables.iter().flat_map(|table| &table.columns).map(|column| column.ty);
         let params = schema.shapes.iter().flat_map(|shape| &shape.params).map(|param| param.ty);
-        if columns().chain(params).any(|ty| ty == ColumnType::Json) {
+        let args = schema.actions.iter().flat_map(|action| &action.args).map(|arg| arg.ty);
+        if columns().chain(params).chain(args).any(|ty| ty == ColumnType::Json) {
             self.text.push_str(JSON);
         }
         let mut names = Names::default();
@@ -56,6 +57,7 @@ impl Writer {
         }
         self.tables(&named);
         self.shapes(&schema.shapes);
+        self.actions(&schema.actions);
         self.constant(schema);
     }
 
@@ -92,7 +94,7 @@ impl Writer {
         self.line(0, &format!("export interface {name} {{"));
         for column in &table.columns {
             self.doc(2, &rules::of_column(table, column));
-            self.property(&column.name, false, &with_null(table, column, Use::Read));
+            self.property(2, &column.name, false, &with_null(table, column, Use::Read));
         }
         self.line(0, "}");
 
@@ -102,20 +104,20 @@ impl Writer {
             &format!("What an insert into `{}` takes; what may be left out has a default or is NULL.", table.name),
         );
         self.line(0, &format!("export interface {name}Insert {{"));
-        for column in &table.columns {
+        for column in table.columns.iter().filter(|column| !column.assigned) {
             let optional = column.default.is_some() || is_nullable(table, column);
-            self.property(&column.name, optional, &with_null(table, column, Use::Write));
+            self.property(2, &column.name, optional, &with_null(table, column, Use::Write));
         }
         self.line(0, "}");
 
         self.text.push('\n');
         self.doc(0, &format!("What an update of `{}` takes; a key never changes.", table.name));
-        if table.data_columns().next().is_none() {
+        if table.data_columns().all(|column| column.assigned) {
             self.line(0, &format!("export type {name}Update = {{ readonly [column: string]: never }};"));
         } else {
             self.line(0, &format!("export interface {name}Update {{"));
-            for column in table.data_columns() {
-                self.property(&column.name, true, &with_null(table, column, Use::Write));
+            for column in table.data_columns().filter(|column| !column.assigned) {
+                self.property(2, &column.name, true, &with_null(table, column, Use::Write));
             }
             self.line(0, "}");
         }
@@ -132,20 +134,20 @@ impl Writer {
         self.doc(0, &format!("The key of a row of `{}`.", table.name));
         self.line(0, &format!("export interface {name}Key {{"));
         for column in columns {
-            self.property(&column.name, false, &bare(column, Use::Write));
+            self.property(2, &column.name, false, &bare(column, Use::Write));
         }
         self.line(0, "}");
     }
 
-    fn property(&mut self, name: &str, optional: bool, ty: &str) {
+    fn property(&mut self, indent: usize, name: &str, optional: bool, ty: &str) {
         let mark = if optional { "?" } else { "" };
         let line = format!("{name}{mark}: {ty};");
-        if line.len() + 2 <= DOC {
-            return self.line(2, &line);
+        if line.len() + indent <= DOC {
+            return self.line(indent, &line);
         }
-        self.line(2, &format!("{name}{mark}:"));
+        self.line(indent, &format!("{name}{mark}:"));
         for part in ty.split(" | ") {
-            self.line(4, &format!("| {part}"));
+            self.line(indent + 2, &format!("| {part}"));
         }
         // The semicolon ends the last part's line.
         self.text.insert(self.text.len() - 1, ';');
@@ -201,10 +203,33 @@ impl Writer {
         self.line(0, "}");
     }
 
+    fn actions(&mut self, actions: &[ActionDef]) {
+        self.text.push('\n');
+        self.doc(0, "What a transaction can ask of the server: each action's arguments.");
+        if actions.is_empty() {
+            return self.line(0, "export type Actions = Record<never, object>;");
+        }
+        self.line(0, "export interface Actions {");
+        for action in actions {
+            if action.args.is_empty() {
+                self.line(2, &format!("{}: Record<string, never>;", action.name));
+                continue;
+            }
+            self.line(2, &format!("{}: {{", action.name));
+            for arg in &action.args {
+                self.doc(4, &rules::of_arg(arg));
+                let null = if arg.required { "" } else { " | null" };
+                self.property(4, &arg.name, !arg.required, &format!("{}{null}", bare(arg, Use::Write)));
+            }
+            self.line(2, "};");
+        }
+        self.line(0, "}");
+    }
+
     fn constant(&mut self, schema: &Schema) {
         self.text.push('\n');
         self.doc(0, "The schema, for `openDatabase`.");
-        self.line(0, "export const schema: Schema<Tables, Shapes> = {");
+        self.line(0, "export const schema: Schema<Tables, Shapes, Actions> = {");
         self.line(2, &format!("name: {},", quoted(&schema.name)));
         self.line(2, &format!("version: {},", schema.version));
         self.line(2, "tables: {");
@@ -234,6 +259,22 @@ impl Writer {
                 self.line(6, "params: {");
                 for param in params {
                     self.line(8, &format!("{param},"));
+                }
+                self.line(6, "},");
+            }
+            self.line(4, "},");
+        }
+        self.line(2, "},");
+        self.line(2, "actions: {");
+        for action in &schema.actions {
+            self.line(4, &format!("{}: {{", property(&action.name)));
+            if action.args.is_empty() {
+                self.line(6, "args: {},");
+            } else {
+                self.line(6, "args: {");
+                for arg in &action.args {
+                    let nullable = if arg.required { "" } else { ", nullable: true" };
+                    self.line(8, &format!("{}: {{ {}{nullable} }},", property(&arg.name), metadata(arg.ty)));
                 }
                 self.line(6, "},");
             }

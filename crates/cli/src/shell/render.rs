@@ -177,7 +177,9 @@ pub(super) fn outbox(entries: &[OutboxEntry], json: bool) {
         .map(|e| {
             let tables = e.transaction.operations.iter().map(|o| format!("{} {}", o.table(), o.key()));
             let why = e.problem.as_ref().map(ToString::to_string).unwrap_or_default();
-            vec![e.rseq.to_string(), state_name(e).to_owned(), tables.collect::<Vec<_>>().join(", "), why]
+            let action = e.transaction.action.as_ref().map(|action| format!("asks for {}", action.name));
+            let what: Vec<String> = action.into_iter().chain(tables).collect();
+            vec![e.rseq.to_string(), state_name(e).to_owned(), what.join(", "), why]
         })
         .collect();
     grid(&columns, &cells);

@@ -37,6 +37,8 @@ export interface Things {
   parent: string | null;
   /** text */
   __proto__: string | null;
+  /** integer, filled by the server, null until then */
+  serial: number | bigint | null;
 }
 
 /** What an insert into `things` takes; what may be left out has a default or is NULL. */
@@ -141,8 +143,25 @@ export interface Shapes {
   counted: { count: number | bigint };
 }
 
+/** What a transaction can ask of the server: each action's arguments. */
+export interface Actions {
+  order: {
+    /** uuid, required, a row of `things` */
+    thing: string;
+    /** integer, required, 1 to "9007199254740993" */
+    count: number | bigint;
+    /** text, one of "new", "half \"done\"", "done" */
+    state?: "new" | "half \"done\"" | "done" | null;
+    /** decimal(2) */
+    price?: string | null;
+    /** json */
+    extra?: Json | null;
+  };
+  close: Record<string, never>;
+}
+
 /** The schema, for `openDatabase`. */
-export const schema: Schema<Tables, Shapes> = {
+export const schema: Schema<Tables, Shapes, Actions> = {
   name: "everything",
   version: 3,
   tables: {
@@ -165,6 +184,7 @@ export const schema: Schema<Tables, Shapes> = {
         cover: { type: "bytes", nullable: true },
         parent: { type: "uuid", nullable: true },
         ["__proto__"]: { type: "text", nullable: true },
+        serial: { type: "integer", nullable: true },
       },
     },
     date: {
@@ -207,6 +227,20 @@ export const schema: Schema<Tables, Shapes> = {
       },
     },
   },
+  actions: {
+    order: {
+      args: {
+        thing: { type: "uuid" },
+        count: { type: "integer" },
+        state: { type: "text", nullable: true },
+        price: { type: "decimal", scale: 2, nullable: true },
+        extra: { type: "json", nullable: true },
+      },
+    },
+    close: {
+      args: {},
+    },
+  },
   compiled: [
     '{"name":"everything","version":3,"tables":[{"name":"things","columns":[{"name":"id","type":"uuid","r',
     'equired":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"r',
@@ -239,32 +273,45 @@ export const schema: Schema<Tables, Shapes> = {
     '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"thi',
     'ngs","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"__proto__","type":"text","requir',
     'ed":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
-    'ces":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":true,"on_delete_conflict":"upda',
-    'te_wins","access":{"read":null,"insert":null,"update":null,"delete":null},"search":["label"]},{"name',
-    '":"date","columns":[{"name":"thing","type":"uuid","required":true,"default":null,"max_length":null,"',
-    'pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"things","on_delete":"cascade"',
-    '},"unique":false,"merge":"lww"},{"name":"number","type":"integer","required":true,"default":null,"ma',
-    'x_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"me',
-    'rge":"lww"}],"primary_key":["thing","number"],"sync":true,"on_delete_conflict":"update_wins","access',
-    '":{"read":null,"insert":null,"update":null,"delete":null}},{"name":"scratch_pad","columns":[{"name":',
-    '"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max',
-    '":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"text","type":"text","req',
-    'uired":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
-    'ences":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"u',
-    'pdate_wins","access":{"read":null,"insert":null,"update":null,"delete":null}}],"shapes":[{"name":"al',
-    'l","table":"things","where":null,"params":[],"columns":null},{"name":"some","table":"things","where"',
-    ':{"and":[{"compare":{"op":"=","left":{"column":{"name":"label","type":"text"}},"right":{"param":{"na',
-    'me":"label","type":"text"}}}},{"compare":{"op":">","left":{"column":{"name":"at","type":"timestamp"}',
-    '},"right":{"param":{"name":"since","type":"timestamp"}}}},{"compare":{"op":"<","left":{"column":{"na',
-    'me":"price","type":{"decimal":2}}},"right":{"param":{"name":"below","type":{"decimal":2}}}}},{"compa',
-    're":{"op":"=","left":{"column":{"name":"day","type":"date"}},"right":{"param":{"name":"day","type":"',
-    'date"}}}},{"compare":{"op":"=","left":{"column":{"name":"flag","type":"boolean"}},"right":{"param":{',
-    '"name":"flag","type":"boolean"}}}},{"compare":{"op":"<","left":{"column":{"name":"ratio","type":"flo',
-    'at"}},"right":{"param":{"name":"ratio","type":"float"}}}}]},"params":[{"name":"label","type":"text"}',
-    ',{"name":"since","type":"timestamp"},{"name":"below","type":{"decimal":2}},{"name":"day","type":"dat',
-    'e"},{"name":"flag","type":"boolean"},{"name":"ratio","type":"float"}],"columns":["label","at"]},{"na',
-    'me":"counted","table":"things","where":{"compare":{"op":"=","left":{"column":{"name":"count","type":',
-    '"integer"}},"right":{"param":{"name":"count","type":"integer"}}}},"params":[{"name":"count","type":"',
-    'integer"}],"columns":null}]}',
+    'ces":null,"unique":false,"merge":"lww"},{"name":"serial","type":"integer","required":false,"default"',
+    ':null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":',
+    'false,"merge":"lww","assigned":true}],"primary_key":["id"],"sync":true,"on_delete_conflict":"update_',
+    'wins","access":{"read":null,"insert":null,"update":null,"delete":null},"search":["label"]},{"name":"',
+    'date","columns":[{"name":"thing","type":"uuid","required":true,"default":null,"max_length":null,"pat',
+    'tern":null,"min":null,"max":null,"one_of":[],"references":{"table":"things","on_delete":"cascade"},"',
+    'unique":false,"merge":"lww"},{"name":"number","type":"integer","required":true,"default":null,"max_l',
+    'ength":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge',
+    '":"lww"}],"primary_key":["thing","number"],"sync":true,"on_delete_conflict":"update_wins","access":{',
+    '"read":null,"insert":null,"update":null,"delete":null}},{"name":"scratch_pad","columns":[{"name":"id',
+    '","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":n',
+    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"text","type":"text","requir',
+    'ed":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
+    'es":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"upda',
+    'te_wins","access":{"read":null,"insert":null,"update":null,"delete":null}}],"shapes":[{"name":"all",',
+    '"table":"things","where":null,"params":[],"columns":null},{"name":"some","table":"things","where":{"',
+    'and":[{"compare":{"op":"=","left":{"column":{"name":"label","type":"text"}},"right":{"param":{"name"',
+    ':"label","type":"text"}}}},{"compare":{"op":">","left":{"column":{"name":"at","type":"timestamp"}},"',
+    'right":{"param":{"name":"since","type":"timestamp"}}}},{"compare":{"op":"<","left":{"column":{"name"',
+    ':"price","type":{"decimal":2}}},"right":{"param":{"name":"below","type":{"decimal":2}}}}},{"compare"',
+    ':{"op":"=","left":{"column":{"name":"day","type":"date"}},"right":{"param":{"name":"day","type":"dat',
+    'e"}}}},{"compare":{"op":"=","left":{"column":{"name":"flag","type":"boolean"}},"right":{"param":{"na',
+    'me":"flag","type":"boolean"}}}},{"compare":{"op":"<","left":{"column":{"name":"ratio","type":"float"',
+    '}},"right":{"param":{"name":"ratio","type":"float"}}}}]},"params":[{"name":"label","type":"text"},{"',
+    'name":"since","type":"timestamp"},{"name":"below","type":{"decimal":2}},{"name":"day","type":"date"}',
+    ',{"name":"flag","type":"boolean"},{"name":"ratio","type":"float"}],"columns":["label","at"]},{"name"',
+    ':"counted","table":"things","where":{"compare":{"op":"=","left":{"column":{"name":"count","type":"in',
+    'teger"}},"right":{"param":{"name":"count","type":"integer"}}}},"params":[{"name":"count","type":"int',
+    'eger"}],"columns":null}],"actions":[{"name":"order","sending":{"priority":90,"attempts":3},"args":[{',
+    '"name":"thing","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":n',
+    'ull,"max":null,"one_of":[],"references":{"table":"things","on_delete":"restrict"},"unique":false,"me',
+    'rge":"lww"},{"name":"count","type":"integer","required":true,"default":null,"max_length":null,"patte',
+    'rn":null,"min":{"int":"1"},"max":{"int":"9007199254740993"},"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww"},{"name":"state","type":"text","required":false,"default":null,"max_length":null,',
+    '"pattern":null,"min":null,"max":null,"one_of":[{"text":"new"},{"text":"half \\"done\\""},{"text":"done',
+    '"}],"references":null,"unique":false,"merge":"lww"},{"name":"price","type":{"decimal":2},"required":',
+    'false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
+    ':null,"unique":false,"merge":"lww"},{"name":"extra","type":"json","required":false,"default":null,"m',
+    'ax_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"m',
+    'erge":"lww"}]},{"name":"close","args":[]}]}',
   ].join(""),
 };

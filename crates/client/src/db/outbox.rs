@@ -193,6 +193,9 @@ impl Database {
             for operation in &entry.transaction.operations {
                 replay(tx, operation, &entry.images)?;
             }
+            if let Some(action) = entry.transaction.action.clone() {
+                tx.ask(action)?;
+            }
             tx.database().drop_dead(rseq)
         })
     }
@@ -257,6 +260,8 @@ fn replay(
             DbError::Invalid(Problem::new(codes::ROW_GONE, message).row(table, key))
         })?,
     };
+    // What the server had filled is the server's to fill again.
+    row.retain(|name, _| !app.table.column(name).is_some_and(|c| c.assigned));
     row.extend(cells.into_iter().map(|(name, value)| (name.to_owned(), value)));
     let row: Vec<(&str, Value)> = row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     tx.insert(table, &row)

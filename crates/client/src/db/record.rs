@@ -34,7 +34,8 @@ pub(super) struct Net {
 }
 
 impl Database {
-    /// Turns what the hook marked into an outbox entry; its replica sequence, when a synced row changed.
+    /// Turns what the hook marked into an outbox entry; its replica sequence, when a synced row changed or
+    /// an action was asked for.
     pub(super) fn record(
         &mut self,
         marks: Marks,
@@ -51,7 +52,7 @@ impl Database {
         }
         self.check_rules(&net)?;
         self.preview_cascades(&mut net, changes)?;
-        if net.operations.is_empty() {
+        if net.operations.is_empty() && wishes.action.is_none() {
             return Ok(None);
         }
         self.append(net, wishes, now_ms).map(Some)
@@ -192,8 +193,8 @@ impl Database {
             after.clone_from(&requires);
         }
         let replica = self.memory.meta.replica;
-        let transaction =
-            Transaction { replica, rseq, stamp, operations: net.operations, after, requires, origin: None };
+        let (operations, action) = (net.operations, wishes.action.clone());
+        let transaction = Transaction { replica, rseq, stamp, operations, after, requires, origin: None, action };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));
         let priority = wishes.priority.unwrap_or_else(|| self.schema.sending(&transaction).priority);

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use landfall_core::error::codes;
 use landfall_core::schema::Sending;
 use landfall_core::schema::ddl::quote;
-use landfall_core::{RowKey, Value};
+use landfall_core::{Action, Problem, RowKey, Value};
 
 use super::bookkeeping::{DEAD, Memory};
 use super::error::DbError;
@@ -20,7 +21,7 @@ use crate::changes::ChangeSet;
 pub struct Written<R> {
     /// What the app's function returned.
     pub value: R,
-    /// The outbox entry; `None` when no synced row changed.
+    /// The outbox entry; `None` when no synced row changed and no action was asked for.
     pub rseq: Option<u64>,
     /// What changed visibly, local tables included.
     pub changes: ChangeSet,
@@ -47,6 +48,8 @@ pub(super) struct Wishes {
     pub after: BTreeSet<u64>,
     /// Entries whose refusal takes it along.
     pub requires: BTreeSet<u64>,
+    /// What it asks of the app's handler on the server.
+    pub action: Option<Action>,
 }
 
 /// A write transaction that stays open between calls. Until it is finished or let go, nothing else may be called on the
@@ -202,6 +205,33 @@ impl WriteTx<'_> {
             return Err(DbError::NoSuchEntry { rseq, state: "undecided" });
         }
         self.wishes.requires.insert(rseq);
+        Ok(())
+    }
+
+    /// Asks for an action: the server runs the app's handler of this name, which sees what this transaction writes and may
+    /// refuse it, change it and add to it. What is written here shows until then. An argument that is not given is NULL.
+    ///
+    /// A transaction with an action is sent even when it changes no row.
+    ///
+    /// # Errors
+    /// [`DbError::Invalid`] when the schema has no such action, the arguments are not as it declares, or this transaction
+    /// asks for one already.
+    pub fn action(&mut self, name: &str, args: &[(&str, Value)]) -> Result<(), DbError> {
+        let args = args.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        self.ask(Action { name: name.to_owned(), args })
+    }
+
+    /// As [`WriteTx::action`].
+    ///
+    /// # Errors
+    /// As [`WriteTx::action`].
+    pub fn ask(&mut self, action: Action) -> Result<(), DbError> {
+        if let Some(asked) = &self.wishes.action {
+            let message = format!("it asks for the action '{}' already; use a transaction for each", asked.name);
+            return Err(DbError::Invalid(Problem::new(codes::BAD_TRANSACTION, message)));
+        }
+        self.db.schema.check_action(&action).map_err(DbError::Invalid)?;
+        self.wishes.action = Some(action);
         Ok(())
     }
 

@@ -18,6 +18,7 @@ fn transaction(rseq: u64) -> Transaction {
         after: Vec::new(),
         requires: Vec::new(),
         origin: None,
+        action: None,
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) fn table() -> Table {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     };
     Table {
         name: "todos".into(),

@@ -3,7 +3,8 @@
 use serde_json::Value as Json;
 
 use super::{
-    Access, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Sending, Shape, Table,
+    Access, ActionDef, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Sending,
+    Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -52,6 +53,9 @@ fn column(value: &Column, out: &mut String) {
     object.maybe("references", value.references.as_ref(), reference);
     object.flag("unique", value.unique);
     object.text("merge", name_of(value.merge, MERGE_RULES));
+    if value.assigned {
+        object.flag("assigned", true);
+    }
 }
 
 fn sending(value: Sending, out: &mut String) {
@@ -96,6 +100,15 @@ fn shape(value: &Shape, out: &mut String) {
     });
 }
 
+fn action(value: &ActionDef, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("name", &value.name);
+    if value.sending != Sending::default() {
+        sending(value.sending, object.field("sending"));
+    }
+    object.list("args", &value.args, column);
+}
+
 /// Writes a schema.
 pub(super) fn write(schema: &Schema) -> String {
     let mut out = String::new();
@@ -104,6 +117,9 @@ pub(super) fn write(schema: &Schema) -> String {
     object.field("version").push_str(&schema.version.to_string());
     object.list("tables", &schema.tables, table);
     object.list("shapes", &schema.shapes, shape);
+    if !schema.actions.is_empty() {
+        object.list("actions", &schema.actions, action);
+    }
     drop(object);
     out
 }
@@ -148,6 +164,7 @@ fn read_column(json: &Json) -> Result<Column, Misread> {
         references: read_maybe(fields.maybe("references"), read_reference)?,
         unique: fields.is("unique")?,
         merge,
+        assigned: fields.is("assigned")?,
     })
 }
 
@@ -191,6 +208,15 @@ fn read_shape(json: &Json) -> Result<Shape, Misread> {
     })
 }
 
+fn read_action(json: &Json) -> Result<ActionDef, Misread> {
+    let fields = Fields::of(json, "an action")?;
+    Ok(ActionDef {
+        name: fields.text("name")?,
+        sending: read_maybe(fields.maybe("sending"), read_sending)?.unwrap_or_default(),
+        args: fields.list("args", read_column)?,
+    })
+}
+
 /// Reads a schema.
 pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
     let fields = Fields::of(json, "the schema")?;
@@ -202,5 +228,6 @@ pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
         version: fields.number("version")?,
         tables: fields.list("tables", read_table)?,
         shapes: fields.list("shapes", read_shape)?,
+        actions: fields.list("actions", read_action)?,
     })
 }

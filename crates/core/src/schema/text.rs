@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::{Schema, Shape};
 use crate::error::codes;
 
+mod actions;
 mod columns;
 mod condition;
 mod diagnostic;
@@ -48,7 +49,8 @@ impl Schema {
 }
 
 fn read(source: &str, report: &mut Report) -> Schema {
-    let mut schema = Schema { name: String::new(), version: 1, tables: Vec::new(), shapes: Vec::new() };
+    let mut schema =
+        Schema { name: String::new(), version: 1, tables: Vec::new(), shapes: Vec::new(), actions: Vec::new() };
     if source.len() > MAX_SCHEMA_BYTES {
         let message = format!("the schema has {} bytes, at most {MAX_SCHEMA_BYTES} are allowed", source.len());
         report.add(codes::SCHEMA_LIMIT, 0..0, message).help("split the app into several schemas, or shorten comments");
@@ -60,9 +62,11 @@ fn read(source: &str, report: &mut Report) -> Schema {
     read_app(&mut top, &mut schema, report);
     let mut tables = read_tables(&mut top, report);
     let shapes = shapes::read(&mut top, report);
+    let actions = actions::read(&mut top, report);
     top.finish(report);
 
-    links::check(&mut tables, report);
+    let targets = links::check(&mut tables, report);
+    schema.actions = actions.into_iter().map(|action| actions::resolve(action, &targets, report)).collect();
     condition::compile_access(source, &mut tables, report);
     schema.shapes =
         shapes.into_iter().filter_map(|s| shapes::compile(s, source, &tables, report)).collect::<Vec<Shape>>();

@@ -61,6 +61,12 @@ pub enum SchemaChange {
         /// The shape.
         shape: String,
     },
+    /// An action that is new, has other arguments or another priority, or is gone. Transactions that wait with it are
+    /// judged by what the server's schema says when they arrive.
+    ActionChanged {
+        /// The action.
+        action: String,
+    },
 }
 
 impl Schema {
@@ -97,6 +103,7 @@ impl Schema {
         let added = new.tables.iter().filter(|t| old.table(&t.name).is_none());
         upgrade.changes.extend(added.map(|t| SchemaChange::TableAdded { table: t.name.clone() }));
         upgrade.shapes(old, new);
+        upgrade.actions(old, new);
         if upgrade.problems.is_empty() { Ok(upgrade.changes) } else { Err(upgrade.problems) }
     }
 }
@@ -198,6 +205,13 @@ impl Upgrade {
         }
         let removed = old.shapes.iter().filter(|s| new.shape(&s.name).is_none());
         self.changes.extend(removed.map(|s| SchemaChange::ShapeRemoved { shape: s.name.clone() }));
+    }
+
+    fn actions(&mut self, old: &Schema, new: &Schema) {
+        let changed = new.actions.iter().filter(|action| old.action(&action.name) != Some(action));
+        let removed = old.actions.iter().filter(|action| new.action(&action.name).is_none());
+        let names = changed.chain(removed).map(|action| action.name.clone());
+        self.changes.extend(names.map(|action| SchemaChange::ActionChanged { action }));
     }
 }
 

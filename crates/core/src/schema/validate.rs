@@ -5,7 +5,7 @@ use crate::error::{Problem, codes};
 use crate::flat::FlatSet;
 use crate::hash::Cells;
 use crate::key::RowKey;
-use crate::txn::{Operation, Transaction};
+use crate::txn::{Action, Operation, Transaction};
 use crate::value::{ColumnType, Value};
 use crate::wide::WideSet;
 
@@ -151,9 +151,13 @@ impl Schema {
         if let Some(later) = txn.after.iter().chain(&txn.requires).find(|rseq| **rseq >= txn.rseq) {
             return Err(bad(format!("it is to follow transaction {later}, which is not older; name older ones only")));
         }
+        if let Some(action) = &txn.action {
+            self.check_action(action)?;
+        }
         let mut seen = WideSet::default();
         for operation in &txn.operations {
             self.check_operation(operation, limits)?;
+            self.check_assigned(operation)?;
             if !seen.insert((operation.table(), operation.key())) {
                 return Err(bad("a row occurs twice in one transaction".into()).row(operation.table(), operation.key()));
             }
@@ -165,7 +169,45 @@ impl Schema {
         Ok(())
     }
 
-    fn check_operation(&self, operation: &Operation, limits: &TransactionLimits) -> Result<(), Problem> {
+    /// What is wrong with an action: its name, its arguments.
+    ///
+    /// # Errors
+    /// The first problem.
+    pub fn check_action(&self, action: &Action) -> Result<(), Problem> {
+        let Some(known) = self.action(&action.name) else {
+            let name: String = action.name.chars().take(63).collect();
+            return Err(Problem::new(codes::UNKNOWN_NAME, format!("the schema has no action '{name}'")));
+        };
+        if let Some(name) = action.args.keys().find(|name| known.arg(name).is_none()) {
+            let name: String = name.chars().take(63).collect();
+            let message = format!("the action '{}' has no argument '{name}'", known.name);
+            return Err(Problem::new(codes::UNKNOWN_NAME, message));
+        }
+        known.args.iter().try_for_each(|arg| {
+            let problem = arg.check(action.args.get(&arg.name).unwrap_or(&Value::Null));
+            problem.map_or(Ok(()), |problem| {
+                let message = format!("argument '{}' of '{}': {}", arg.name, known.name, problem.message);
+                Err(Problem { message, ..problem })
+            })
+        })
+    }
+
+    /// Refuses a device's write to a column that only the server fills.
+    fn check_assigned(&self, operation: &Operation) -> Result<(), Problem> {
+        let Some(table) = self.table(operation.table()) else { return Ok(()) };
+        let wrong = operation.cells().iter().find(|write| table.column(&write.column).is_some_and(|c| c.assigned));
+        wrong.map_or(Ok(()), |write| {
+            let message = "only the server fills this column; leave it out, it is NULL until then";
+            let problem = Problem::new(codes::SERVER_ASSIGNED, message);
+            Err(problem.row(operation.table(), operation.key()).column(&write.column))
+        })
+    }
+
+    /// What is wrong with one operation by itself. Who may write what is not looked at.
+    ///
+    /// # Errors
+    /// The first problem.
+    pub fn check_operation(&self, operation: &Operation, limits: &TransactionLimits) -> Result<(), Problem> {
         let (name, key) = (operation.table(), operation.key());
         let Some(table) = self.table(name).filter(|t| t.sync) else {
             return Err(Problem::new(codes::UNKNOWN_NAME, format!("the schema has no synced table '{name}'")));

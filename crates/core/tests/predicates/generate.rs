@@ -42,6 +42,7 @@ pub fn table() -> Table {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     };
     let both = |(name, ty): &(&str, ColumnType)| [column(format!("{name}1"), *ty), column(format!("{name}2"), *ty)];
     Table {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use landfall_core::error::codes as core_codes;
 use landfall_core::value::ColumnType;
 use landfall_core::{
-    BucketId, CellWrite, Decimal, Epoch, Operation, Origin, Problem, ReplicaId, RowKey, Stamp, Transaction, Value,
+    Action, BucketId, CellWrite, Decimal, Epoch, Operation, Origin, Problem, ReplicaId, RowKey, Stamp, Transaction,
+    Value,
 };
 use landfall_protocol::client::Held;
 use landfall_protocol::server::{BucketChanges, WireType};
@@ -57,6 +58,7 @@ pub fn transaction() -> Transaction {
         after: vec![5, 6],
         requires: vec![6],
         origin: None,
+        action: None,
     }
 }
 
@@ -77,7 +79,21 @@ pub fn queued_anew() -> Transaction {
         after: vec![],
         requires: vec![],
         origin: Some(origin),
+        action: None,
     }
+}
+
+/// A transaction that asks for an action, with an argument of each type that has a form of its own.
+pub fn acting() -> Transaction {
+    let args = [
+        ("order", Value::Uuid([0x77; 16])),
+        ("count", Value::Int(3)),
+        ("price", Value::Decimal(Decimal { units: 1250, scale: 2 })),
+        ("note", Value::Null),
+    ];
+    let args = args.map(|(name, value)| (name.to_owned(), value)).into();
+    let action = Some(Action { name: "checkout".into(), args });
+    Transaction { rseq: 9, operations: vec![], after: vec![], requires: vec![], action, ..transaction() }
 }
 
 pub fn hello() -> Hello {
@@ -120,6 +136,17 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 id: 4,
                 entries: vec![queued_anew().into()],
                 clock_ms: 1_790_000_000_003,
+                floor: 7,
+                prior: 0,
+                settled: vec![],
+            },
+        ),
+        (
+            "push-action",
+            ClientMessage::Push {
+                id: 5,
+                entries: vec![acting().into()],
+                clock_ms: 1_790_000_000_004,
                 floor: 7,
                 prior: 0,
                 settled: vec![],

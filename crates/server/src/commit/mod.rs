@@ -333,6 +333,10 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Ok(operations) => operations,
             Err(problem) => return refused(problem),
         };
+        if let Some(action) = &push.entry.transaction.action {
+            let text = format!("nobody handles the action '{}' on this server; ask whoever runs it", action.name);
+            return refused(Problem::new(codes::NOT_HANDLED, text));
+        }
         let mut rows = Vec::with_capacity(operations.len());
         for operation in operations.iter() {
             if let Some(table) = self.plan.table_at(operation.table()) {

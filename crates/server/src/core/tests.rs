@@ -55,8 +55,16 @@ fn push(n: u64, rseq: u64) -> ClientMessage {
     let cells = vec![CellWrite { column: "body".into(), value: Value::Text(format!("{rseq}")), base: None }];
     let operations = vec![Operation::Insert { table: "notes".into(), key, base: 0, cells }];
     let stamp = Stamp { wall_ms: NOW.wall_ms, counter: 0, replica };
-    let entry =
-        Entry::from(Transaction { replica, rseq, stamp, operations, after: vec![], requires: vec![], origin: None });
+    let entry = Entry::from(Transaction {
+        replica,
+        rseq,
+        stamp,
+        operations,
+        after: vec![],
+        requires: vec![],
+        origin: None,
+        action: None,
+    });
     ClientMessage::Push {
         id: rseq as u32,
         entries: vec![entry],

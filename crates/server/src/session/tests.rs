@@ -19,7 +19,7 @@ struct World {
 }
 
 fn rules() -> Rules {
-    let schema = Schema { name: "test".into(), version: 2, tables: vec![], shapes: vec![] };
+    let schema = Schema { name: "test".into(), version: 2, tables: vec![], shapes: vec![], actions: vec![] };
     Rules::new(&schema, Authenticator::new().with_development(true))
 }
 
@@ -123,6 +123,7 @@ fn transaction(replica: ReplicaId, rseq: u64) -> Entry {
         after: vec![],
         requires: vec![],
         origin: None,
+        action: None,
     }
     .into()
 }

@@ -206,6 +206,7 @@ impl Device {
             after: vec![],
             requires: vec![],
             origin: None,
+            action: None,
         }
     }
 

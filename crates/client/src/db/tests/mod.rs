@@ -1,13 +1,14 @@
 //! Properties of the local database.
 
 use landfall_core::schema::{
-    Access, Column, Default as ColumnDefault, DeleteRule, MergeRule, OnDelete, Reference, Schema, Shape, Table,
+    Access, Column, Default as ColumnDefault, DeleteRule, MergeRule, OnDelete, Reference, Schema, Sending, Shape, Table,
 };
 use landfall_core::value::ColumnType;
-use landfall_core::{ReplicaId, RowKey, Value};
+use landfall_core::{Problem, ReplicaId, RowKey, Value};
 
 use super::{Database, DbError, Location, Options, Written};
 
+mod actions;
 mod capture;
 mod holding;
 mod loading;
@@ -31,6 +32,7 @@ pub(super) fn column(name: &str, ty: ColumnType) -> Column {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     }
 }
 
@@ -98,6 +100,7 @@ pub(super) fn schema() -> Schema {
         version: 1,
         tables: vec![notes, tags, pins, counters, drafts],
         shapes: vec![shape("counters", "counters"), shape("big_a", "counters"), shape("big_b", "counters")],
+        actions: Vec::new(),
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landfall_core::Transaction;
 use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
-use landfall_core::{Problem, Transaction};
 use landfall_protocol::server::Outcome;
 use proptest::prelude::*;
 

@@ -30,6 +30,7 @@ fn column(name: &str, ty: ColumnType) -> Column {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     }
 }
 
@@ -64,6 +65,7 @@ pub fn schema() -> Schema {
         version: 1,
         tables: vec![table("notes", &notes, &["id"], &["title", "body"]), table("tags", &tags, &["note", "name"], &[])],
         shapes: Vec::new(),
+        actions: Vec::new(),
     }
 }
 

@@ -23,6 +23,7 @@ fn column(name: &str, ty: ColumnType) -> Column {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     }
 }
 
@@ -49,7 +50,7 @@ fn notes() -> Table {
 }
 
 fn schema(tables: Vec<Table>) -> Schema {
-    Schema { name: "test".into(), version: 1, tables, shapes: Vec::new() }
+    Schema { name: "test".into(), version: 1, tables, shapes: Vec::new(), actions: Vec::new() }
 }
 
 fn connection() -> Connection {

@@ -29,6 +29,7 @@ pub(super) struct DraftColumn<'t> {
     pub(super) name_span: Span,
     pub(super) type_span: Span,
     pub(super) required_span: Option<Span>,
+    pub(super) assigned_span: Option<Span>,
     pub(super) reference: Option<DraftReference<'t>>,
 }
 
@@ -48,7 +49,9 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftCo
         let ty = named_type(word, &entry.span, report)?;
         let column = plain(entry.key, complete(ty, None, &entry.span, report)?);
         let (name_span, type_span) = (entry.key_span.clone(), entry.span.clone());
-        return named.then_some(DraftColumn { column, name_span, type_span, required_span: None, reference: None });
+        let draft =
+            DraftColumn { column, name_span, type_span, required_span: None, assigned_span: None, reference: None };
+        return named.then_some(draft);
     }
     let mut section = Section::of(entry, format!("column `{}`", entry.key), report)?;
     let ty_entry = section.take("type");
@@ -71,6 +74,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftCo
         name_span: entry.key_span.clone(),
         type_span,
         required_span: None,
+        assigned_span: None,
         reference: None,
     };
     read_rules(&mut section, &mut draft, ty, report);
@@ -92,6 +96,7 @@ fn plain(name: &str, ty: ColumnType) -> Column {
         references: None,
         unique: false,
         merge: MergeRule::Lww,
+        assigned: false,
     }
 }
 
@@ -226,6 +231,10 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
     if let Some(entry) = section.take("required") {
         draft.column.required = entry.boolean(report).unwrap_or(false);
         draft.required_span = Some(entry.span);
+    }
+    if let Some(entry) = section.take("assigned") {
+        draft.column.assigned = entry.choice(&[("server", true)], &[], report).unwrap_or(false);
+        draft.assigned_span = Some(entry.span);
     }
     draft.column.unique =
         rule(section, "unique", ty, is_comparable, report).and_then(|e| e.boolean(report)).unwrap_or(false);

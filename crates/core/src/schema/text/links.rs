@@ -12,19 +12,24 @@ use crate::value::ColumnType;
 const LOCAL_REFERENCE_HELP: &str = "keep the other row's key in a plain column; a row leaves a device without being \
                                     deleted, so that nothing could hold the reference";
 
+/// What a reference needs to know of each table, by name.
+pub(super) type Targets = BTreeMap<String, Target>;
+
 /// Checks what the drafts say about each other, and completes the tables (all but access).
-pub(super) fn check(tables: &mut [DraftTable<'_>], report: &mut Report) {
+pub(super) fn check(tables: &mut [DraftTable<'_>], report: &mut Report) -> Targets {
     for table in &mut *tables {
         resolve_key(table, report);
         resolve_search(table, report);
         check_local(table, report);
     }
     check_search_names(tables, report);
-    let targets: BTreeMap<String, Target> = tables.iter().map(|t| (t.table.name.clone(), Target::of(t))).collect();
+    let targets: Targets = tables.iter().map(|t| (t.table.name.clone(), Target::of(t))).collect();
     for table in tables {
         resolve_references(table, &targets, report);
+        check_assigned(table, report);
         table.table.columns = table.columns.iter().map(|c| c.column.clone()).collect();
     }
+    targets
 }
 
 fn resolve_key(draft: &mut DraftTable<'_>, report: &mut Report) {
@@ -146,8 +151,41 @@ fn check_local(draft: &mut DraftTable<'_>, report: &mut Report) {
     draft.access.clear();
 }
 
+/// Only a column that may be NULL, of a table that the server has, can wait for the server to fill it.
+fn check_assigned(draft: &DraftTable<'_>, report: &mut Report) {
+    for column in &draft.columns {
+        let Some(span) = &column.assigned_span else { continue };
+        let name = &column.column.name;
+        if !draft.table.sync {
+            report
+                .add(
+                    codes::LOCAL_TABLE,
+                    span.clone(),
+                    format!("table `{}` is local: no server fills it", draft.table.name),
+                )
+                .related(&draft.sync_span, "local by this")
+                .help("remove `assigned`, or remove `sync = false`");
+        } else if column.column.required {
+            let finding = report.add(
+                codes::CONTRADICTION,
+                span.clone(),
+                format!("`{name}` is NULL until the server fills it, but a value is required"),
+            );
+            match &column.required_span {
+                Some(span) => finding.related(span, "required by this"),
+                None => finding.label("it is part of the key"),
+            };
+            finding.help("let the column be NULL: the interface shows it as pending until then");
+        } else if column.column.default.is_some() {
+            report
+                .add(codes::CONTRADICTION, span.clone(), format!("`{name}` is filled by the server, and has a default"))
+                .help("remove one of the two");
+        }
+    }
+}
+
 /// What a reference needs to know of its target.
-struct Target {
+pub(super) struct Target {
     sync: bool,
     /// Type of the key's only column; `None`: several.
     key: Option<ColumnType>,
@@ -166,45 +204,55 @@ impl Target {
 }
 
 fn resolve_references(draft: &mut DraftTable<'_>, targets: &BTreeMap<String, Target>, report: &mut Report) {
-    let (sync, name) = (draft.table.sync, &draft.table.name);
+    let (sync, name) = (draft.table.sync, draft.table.name.clone());
     for column in &mut draft.columns {
-        let Some(reference) = &column.reference else {
-            continue;
-        };
-        let Some(target) = targets.get(reference.table) else {
-            report
-                .add(
-                    codes::UNKNOWN_TABLE,
-                    reference.span.clone(),
-                    format!("there is no table {}", names::show(reference.table)),
-                )
-                .help(names::suggest(reference.table, targets.keys().map(String::as_str)));
-            continue;
-        };
-        if !sync || !target.sync {
-            let local = if sync { reference.table } else { name };
-            let message = format!("table `{local}` is local: it takes no part in references");
-            report.add(codes::LOCAL_TABLE, reference.span.clone(), message).help(LOCAL_REFERENCE_HELP);
-            continue;
-        }
-        if !target.broken {
-            check_target(column, reference.table, target, &reference.span, report);
-        }
-        if reference.on_delete == OnDelete::SetNull && column.column.required {
-            let finding = report.add(
-                codes::SET_NULL_REQUIRED,
-                reference.on_delete_span.clone(),
-                format!("`{}` cannot be set to NULL: it is required", column.column.name),
-            );
-            match &column.required_span {
-                Some(span) => finding.related(span, "required by this"),
-                None => finding.label("it is part of the key"),
-            };
-            finding.help("use on_delete = \"cascade\" or \"restrict\", or let the column be NULL");
-        }
-        let (table, on_delete) = (reference.table.to_owned(), reference.on_delete);
-        column.column.references = Some(Reference { table, on_delete });
+        resolve_reference(column, (sync, &name), targets, report);
     }
+}
+
+/// Resolves the reference of a column of a table (synced or not, name), or of an argument of an action.
+pub(super) fn resolve_reference(
+    column: &mut super::columns::DraftColumn<'_>,
+    (sync, name): (bool, &str),
+    targets: &Targets,
+    report: &mut Report,
+) {
+    let Some(reference) = &column.reference else {
+        return;
+    };
+    let Some(target) = targets.get(reference.table) else {
+        report
+            .add(
+                codes::UNKNOWN_TABLE,
+                reference.span.clone(),
+                format!("there is no table {}", names::show(reference.table)),
+            )
+            .help(names::suggest(reference.table, targets.keys().map(String::as_str)));
+        return;
+    };
+    if !sync || !target.sync {
+        let local = if sync { reference.table } else { name };
+        let message = format!("table `{local}` is local: it takes no part in references");
+        report.add(codes::LOCAL_TABLE, reference.span.clone(), message).help(LOCAL_REFERENCE_HELP);
+        return;
+    }
+    if !target.broken {
+        check_target(column, reference.table, target, &reference.span, report);
+    }
+    if reference.on_delete == OnDelete::SetNull && column.column.required {
+        let finding = report.add(
+            codes::SET_NULL_REQUIRED,
+            reference.on_delete_span.clone(),
+            format!("`{}` cannot be set to NULL: it is required", column.column.name),
+        );
+        match &column.required_span {
+            Some(span) => finding.related(span, "required by this"),
+            None => finding.label("it is part of the key"),
+        };
+        finding.help("use on_delete = \"cascade\" or \"restrict\", or let the column be NULL");
+    }
+    let (table, on_delete) = (reference.table.to_owned(), reference.on_delete);
+    column.column.references = Some(Reference { table, on_delete });
 }
 
 fn check_target(

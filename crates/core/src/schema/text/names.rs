@@ -11,10 +11,9 @@ const MAX_NAME: usize = 63;
 pub(super) fn check(what: &str, name: &str, span: &Span, report: &mut Report) -> bool {
     let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !first || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        report.add(codes::BAD_NAME, span.clone(), format!("{} cannot name a {what}", show(name))).help(format!(
-            "a name is a letter or _, then letters, digits or _, at most {MAX_NAME} in all; {}",
-            respell(name)
-        ));
+        report.add(codes::BAD_NAME, span.clone(), format!("{} cannot name {} {what}", show(name), article(what))).help(
+            format!("a name is a letter or _, then letters, digits or _, at most {MAX_NAME} in all; {}", respell(name)),
+        );
         return false;
     }
     let lower = name.to_ascii_lowercase();
@@ -35,6 +34,10 @@ pub(super) fn check(what: &str, name: &str, span: &Span, report: &mut Report) ->
         return false;
     }
     true
+}
+
+fn article(what: &str) -> &'static str {
+    if what.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 /// Whether `name` can name the app: as other names, hyphens allowed.

@@ -99,7 +99,8 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     named.then_some(draft)
 }
 
-fn read_sending(section: &mut Section<'_>, report: &mut Report) -> Sending {
+/// How something is sent: tables and actions say it alike.
+pub(super) fn read_sending(section: &mut Section<'_>, report: &mut Report) -> Sending {
     let mut number = |key, range| {
         let number = section.take(key).and_then(|entry| entry.whole_number(range, report));
         number.and_then(|number| u8::try_from(number).ok())

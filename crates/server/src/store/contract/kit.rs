@@ -112,6 +112,7 @@ impl Device {
             after,
             requires,
             origin: None,
+            action: None,
         })
     }
 
