@@ -242,8 +242,11 @@ export interface Shapes {
   posts_by_topic: { topic: string; likes: number | bigint };
 }
 
+/** What a transaction can ask of the server: each action's arguments. */
+export type Actions = Record<never, object>;
+
 /** The schema, for `openDatabase`. */
-export const schema: Schema<Tables, Shapes> = {
+export const schema: Schema<Tables, Shapes, Actions> = {
   name: "journal",
   version: 1,
   tables: {
@@ -354,6 +357,8 @@ export const schema: Schema<Tables, Shapes> = {
         likes: { type: "integer" },
       },
     },
+  },
+  actions: {
   },
   compiled: [
     '{"name":"journal","version":1,"tables":[{"name":"people","columns":[{"name":"subject","type":"text",',

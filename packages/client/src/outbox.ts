@@ -39,7 +39,9 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
         ...(next ? { nextAttemptAt: new Date(next) } : {}),
         createdAt: new Date(created),
         rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
-        ...(action ? { action: { name: action.name, args: decodeRow(action.columns, action.args) } } : {}),
+        ...(action
+          ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
+          : {}),
         ...(error ? { error: { code: error.code, message: error.message } } : {}),
       }),
     );

@@ -257,9 +257,8 @@ export type UpdateOf<Tables, T extends keyof Tables> = Part<Tables, T, "update">
 export type KeyOf<Tables, T extends keyof Tables> = Part<Tables, T, "key">;
 
 /** The arguments of an action, which may be left out when each of them may. */
-export type ArgsOf<Actions, A extends keyof Actions> = Record<string, never> extends Actions[A]
-  ? [args?: Actions[A]]
-  : [args: Actions[A]];
+export type ArgsOf<Actions, A extends keyof Actions> =
+  Record<string, never> extends Actions[A] ? [args?: Actions[A]] : [args: Actions[A]];
 
 /** What a transaction did. */
 export interface Written<R> {

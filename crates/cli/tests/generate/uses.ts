@@ -1,6 +1,8 @@
 // What must type-check against the generated file, and what must not. Compiled by `npm run check`, never run.
 
+import type { Transaction } from "@landfall/client";
 import type {
+  Actions,
   DateTableKey,
   ScratchPadUpdate,
   Shapes,
@@ -67,3 +69,19 @@ export const fewer: Shapes["counted"] = {};
 
 export const names: (keyof Tables)[] = ["things", "date", "scratch_pad"];
 export const text: string = schema.compiled;
+
+/** An action takes its arguments; what is not required may be left out. */
+export function act(tx: Transaction<Tables, Actions>): void {
+  tx.action("order", { thing: one, count: 1, price: "1.50", extra: null });
+  tx.action("close");
+  // @ts-expect-error What is required may not.
+  tx.action("order", { thing: one });
+  // @ts-expect-error Nor may all of it.
+  tx.action("order");
+  // @ts-expect-error The types are known.
+  tx.action("order", { thing: one, count: "1" });
+  // @ts-expect-error The names are known.
+  tx.action("reorder");
+  // @ts-expect-error What only the server fills is not written.
+  tx.update("things", one, { serial: 1 });
+}

@@ -3,7 +3,16 @@
 import { describe, expect, test } from "vitest";
 import { LandfallError } from "../../src/error.js";
 import type { Schema } from "../../src/types.js";
-import { decodeKey, decodeRow, encodeCell, encodeKey, encodeParams, encodeRow, keyText } from "../../src/values.js";
+import {
+  decodeKey,
+  decodeRow,
+  encodeArgs,
+  encodeCell,
+  encodeKey,
+  encodeParams,
+  encodeRow,
+  keyText,
+} from "../../src/values.js";
 
 const schema: Schema = {
   name: "test",
@@ -17,6 +26,10 @@ const schema: Schema = {
     tags: { key: ["note", "tag"], sync: true, columns: { note: { type: "uuid" }, tag: { type: "text" } } },
   },
   shapes: {},
+  actions: {
+    order: { args: { note: { type: "uuid" }, price: { type: "decimal", scale: 2, nullable: true } } },
+    close: { args: {} },
+  },
   compiled: "{}",
 };
 const ID = "018f7c1e-0000-7000-8000-00000000000a";
@@ -68,6 +81,17 @@ describe("values of the wrong type", () => {
     expect(refusal(() => encodeRow(schema, "notes", null)).code).toBe("LF-2001");
     expect(refusal(() => encodeKey(schema, "tags", { note: ID }))).toMatchObject({ code: "LF-2008", column: "tag" });
     expect(refusal(() => encodeKey(schema, "tags", null)).code).toBe("LF-2008");
+  });
+
+  test("arguments of an action", () => {
+    expect(refusal(() => encodeArgs(schema, "other", {})).message).toContain("no action 'other'");
+    expect(refusal(() => encodeArgs(schema, "order", { cost: 1 })).message).toContain("no argument 'cost'");
+    expect(refusal(() => encodeArgs(schema, "order", { price: 1.5 }))).toMatchObject({
+      code: "LF-2001",
+      column: "price",
+    });
+    expect(encodeArgs(schema, "order", { note: ID, price: undefined })).toEqual({ note: ID });
+    expect(encodeArgs(schema, "close", undefined)).toEqual({});
   });
 
   test("parameters", () => {
