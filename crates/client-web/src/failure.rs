@@ -1,5 +1,6 @@
 //! Errors as the worker reads them: one JSON object with a stable code.
 
+use landfall_client::cache::CacheError;
 use landfall_client::db::{DbError, OpenError};
 use landfall_client::live::LiveError;
 use landfall_client::mirror::MirrorError;
@@ -56,6 +57,12 @@ impl From<DbError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
+        Self::new(&error.code().to_string(), error.to_string())
+    }
+}
+
+impl From<CacheError> for Failure {
+    fn from(error: CacheError) -> Self {
         Self::new(&error.code().to_string(), error.to_string())
     }
 }

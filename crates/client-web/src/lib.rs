@@ -8,10 +8,12 @@
 //! |---|---|
 //! | `json` | values, rows and differences as JSON text, exactly |
 //! | `ops` | the operations of a write, and query parameters, from JSON |
+//! | `cache` | calls of the cache, from JSON and to it |
 //! | `failure` | errors as the worker reads them |
 //! | `surface` | what JavaScript calls (WebAssembly only) |
 //! | `sink` | what is called in JavaScript (WebAssembly only) |
 
+pub mod cache;
 pub mod failure;
 pub mod json;
 pub mod ops;

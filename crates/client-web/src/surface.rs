@@ -1,6 +1,7 @@
 //! What JavaScript calls. Every call is one short turn: it drives the engine, then hands its effects to the sink.
 
 use js_sys::{Array, JsString, Uint8Array};
+use landfall_client::cache::Body;
 use landfall_client::db::{DbError, HeldWrite, Location, Options, RowImage, WriteTx, Written};
 use landfall_client::live::{LiveQuery, QueryId};
 use landfall_client::mirror::{self, Mirror, MirrorError, MirrorRecord, Plan};
@@ -14,6 +15,7 @@ use sqlite_wasm_rs::vfs::VfsFilesManager as _;
 use sqlite_wasm_vfs::sahpool::{self, OpfsSAHError, OpfsSAHPoolCfgBuilder};
 use wasm_bindgen::prelude::*;
 
+use crate::cache;
 use crate::failure::Failure;
 use crate::json::{self, Types};
 use crate::ops::{self, Op};
@@ -428,6 +430,24 @@ impl Client {
         let closed = self.engine.close_shape(handle as u64, now(), &mut entropy);
         self.carry_out();
         closed.map_err(failed)
+    }
+
+    /// A call of the cache, as JSON, and the value that it brings: text or bytes. Gives the answer's JSON and its value.
+    pub fn cache(&mut self, call: JsString, value: &JsValue) -> Result<Array> {
+        let body = match value.as_string() {
+            Some(text) => Some(Body::Json(text)),
+            None if value.is_undefined() => None,
+            None => Some(Body::Bytes(value.unchecked_ref::<Uint8Array>().to_vec())),
+        };
+        let (head, body) = cache::call(&mut self.engine.cache(now()), &text(&call), body).map_err(failed)?;
+        Ok(Array::of2(
+            &head.into(),
+            &match body {
+                Some(Body::Json(text)) => text.into(),
+                Some(Body::Bytes(bytes)) => Uint8Array::from(bytes.as_slice()).into(),
+                None => JsValue::UNDEFINED,
+            },
+        ))
     }
 
     /// The outbox as JSON.

@@ -11,15 +11,16 @@ use std::{collections::BTreeMap, collections::HashMap};
 
 use landfall_core::{Schema, Value};
 use rand::TryRng as _;
-use tokio::sync::{mpsc as tokio_mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc as tokio_mpsc, oneshot, watch};
 
-use crate::db::{DbError, Location, OpenError, Options, OutboxEntry, Rows, WriteTx, Written};
+use crate::db::{DbError, Location, OpenError, Options, OutboxEntry, Rows, Selection, WriteTx, Written};
 use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
 use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff, Watched};
 use crate::mirror::{FileMirror, MirrorError};
 use crate::session::Entropy;
 use crate::status::Status;
 
+pub mod cache;
 mod chunks;
 mod open;
 mod socket;
@@ -129,7 +130,8 @@ pub struct Client {
     sender: mpsc::Sender<Message>,
     status: watch::Receiver<Status>,
     server: Option<Arc<str>>,
-    _last: Arc<Last>,
+    flights: cache::Flights,
+    last: Arc<Last>,
 }
 
 /// Ends the engine's thread, which hears of its own sockets over the same channel and would never find it closed.
@@ -204,7 +206,7 @@ impl Client {
             Err(_) => return Err(StartError::Thread(std::io::Error::other("the thread ended while opening"))),
         }
         let last = Arc::new(Last(sender.clone()));
-        Ok(Self { sender, status, server: address, _last: last })
+        Ok(Self { sender, status, server: address, flights: cache::Flights::default(), last })
     }
 
     /// The server's address, when there is one.
@@ -378,6 +380,7 @@ struct Loop {
     mirror: Option<FileMirror>,
     status: watch::Sender<Status>,
     watchers: HashMap<QueryId, tokio_mpsc::UnboundedSender<RowsDiff>>,
+    cache_changes: broadcast::Sender<Selection>,
     started: Instant,
     /// Whether the log has been told that the clock is far off.
     clock_told: bool,
@@ -417,7 +420,9 @@ impl Loop {
         engine.handle(Input::SetToken { token }, now, &mut system_entropy);
         engine.handle(Input::SetOnline { online: online && network.is_some() }, now, &mut system_entropy);
         let watchers = HashMap::new();
-        let mut state = Self { engine, network, mirror, status, watchers, started, clock_told: false, _lock: lock };
+        let cache_changes = cache::changes();
+        let mut state =
+            Self { engine, network, mirror, status, watchers, cache_changes, started, clock_told: false, _lock: lock };
         state.carry_out();
         Ok(state)
     }
@@ -438,6 +443,7 @@ impl Loop {
                 Ok(Message::Input(input)) => self.engine.handle(input, now, &mut system_entropy),
                 Ok(Message::Close(done)) => {
                     self.engine.handle(Input::SetOnline { online: false }, now, &mut system_entropy);
+                    self.engine.cache(now).flush();
                     self.carry_out();
                     drop(self);
                     let _ = done.send(());
@@ -462,7 +468,9 @@ impl Loop {
                     if let Some(problem) = problem.filter(|_| !told) {
                         tracing::warn!("{problem}");
                     }
-                    self.status.send_replace(*status);
+                    // The engine leaves the cache's part to whoever uses the cache.
+                    let cache = self.status.borrow().cache;
+                    self.status.send_replace(Status { cache, ..*status });
                 }
                 Effect::Rows { query, diff } => {
                     if let Some(watcher) = self.watchers.get(&query) {

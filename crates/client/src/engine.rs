@@ -21,9 +21,12 @@ use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{self, Connectivity, Progress, Status};
 
+mod cache;
 mod loading;
 mod synced;
 mod writes;
+
+pub use cache::Cache;
 
 /// The two clocks of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! [`Engine`] is the whole client without a network: a [`db::Database`] and a [`session::Session`]. It takes time and
 //! randomness as arguments and gives effects as results; a driver carries them out.
 
+pub mod cache;
 pub mod changes;
 pub mod db;
 #[cfg(feature = "tokio-driver")]
@@ -23,4 +24,6 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../../docs/guide.md")]
     struct Guide;
+    #[doc = include_str!("../../../docs/caches.md")]
+    struct Caches;
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cache::CacheStats;
 use crate::db::Durability;
 use crate::session::State;
 
@@ -81,6 +82,8 @@ pub struct Status {
     pub subject: Option<String>,
     /// How long the token was valid when the server last said so.
     pub token_expires_in_ms: Option<u64>,
+    /// How the cache of fetched answers stands. The native driver's clients tell it; it is empty until the cache is used.
+    pub cache: CacheStats,
 }
 
 /// Clocks that differ by less than this are not worth a word.

@@ -10,6 +10,7 @@ use crate::predicate::Predicate;
 use crate::txn::Transaction;
 use crate::value::{ColumnType, Value};
 
+pub mod caching;
 pub mod ddl;
 mod json;
 mod pattern;
@@ -18,6 +19,7 @@ mod text;
 mod upgrade;
 mod validate;
 
+pub use caching::Caching;
 pub use pattern::Pattern;
 #[cfg(feature = "text")]
 pub use text::{Diagnostic, Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
@@ -37,6 +39,8 @@ pub struct Schema {
     pub shapes: Vec<Shape>,
     /// The actions, in order of declaration.
     pub actions: Vec<ActionDef>,
+    /// How fetched answers are kept that are not synced.
+    pub cache: Caching,
 }
 
 /// A table.

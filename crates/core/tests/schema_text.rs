@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use landfall_core::schema::caching::{Caching, Policy, Strategy as When};
 use landfall_core::schema::ddl::Place;
-use landfall_core::schema::{Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
+use landfall_core::schema::{Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES, SchemaChange};
 use landfall_core::{ColumnType, Schema};
 use proptest::prelude::*;
 
@@ -79,6 +80,27 @@ fn every_code_is_documented() {
     let documented = codes_in(&std::fs::read_to_string(repository().join("docs/errors.md")).unwrap(), "LF-");
     let given = codes_in(include_str!("../src/error.rs"), "LF-");
     assert_eq!(given.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn the_cache_is_read_and_survives_compiling() {
+    let head = "[app]\nname = \"bank\"\n[tables.notes.columns]\nid = \"uuid\"\n";
+    let plain = parse(head);
+    assert_eq!(plain.cache, Caching::default());
+    assert!(!plain.to_json().contains("cache"), "a schema without one stays what it was");
+    let text = format!(
+        "{head}[cache]\nmax_bytes = \"20MB\"\n[cache.policies.balance]\nstrategy = \"cache_first\"\nmax_age = \"never\"\n\
+         timeout = \"3s\"\npriority = 80\n[cache.policies.page]\nmax_age = \"2h\"\n"
+    );
+    let schema = parse(&text);
+    let wanted = Policy { strategy: When::CacheFirst, max_age_ms: None, timeout_ms: Some(3_000), priority: 80 };
+    assert_eq!((schema.cache.max_bytes, schema.cache.policy("balance:42")), (20_000_000, wanted));
+    assert_eq!(schema.cache.policy("page"), Policy { max_age_ms: Some(7_200_000), ..Policy::default() });
+    assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    assert_eq!(Schema::check_upgrade(&plain, &schema).unwrap(), [SchemaChange::CachingChanged]);
+    let many = (0..=Caching::MAX_POLICIES).map(|n| format!("[cache.policies.p{n}]\n")).collect::<String>();
+    let found = mistakes(&format!("{head}{many}")).to_string();
+    assert!(found.contains("error[LF-1002]") && found.contains("101 policies"), "{found}");
 }
 
 #[test]

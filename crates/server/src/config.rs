@@ -225,7 +225,14 @@ mod tests {
     #[test]
     fn a_server_that_nobody_or_everybody_can_enter_does_not_start() {
         assert!(matches!(Settings::default().authenticator(), Err(SettingsError::Nobody)));
-        let schema = Schema { name: "a".into(), version: 1, tables: vec![], shapes: vec![], actions: vec![] };
+        let schema = Schema {
+            name: "a".into(),
+            version: 1,
+            tables: vec![],
+            shapes: vec![],
+            actions: vec![],
+            cache: landfall_core::schema::Caching::default(),
+        };
         let dev = Settings { dev: Some(true), ..Settings::default() };
         let public = dev.rules(&schema, "0.0.0.0:80".parse().unwrap());
         assert!(matches!(public, Err(SettingsError::DevelopmentInPublic(_))));

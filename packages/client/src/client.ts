@@ -136,12 +136,13 @@ class Client implements Database {
         return state.current;
       },
       subscribe: (listener) => state.subscribe(listener),
-      retry: (rseq) => this.#ask({ do: "retry", rseq }) as Promise<number>,
-      discard: async (rseq) => void (await this.#ask({ do: "discard", rseq })),
+      retry: (rseq) => this.ask({ do: "retry", rseq }) as Promise<number>,
+      discard: async (rseq) => void (await this.ask({ do: "discard", rseq })),
     };
   }
 
-  #ask(ask: Ask): Promise<unknown> {
+  /** @internal What other parts of the package ask of the worker. */
+  ask(ask: Ask): Promise<unknown> {
     return this.#link.ask(ask);
   }
 
@@ -151,7 +152,7 @@ class Client implements Database {
   }
 
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
-    return decodeRows(await this.#ask({ do: "query", sql: text(sql), params: encodeParams(params) }));
+    return decodeRows(await this.ask({ do: "query", sql: text(sql), params: encodeParams(params) }));
   }
 
   live<Row>(sql: string, params: readonly Param[] = []): LiveQuery<Row> {
@@ -169,11 +170,11 @@ class Client implements Database {
   }
 
   #watch(sub: number, sql: string, params: string): void {
-    this.#ask({ do: "watch", sub, sql, params }).catch((thrown) => this.#lives.get(sub)?.failed(dataOf(thrown)));
+    this.ask({ do: "watch", sub, sql, params }).catch((thrown) => this.#lives.get(sub)?.failed(dataOf(thrown)));
   }
 
   async transaction<R>(f: (tx: Transaction<AnyTables>) => R | Promise<R>): Promise<Written<R>> {
-    const tx = new Tx(this.#schema, (ask) => this.#ask(ask));
+    const tx = new Tx(this.#schema, (ask) => this.ask(ask));
     let result: R;
     try {
       result = await f(tx);
@@ -201,7 +202,7 @@ class Client implements Database {
     const encoded = encodeShapeParams(this.#schema, name, params);
     const shape = new OpenShape(name, encoded, async () => {
       this.#shapes.delete(sub);
-      await this.#ask({ do: "unshape", sub });
+      await this.ask({ do: "unshape", sub });
     });
     this.#shapes.set(sub, shape);
     this.#openShape(sub, shape);
@@ -209,7 +210,7 @@ class Client implements Database {
   }
 
   #openShape(sub: number, shape: OpenShape): void {
-    this.#ask({ do: "shape", sub, name: shape.name, params: shape.params }).catch((thrown) =>
+    this.ask({ do: "shape", sub, name: shape.name, params: shape.params }).catch((thrown) =>
       shape.failed(dataOf(thrown)),
     );
   }
@@ -224,11 +225,11 @@ class Client implements Database {
 
   async #giveToken(token: string | null): Promise<void> {
     this.#config.token = token;
-    await this.#ask({ do: "token", token }).catch(() => undefined);
+    await this.ask({ do: "token", token }).catch(() => undefined);
   }
 
   async setOnline(online: boolean): Promise<void> {
-    await this.#ask({ do: "online", online });
+    await this.ask({ do: "online", online });
   }
 
   async storage(): Promise<StorageReport> {

@@ -35,6 +35,7 @@ export type Ask =
   | { do: "discard"; rseq: number }
   | { do: "token"; token: string | null }
   | { do: "online"; online: boolean }
+  | { do: "cache"; call: string; value: string | Uint8Array | undefined }
   | { do: "nudge" }
   | { do: "persisted" };
 

@@ -44,6 +44,18 @@ const PIECES: &[(&str, &str)] = &[
     ("        ClientFinalization.unregister(this);\n", ""),
     ("            CLOSURE_DTORS.unregister(state);\n", ""),
     ("    CLOSURE_DTORS.register(real, state, state);\n", ""),
+    // Where this runs both are there.
+    (
+        "            const ret = typeof globalThis === 'undefined' ? undefined : globalThis;\n            \
+         return isLikeNone(ret) ? 0 : addToExternrefTable0(ret);\n",
+        "            return addToExternrefTable0(globalThis);\n",
+    ),
+    (
+        "            let result;\n            try {\n                \
+         result = arg0 instanceof DedicatedWorkerGlobalScope;\n            } catch (_) {\n                \
+         result = false;\n            }\n            const ret = result;\n            return ret;\n",
+        "            return arg0 instanceof DedicatedWorkerGlobalScope;\n",
+    ),
     ("const MAX_SAFARI_DECODE_BYTES = 2146435072;\nlet numBytesDecoded = 0;\n", ""),
 ];
 

@@ -11,6 +11,7 @@
 //! | `hooks`, `authorizer`, `capture`, `functions` | what SQLite asks and tells while statements run |
 //! | `query`, `write` | the app's reads and writes |
 //! | `recover`, `images` | starting anew from the mirrored outbox |
+//! | `cache` | fetched answers that are not synced |
 //! | `requests` | writes that are asked for twice, and happen once |
 //! | `record`, `rules` | from touched rows to operations; what the device can refuse by itself |
 //! | `outbox`, `decide` | entries on their way; decisions, dead letters, settling |
@@ -29,6 +30,7 @@ mod authorizer;
 mod bookkeeping;
 mod buckets;
 mod bulk;
+mod cache;
 mod capture;
 mod chunk;
 mod decide;
@@ -56,6 +58,7 @@ mod tests;
 
 pub use bookkeeping::BucketState;
 pub use buckets::{Completeness, HeldBucket, Subscription};
+pub use cache::{Begun, Cached, Invalidated, Selection, Ticket};
 pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
 pub use images::RowImage;
@@ -160,6 +163,7 @@ pub struct Database {
     flushes: bool,
     /// Counts the scheduler's choices.
     turn: u32,
+    cache: cache::CacheMemory,
 }
 
 impl std::fmt::Debug for Database {

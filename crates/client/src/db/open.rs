@@ -64,6 +64,7 @@ impl Database {
             lazy: false,
             flushes: true,
             turn: 0,
+            cache: super::cache::CacheMemory::default(),
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
         Ok(database)

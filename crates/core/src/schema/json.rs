@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
     Access, ActionDef, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Sending,
     Shape, Table,
@@ -109,6 +110,23 @@ fn action(value: &ActionDef, out: &mut String) {
     object.list("args", &value.args, column);
 }
 
+fn policy(value: &NamedPolicy, out: &mut String) {
+    let NamedPolicy { name, policy } = value;
+    let mut object = Object::new(out);
+    object.text("name", name);
+    object.text("strategy", name_of(policy.strategy, &Strategy::ALL));
+    let number = |number: &u64, out: &mut String| out.push_str(&number.to_string());
+    object.maybe("max_age_ms", policy.max_age_ms.as_ref(), number);
+    object.maybe("timeout_ms", policy.timeout_ms.as_ref(), number);
+    object.field("priority").push_str(&policy.priority.to_string());
+}
+
+fn cache(value: &Caching, out: &mut String) {
+    let mut object = Object::new(out);
+    object.field("max_bytes").push_str(&value.max_bytes.to_string());
+    object.list("policies", &value.policies, policy);
+}
+
 /// Writes a schema.
 pub(super) fn write(schema: &Schema) -> String {
     let mut out = String::new();
@@ -119,6 +137,9 @@ pub(super) fn write(schema: &Schema) -> String {
     object.list("shapes", &schema.shapes, shape);
     if !schema.actions.is_empty() {
         object.list("actions", &schema.actions, action);
+    }
+    if schema.cache != Caching::default() {
+        cache(&schema.cache, object.field("cache"));
     }
     drop(object);
     out
@@ -217,6 +238,26 @@ fn read_action(json: &Json) -> Result<ActionDef, Misread> {
     })
 }
 
+fn read_number(json: &Json) -> Result<u64, Misread> {
+    json.as_u64().ok_or_else(|| format!("{json} is not a number of the cache"))
+}
+
+fn read_policy(json: &Json) -> Result<NamedPolicy, Misread> {
+    let fields = Fields::of(json, "a policy")?;
+    let policy = Policy {
+        strategy: one_of(fields.get("strategy")?, &Strategy::ALL)?,
+        max_age_ms: read_maybe(fields.maybe("max_age_ms"), read_number)?,
+        timeout_ms: read_maybe(fields.maybe("timeout_ms"), read_number)?,
+        priority: fields.number("priority")?.try_into().map_err(|_| "`priority` is too large")?,
+    };
+    Ok(NamedPolicy { name: fields.text("name")?, policy })
+}
+
+fn read_cache(json: &Json) -> Result<Caching, Misread> {
+    let fields = Fields::of(json, "`cache`")?;
+    Ok(Caching { max_bytes: read_number(fields.get("max_bytes")?)?, policies: fields.list("policies", read_policy)? })
+}
+
 /// Reads a schema.
 pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
     let fields = Fields::of(json, "the schema")?;
@@ -229,5 +270,6 @@ pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
         tables: fields.list("tables", read_table)?,
         shapes: fields.list("shapes", read_shape)?,
         actions: fields.list("actions", read_action)?,
+        cache: read_maybe(fields.maybe("cache"), read_cache)?.unwrap_or_default(),
     })
 }

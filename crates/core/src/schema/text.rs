@@ -6,10 +6,11 @@
 
 use toml::de::DeTable;
 
-use super::{Schema, Shape};
+use super::{Caching, Schema, Shape};
 use crate::error::codes;
 
 mod actions;
+mod caching;
 mod columns;
 mod condition;
 mod diagnostic;
@@ -49,8 +50,14 @@ impl Schema {
 }
 
 fn read(source: &str, report: &mut Report) -> Schema {
-    let mut schema =
-        Schema { name: String::new(), version: 1, tables: Vec::new(), shapes: Vec::new(), actions: Vec::new() };
+    let mut schema = Schema {
+        name: String::new(),
+        version: 1,
+        tables: Vec::new(),
+        shapes: Vec::new(),
+        actions: Vec::new(),
+        cache: Caching::default(),
+    };
     if source.len() > MAX_SCHEMA_BYTES {
         let message = format!("the schema has {} bytes, at most {MAX_SCHEMA_BYTES} are allowed", source.len());
         report.add(codes::SCHEMA_LIMIT, 0..0, message).help("split the app into several schemas, or shorten comments");
@@ -63,6 +70,7 @@ fn read(source: &str, report: &mut Report) -> Schema {
     let mut tables = read_tables(&mut top, report);
     let shapes = shapes::read(&mut top, report);
     let actions = actions::read(&mut top, report);
+    schema.cache = caching::read(&mut top, report);
     top.finish(report);
 
     let targets = links::check(&mut tables, report);

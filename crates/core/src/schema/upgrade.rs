@@ -36,6 +36,8 @@ pub enum SchemaChange {
         /// The table.
         table: String,
     },
+    /// Another limit, or other policies, for fetched answers.
+    CachingChanged,
     /// Other access rules: the buckets of the table's shapes are compiled anew.
     AccessChanged {
         /// The table.
@@ -104,6 +106,9 @@ impl Schema {
         upgrade.changes.extend(added.map(|t| SchemaChange::TableAdded { table: t.name.clone() }));
         upgrade.shapes(old, new);
         upgrade.actions(old, new);
+        if old.cache != new.cache {
+            upgrade.changes.push(SchemaChange::CachingChanged);
+        }
         if upgrade.problems.is_empty() { Ok(upgrade.changes) } else { Err(upgrade.problems) }
     }
 }

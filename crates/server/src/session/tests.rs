@@ -19,7 +19,14 @@ struct World {
 }
 
 fn rules() -> Rules {
-    let schema = Schema { name: "test".into(), version: 2, tables: vec![], shapes: vec![], actions: vec![] };
+    let schema = Schema {
+        name: "test".into(),
+        version: 2,
+        tables: vec![],
+        shapes: vec![],
+        actions: vec![],
+        cache: landfall_core::schema::Caching::default(),
+    };
     Rules::new(&schema, Authenticator::new().with_development(true))
 }
 

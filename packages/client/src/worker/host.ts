@@ -266,6 +266,8 @@ export class Host {
         this.#mirror?.keep("online", ask.online);
         engine.setOnline(ask.online && this.#net !== null);
         return this.#mirror?.settled().catch(() => null);
+      case "cache":
+        return engine.cache(ask.call, ask.value);
       case "nudge":
         return engine.nudge();
       case "persisted":

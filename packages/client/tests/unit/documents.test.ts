@@ -1,4 +1,4 @@
-// The programs in README.md and docs/browser.md type-check against the SDK's own source and the example's generated types.
+// The programs in README.md, docs/browser.md and docs/caches.md type-check against the SDK's own source and the example's generated types.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -26,7 +26,10 @@ function findings(program: string): string[] {
     noEmit: true,
     skipLibCheck: true,
     types: [],
-    paths: { "@landfall/client": [path.join(ROOT, "packages/client/src/index.ts")] },
+    paths: {
+      "@landfall/client": [path.join(ROOT, "packages/client/src/index.ts")],
+      "@landfall/client/cache": [path.join(ROOT, "packages/client/src/cache.ts")],
+    },
   };
   const host = ts.createCompilerHost(options);
   const { getSourceFile, fileExists } = host;
@@ -49,6 +52,12 @@ test("the README's program type-checks, and has ten lines", { timeout: 60_000 },
   expect(blocks).toHaveLength(1);
   expect(findings(blocks.join("\n"))).toEqual([]);
   expect(blocks[0]?.trimEnd().split("\n").length).toBeLessThanOrEqual(10);
+});
+
+test("the program of the caches' page type-checks", { timeout: 60_000 }, () => {
+  const blocks = blocksOf("docs/caches.md");
+  expect(blocks.length).toBeGreaterThan(1);
+  expect(findings(blocks.join("\n"))).toEqual([]);
 });
 
 test("the guide's program type-checks, and a mistake in it would be found", { timeout: 60_000 }, () => {

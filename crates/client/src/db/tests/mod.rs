@@ -9,6 +9,7 @@ use landfall_core::{Problem, ReplicaId, RowKey, Value};
 use super::{Database, DbError, Location, Options, Written};
 
 mod actions;
+mod cache;
 mod capture;
 mod holding;
 mod loading;
@@ -101,6 +102,7 @@ pub(super) fn schema() -> Schema {
         tables: vec![notes, tags, pins, counters, drafts],
         shapes: vec![shape("counters", "counters"), shape("big_a", "counters"), shape("big_b", "counters")],
         actions: Vec::new(),
+        cache: landfall_core::schema::Caching::default(),
     }
 }
 

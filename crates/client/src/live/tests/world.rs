@@ -66,6 +66,7 @@ pub fn schema() -> Schema {
         tables: vec![table("notes", &notes, &["id"], &["title", "body"]), table("tags", &tags, &["note", "name"], &[])],
         shapes: Vec::new(),
         actions: Vec::new(),
+        cache: landfall_core::schema::Caching::default(),
     }
 }
 

@@ -50,7 +50,14 @@ fn notes() -> Table {
 }
 
 fn schema(tables: Vec<Table>) -> Schema {
-    Schema { name: "test".into(), version: 1, tables, shapes: Vec::new(), actions: Vec::new() }
+    Schema {
+        name: "test".into(),
+        version: 1,
+        tables,
+        shapes: Vec::new(),
+        actions: Vec::new(),
+        cache: super::super::Caching::default(),
+    }
 }
 
 fn connection() -> Connection {
