@@ -161,6 +161,8 @@ pub struct Engine {
     status: Status,
     /// The status that the driver was told last.
     told: Status,
+    /// When, by the monotonic clock.
+    told_ms: u64,
     complete_tables: FlatSet<String>,
     /// The server's head at the last Welcome.
     head: u64,
@@ -201,6 +203,7 @@ impl Engine {
             effects: VecDeque::new(),
             status,
             told: Status::default(),
+            told_ms: 0,
             complete_tables: FlatSet::new(),
             head: 0,
             import: None,
@@ -722,6 +725,7 @@ impl Engine {
         self.status = next;
         if self.status != self.told {
             self.told.clone_from(&self.status);
+            self.told_ms = now.mono_ms;
             self.effects.push_back(Effect::Status(Box::new(self.status.clone())));
         }
     }

@@ -30,10 +30,13 @@ impl RowKey {
     /// A type that no key column may have (float, json, NULL) is encoded as text of its JSON, so that encoding is
     /// total; the schema refuses such keys.
     pub fn to_bytes(&self) -> Vec<u8> {
+        Self::bytes_of(self.0.iter())
+    }
+
+    /// [`RowKey::to_bytes`] of values that are not in one place.
+    pub fn bytes_of<'a>(values: impl Iterator<Item = &'a Value>) -> Vec<u8> {
         let mut out = Vec::with_capacity(18);
-        for value in &self.0 {
-            encode_part(value, &mut out);
-        }
+        values.for_each(|value| encode_part(value, &mut out));
         out
     }
 

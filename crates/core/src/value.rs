@@ -430,14 +430,20 @@ impl<'b, C> Decode<'b, C> for Value {
 
 /// Formats a uuid in the canonical 36 characters, lower case.
 pub fn format_uuid(bytes: &[u8; 16]) -> String {
+    // ASCII is UTF-8.
+    String::from_utf8(uuid_text(bytes).to_vec()).unwrap_or_default()
+}
+
+/// The same characters, which are ASCII, without a place of their own.
+pub fn uuid_text(bytes: &[u8; 16]) -> [u8; 36] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut out = String::with_capacity(36);
+    let mut out = [b'-'; 36];
+    let mut at = 0;
     for (i, byte) in bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        out.push(char::from(HEX[usize::from(byte >> 4)]));
-        out.push(char::from(HEX[usize::from(byte & 15)]));
+        at += usize::from(matches!(i, 4 | 6 | 8 | 10));
+        out[at] = HEX[usize::from(byte >> 4)];
+        out[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
     }
     out
 }

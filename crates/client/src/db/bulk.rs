@@ -6,6 +6,8 @@ use std::ops::Range;
 use landfall_core::Value;
 use landfall_core::schema::Table;
 use landfall_core::schema::ddl::quote;
+use landfall_core::value::uuid_text;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params};
 
 use super::error::DbError;
@@ -35,9 +37,26 @@ impl Bulk {
         let records: Vec<_> = (0..rows).map(|row| format!("(?1, ?{}, ?{}, ?2)", 2 * row + 3, 2 * row + 4)).collect();
         Self {
             rows,
-            rows_sql: format!("INSERT INTO {} ({columns}) VALUES {}", quote(&table.name), vec![holes; rows].join(", ")),
-            records_sql: format!("INSERT INTO _landfall_rows (tbl, key, seq, held) VALUES {}", records.join(", ")),
+            // `OR FAIL`: what fails undoes the whole transaction, so that SQLite need not be able to undo the statement.
+            rows_sql: format!(
+                "INSERT OR FAIL INTO {} ({columns}) VALUES {}",
+                quote(&table.name),
+                vec![holes; rows].join(", ")
+            ),
+            records_sql: format!(
+                "INSERT OR FAIL INTO _landfall_rows (tbl, key, seq, held) VALUES {}",
+                records.join(", ")
+            ),
         }
+    }
+}
+
+/// Text that is nowhere as such.
+struct Text<'a>(&'a [u8]);
+
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
     }
 }
 
@@ -102,8 +121,11 @@ impl Arriving<'_> {
         let mut insert = self.conn.prepare_cached(&self.app.bulk.rows_sql)?;
         for (i, at) in rows.enumerate() {
             for (position, column) in self.columns.iter().enumerate() {
-                let value = column.map_or(&Value::Null, |values| &values[at]);
-                insert.raw_bind_parameter(i * self.columns.len() + position + 1, Bind(value))?;
+                let hole = i * self.columns.len() + position + 1;
+                match column.map_or(&Value::Null, |values| &values[at]) {
+                    Value::Uuid(uuid) => insert.raw_bind_parameter(hole, Text(&uuid_text(uuid)))?,
+                    value => insert.raw_bind_parameter(hole, Bind(value))?,
+                }
             }
         }
         insert.raw_execute()?;

@@ -5,7 +5,6 @@ use landfall_core::flat::FlatSet;
 use landfall_core::schema::Table;
 use landfall_core::{BucketId, RowKey, Value};
 use landfall_protocol::server::Chunk;
-use rusqlite::config::DbConfig;
 
 use super::Database;
 use super::apply::Incoming;
@@ -29,11 +28,11 @@ impl Layout<'_> {
     fn keys(&self, table: &Table, rows: usize) -> Result<Vec<Vec<u8>>, DbError> {
         let types: Vec<_> = table.key_columns().map(|c| c.ty).collect();
         let key = |at: usize| {
-            let key = RowKey(self.key.iter().map(|values| values[at].clone()).collect());
-            if key.0.iter().zip(&types).any(|(value, ty)| value.is_null() || !value.fits(*ty)) {
+            let parts = || self.key.iter().map(|values| &values[at]);
+            if parts().zip(&types).any(|(value, ty)| value.is_null() || !value.fits(*ty)) {
                 return Err(bad("a chunk row whose key is not of the table's types".into()));
             }
-            Ok(key.to_bytes())
+            Ok(RowKey::bytes_of(parts()))
         };
         (0..rows).map(key).collect()
     }
@@ -51,17 +50,11 @@ impl Database {
             return Ok(ChangeSet::default());
         };
         let now_ms = self.shared.lock().now_ms;
-        let quiet = self.without_triggers(&bucket)?;
-        if quiet {
-            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        }
+        self.quiet = self.without_triggers(&bucket)?;
         // The last chunk's commit takes those before it to the disk. Until then a power cut costs chunks, not their order.
         self.lazy = chunk.next.is_some();
         let result = self.apply(now_ms, |db, changes| db.load_chunk(chunk, bucket, changes));
-        self.lazy = false;
-        if quiet {
-            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-        }
+        (self.lazy, self.quiet) = (false, false);
         result
     }
 

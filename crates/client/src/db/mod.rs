@@ -24,6 +24,7 @@ use std::sync::Arc;
 use landfall_core::{ReplicaId, Schema};
 use landfall_protocol::Cursor;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 mod apply;
 mod authorizer;
@@ -161,6 +162,11 @@ pub struct Database {
     lazy: bool,
     /// Whether commits wait for the disk at present.
     flushes: bool,
+    /// The next transaction needs no triggers: in a load only the guards are there.
+    quiet: bool,
+    /// Whether triggers run at present. Each change makes SQLite prepare every statement anew, so that it is made when
+    /// a transaction wants the other, and not before and after each part of a load.
+    triggers: bool,
     /// Counts the scheduler's choices.
     turn: u32,
     cache: cache::CacheMemory,
@@ -243,6 +249,7 @@ impl Database {
             self.conn.execute_batch("ROLLBACK")?;
         }
         self.flush_commits(!self.lazy)?;
+        self.enable_triggers(!self.quiet)?;
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(self.memory.clone())
     }
@@ -253,6 +260,14 @@ impl Database {
             let level = if on { self.options.durability } else { Durability::Normal };
             self.conn.prepare_cached(level.pragma())?.execute([])?;
             self.flushes = on;
+        }
+        Ok(())
+    }
+
+    fn enable_triggers(&mut self, on: bool) -> Result<(), DbError> {
+        if self.triggers != on {
+            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on)?;
+            self.triggers = on;
         }
         Ok(())
     }

@@ -63,6 +63,8 @@ impl Database {
             has_triggers: false,
             lazy: false,
             flushes: true,
+            quiet: false,
+            triggers: true,
             turn: 0,
             cache: super::cache::CacheMemory::default(),
         };

@@ -10,6 +10,9 @@ use crate::changes::ChangeSet;
 use crate::db::{DbError, HeldBucket};
 use crate::session::{Command, Entropy, Event};
 
+/// While a chunk is being stored the status is told this often at most.
+const PROGRESS_MS: u64 = 50;
+
 /// A chunk that is being stored.
 #[derive(Debug)]
 pub(super) struct Import {
@@ -92,6 +95,8 @@ impl Engine {
     pub(super) fn import_more(&mut self, now: Moment, random: &mut Entropy<'_>) {
         match self.import_part(now) {
             Ok(Some(event)) => self.step(&event, now, random),
+            // What the bar of a first load shows need not change with every part of it.
+            Ok(None) if self.import.is_some() && now.mono_ms < self.told_ms + PROGRESS_MS => {}
             Ok(None) => self.refresh_status(now),
             Err(error) => self.step(&Event::Fault { reason: error.to_string() }, now, random),
         }
@@ -110,12 +115,12 @@ impl Engine {
 fn split(mut chunk: Chunk, rows: usize, here: Option<&Address>) -> VecDeque<Chunk> {
     let mut parts = VecDeque::new();
     let Some(here) = here else { return VecDeque::from([chunk]) };
+    // From the end, so that each row is moved once.
     while chunk.rows.seqs.len() > rows.max(1) {
-        let rest = chunk.rows.split_off(rows.max(1));
-        let first = std::mem::replace(&mut chunk.rows, rest);
-        let Chunk { bucket, read_at, .. } = chunk;
-        parts.push_back(Chunk { bucket, read_at, rows: first, next: Some(here.clone()) });
+        let rows = chunk.rows.split_off((chunk.rows.seqs.len() - 1) / rows.max(1) * rows.max(1));
+        let next = chunk.next.replace(here.clone());
+        parts.push_front(Chunk { bucket: chunk.bucket, read_at: chunk.read_at, rows, next });
     }
-    parts.push_back(chunk);
+    parts.push_front(chunk);
     parts
 }
