@@ -105,17 +105,22 @@ fn bind(module: &PathBuf, name: &str, output: &Path) -> Result<(), String> {
     for import in made.wasm_mut().imports.iter_mut() {
         if let Some((_, short)) = names.iter().find(|(long, _)| *long == import.name) {
             import.name.clone_from(short);
+            import.module = lean::IMPORTED.to_owned();
         }
     }
-    let closures = made.wasm_mut().exports.iter_mut().filter(|export| export.name.contains("__closures__"));
     let exports: Vec<_> =
-        closures.zip('A'..).map(|(export, short)| (std::mem::replace(&mut export.name, short.into()), short)).collect();
+        made.wasm_mut().exports.iter_mut().filter(|export| !lean::KEPT.contains(&export.name.as_str())).collect();
+    let exports: Vec<_> = exports
+        .into_iter()
+        .enumerate()
+        .map(|(n, export)| (std::mem::replace(&mut export.name, lean::letters(n)), lean::letters(n)))
+        .collect();
     made.emit(output).map_err(|e| format!("{e:#}"))?;
     let script = output.join(format!("{name}.js"));
     let io = |e: std::io::Error| format!("{}: {e}", script.display());
     let text = std::fs::read_to_string(&script).map_err(io)?;
-    let text = exports.iter().fold(text, |text, (long, short)| text.replace(long, &short.to_string()));
-    let text = lean::lean(&text, &names).map_err(|e| format!("{}: {e}", script.display()))?;
+    let text = text.replace(&format!("./{name}_bg.js"), lean::IMPORTED);
+    let text = lean::lean(&text, &names, &exports).map_err(|e| format!("{}: {e}", script.display()))?;
     std::fs::write(&script, text).map_err(io)
 }
 
@@ -124,9 +129,7 @@ fn short_names(script: &str, imported: &[&str]) -> Vec<(String, String)> {
     let names = imported.iter().filter(|name| name.starts_with("__wb"));
     let mut names: Vec<_> = names.map(|name| (script.find(&format!(" {name}: ")), *name)).collect();
     names.sort_unstable();
-    let letter = |n: usize| char::from(b'a' + (n % 26) as u8).to_string();
-    let short = |n: usize| if n < 26 { letter(n) } else { letter(n / 26 - 1) + &letter(n) };
-    names.iter().enumerate().map(|(n, (_, name))| ((*name).to_owned(), short(n))).collect()
+    names.iter().enumerate().map(|(n, (_, name))| ((*name).to_owned(), lean::letters(n))).collect()
 }
 
 /// Whether the first file is there, and not older than the second.

@@ -30,21 +30,16 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
   }
 
   heard(text: string): void {
-    const entries = (JSON.parse(text) as WireEntry[]).map(
-      ({ rseq, state, attempts, created, priority, next, rows, action, error }) => ({
-        rseq,
-        state,
-        attempts,
-        priority,
-        ...(next ? { nextAttemptAt: new Date(next) } : {}),
-        createdAt: new Date(created),
-        rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
-        ...(action
-          ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
-          : {}),
-        ...(error ? { error: { code: error.code, message: error.message } } : {}),
-      }),
-    );
+    const entries = (JSON.parse(text) as WireEntry[]).map(({ created, next, rows, action, error, ...entry }) => ({
+      ...entry,
+      ...(next ? { nextAttemptAt: new Date(next) } : {}),
+      createdAt: new Date(created),
+      rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
+      ...(action
+        ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
+        : {}),
+      ...(error ? { error: { code: error.code, message: error.message } } : {}),
+    }));
     this.#rows = new Map();
     for (const { state, rows } of entries) {
       // What the server accepted is saved, even before it has come back.

@@ -2,12 +2,14 @@
 
 import { wordsOf } from "./error.js";
 import type { ToPage, ToWorker } from "./protocol.js";
+import { gatherWrites } from "./worker/gather.js";
 import { Tab } from "./worker/tab.js";
 
 const scope = self as unknown as {
   postMessage(message: ToPage): void;
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
 };
+gatherWrites();
 const tab = new Tab((message) => scope.postMessage(message));
 scope.onmessage = (event) => void tab.hear(event.data);
 

@@ -84,9 +84,9 @@ export class Net {
         this.#came.add(address);
         this.#receiver.chunkLoaded(request, bytes);
       },
-      (thrown: unknown) => {
+      (thrown: Error) => {
         const gone = thrown instanceof Gone;
-        this.#receiver.chunkFailed(request, gone, messageOf(thrown));
+        this.#receiver.chunkFailed(request, gone, thrown.message);
       },
     );
   }
@@ -102,8 +102,8 @@ export class Net {
   }
 
   async #load(url: string, cache: RequestCache): Promise<Uint8Array> {
-    const answer = await fetch(url, { credentials: "omit", cache }).catch((thrown) => {
-      throw new Error(`the chunk could not be fetched: ${messageOf(thrown)}`);
+    const answer = await fetch(url, { credentials: "omit", cache }).catch((thrown: Error) => {
+      throw new Error(`the chunk could not be fetched: ${thrown.message}`);
     });
     if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");
     if (!answer.ok) throw new Error(`the server answered the chunk's address with status ${answer.status}`);
@@ -135,7 +135,3 @@ export class Net {
 }
 
 class Gone extends Error {}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

@@ -1,5 +1,7 @@
 // The origin private file system: whether it is there, and which folder is the database's.
 
+import { files } from "./gather.js";
+
 /** Where the folders of all databases are. */
 const ROOT = "landfall";
 
@@ -27,8 +29,7 @@ async function generations(folder: FileSystemDirectoryHandle): Promise<number[]>
  * folder, and the next generation begins in another one.
  */
 export async function place(name: string): Promise<Place | null> {
-  const handles = globalThis.FileSystemFileHandle?.prototype ?? {};
-  if (!("createSyncAccessHandle" in handles) || !navigator.storage?.getDirectory) return null;
+  if (!files?.createSyncAccessHandle || !navigator.storage?.getDirectory) return null;
   let folder: FileSystemDirectoryHandle;
   try {
     folder = await folderOf(name);
@@ -50,10 +51,10 @@ export async function nextGeneration(name: string, damaged: number): Promise<voi
 
 /** Whether the browser says that there is no such storage for this page, rather than that something is in its way. */
 export function isDenied(exception: string | null | undefined): boolean {
-  return ["SecurityError", "NotAllowedError", "NotSupportedError", "UnknownError"].includes(exception ?? "");
+  return /^(Security|NotAllowed|NotSupported|Unknown)Error$/.test(exception ?? "");
 }
 
 /** Whether another worker still holds the files. */
 export function isInUse(exception: string | null | undefined): boolean {
-  return ["NoModificationAllowedError", "InvalidStateError"].includes(exception ?? "");
+  return /^(NoModificationAllowed|InvalidState)Error$/.test(exception ?? "");
 }

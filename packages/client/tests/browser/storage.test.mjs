@@ -147,3 +147,18 @@ test("a page that is set aside hands over, and works when it comes back", async 
   await call(page, (db, row) => db.insert("notes", row), note(3));
   await until(follower, (db) => db.query("SELECT count(*) AS n FROM notes").then(([{ n }]) => n === 3));
 });
+
+test("writes that follow each other reach a file together, and every read and flush sees them", async (t) => {
+  const { page } = await start(t);
+  const found = await page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const worker = new Worker("/tests/workers/gather.js", { type: "module" });
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = (event) => reject(new Error(event.message));
+        worker.postMessage("go");
+      }),
+  );
+  assert.deepEqual(found.problems, []);
+  assert.ok(found.calls < found.written * 0.6, `${found.written} writes took ${found.calls} calls`);
+});
