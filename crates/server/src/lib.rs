@@ -1,5 +1,6 @@
 //! Landfall: the server. One writer commits groups of pushes, sessions follow the log, chunks travel over HTTP.
 
+pub mod actions;
 pub mod auth;
 pub mod buckets;
 pub mod commit;

@@ -16,6 +16,7 @@ pub mod plan;
 pub mod queue;
 pub mod run;
 pub mod server;
+pub mod shop;
 pub mod trace;
 pub mod workload;
 pub mod world;

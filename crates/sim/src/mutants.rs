@@ -42,6 +42,7 @@ pub const ALL: &[Mutant] = &[
     mutant("catch-up-unbounded", &["bounds"]),
     mutant("pushes-unbounded", &["bounds"]),
     mutant("stamp-not-shifted", &["stamps"]),
+    mutant("handler-ignored", &["actions"]),
     mutant("change-not-announced", &["live"]),
     mutant("skip-sequence", &["log"]),
     mutant("silence-not-noticed", &["convergence", "progress"]),
@@ -147,6 +148,7 @@ mod tests {
             "merge",
             "order",
             "stamps",
+            "actions",
             "reopen",
             "progress",
         ];

@@ -9,6 +9,7 @@ use landfall_core::{ColumnType, Decimal, RowKey, Value};
 
 use crate::clock::START_MS;
 use crate::dice::Dice;
+use crate::shop::PRODUCTS;
 
 /// Names a transaction of the workload, once in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +89,9 @@ impl Author<'_> {
         self.mark(tx)?;
         for _ in 0..self.dice.between(1, 3) {
             self.step(tx)?;
+        }
+        if self.dice.chance(60) {
+            self.sell(tx)?;
         }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
@@ -245,6 +249,13 @@ impl Author<'_> {
     fn tick(&mut self, tx: &mut WriteTx<'_>) -> Done {
         let device = Value::Text(self.device.to_owned());
         tx.upsert("ticks", &[("device", device), ("n", Value::Int(self.tick as i64))])
+    }
+
+    /// Sells something: the server's handler says whether there is any left, and which number the sale has.
+    fn sell(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let (sale, product) = (self.op.value(), key("stocks", self.dice.below(PRODUCTS)));
+        tx.insert("sales", &[("id", sale.clone()), ("product", product.clone())])?;
+        tx.action("sell", &[("sale", sale), ("product", product)])
     }
 
     /// Parents, and what refers to them.

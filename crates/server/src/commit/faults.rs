@@ -1,4 +1,4 @@
-//! Transactions on which the server itself fails.
+//! Transactions on which the server itself fails, or the app's code on it.
 //!
 //! A row that another program's constraint or trigger stands against, or a record that cannot be read, fails the whole
 //! group's database transaction. The group is then run again with a savepoint around every entry, so that the one at
@@ -7,35 +7,31 @@
 use std::collections::BTreeMap;
 
 use landfall_core::error::codes;
-use landfall_core::{Problem, ReplicaId};
+use landfall_core::{Code, Problem, ReplicaId};
 use landfall_protocol::Outcome;
-
-use crate::store::StoreError;
 
 /// More than this at once is not a fault of single transactions: counting begins anew.
 const MOST: usize = 10_000;
 
 /// How often the server has failed on each of the transactions at fault, since it started.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Faults(BTreeMap<(ReplicaId, u64), u8>);
 
 impl Faults {
     /// Counts one more failure. What the author is told: to try again, or after `attempts` failures that it is refused.
-    pub(super) fn note(&mut self, name: (ReplicaId, u64), cause: &StoreError, attempts: u8) -> Outcome {
+    pub(super) fn note(&mut self, name: (ReplicaId, u64), code: &Code, words: &str, attempts: u8) -> Outcome {
         if self.0.len() >= MOST {
             self.0.clear();
         }
         let failures = self.0.entry(name).or_default();
         *failures = failures.saturating_add(1);
-        let (count, code) = (*failures, cause.code());
+        let count = *failures;
         if count < attempts {
-            let text = format!("the server failed on it ({code}), {count} of {attempts} times; it is tried again");
-            return Outcome::Failed { problem: Problem::new(code, text) };
+            let text = format!("{words}; {count} of {attempts} times, and it is tried again");
+            return Outcome::Failed { problem: Problem::new(code.clone(), text) };
         }
         self.0.remove(&name);
-        let text = format!(
-            "the server failed on it {count} times ({code}) and gave it up; ask whoever runs the server, then retry it"
-        );
+        let text = format!("{words}; {count} times, and it was given up; ask whoever runs the server, then retry it");
         Outcome::Refused { problem: Problem::new(codes::ATTEMPTS_USED_UP, text), because_of: None }
     }
 }

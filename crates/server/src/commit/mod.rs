@@ -5,6 +5,7 @@
 //! logged with the rows before and after, and added to the logs of the buckets that hold the rows.
 //!
 //! - [`plan`](Plan): what the schema asks of rows, prepared once
+//! - `act`: what the handler of an action makes of an entry
 //! - `entry`: one entry's operations: merge, access, validation
 //! - `follow`: what follows from deletes and revivals, and the checks at the end
 //! - `outside`: writes behind the store's back
@@ -18,12 +19,14 @@ use landfall_core::error::codes;
 use landfall_core::hash::{ContentHash, chain};
 use landfall_core::schema::TransactionLimits;
 use landfall_core::txn::Origin;
-use landfall_core::{BucketId, Problem, ReplicaId, Stamp};
+use landfall_core::{BucketId, Code, Problem, ReplicaId, Stamp};
 use landfall_protocol::Outcome;
 
+use crate::actions::{Actions, Reason};
 use crate::buckets::{BucketIndex, Fan};
-use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError};
+use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
 
+mod act;
 mod entry;
 mod faults;
 mod follow;
@@ -38,7 +41,19 @@ pub use plan::Plan;
 pub use record::{LogEntry, OUTSIDE, RowChange, Tombstone, stamp_bytes, stamp_from};
 pub use tx::{Book, Decided, Exists, Found, StoreTx};
 
+use act::Acted;
 use entry::{EntryRun, Stop};
+
+/// What a group goes by.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// What the schema asks of rows.
+    pub plan: &'a Plan,
+    /// Who hears of what.
+    pub buckets: &'a BucketIndex,
+    /// The app's own code.
+    pub actions: &'a Actions,
+}
 
 /// A group of entries on its way into one database transaction.
 pub struct Group<'a, T: StoreTx> {
@@ -56,18 +71,22 @@ pub struct Group<'a, T: StoreTx> {
     guarded: bool,
     /// Whether anything is remembered of transactions that were queued anew; unknown until somebody asks.
     has_origins: Option<bool>,
-    /// Set when an entry at fault is to be found: every entry has a savepoint then.
-    faults: Option<&'a mut Faults>,
+    pub(super) actions: &'a Actions,
+    faults: &'a mut Faults,
+    /// An entry at fault is to be found: every entry has a savepoint.
+    careful: bool,
     found: Vec<(ReplicaId, u64, String)>,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
     /// A group that goes on from `head`.
-    pub fn new(tx: &'a mut T, plan: &'a Plan, buckets: &'a BucketIndex, head: Head, now_ms: u64) -> Self {
+    pub fn new(tx: &'a mut T, known: Known<'a>, faults: &'a mut Faults, head: Head, now_ms: u64) -> Self {
+        let Known { plan, buckets, actions } = known;
         Self {
             tx,
             plan,
             buckets,
+            actions,
             now_ms,
             from: head.seq,
             head,
@@ -77,15 +96,16 @@ impl<'a, T: StoreTx> Group<'a, T> {
             counters: Counters::default(),
             guarded: false,
             has_origins: None,
-            faults: None,
+            faults,
+            careful: false,
             found: Vec::new(),
         }
     }
 
     /// The same group once more, after one of its entries failed the transaction: see `faults`.
     #[must_use]
-    pub fn careful(self, faults: &'a mut Faults) -> Self {
-        Self { faults: Some(faults), ..self }
+    pub fn careful(self) -> Self {
+        Self { careful: true, ..self }
     }
 
     /// Decides entries in the order given, except that an entry waits for those of its predecessors that come later.
@@ -174,16 +194,15 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Some(deferred @ Outcome::Deferred { .. }) => return Ok(deferred),
             Some(refused) => Err(refused),
             None => match self.run(push) {
-                Err(error) if self.faults.is_some() && error.is_of_one_transaction() => {
-                    match self.fault(push, error)? {
-                        failed @ Outcome::Failed { .. } => return Ok(failed),
-                        refused => Err(refused),
-                    }
-                }
+                Err(error) if self.careful && error.is_of_one_transaction() => match self.fault(push, error)? {
+                    failed @ Outcome::Failed { .. } => return Ok(failed),
+                    refused => Err(refused),
+                },
                 decision => decision?,
             },
         };
         let outcome = match decision {
+            Err(failed @ Outcome::Failed { .. }) => return Ok(failed),
             Ok(seq) => {
                 self.counters.accepted += 1;
                 Outcome::Accepted { seq }
@@ -245,14 +264,19 @@ impl<'a, T: StoreTx> Group<'a, T> {
 
     /// Undoes an entry on which the database failed.
     fn fault(&mut self, push: &PushEntry, error: StoreError) -> Result<Outcome, StoreError> {
-        let Some(faults) = self.faults.as_mut() else { return Err(error) };
+        self.undo()?;
+        let code = error.code();
+        Ok(self.note_fault(push, &code, &format!("the server failed on it ({code})"), error.to_string()))
+    }
+
+    /// Counts a failure, and says what becomes of the entry. `words` are for the device, `cause` is for the operator.
+    fn note_fault(&mut self, push: &PushEntry, code: &Code, words: &str, cause: String) -> Outcome {
         let txn = &push.entry.transaction;
         let attempts = self.plan.schema().sending(txn).attempts;
-        let outcome = faults.note((txn.replica, txn.rseq), &error, attempts);
-        self.undo()?;
+        let outcome = self.faults.note((txn.replica, txn.rseq), code, words, attempts);
         self.counters.failed += u64::from(matches!(outcome, Outcome::Failed { .. }));
-        self.found.push((txn.replica, txn.rseq, error.to_string()));
-        Ok(outcome)
+        self.found.push((txn.replica, txn.rseq, cause));
+        outcome
     }
 
     fn replica(&mut self, id: ReplicaId) -> Result<ReplicaState, StoreError> {
@@ -333,12 +357,19 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Ok(operations) => operations,
             Err(problem) => return refused(problem),
         };
-        if let Some(action) = &push.entry.transaction.action {
-            let text = format!("nobody handles the action '{}' on this server; ask whoever runs it", action.name);
-            return refused(Problem::new(codes::NOT_HANDLED, text));
-        }
+        let (operations, added) = match &push.entry.transaction.action {
+            None => (operations, Vec::new()),
+            Some(action) => match self.act(push, action, operations)? {
+                Ok(Acted { own, added }) => (own, added),
+                Err(Reason::Refused(problem)) => return refused(problem),
+                Err(Reason::Failed(cause)) => {
+                    let words = format!("the app's handler of '{}' failed: {cause}", action.name);
+                    return Ok(Err(self.note_fault(push, &store_codes::HANDLER, &words, words.clone())));
+                }
+            },
+        };
         let mut rows = Vec::with_capacity(operations.len());
-        for operation in operations.iter() {
+        for operation in operations.iter().chain(&added) {
             if let Some(table) = self.plan.table_at(operation.table()) {
                 rows.push(((table, operation.key().clone()), self.settled(table, operation.key())?));
             }
@@ -346,10 +377,10 @@ impl<'a, T: StoreTx> Group<'a, T> {
         loop {
             // What was read above holds for the first run: each row occurs in one operation.
             let rows = std::mem::take(&mut rows);
-            if self.faults.is_some() {
+            if self.careful {
                 self.guard()?;
             }
-            match EntryRun::new(self, push, rows)?.apply(&operations) {
+            match EntryRun::new(self, push, rows)?.apply(&operations, &added) {
                 Ok(done) => {
                     // What is decided is decided: a fault from here on is the store's.
                     if std::mem::take(&mut self.guarded) {

@@ -109,6 +109,23 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Checks operations of the server's own, each by itself, and gives them as they are to be stored.
+    ///
+    /// # Errors
+    /// The first problem.
+    pub(super) fn prepare_added(&self, mut operations: Vec<Operation>) -> Result<Vec<Operation>, Problem> {
+        for operation in &mut operations {
+            self.schema.check_operation(operation, &super::limits())?;
+            let Some(table) = self.schema.table(operation.table()) else { continue };
+            if let Some(adjusted) = adjust(table, operation)? {
+                *operation = adjusted;
+            }
+        }
+        Ok(operations)
+    }
+}
+
 /// The operation with json in canonical form, and with the constant defaults of required columns that a writer with an
 /// older schema does not know; `None` when it is so already.
 fn adjust(table: &Table, operation: &Operation) -> Result<Option<Operation>, Problem> {

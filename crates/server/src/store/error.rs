@@ -34,6 +34,8 @@ pub mod codes {
     pub const BUSY: Code = Code::of("LF-6012");
     /// A constraint or trigger that is not Landfall's stands against a row.
     pub const REJECTED: Code = Code::of("LF-6013");
+    /// The app's handler of an action failed.
+    pub const HANDLER: Code = Code::of("LF-6014");
 }
 
 /// What went wrong in the store.

@@ -15,11 +15,13 @@
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
 //! | `order` | a transaction is decided after those that it names | [`merge`] |
+//! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
 //! | `stamps` | no stamp is ahead of the server's clock | [`log`] |
 //! | `reopen` | what lost power opens again | `world` |
 //! | `progress` | the world comes to rest | `world` |
 
 pub mod acknowledged;
+pub mod actions;
 pub mod bounds;
 pub mod convergence;
 pub mod ledger;

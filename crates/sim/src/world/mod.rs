@@ -312,6 +312,7 @@ impl World {
             self.check_device(device)?;
         }
         convergence::rows(&self)?;
+        crate::invariants::actions::check(&self)?;
         crate::invariants::ledger::at_rest(&self)?;
         // Its database is open for nobody else.
         self.take_server_coverage();

@@ -11,7 +11,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, ledger};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 13] = [
+const SHAPES: [&str; 15] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -25,6 +25,8 @@ const SHAPES: [&str; 13] = [
     "holds",
     "tags",
     "tags_of",
+    "stocks",
+    "sales",
 ];
 
 impl World {

@@ -3,9 +3,11 @@
 
 use landfall_core::schema::Schema;
 
+use crate::actions::Actions;
 use crate::store::Store;
 
 mod access;
+mod actions;
 mod buckets;
 mod decisions;
 mod faults;
@@ -16,7 +18,9 @@ mod rows;
 mod workload;
 
 pub(crate) use kit::*;
-pub(crate) use {access::*, buckets::*, decisions::*, faults::*, outside::*, property::*, rows::*, workload::*};
+pub(crate) use {
+    access::*, actions::*, buckets::*, decisions::*, faults::*, outside::*, property::*, rows::*, workload::*,
+};
 
 /// A database to test on; it lives as long as the value. Other programs reach it from other threads.
 pub(crate) trait Backend: Sync {
@@ -24,6 +28,8 @@ pub(crate) trait Backend: Sync {
     fn fresh() -> Self;
     /// Opens it, as a new server process would.
     fn open(&self, schema: &Schema) -> Box<dyn Store>;
+    /// Opens it for a server with handlers of the app's.
+    fn open_with(&self, schema: &Schema, actions: Actions) -> Box<dyn Store>;
     /// Another program runs SQL on the app's tables.
     fn outside(&self, sql: &str);
     /// An operator lays down a rule of the database's own: no row of `table` has this text in `column`.
@@ -47,6 +53,12 @@ macro_rules! store_contract {
             a_refusal_never_undoes_its_neighbours,
             a_transaction_that_the_database_rejects_harms_nobody_else,
             a_transaction_that_failed_is_accepted_when_the_fault_is_mended,
+            a_handler_adds_to_what_the_device_writes,
+            a_handler_refuses,
+            a_handler_drops_what_the_device_wants,
+            a_handler_that_fails_harms_nobody_else,
+            an_action_that_cannot_be_is_refused,
+            a_handler_runs_again_when_its_group_does,
             a_replica_keeps_its_owner,
             sequences_have_no_holes_and_chain_on,
             a_restored_server_begins_a_new_history,

@@ -18,8 +18,9 @@ use rusqlite::{Connection, params};
 use super::{
     Fresh, GroupCommit, Head, OutsideWrites, PushEntry, ReplicaState, Store, StoreError, StoreReader, Truncated,
 };
+use crate::actions::Actions;
 use crate::buckets::{Bucket, BucketIndex, Template, encode_env};
-use crate::commit::{Faults, Group, Plan};
+use crate::commit::{Faults, Group, Known, Plan};
 
 mod open;
 mod outside;
@@ -80,6 +81,8 @@ pub struct SqliteStore {
     head: Head,
     scan: outside::Scan,
     next_bucket: u64,
+    /// The app's own code.
+    actions: Actions,
     /// Transactions on which it failed.
     faults: Faults,
     common_seq: u64,
@@ -118,6 +121,7 @@ impl SqliteStore {
             uses,
             head,
             scan: outside::Scan::default(),
+            actions: Actions::default(),
             faults: Faults::default(),
             next_bucket,
             common_seq,
@@ -126,6 +130,12 @@ impl SqliteStore {
         };
         while !store.check_outside_writes(now_ms)?.done {}
         Ok(store)
+    }
+
+    /// Has the app's own code decide on transactions that ask for actions.
+    #[must_use]
+    pub fn with_actions(self, actions: Actions) -> Self {
+        Self { actions, ..self }
     }
 
     /// The schema.
@@ -163,12 +173,15 @@ impl SqliteStore {
         now_ms: u64,
         f: impl FnOnce(Group<'_, SqliteTx<'_>>) -> Result<GroupCommit, StoreError>,
     ) -> Result<GroupCommit, StoreError> {
-        let (plan, buckets, head) = (&self.plan, &self.buckets, self.head);
+        let (known, head) = (Known { plan: &self.plan, buckets: &self.buckets, actions: &self.actions }, self.head);
+        let mut faults = self.faults.clone();
         let (commit, flushed_in) = Self::timed_transaction(&self.conn, |conn| {
             let mut tx = SqliteTx::new(conn, &self.tables);
-            f(Group::new(&mut tx, plan, buckets, head, now_ms))
+            f(Group::new(&mut tx, known, &mut faults, head, now_ms))
         })?;
         self.head = commit.head;
+        // What was counted in a transaction that was rolled back will be counted again.
+        self.faults = faults;
         Ok(GroupCommit { flushed_in, ..commit })
     }
 }
@@ -182,14 +195,11 @@ impl Store for SqliteStore {
         if !committed.as_ref().is_err_and(StoreError::is_of_one_transaction) {
             return committed;
         }
-        let mut faults = std::mem::take(&mut self.faults);
-        let committed = self.group(now_ms, |group| {
-            let mut group = group.careful(&mut faults);
+        self.group(now_ms, |group| {
+            let mut group = group.careful();
             let outcomes = group.decide(pushes)?;
             group.finish(outcomes)
-        });
-        self.faults = faults;
-        committed
+        })
     }
 
     fn has_signed(&self, seq: u64, chain: u64) -> bool {

@@ -3,6 +3,7 @@
 use landfall_core::schema::Schema;
 
 use super::{SqliteOptions, SqliteStore};
+use crate::actions::Actions;
 use crate::store::contract::{self, Backend, store_contract};
 use crate::store::{Store, StoreError};
 
@@ -29,6 +30,10 @@ impl Backend for SqliteFile {
 
     fn open(&self, schema: &Schema) -> Box<dyn Store> {
         Box::new(self.try_open(schema).unwrap())
+    }
+
+    fn open_with(&self, schema: &Schema, actions: Actions) -> Box<dyn Store> {
+        Box::new(self.try_open(schema).unwrap().with_actions(actions))
     }
 
     fn outside(&self, sql: &str) {
