@@ -6,7 +6,7 @@ use landfall_core::{RowKey, Value};
 use landfall_server::actions::{Actions, Call, Halt};
 
 /// How many there are of each product at first.
-pub const STOCK: i64 = 12;
+pub const STOCK: i64 = 3;
 /// How many products there are.
 pub const PRODUCTS: u64 = 3;
 

@@ -90,7 +90,7 @@ impl Author<'_> {
         for _ in 0..self.dice.between(1, 3) {
             self.step(tx)?;
         }
-        if self.dice.chance(60) {
+        if self.dice.chance(120) {
             self.sell(tx)?;
         }
         // Now and then the app changes its mind at the end.

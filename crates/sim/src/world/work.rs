@@ -190,8 +190,9 @@ impl World {
             }
             ServerMessage::Acknowledge { decisions, .. } => {
                 for decision in decisions {
-                    let kind = match decision.outcome {
+                    let kind = match &decision.outcome {
                         Outcome::Accepted { .. } => "seen accepted",
+                        Outcome::Refused { problem, .. } if problem.code.as_str() == "sold_out" => "seen sold out",
                         Outcome::Refused { .. } => "seen refused",
                         Outcome::Deferred { .. } => "seen deferred",
                         Outcome::Copied => "seen copied",
