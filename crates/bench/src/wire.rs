@@ -172,6 +172,7 @@ impl Device {
             requires: Vec::new(),
             origin: None,
             action: None,
+            expires_ms: None,
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::out::{complain, out};
 
+mod outbox;
 mod render;
 mod shapes;
 mod statements;
@@ -64,6 +65,10 @@ SQL                     read or write; statements separated by ; are one transac
 .outbox                 what the server has not taken yet, and what it refused
 .retry NUMBER           offer a refused transaction again
 .discard NUMBER         throw a refused transaction away
+.withdraw NUMBER        take a transaction back before it is sent, or undo it
+.undo      .redo        take back the last transaction of this device; do it again
+.export FILE            the outbox as a file
+.import FILE            entries of such a file, as refused transactions to retry
 .offline   .online      disconnect, connect
 .help      .quit        this text; leave (nothing is lost)";
 
@@ -233,6 +238,11 @@ impl Shell {
                 self.client.discard(rseq).await.map_err(failed)?;
                 self.say(&format!("transaction {rseq} is thrown away"), json!({ "discarded": rseq }));
             }
+            ".withdraw" => self.withdraw(number(rest)?).await?,
+            ".undo" => self.undo().await?,
+            ".redo" => self.redo().await?,
+            ".export" => self.export(rest).await?,
+            ".import" => self.import(rest).await?,
             ".online" => {
                 if self.client.server().is_none() {
                     return Err(Failure::usage(NO_SERVER));

@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_client::db::{EntryState, OutboxEntry, Rows};
+use landfall_client::db::{Backup, EntryState, Imported, Left, OutboxEntry, Rows, Undone, Withdrawal, Written};
 use landfall_client::live::{Row, RowsDiff};
 use landfall_client::status::{Connectivity, Status};
-use landfall_core::Value;
 use landfall_core::json::{list, string};
 use landfall_core::value::{ColumnType, MAX_SAFE_INTEGER, SqliteValue};
+use landfall_core::{Operation, Value};
 use serde_json::{Value as Json, json};
 
 /// Appends a value.
@@ -112,6 +112,14 @@ pub fn diff(diff: &RowsDiff, types: &Types) -> String {
     out
 }
 
+fn verb(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Insert { .. } => "insert",
+        Operation::Update { .. } => "update",
+        Operation::Delete { .. } => "delete",
+    }
+}
+
 /// The outbox, as the app sees it. What the server accepted is no longer its concern.
 pub fn outbox(entries: &[OutboxEntry]) -> String {
     let mut out = String::new();
@@ -132,13 +140,31 @@ pub fn outbox(entries: &[OutboxEntry]) -> String {
         if let Some(at_ms) = entry.next_attempt_ms {
             let _ = write!(out, "\"next\":{at_ms},");
         }
+        if let Some(at_ms) = entry.transaction.expires_ms {
+            let _ = write!(out, "\"expires\":{at_ms},");
+        }
+        if entry.is_open {
+            out.push_str("\"open\":true,");
+        }
+        if !entry.waits_for.is_empty() {
+            let _ = write!(out, "\"after\":{},", json!(entry.waits_for));
+        }
         out.push_str("\"rows\":");
         list(&entry.transaction.operations, out, |operation, out| {
             out.push_str("{\"table\":");
             string(operation.table(), out);
             out.push_str(",\"key\":");
             row(&operation.key().0, out);
-            out.push('}');
+            let _ = write!(out, ",\"op\":\"{}\",\"cells\":{{", verb(operation));
+            for (at, write) in operation.cells().iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                string(&write.column, out);
+                out.push(':');
+                value(&write.value, out);
+            }
+            out.push_str("}}");
         });
         if let Some(action) = &entry.transaction.action {
             out.push_str(",\"action\":{\"name\":");
@@ -159,6 +185,54 @@ pub fn outbox(entries: &[OutboxEntry]) -> String {
     out
 }
 
+fn left(list_of: &[Left], out: &mut String) {
+    list(list_of, out, |one, out| {
+        out.push_str("{\"table\":");
+        string(&one.table, out);
+        out.push_str(",\"key\":");
+        row(&one.key.0, out);
+        out.push_str(",\"column\":");
+        match &one.column {
+            Some(column) => string(column, out),
+            None => out.push_str("null"),
+        }
+        out.push('}');
+    });
+}
+
+fn taken_back(undone: &Undone, rseq: Option<u64>) -> String {
+    let mut out = format!("{{\"of\":{},\"rseq\":{},\"left\":", undone.of, json!(rseq));
+    left(&undone.left, &mut out);
+    out.push('}');
+    out
+}
+
+/// What an undo or redo did; null when there was nothing.
+pub fn undone(written: Option<&Written<Undone>>) -> String {
+    written.map_or_else(|| "null".to_owned(), |written| taken_back(&written.value, written.rseq))
+}
+
+/// What became of a withdrawal.
+pub fn withdrawn(written: &Written<Withdrawal>) -> String {
+    match &written.value {
+        Withdrawal::Withdrawn { with_it, .. } => json!({"withdrawn": true, "withIt": with_it}).to_string(),
+        Withdrawal::TakenBack(undone) => {
+            format!("{{\"withdrawn\":false,\"undone\":{}}}", taken_back(undone, written.rseq))
+        }
+    }
+}
+
+/// What an import did.
+pub fn imported(imported: &Imported) -> String {
+    json!({"added": imported.added, "known": imported.known, "refused": imported.refused}).to_string()
+}
+
+/// Copies of the outbox.
+pub fn backups(backups: &[Backup]) -> String {
+    let one = |b: &Backup| json!({"at": b.at_ms, "why": b.why, "file": b.file});
+    Json::Array(backups.iter().map(one).collect()).to_string()
+}
+
 /// The engine's part of the status.
 pub fn status(status: &Status) -> String {
     let (connectivity, retry_in_ms) = match status.connectivity {
@@ -174,6 +248,8 @@ pub fn status(status: &Status) -> String {
         "retryInMs": retry_in_ms,
         "pending": status.pending,
         "failed": status.dead,
+        "canUndo": status.can_undo,
+        "canRedo": status.can_redo,
         "lastSyncedAt": status.last_synced_ms,
         "progress": progress,
         "subject": status.subject,

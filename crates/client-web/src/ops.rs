@@ -3,7 +3,8 @@
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
 //! `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL. What is asked of the
 //! transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry, `["r", rseq]` to require it,
-//! `["a", action, {argument: value}]` to ask for an action.
+//! `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to edit it, `["t", rseq]` to write a dead letter again, `["c", rseq]` to take its place, `["e", ms]` not to
+//! be carried out after then, `["n", 0]` to be left out of undo.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,16 @@ pub enum Op {
     Require(u64),
     /// Asks for an action.
     Act(Action),
+    /// Changes an entry.
+    Edit(u64),
+    /// Writes a dead letter again.
+    Retry(u64),
+    /// Takes a dead letter's place.
+    Supersede(u64),
+    /// Is not carried out after this, milliseconds since the Unix epoch.
+    Expire(u64),
+    /// Is nothing that the person would take back.
+    NoUndo,
 }
 
 fn malformed(what: &str) -> DbError {
@@ -188,6 +199,11 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
             ("p", _) => Err(malformed("a priority, 0 to 100")),
             ("f", Some(rseq)) => Ok(Op::Follow(rseq)),
             ("r", Some(rseq)) => Ok(Op::Require(rseq)),
+            ("x", Some(rseq)) => Ok(Op::Edit(rseq)),
+            ("t", Some(rseq)) => Ok(Op::Retry(rseq)),
+            ("c", Some(rseq)) => Ok(Op::Supersede(rseq)),
+            ("e", Some(at_ms)) => Ok(Op::Expire(at_ms)),
+            ("n", Some(_)) => Ok(Op::NoUndo),
             _ => Err(malformed("the number of an entry")),
         },
         _ => Err(malformed("an operation")),
@@ -222,6 +238,11 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
             Op::Follow(rseq) => tx.follow(*rseq)?,
             Op::Require(rseq) => tx.require(*rseq)?,
             Op::Act(action) => tx.ask(action.clone())?,
+            Op::Edit(rseq) => tx.edit(*rseq)?,
+            Op::Retry(rseq) => tx.retry(*rseq)?,
+            Op::Supersede(rseq) => tx.supersede(*rseq)?,
+            Op::Expire(at_ms) => tx.expire_at(*at_ms),
+            Op::NoUndo => tx.leave_out_of_undo(),
         }
     }
     Ok(())

@@ -326,7 +326,7 @@ impl Client {
         let operations = ops::operations(self.engine.db().schema(), &text(&operations)).map_err(failed)?;
         let written = self.engine.write(now(), &mut entropy, |tx| carry(tx, &operations, request.as_string()));
         self.carry_out();
-        written.map(|w| number(w.rseq)).map_err(failed)
+        written.map(|w| written_as(&w)).map_err(failed)
     }
 
     /// What became of a request that may have been carried out already: undefined; or null, or its entry of the outbox.
@@ -378,7 +378,7 @@ impl Client {
         let held = self.held()?;
         let written: std::result::Result<Written<()>, DbError> = self.engine.finish(held, now(), &mut entropy);
         self.carry_out();
-        written.map(|w| number(w.rseq)).map_err(failed)
+        written.map(|w| written_as(&w)).map_err(failed)
     }
 
     /// Undoes the open transaction, if there is one.
@@ -462,12 +462,50 @@ impl Client {
         again.map(|rseq| rseq as f64).map_err(failed)
     }
 
+    /// What is done to the outbox beside writing: `undo` and `redo` (nothing, or the number of an entry to take back),
+    /// `withdraw` (a number), `export` (nothing or a number), `import` (a file), `backups`. The answer is JSON.
+    pub fn manage(&mut self, verb: JsString, argument: JsString) -> Result<JsString> {
+        let (verb, argument) = (text(&verb), text(&argument));
+        let answer = self.managed(&verb, &argument);
+        self.carry_out();
+        answer.map(Into::into).map_err(failed)
+    }
+
     /// Throws a dead letter away.
     pub fn discard(&mut self, rseq: f64) -> Result<()> {
         let discarded = self.engine.discard(rseq as u64, now());
         self.carry_out();
         discarded.map_err(failed)
     }
+}
+
+impl Surface {
+    fn managed(&mut self, verb: &str, argument: &str) -> std::result::Result<String, DbError> {
+        let (engine, rseq) = (&mut self.engine, argument.parse::<u64>().ok());
+        let at = now();
+        Ok(match (verb, rseq) {
+            ("undo", None) => json::undone(engine.undo_last(at, &mut entropy)?.as_ref()),
+            ("undo", Some(rseq)) => json::undone(Some(&engine.undo(rseq, at, &mut entropy)?)),
+            ("redo", _) => json::undone(engine.redo_last(at, &mut entropy)?.as_ref()),
+            ("withdraw", Some(rseq)) => json::withdrawn(&engine.withdraw(rseq, at, &mut entropy)?),
+            ("export", only) => engine.db().export(only, at.wall_ms)?,
+            ("import", _) => json::imported(&engine.import(argument, at)?),
+            ("backups", _) => json::backups(&engine.db().backups()?),
+            _ => return Err(DbError::NoSuchEntry { rseq: rseq.unwrap_or(0), state: "known" }),
+        })
+    }
+}
+
+/// What a page hears of a write: its entry; with entries that are gone for it, a list.
+fn written_as(written: &Written<()>) -> JsValue {
+    if written.gone.is_empty() {
+        return number(written.rseq);
+    }
+    let list = Array::of1(&number(written.rseq));
+    for rseq in &written.gone {
+        list.push(&JsValue::from_f64(*rseq as f64));
+    }
+    list.into()
 }
 
 fn carry(tx: &mut WriteTx<'_>, operations: &[Op], request: Option<String>) -> std::result::Result<(), DbError> {

@@ -13,7 +13,10 @@ use landfall_core::{Schema, Value};
 use rand::TryRng as _;
 use tokio::sync::{broadcast, mpsc as tokio_mpsc, oneshot, watch};
 
-use crate::db::{DbError, Location, OpenError, Options, OutboxEntry, Rows, Selection, WriteTx, Written};
+use crate::db::{
+    DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Rows, Selection, Undone, Withdrawal, WriteTx,
+    Written,
+};
 use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
 use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff, Watched};
 use crate::mirror::{FileMirror, MirrorError};
@@ -324,6 +327,85 @@ impl Client {
     /// When there is no such dead letter.
     pub async fn discard(&self, rseq: u64) -> Result<(), ClientError> {
         Ok(self.with(move |engine, now, _| engine.discard(rseq, now)).await??)
+    }
+
+    /// As [`Client::retry`], with changes on top in the same transaction: what was refused, corrected.
+    ///
+    /// # Errors
+    /// As [`Client::retry`], or what `f` returns; the dead letter stays then.
+    pub async fn retry_with<R: Send + 'static>(
+        &self,
+        rseq: u64,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError> + Send + 'static,
+    ) -> Result<Written<R>, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.retry_with(rseq, now, random, f)).await??)
+    }
+
+    /// Writes something else in a dead letter's place, which goes in the same transaction.
+    ///
+    /// # Errors
+    /// When there is no such dead letter; otherwise as [`Client::write`].
+    pub async fn supersede<R: Send + 'static>(
+        &self,
+        rseq: u64,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError> + Send + 'static,
+    ) -> Result<Written<R>, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.supersede(rseq, now, random, f)).await??)
+    }
+
+    /// The outbox as a file, dead letters included; or one entry of it.
+    ///
+    /// # Errors
+    /// When there is no such entry, or the database cannot be read.
+    pub async fn export_outbox(&self, only: Option<u64>) -> Result<String, ClientError> {
+        Ok(self.with(move |engine, now, _| engine.db().export(only, now.wall_ms)).await??)
+    }
+
+    /// Takes entries of a file in as dead letters, for a person to retry or discard.
+    ///
+    /// # Errors
+    /// When the file is not an outbox of this app; nothing was taken in then.
+    pub async fn import_outbox(&self, file: String) -> Result<Imported, ClientError> {
+        Ok(self.with(move |engine, now, _| engine.import(&file, now)).await??)
+    }
+
+    /// Changes an entry of the outbox: in place when it was never handed to the network and nothing follows it; otherwise
+    /// the change is a transaction of its own. The answer says which ([`Edited::in_place`]), and has the entry's number.
+    ///
+    /// # Errors
+    /// When there is no such entry; otherwise as [`Client::write`].
+    pub async fn edit<R: Send + 'static>(
+        &self,
+        rseq: u64,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError> + Send + 'static,
+    ) -> Result<Written<Edited<R>>, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.edit(rseq, now, random, f)).await??)
+    }
+
+    /// Withdraws an entry of the outbox: it goes when it was never handed to the network, otherwise a new transaction
+    /// takes it back. The answer says which.
+    ///
+    /// # Errors
+    /// When there is no such entry; otherwise as [`Client::write`].
+    pub async fn withdraw(&self, rseq: u64) -> Result<Withdrawal, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.withdraw(rseq, now, random)).await??.value)
+    }
+
+    /// Takes back the newest transaction of this device that was not taken back; `None` when there is none. It leaves
+    /// alone what others have changed since, and says so.
+    ///
+    /// # Errors
+    /// As [`Client::write`].
+    pub async fn undo(&self) -> Result<Option<Undone>, ClientError> {
+        Ok(self.with(|engine, now, random| engine.undo_last(now, random)).await??.map(|written| written.value))
+    }
+
+    /// Does again what was taken back last, unless something else was written since; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// As [`Client::write`].
+    pub async fn redo(&self) -> Result<Option<Undone>, ClientError> {
+        Ok(self.with(|engine, now, random| engine.redo_last(now, random)).await??.map(|written| written.value))
     }
 
     /// Gives a new token, or none.

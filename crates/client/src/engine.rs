@@ -28,6 +28,9 @@ mod writes;
 
 pub use cache::Cache;
 
+/// Entries expire so much later at most.
+const EXPIRY_PAUSE_MS: u64 = 100;
+
 /// The two clocks of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
@@ -171,6 +174,10 @@ pub struct Engine {
     /// Chunks that came meanwhile.
     arrived: VecDeque<(u64, Chunk)>,
     fresh_replica: ReplicaId,
+    /// Whether there may be something else to undo or redo than the status says.
+    undo_changed: bool,
+    /// When an entry expires that was never handed to the network, in monotonic milliseconds.
+    expires_at_ms: Option<u64>,
 }
 
 fn fill_id(random: &mut Entropy<'_>) -> ReplicaId {
@@ -209,6 +216,8 @@ impl Engine {
             import: None,
             arrived: VecDeque::new(),
             fresh_replica: ReplicaId::default(),
+            undo_changed: true,
+            expires_at_ms: None,
         };
         engine.refresh_status(now);
         Ok(engine)
@@ -236,7 +245,10 @@ impl Engine {
 
     /// When [`Input::Tick`] is due, in monotonic milliseconds.
     pub fn deadline_ms(&self) -> Option<u64> {
-        if self.import.is_some() { Some(0) } else { self.session.deadline_ms() }
+        if self.import.is_some() {
+            return Some(0);
+        }
+        self.session.deadline_ms().into_iter().chain(self.expires_at_ms).min()
     }
 
     /// The present status.
@@ -497,6 +509,7 @@ impl Engine {
 
     fn acknowledge(&mut self, id: u32, decisions: &[Decision], now: Moment) -> Result<Event, DbError> {
         let decided = self.db.decide(decisions, now.wall_ms)?;
+        self.undo_changed |= !decided.refused.is_empty();
         self.announce(&decided.changes);
         let is_copied = |d: &&Decision| d.outcome == Outcome::Copied && !mutant::active("clone-not-recognised");
         let mut copied: Vec<u64> = decisions.iter().filter(is_copied).map(|d| d.rseq).collect();
@@ -535,6 +548,7 @@ impl Engine {
     /// Lets the session take an event, and carries out what it commands.
     fn step(&mut self, event: &Event, now: Moment, random: &mut Entropy<'_>) {
         self.fresh_replica = fill_id(random);
+        self.expire(now);
         let mut commands: VecDeque<Command> = self.session.handle(event, now.mono_ms, random).into();
         while let Some(command) = commands.pop_front() {
             match self.run(command, now) {
@@ -547,6 +561,19 @@ impl Engine {
         }
         self.note_synced(event, now);
         self.refresh_status(now);
+    }
+
+    /// Ends what could not be sent in time.
+    fn expire(&mut self, now: Moment) {
+        match self.db.expire(now.wall_ms) {
+            Ok(expired) if expired.refused.is_empty() => {}
+            Ok(expired) => {
+                self.undo_changed = true;
+                self.announce(&expired.changes);
+            }
+            // Whatever comes next meets the same fault, and tells of it.
+            Err(_) => {}
+        }
     }
 
     fn send(&mut self, message: ClientMessage) {
@@ -722,6 +749,14 @@ impl Engine {
         let counts = self.db.counts();
         (next.pending, next.acknowledged, next.dead) = (counts.pending + counts.sent, counts.acked, counts.dead);
         next.loading = self.progress();
+        if std::mem::take(&mut self.undo_changed) {
+            next.can_undo = self.db.can_undo().is_ok_and(|rseq| rseq.is_some());
+            next.can_redo = self.db.can_redo().is_ok_and(|rseq| rseq.is_some());
+        }
+        self.db.set_online(next.connectivity == Connectivity::Online);
+        let expiry = self.db.next_expiry_in_ms(now.wall_ms).unwrap_or_default();
+        // Where it cannot be ended, it is tried again a little later, not at once.
+        self.expires_at_ms = expiry.map(|wait| now.mono_ms + wait.max(EXPIRY_PAUSE_MS));
         self.status = next;
         if self.status != self.told {
             self.told.clone_from(&self.status);

@@ -59,6 +59,10 @@ pub struct Status {
     pub acknowledged: u64,
     /// Dead letters: refused for good, waiting for a person.
     pub dead: u64,
+    /// Whether there is a transaction of this device that [`crate::Engine::undo_last`] would take back.
+    pub can_undo: bool,
+    /// Whether there is one that [`crate::Engine::redo_last`] would do again.
+    pub can_redo: bool,
     /// When the device last knew that it shows all that the server has of the open shapes, by the device's clock. Kept
     /// across restarts.
     pub last_synced_ms: Option<u64>,

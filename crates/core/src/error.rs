@@ -136,6 +136,8 @@ pub mod codes {
     pub const DECIDED_LONG_AGO: Code = Code::of("LF-3010");
     /// Nobody on this server handles the action.
     pub const NOT_HANDLED: Code = Code::of("LF-3011");
+    /// The transaction was not carried out in time.
+    pub const EXPIRED: Code = Code::of("LF-3012");
 }
 
 /// One thing that is wrong with a value, a row or a transaction. Same text on the device and on the server.

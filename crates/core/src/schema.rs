@@ -41,6 +41,26 @@ pub struct Schema {
     pub actions: Vec<ActionDef>,
     /// How fetched answers are kept that are not synced.
     pub cache: Caching,
+    /// What a device's outbox may hold.
+    pub outbox: OutboxLimits,
+}
+
+/// What a device's outbox may hold. A write that would go beyond is refused, as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxLimits {
+    /// Most entries that are not settled, dead letters included: 1 to 10,000,000.
+    pub max_entries: u64,
+    /// Most bytes of them, as they travel: 1 kB to 64 GB.
+    pub max_bytes: u64,
+    /// A transaction that says again all that the one right before it said, within this time, takes that one up, as long
+    /// as it was never handed to the network. Milliseconds; 0: never.
+    pub collapse_ms: u64,
+}
+
+impl std::default::Default for OutboxLimits {
+    fn default() -> Self {
+        Self { max_entries: 250_000, max_bytes: 256_000_000, collapse_ms: 1_000 }
+    }
 }
 
 /// A table.
@@ -60,6 +80,8 @@ pub struct Table {
     pub access: Access,
     /// How its writes are sent.
     pub sending: Sending,
+    /// Which of its rows may be written without a connection, where not all may: `offline = { schedule = … }`.
+    pub schedule: Option<Schedule>,
     /// A search table (FTS5) over these text columns, kept by the engine under the name `<table>_search`.
     pub search: Vec<String>,
 }
@@ -72,6 +94,29 @@ pub struct Sending {
     /// How often the server may fail on a transaction before it gives it up: 1 to 20. A transaction may be tried as
     /// often as the most patient table that it writes allows. Network failures and a busy server do not count.
     pub attempts: u8,
+    /// Whether it needs the server now.
+    pub offline: Offline,
+    /// It is not carried out later than this after it was written. Milliseconds, 1 second to 366 days.
+    pub expires_ms: Option<u64>,
+}
+
+/// Whether a write may wait for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, std::default::Default)]
+pub enum Offline {
+    /// It may.
+    #[default]
+    Queue,
+    /// It needs the server now: refused while there is no connection.
+    Deny,
+}
+
+/// What may be written without a connection when it is far enough ahead: a bill that is due in some days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The column that says when: a timestamp or a date (its beginning, by UTC).
+    pub by: String,
+    /// How far ahead it must be when it is written without a connection. Milliseconds.
+    pub lead_ms: u64,
 }
 
 impl Sending {
@@ -79,11 +124,29 @@ impl Sending {
     pub const MAX_PRIORITY: u8 = 100;
     /// The most attempts.
     pub const MAX_ATTEMPTS: u8 = 20;
+    /// How long what needs the server now may be under way, unless its own `expires` says otherwise. Milliseconds.
+    pub const UNDER_WAY_MS: u64 = 60_000;
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            priority: self.priority.max(other.priority),
+            attempts: self.attempts.max(other.attempts),
+            offline: self.offline.max(other.offline),
+            expires_ms: [self.expires_ms, other.expires_ms].into_iter().flatten().min(),
+        }
+    }
+
+    /// After how long it is not carried out any more. Milliseconds; `None`: never.
+    pub fn lasts_ms(&self) -> Option<u64> {
+        self.expires_ms.or((self.offline == Offline::Deny).then_some(Self::UNDER_WAY_MS))
+    }
 }
 
 impl std::default::Default for Sending {
     fn default() -> Self {
-        Self { priority: 50, attempts: 5 }
+        Self { priority: 50, attempts: 5, offline: Offline::Queue, expires_ms: None }
     }
 }
 
@@ -211,6 +274,8 @@ pub struct ActionDef {
     pub name: String,
     /// How transactions with it are sent.
     pub sending: Sending,
+    /// What may be asked for without a connection, where not all may: by an argument.
+    pub schedule: Option<Schedule>,
     /// Its arguments, in order of declaration: each with a column's type and rules. One that refers to a table names a row
     /// that the handler is shown.
     pub args: Vec<Column>,
@@ -243,11 +308,8 @@ impl Schema {
     pub fn sending(&self, transaction: &Transaction) -> Sending {
         let tables = transaction.operations.iter().filter_map(|operation| self.table(operation.table()));
         let action = transaction.action.as_ref().and_then(|action| self.action(&action.name));
-        let most = |a: Sending, b: Sending| Sending {
-            priority: a.priority.max(b.priority),
-            attempts: a.attempts.max(b.attempts),
-        };
-        tables.map(|table| table.sending).chain(action.map(|action| action.sending)).reduce(most).unwrap_or_default()
+        let all = tables.map(|table| table.sending).chain(action.map(|action| action.sending));
+        all.reduce(Sending::and).unwrap_or_default()
     }
 
     /// Identifies the compiled content.

@@ -205,6 +205,10 @@ pub struct Transaction {
     #[n(7)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
+    /// It is refused when it is not decided by then, by the server's clock. Milliseconds since the Unix epoch.
+    #[n(8)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
 }
 
 impl Action {

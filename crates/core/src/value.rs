@@ -24,7 +24,7 @@ use minicbor::data::{Tag, Type};
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 mod calendar;
-pub(crate) mod json;
+pub mod json;
 mod sqlite;
 
 pub use calendar::{

@@ -35,6 +35,7 @@ fn table(rule: DeleteRule) -> Table {
         on_delete_conflict: rule,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),
+        schedule: None,
         search: Vec::new(),
     }
 }

@@ -231,6 +231,7 @@ mod tests {
             tables: vec![],
             shapes: vec![],
             actions: vec![],
+            outbox: Default::default(),
             cache: landfall_core::schema::Caching::default(),
         };
         let dev = Settings { dev: Some(true), ..Settings::default() };

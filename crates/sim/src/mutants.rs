@@ -34,6 +34,8 @@ pub const ALL: &[Mutant] = &[
     mutant("bucket-not-loaded", &["convergence", "flicker"]),
     mutant("origin-ignored", &["once"]),
     mutant("parked-for-ever", &["convergence"]),
+    mutant("expiry-ignored", &["expiry"]),
+    mutant("count-forgotten", &["counts"]),
     mutant("clone-not-recognised", &["convergence"]),
     mutant("epoch-not-noticed", &["acknowledged", "convergence", "flicker"]),
     mutant("restore-not-noticed", &["acknowledged", "convergence", "flicker"]),

@@ -117,7 +117,27 @@ impl Author<'_> {
         Ok(())
     }
 
+    /// A change that the person may take back, and that may take up the one before it.
+    ///
+    /// # Errors
+    /// As [`Author::write`].
+    pub fn sketch(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let id = key("things", 20 + self.dice.below(3));
+        match self.dice.below(8) {
+            0 => tx.delete("things", &RowKey(vec![id])).map(|_| ()),
+            1 => self.family(tx),
+            2 => self.change_thing(tx, id),
+            _ => {
+                let sql = "INSERT INTO things (id, owner, shown, amount) VALUES (?, ?, 1, 1)
+                           ON CONFLICT (id) DO UPDATE SET amount = amount + 1";
+                tx.execute(sql, &[id, Value::Text(self.person.to_owned())]).map(|_| ())
+            }
+        }
+    }
+
     fn mark(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        // What is in `ops` stays for ever: it is not what a person would take back.
+        tx.leave_out_of_undo();
         let (id, device, n) = (self.op.value(), Value::Text(self.device.to_owned()), self.number());
         tx.execute("INSERT INTO ops (id, device, n) VALUES (?, ?, ?)", &[id, device, n]).map(|_| ())
     }

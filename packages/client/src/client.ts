@@ -15,21 +15,27 @@ import type {
   LiveQuery,
   OpenOptions,
   Outbox,
+  OutboxBackup,
   Param,
+  RowName,
   Schema,
   Shape,
   Status,
   StorageReport,
   Token,
   Transaction,
+  Undone,
+  Withdrawal,
   Written,
 } from "./types.js";
-import { decodeRows, encodeParams, encodeShapeParams } from "./values.js";
+import { decodeKey, decodeRows, encodeParams, encodeShapeParams } from "./values.js";
 
 const UNKNOWN: Status = {
   connectivity: "offline",
   pending: 0,
   failed: 0,
+  canUndo: false,
+  canRedo: false,
   lastSyncedAt: null,
   progress: null,
   durability: "best-effort",
@@ -138,7 +144,33 @@ class Client implements Database {
       subscribe: (listener) => state.subscribe(listener),
       retry: (rseq) => this.ask({ do: "retry", rseq }) as Promise<number>,
       discard: async (rseq) => void (await this.ask({ do: "discard", rseq })),
+      withdraw: async (rseq) => {
+        const { undone, ...answer } = await this.#manage<Withdrawal>("withdraw", rseq);
+        return undone ? { ...answer, undone: this.#undone(undone) } : answer;
+      },
+      export: async (rseq) => (await this.ask({ do: "manage", verb: "export", arg: String(rseq ?? "") })) as string,
+      import: (file) => this.#manage("import", file),
+      backups: async () =>
+        (await this.#manage<OutboxBackup[]>("backups")).map((one) => ({ ...one, at: new Date(one.at) })),
     };
+  }
+
+  undo(rseq?: number): Promise<Undone | null> {
+    return this.#manage<Undone | null>("undo", rseq).then((undone) => this.#undone(undone));
+  }
+
+  redo(): Promise<Undone | null> {
+    return this.#manage<Undone | null>("redo").then((undone) => this.#undone(undone));
+  }
+
+  async #manage<T>(verb: string, arg: unknown = ""): Promise<T> {
+    return JSON.parse((await this.ask({ do: "manage", verb, arg: String(arg) })) as string) as T;
+  }
+
+  /** With keys as the page has them. */
+  #undone<U extends Undone | null | undefined>(undone: U): U {
+    const key = (one: RowName) => decodeKey(this.#schema, one.table, one.key as unknown[]);
+    return undone && { ...undone, left: undone.left.map((one) => ({ ...one, key: key(one) })) };
   }
 
   /** @internal What other parts of the package ask of the worker. */
@@ -182,7 +214,8 @@ class Client implements Database {
       await tx.undo();
       throw thrown;
     }
-    return { rseq: await tx.finish(), result };
+    const [rseq = null, ...gone] = await tx.finish();
+    return { rseq, gone: gone as number[], result };
   }
 
   async insert(table: string, row: object): Promise<Written<void>> {

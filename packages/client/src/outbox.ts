@@ -1,5 +1,5 @@
 import { State } from "./observable.js";
-import type { EntryState, OutboxEntry, Schema } from "./types.js";
+import type { EntryState, OutboxEntry, RowChange, Schema } from "./types.js";
 import { decodeKey, decodeRow, keyText } from "./values.js";
 
 interface WireEntry {
@@ -9,8 +9,11 @@ interface WireEntry {
   created: number;
   priority: number;
   next?: number;
-  rows: { table: string; key: unknown[] }[];
   action?: { name: string; columns: string[]; args: unknown[] };
+  expires?: number;
+  open?: boolean;
+  after?: number[];
+  rows: { table: string; key: unknown[]; op: RowChange["op"]; cells: Record<string, unknown> }[];
   error?: { code: string; message: string };
 }
 
@@ -30,16 +33,26 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
   }
 
   heard(text: string): void {
-    const entries = (JSON.parse(text) as WireEntry[]).map(({ created, next, rows, action, error, ...entry }) => ({
-      ...entry,
-      ...(next ? { nextAttemptAt: new Date(next) } : {}),
-      createdAt: new Date(created),
-      rows: rows.map(({ table, key }) => ({ table, key: decodeKey(this.#schema, table, key) })),
-      ...(action
-        ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
-        : {}),
-      ...(error ? { error: { code: error.code, message: error.message } } : {}),
-    }));
+    const entries = (JSON.parse(text) as WireEntry[]).map(
+      ({ created, next, expires, open, after, rows, action, error, ...entry }) => ({
+        ...entry,
+        ...(next ? { nextAttemptAt: new Date(next) } : {}),
+        createdAt: new Date(created),
+        ...(expires ? { expiresAt: new Date(expires) } : {}),
+        open: open ?? false,
+        waitsFor: after ?? [],
+        rows: rows.map(({ table, key, op, cells }) => ({
+          table,
+          key: decodeKey(this.#schema, table, key),
+          op,
+          values: decodeRow<Record<string, unknown>>(Object.keys(cells), Object.values(cells)),
+        })),
+        ...(action
+          ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
+          : {}),
+        ...(error ? { error: { code: error.code, message: error.message } } : {}),
+      }),
+    );
     this.#rows = new Map();
     for (const { state, rows } of entries) {
       // What the server accepted is saved, even before it has come back.

@@ -33,6 +33,7 @@ export type Ask =
   | { do: "outbox"; on: boolean }
   | { do: "retry"; rseq: number }
   | { do: "discard"; rseq: number }
+  | { do: "manage"; verb: string; arg: string }
   | { do: "token"; token: string | null }
   | { do: "online"; online: boolean }
   | { do: "cache"; call: string; value: string | Uint8Array | undefined }

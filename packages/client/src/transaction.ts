@@ -61,6 +61,26 @@ export class Tx implements Transaction<AnyTables> {
     this.#add("a", name, encodeArgs(this.#schema, name, args));
   }
 
+  edit(rseq: number): void {
+    this.#add("x", rseq);
+  }
+
+  retry(rseq: number): void {
+    this.#add("t", rseq);
+  }
+
+  supersede(rseq: number): void {
+    this.#add("c", rseq);
+  }
+
+  expireAt(at: Date): void {
+    this.#add("e", Math.max(0, at.getTime()));
+  }
+
+  leaveOutOfUndo(): void {
+    this.#add("n", 0);
+  }
+
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
     this.#check();
     const encoded = encodeParams(params);
@@ -80,12 +100,16 @@ export class Tx implements Transaction<AnyTables> {
     return ops;
   }
 
-  async finish(): Promise<number | null> {
+  /** Its number, then those of entries that are gone for it. */
+  async finish(): Promise<(number | null)[]> {
     this.#ended = true;
     const tx = await this.#open;
-    if (tx === null && this.#ops.length === 0) return null;
+    if (tx === null && this.#ops.length === 0) return [null];
     const ops = this.#take();
-    return this.#ask(tx === null ? { do: "write", ops } : { do: "commit", tx, ops }) as Promise<number | null>;
+    return [await this.#ask(tx === null ? { do: "write", ops } : { do: "commit", tx, ops })].flat() as (
+      | number
+      | null
+    )[];
   }
 
   /** Gives it up. What began on the worker's side ends there too. */

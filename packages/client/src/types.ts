@@ -125,6 +125,10 @@ export interface Status {
   readonly pending: number;
   /** Writes that the server refused for good: for a person to retry or discard. */
   readonly failed: number;
+  /** Whether there is something that `undo` would take back. */
+  readonly canUndo: boolean;
+  /** Whether there is something that `redo` would do again. */
+  readonly canRedo: boolean;
   /** When this device last knew that it shows all that the server has of the open shapes; kept across restarts. */
   readonly lastSyncedAt: Date | null;
   /** Set while shapes load for the first time. */
@@ -167,14 +171,68 @@ export interface ActionName {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
+/** What a transaction does to a row. */
+export interface RowChange extends RowName {
+  /** Whether it makes, changes or deletes the row. */
+  readonly op: "insert" | "update" | "delete";
+  /** The values that it writes. */
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+/** What an undo or redo did. */
+export interface Undone {
+  /** The transaction that was taken back, or done again. */
+  readonly of: number;
+  /** The number of the transaction that does it; `null` when all of it was left as it is. */
+  readonly rseq: number | null;
+  /** What was left as it is, since somebody has changed it since: a column, or the row as a whole (`null`). */
+  readonly left: readonly (RowName & { readonly column: string | null })[];
+}
+
+/** What became of an entry that was to be withdrawn. */
+export interface Withdrawal {
+  /** True: it was never handed to the network, and is gone. False: a new transaction takes it back. */
+  readonly withdrawn: boolean;
+  /** Entries that cannot be without it: they have failed now. */
+  readonly withIt?: readonly number[];
+  /** What the transaction that takes it back did. */
+  readonly undone?: Undone;
+}
+
+/** What an import did. */
+export interface Imported {
+  /** The new failed entries, to be retried or discarded. */
+  readonly added: readonly number[];
+  /** How many were here already. */
+  readonly known: number;
+  /** Those that were left out, each with the reason. */
+  readonly refused: readonly string[];
+}
+
+/** A copy of the whole outbox that was kept before something was thrown away. */
+export interface OutboxBackup {
+  /** When. */
+  readonly at: Date;
+  /** Before what. */
+  readonly why: string;
+  /** The file, for `import`. */
+  readonly file: string;
+}
+
 /** A transaction on its way to the server. */
 export interface OutboxEntry {
   /** Its number on this device. */
   readonly rseq: number;
   /** Where it stands. */
   readonly state: EntryState;
-  /** The rows that it touches. */
-  readonly rows: readonly RowName[];
+  /** What it does, row by row. */
+  readonly rows: readonly RowChange[];
+  /** Whether it was never handed to the network: then it can still be changed and withdrawn. */
+  readonly open: boolean;
+  /** The undecided entries that it waits for. */
+  readonly waitsFor: readonly number[];
+  /** When it is not worth sending any more, by the server's clock. */
+  readonly expiresAt?: Date;
   /** How often the server failed on it. */
   readonly attempts: number;
   /** How urgent it is, 0 to 100: as its tables or the app said, or as what waits for it. */
@@ -193,8 +251,16 @@ export interface OutboxEntry {
 export interface Outbox extends Observable<readonly OutboxEntry[]> {
   /** Offers a failed entry again, on the rows as they are now; gives its new number. */
   retry(rseq: number): Promise<number>;
-  /** Throws a failed entry away. */
+  /** Throws a failed entry away. A copy of the whole outbox is kept among the `backups`. */
   discard(rseq: number): Promise<void>;
+  /** Takes an entry back: it goes when it was never handed to the network, otherwise a new transaction undoes it. */
+  withdraw(rseq: number): Promise<Withdrawal>;
+  /** The outbox as a file, failed entries included; or one entry of it. */
+  export(rseq?: number): Promise<string>;
+  /** Takes the entries of a file in as failed ones, to be retried or discarded. */
+  import(file: string): Promise<Imported>;
+  /** The last copies of the outbox that were kept before something was thrown away, newest first. */
+  backups(): Promise<readonly OutboxBackup[]>;
 }
 
 /** `ready`: everything that the shape names is here; `error`: the server does not give it. */
@@ -239,6 +305,19 @@ export interface Transaction<Tables, Actions = AnyActions> {
    * refuse it, change it and add to it. What is written here shows until then. One action for each transaction.
    */
   action<A extends keyof Actions & string>(name: A, ...args: ArgsOf<Actions, A>): void;
+  /**
+   * Changes an entry of the outbox: when it was never handed to the network and nothing follows it, both become one, and
+   * the old number is among `gone`; otherwise this is a transaction of its own.
+   */
+  edit(rseq: number): void;
+  /** Writes a failed entry again, as part of this transaction: what follows corrects it. */
+  retry(rseq: number): void;
+  /** Takes the place of a failed entry, which goes. */
+  supersede(rseq: number): void;
+  /** It is not carried out later than this; if it could not be sent by then, it has failed. */
+  expireAt(at: Date): void;
+  /** It is nothing that the person did: `undo` passes over it. */
+  leaveOutOfUndo(): void;
   /** Reads, and sees what this transaction wrote. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>;
 }
@@ -264,6 +343,8 @@ export type ArgsOf<Actions, A extends keyof Actions> =
 export interface Written<R> {
   /** Its number in the outbox; `null` when no synced row changed and no action was asked for. */
   readonly rseq: number | null;
+  /** Entries of the outbox that are no more: it took them up, or their place. */
+  readonly gone: readonly number[];
   /** What its function returned. */
   readonly result: R;
 }
@@ -321,6 +402,13 @@ export interface Database<Tables = AnyTables, Shapes = AnyShapes, Actions = AnyA
   ): Promise<Written<void>>;
   /** Deletes a row; on disk when it resolves. */
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): Promise<Written<void>>;
+  /**
+   * Takes back the newest transaction of this device that was not taken back, or the one of this number; `null` when there
+   * is none. What others have changed since stays, and is told. It is a transaction like any other.
+   */
+  undo(rseq?: number): Promise<Undone | null>;
+  /** Does again what was taken back last, unless something else was written since. */
+  redo(): Promise<Undone | null>;
   /** Opens a shape: from now on this device holds its rows, after a reload too, until it is closed. */
   shape<S extends keyof Shapes & string>(shape: S, params?: Shapes[S]): Shape;
   /** What the person should be told of a row. */

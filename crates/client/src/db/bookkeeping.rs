@@ -27,7 +27,8 @@ pub(super) const DEAD: i64 = 3;
 /// Statements that make an empty bookkeeping.
 ///
 /// `_landfall_touched` *is* the overlay: an entry that is not in it does not show. `_landfall_rows.versions` is NULL
-/// unless buckets that are behind hold the row at different sequences.
+/// unless buckets that are behind hold the row at different sequences. `handed`: the entry was handed to the network at
+/// least once, under whatever number; `expires_ms` is by the server's clock; `before` is what its rows were (see `undo`).
 pub(super) const CREATE: &str = "
 CREATE TABLE _landfall_meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 CREATE TABLE _landfall_tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -43,24 +44,30 @@ CREATE TABLE _landfall_buckets (bucket INTEGER PRIMARY KEY, tbl INT NOT NULL, co
   stale_of INT) STRICT;
 CREATE TABLE _landfall_outbox (rseq INTEGER PRIMARY KEY, state INT NOT NULL, seq INT, attempts INT NOT NULL DEFAULT 0,
   next_attempt_ms INT NOT NULL DEFAULT 0, created_ms INT NOT NULL, body BLOB NOT NULL, preview BLOB, problem BLOB,
-  images BLOB, priority INT NOT NULL DEFAULT 50, parked INT NOT NULL DEFAULT 0, acked_ms INT) STRICT;
+  images BLOB, priority INT NOT NULL DEFAULT 50, parked INT NOT NULL DEFAULT 0, acked_ms INT,
+  handed INT NOT NULL DEFAULT 0, expires_ms INT, before BLOB, stack INT) STRICT;
 CREATE INDEX _landfall_outbox_states ON _landfall_outbox (state, rseq);
 CREATE TABLE _landfall_touched (tbl INT NOT NULL, key BLOB NOT NULL, rseq INT NOT NULL, inserts INT NOT NULL,
   PRIMARY KEY (tbl, key, rseq)) STRICT, WITHOUT ROWID;
 CREATE INDEX _landfall_touched_entries ON _landfall_touched (rseq);
 CREATE TABLE _landfall_images (tbl INT NOT NULL, key BLOB NOT NULL, image BLOB, PRIMARY KEY (tbl, key)) STRICT, WITHOUT ROWID;
 CREATE TABLE _landfall_acked (rseq INTEGER PRIMARY KEY, seq INT NOT NULL, at_ms INT NOT NULL, body BLOB NOT NULL,
-  preview BLOB) STRICT;
+  preview BLOB, before BLOB, stack INT) STRICT;
 ";
 
 /// Statements that make what the scheduler looks things up in: undecided entries that are not parked, by priority and
-/// by age; parked ones, by when they are due; and which undecided entry waits for which.
+/// by age; parked ones, by when they are due; those that were never sent, by when they expire; and which undecided entry
+/// waits for which; and copies of the outbox.
 pub(super) const CREATE_SCHEDULE: &str = "
 CREATE INDEX _landfall_outbox_next ON _landfall_outbox (priority DESC, rseq) WHERE state < 2 AND parked = 0;
 CREATE INDEX _landfall_outbox_age ON _landfall_outbox (rseq) WHERE state < 2 AND parked = 0;
 CREATE INDEX _landfall_outbox_due ON _landfall_outbox (next_attempt_ms) WHERE state < 2 AND parked = 1;
+CREATE INDEX _landfall_outbox_expiry ON _landfall_outbox (expires_ms)
+  WHERE state < 2 AND handed = 0 AND expires_ms IS NOT NULL;
 CREATE TABLE _landfall_waits (predecessor INT NOT NULL, rseq INT NOT NULL, PRIMARY KEY (predecessor, rseq))
   STRICT, WITHOUT ROWID;
+CREATE TABLE _landfall_backups (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INT NOT NULL, why TEXT NOT NULL,
+  file TEXT NOT NULL) STRICT;
 ";
 
 /// Statements that bring a database of format 1 to format 2. Its entries stay in order of age.
@@ -68,6 +75,13 @@ pub(super) const FROM_FORMAT_1: &str = "
 ALTER TABLE _landfall_outbox ADD COLUMN priority INT NOT NULL DEFAULT 50;
 ALTER TABLE _landfall_outbox ADD COLUMN parked INT NOT NULL DEFAULT 0;
 ALTER TABLE _landfall_outbox ADD COLUMN acked_ms INT;
+ALTER TABLE _landfall_outbox ADD COLUMN handed INT NOT NULL DEFAULT 0;
+ALTER TABLE _landfall_outbox ADD COLUMN expires_ms INT;
+ALTER TABLE _landfall_outbox ADD COLUMN before BLOB;
+ALTER TABLE _landfall_outbox ADD COLUMN stack INT;
+ALTER TABLE _landfall_acked ADD COLUMN before BLOB;
+ALTER TABLE _landfall_acked ADD COLUMN stack INT;
+UPDATE _landfall_outbox SET handed = 1;
 UPDATE _landfall_outbox SET acked_ms = next_attempt_ms, next_attempt_ms = 0 WHERE state = 2;
 ";
 
@@ -201,10 +215,12 @@ pub(super) fn first_undecided(conn: &Connection) -> Result<Option<u64>, DbError>
 /// Entries by state.
 pub(super) fn count(conn: &Connection) -> Result<Counts, DbError> {
     let mut counts = Counts::default();
-    let mut statement = conn.prepare_cached("SELECT state, count(*) FROM _landfall_outbox GROUP BY state")?;
+    let sql = "SELECT state, count(*), sum(length(body)) FROM _landfall_outbox GROUP BY state";
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         *counts.of(row.get(0)?) = row.get::<_, i64>(1)? as u64;
+        counts.bytes += row.get::<_, i64>(2)? as u64;
     }
     Ok(counts)
 }
@@ -342,6 +358,8 @@ pub(super) struct Memory {
     pub buckets: Arc<FlatMap<BucketId, Bucket>>,
     pub shapes: Arc<FlatMap<u64, OpenShape>>,
     pub sets: Arc<Sets>,
+    /// Whether anything may be done again (`undo`).
+    pub redo: bool,
 }
 
 impl Memory {
@@ -351,8 +369,15 @@ impl Memory {
             buckets: Arc::new(load_buckets(conn)?),
             shapes: Arc::new(load_shapes(conn)?),
             sets: Arc::new(load_sets(conn)?),
+            redo: has_redo(conn)?,
         })
     }
+}
+
+fn has_redo(conn: &Connection) -> Result<bool, DbError> {
+    let any =
+        |table: &str| conn.prepare(&format!("SELECT 1 FROM {table} WHERE stack = ?"))?.exists([super::undo::REDO]);
+    Ok(any("_landfall_outbox")? || any("_landfall_acked")?)
 }
 
 fn load_buckets(conn: &Connection) -> Result<FlatMap<BucketId, Bucket>, DbError> {

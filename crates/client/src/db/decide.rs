@@ -11,7 +11,7 @@ use rusqlite::params;
 
 use super::Database;
 use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, encode, first_undecided};
-use super::error::DbError;
+use super::error::{DbError, codes as own};
 use super::outbox::StoredImages;
 use super::overlay::{Batch, operations};
 use crate::changes::ChangeSet;
@@ -117,7 +117,7 @@ impl Database {
         Ok(())
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         rseq: u64,
         state: i64,
@@ -137,8 +137,9 @@ impl Database {
             let Some(state @ (QUEUED | SENT)) = self.state_of(later)? else { continue };
             let mut transaction = self.transaction(later)?;
             if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
+                let what = if problem.code == own::WITHDRAWN { "withdrawn" } else { "refused" };
                 let shared =
-                    Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was refused"));
+                    Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was {what}"));
                 self.share_fate(later, state, &shared, batch)?;
                 gone.insert(later);
                 open.extend(self.followers(later)?);
@@ -210,8 +211,11 @@ impl Database {
         }
         transaction.after = after.into_iter().collect();
         let sql = "UPDATE _landfall_outbox SET body = ? WHERE rseq = ? AND state = ?";
-        let row = params![transaction.to_bytes(), transaction.rseq as i64, QUEUED];
-        self.conn.prepare_cached(sql)?.execute(row)?;
+        let body = transaction.to_bytes();
+        let before = self.entry_body(transaction.rseq)?.map_or(0, |body| body.len());
+        self.conn.prepare_cached(sql)?.execute(params![body, transaction.rseq as i64, QUEUED])?;
+        let bytes = &mut self.memory.meta.counts.bytes;
+        *bytes = (*bytes + body.len() as u64).saturating_sub(before as u64);
         self.link(transaction.rseq, &transaction.after)
     }
 
@@ -261,12 +265,10 @@ impl Database {
     /// One acknowledged entry leaves the overlay and the outbox.
     pub(super) fn retire(&mut self, rseq: u64, batch: &mut Batch, now_ms: u64) -> Result<(), DbError> {
         self.hide(rseq, batch)?;
-        let sql = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview)
-                   SELECT rseq, seq, ?, body, preview FROM _landfall_outbox WHERE rseq = ?
+        let sql = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
+                   SELECT rseq, seq, ?, body, preview, before, stack FROM _landfall_outbox WHERE rseq = ?
                    ON CONFLICT (rseq) DO UPDATE SET seq = excluded.seq, at_ms = excluded.at_ms";
         self.conn.prepare_cached(sql)?.execute(params![now_ms as i64, rseq as i64])?;
-        self.conn.prepare_cached("DELETE FROM _landfall_outbox WHERE rseq = ?")?.execute([rseq as i64])?;
-        self.memory.meta.counts.moved(ACKED, None);
-        Ok(())
+        self.drop_entry(rseq, ACKED)
     }
 }

@@ -50,6 +50,18 @@ pub mod codes {
     pub const RECOVERED: Code = Code::of("LF-5029");
     /// What is here is of a history that the server has lost.
     pub const LOADING_ANEW: Code = Code::of("LF-5030");
+    /// What was written needs the server now.
+    pub const NEEDS_SERVER: Code = Code::of("LF-5031");
+    /// What was written without a connection is not far enough ahead.
+    pub const TOO_SOON: Code = Code::of("LF-5032");
+    /// The outbox has no room.
+    pub const OUTBOX_FULL: Code = Code::of("LF-5033");
+    /// An entry was withdrawn before it was sent.
+    pub const WITHDRAWN: Code = Code::of("LF-5034");
+    /// An entry was brought in from a file.
+    pub const IMPORTED: Code = Code::of("LF-5035");
+    /// A file is not an outbox that can be read here.
+    pub const BAD_FILE: Code = Code::of("LF-5036");
 }
 
 /// Why a database could not be opened. Nothing on disk was changed.
@@ -206,6 +218,41 @@ pub enum DbError {
         "the server was restored and this device loads anew; try again when that is done, nothing is lost [LF-5030]"
     )]
     LoadingAnew,
+    /// The table or action is declared `offline = "deny"`.
+    #[error(
+        "'{what}' can only be written while the server can be reached; connect and try again, nothing was written [LF-5031]"
+    )]
+    NeedsServer {
+        /// The table or action.
+        what: String,
+    },
+    /// The table or action is declared `offline = { schedule = … }`.
+    #[error(
+        "without a connection '{what}' takes only what is due in {} or later ({by}); choose a later time, or connect \
+         [LF-5032]", duration(*lead_ms)
+    )]
+    TooSoon {
+        /// The table or action.
+        what: String,
+        /// The column or argument that says when.
+        by: String,
+        /// How far ahead it must be. Milliseconds.
+        lead_ms: u64,
+    },
+    /// The outbox may not grow further.
+    #[error(
+        "the outbox is full ({entries} entries, {bytes} bytes); nothing was written and nothing is lost: connect so that \
+         it is sent, or discard what failed [LF-5033]"
+    )]
+    OutboxFull {
+        /// Entries that are not settled.
+        entries: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The file is not an outbox that can be read here.
+    #[error("the file cannot be imported: {0}; nothing was taken in [LF-5036]")]
+    BadFile(String),
     /// An unknown name.
     #[error("the schema has no {0}; check the spelling and landfall.toml [LF-5027]")]
     UnknownName(String),
@@ -239,6 +286,10 @@ impl DbError {
             Self::NoSuchEntry { .. } => codes::NO_SUCH_ENTRY,
             Self::ServerData(_) => codes::SERVER_DATA,
             Self::LoadingAnew => codes::LOADING_ANEW,
+            Self::NeedsServer { .. } => codes::NEEDS_SERVER,
+            Self::TooSoon { .. } => codes::TOO_SOON,
+            Self::OutboxFull { .. } => codes::OUTBOX_FULL,
+            Self::BadFile(_) => codes::BAD_FILE,
             Self::UnknownName(_) => codes::UNKNOWN_NAME,
             Self::Aborted(_) => codes::ABORTED,
             Self::DiskFull => codes::DISK_FULL,
@@ -286,6 +337,16 @@ pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     let extended = error.sqlite_error().map(|e| e.extended_code);
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
         || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// A length of time in its largest whole unit.
+fn duration(ms: u64) -> String {
+    let units = [(24 * 3_600_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
+    match units.into_iter().find(|(unit, _)| ms >= *unit && ms.is_multiple_of(*unit)) {
+        Some((unit, name)) if ms == unit => format!("one {name}"),
+        Some((unit, name)) => format!("{} {name}s", ms / unit),
+        None => format!("{ms} milliseconds"),
+    }
 }
 
 /// A sentence of a readable length: its beginning and its end.

@@ -15,6 +15,9 @@
 //! | `requests` | writes that are asked for twice, and happen once |
 //! | `record`, `rules` | from touched rows to operations; what the device can refuse by itself |
 //! | `outbox`, `decide` | entries on their way; decisions, dead letters, settling |
+//! | `scheduler`, `policy` | what is sent next; what may wait for the network, how long and how much of it |
+//! | `letters`, `export` | dead letters; the outbox as a file |
+//! | `compose`, `withdraw`, `undo` | entries edited, joined and withdrawn; transactions taken back |
 //! | `overlay` | confirmed rows, memberships, and what they look like under pending work |
 //! | `buckets`, `apply`, `chunk`, `session` | subscriptions, the live stream, first load, greeting a server |
 
@@ -34,15 +37,19 @@ mod bulk;
 mod cache;
 mod capture;
 mod chunk;
+mod compose;
 mod decide;
 mod engine_side;
 mod error;
+mod export;
 mod functions;
 mod hooks;
 mod images;
+mod letters;
 mod open;
 mod outbox;
 mod overlay;
+mod policy;
 mod query;
 mod record;
 mod recover;
@@ -52,6 +59,8 @@ mod scheduler;
 mod session;
 mod tables;
 mod triggers;
+mod undo;
+mod withdraw;
 mod write;
 
 #[cfg(test)]
@@ -60,11 +69,15 @@ mod tests;
 pub use bookkeeping::BucketState;
 pub use buckets::{Completeness, HeldBucket, Subscription};
 pub use cache::{Begun, Cached, Invalidated, Selection, Ticket};
+pub use compose::Edited;
 pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
+pub use export::{Backup, Imported};
 pub use images::RowImage;
 pub use outbox::{Counts, EntryState, OutboxEntry};
 pub use query::Rows;
+pub use undo::{Left, Undone};
+pub use withdraw::Withdrawal;
 pub use write::{HeldWrite, WriteTx, Written};
 
 use bookkeeping::Memory;
@@ -170,6 +183,8 @@ pub struct Database {
     /// Counts the scheduler's choices.
     turn: u32,
     cache: cache::CacheMemory,
+    /// Whether there is a session with the server.
+    online: bool,
 }
 
 impl std::fmt::Debug for Database {

@@ -67,6 +67,7 @@ impl Database {
             triggers: true,
             turn: 0,
             cache: super::cache::CacheMemory::default(),
+            online: false,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
         Ok(database)

@@ -1,21 +1,19 @@
-//! The outbox: what is to be sent, what was sent, and what a person can do about dead letters.
+//! The outbox: what is to be sent, and what was sent.
 
-use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
 use landfall_core::wide::WideMap;
-use landfall_core::{Operation, Problem, RowKey, Transaction, Value};
+use landfall_core::{Problem, RowKey, Transaction};
 use landfall_protocol::Entry;
 use rusqlite::{OptionalExtension, params};
 
+use super::Database;
 use super::bookkeeping::{ACKED, DEAD, QUEUED, SENT, decode};
 use super::error::DbError;
-use super::write::WriteTx;
-use super::{Database, Written};
 
 /// What [`parse_entry`] reads.
 const ENTRY: &str = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images, priority,
-    CASE WHEN parked = 1 AND state < 2 THEN next_attempt_ms END FROM _landfall_outbox";
+    CASE WHEN parked = 1 AND state < 2 THEN next_attempt_ms END, state = 0 AND handed = 0 FROM _landfall_outbox";
 
 /// Where an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +44,10 @@ pub struct OutboxEntry {
     /// When it is offered again after the server failed on it, or on what it follows, by the device's clock.
     /// Milliseconds since the Unix epoch; `None`: as soon as there is a connection.
     pub next_attempt_ms: Option<u64>,
+    /// Whether it was never handed to the network: then it can be changed and withdrawn.
+    pub is_open: bool,
+    /// The undecided entries that it waits for.
+    pub waits_for: Vec<u64>,
     /// What it does.
     pub transaction: Transaction,
     /// Why it was refused, or what the server last failed with.
@@ -65,6 +67,8 @@ pub struct Counts {
     pub acked: u64,
     /// Dead letters.
     pub dead: u64,
+    /// Bytes of all of them, as they travel.
+    pub bytes: u64,
 }
 
 impl Counts {
@@ -164,6 +168,13 @@ impl Database {
         while let Some(row) = rows.next()? {
             entries.push(parse_entry(row)?);
         }
+        let open = |e: &&OutboxEntry| matches!(e.state, EntryState::Queued | EntryState::Sent);
+        let undecided: FlatSet<u64> = entries.iter().filter(open).map(|e| e.rseq).collect();
+        for entry in &mut entries {
+            if undecided.contains(&entry.rseq) {
+                entry.waits_for = entry.transaction.after.iter().copied().filter(|r| undecided.contains(r)).collect();
+            }
+        }
         Ok(entries)
     }
 
@@ -177,29 +188,6 @@ impl Database {
         rows.next()?.map(parse_entry).transpose()
     }
 
-    /// Writes a dead letter's operations again, as a new transaction on the rows as they are now, validated again. The
-    /// dead letter goes. A row that is gone and was only updated is created again from what was last seen of it.
-    ///
-    /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not a dead letter; [`DbError::LoadingAnew`] while rows of a history that the
-    /// server has lost are here: what they hold already would not be written again. Otherwise as [`Database::write`].
-    pub fn retry(&mut self, rseq: u64, now_ms: u64, random: &mut dyn FnMut(&mut [u8])) -> Result<Written<()>, DbError> {
-        let entry = self.entry(rseq)?.filter(|e| e.state == EntryState::Dead);
-        let entry = entry.ok_or(DbError::NoSuchEntry { rseq, state: "dead" })?;
-        if self.holds_another_history() {
-            return Err(DbError::LoadingAnew);
-        }
-        self.write(now_ms, random, |tx| {
-            for operation in &entry.transaction.operations {
-                replay(tx, operation, &entry.images)?;
-            }
-            if let Some(action) = entry.transaction.action.clone() {
-                tx.ask(action)?;
-            }
-            tx.database().drop_dead(rseq)
-        })
-    }
-
     /// The bytes of an entry's transaction, as they travel.
     ///
     /// # Errors
@@ -209,20 +197,16 @@ impl Database {
         Ok(statement.query_row([rseq as i64], |r| r.get(0)).optional()?)
     }
 
-    /// Throws a dead letter away.
-    ///
-    /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not a dead letter.
-    pub fn discard(&mut self, rseq: u64) -> Result<(), DbError> {
-        self.transact(|db| db.drop_dead(rseq))
-    }
-
-    fn drop_dead(&mut self, rseq: u64) -> Result<(), DbError> {
-        let sql = "DELETE FROM _landfall_outbox WHERE rseq = ? AND state = ?";
-        if self.conn.prepare_cached(sql)?.execute(params![rseq as i64, DEAD])? == 0 {
-            return Err(DbError::NoSuchEntry { rseq, state: "dead" });
+    /// An entry in this state leaves the outbox.
+    pub(super) fn drop_entry(&mut self, rseq: u64, state: i64) -> Result<(), DbError> {
+        let sql = "DELETE FROM _landfall_outbox WHERE rseq = ? RETURNING length(body)";
+        let bytes = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get::<_, i64>(0))?;
+        let counts = &mut self.memory.meta.counts;
+        if landfall_core::mutant::active("count-forgotten") && state == DEAD {
+            return Ok(());
         }
-        self.memory.meta.counts.moved(DEAD, None);
+        counts.moved(state, None);
+        counts.bytes = counts.bytes.saturating_sub(bytes as u64);
         Ok(())
     }
 
@@ -232,39 +216,11 @@ impl Database {
     }
 
     pub(super) fn set_state(&mut self, rseq: u64, from: i64, to: i64) -> Result<(), DbError> {
-        let mut statement = self.conn.prepare_cached("UPDATE _landfall_outbox SET state = ? WHERE rseq = ?")?;
-        statement.execute(params![to, rseq as i64])?;
+        let sql = "UPDATE _landfall_outbox SET state = ?1, handed = max(handed, ?1 = ?3) WHERE rseq = ?2";
+        self.conn.prepare_cached(sql)?.execute(params![to, rseq as i64, SENT])?;
         self.memory.meta.counts.moved(from, Some(to));
         Ok(())
     }
-}
-
-fn replay(
-    tx: &mut WriteTx<'_>,
-    operation: &Operation,
-    images: &WideMap<(String, RowKey), Cells>,
-) -> Result<(), DbError> {
-    let (table, key) = (operation.table(), operation.key());
-    let cells: Vec<(&str, Value)> = operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();
-    if matches!(operation, Operation::Delete { .. }) {
-        return tx.delete(table, key).map(|_| ());
-    }
-    if tx.update(table, key, &cells)? {
-        return Ok(());
-    }
-    let app = tx.database().tables.get(table)?;
-    let mut row = match operation {
-        Operation::Insert { .. } => app.table.key_cells(key),
-        _ => images.get(&(table.to_owned(), key.clone())).cloned().ok_or_else(|| {
-            let message = "the row no longer exists and no copy of it was kept; create it again";
-            DbError::Invalid(Problem::new(codes::ROW_GONE, message).row(table, key))
-        })?,
-    };
-    // What the server had filled is the server's to fill again.
-    row.retain(|name, _| !app.table.column(name).is_some_and(|c| c.assigned));
-    row.extend(cells.into_iter().map(|(name, value)| (name.to_owned(), value)));
-    let row: Vec<(&str, Value)> = row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-    tx.insert(table, &row)
 }
 
 fn parse_entry(row: &rusqlite::Row<'_>) -> Result<OutboxEntry, DbError> {
@@ -284,6 +240,8 @@ fn parse_entry(row: &rusqlite::Row<'_>) -> Result<OutboxEntry, DbError> {
         priority: row.get(8)?,
         next_attempt_ms: row.get::<_, Option<i64>>(9)?.map(|v| v as u64),
         created_ms: row.get::<_, i64>(4)? as u64,
+        is_open: row.get(10)?,
+        waits_for: Vec::new(),
         transaction: decode(&row.get::<_, Vec<u8>>(5)?)?,
         problem: problem.as_deref().map(decode).transpose()?,
         images: images.into_iter().map(|(table, key, cells)| ((table, key), cells)).collect(),

@@ -8,10 +8,12 @@ use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
-use super::bookkeeping::{QUEUED, SENT, encode};
+use super::bookkeeping::{QUEUED, SENT, encode, first_undecided};
+use super::compose::{before_both, sum};
 use super::error::DbError;
 use super::hooks::{Mark, Marks};
 use super::tables::AppTable;
+use super::undo::{REDO, UNDO, before_of};
 use super::write::{Wishes, app_tables};
 use crate::changes::ChangeSet;
 
@@ -33,16 +35,23 @@ pub(super) struct Net {
     pub touched: Vec<Touched>,
 }
 
+/// The entry that a transaction became.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recorded {
+    pub rseq: u64,
+    /// The entry that it took up.
+    pub replaced: Option<u64>,
+}
+
 impl Database {
-    /// Turns what the hook marked into an outbox entry; its replica sequence, when a synced row changed or
-    /// an action was asked for.
+    /// Turns what the hook marked into an outbox entry, when a synced row changed or an action was asked for.
     pub(super) fn record(
         &mut self,
         marks: Marks,
         now_ms: u64,
         wishes: &Wishes,
         changes: &mut ChangeSet,
-    ) -> Result<Option<u64>, DbError> {
+    ) -> Result<Option<Recorded>, DbError> {
         self.check_keys(&marks)?;
         let tables = app_tables(self);
         let mut net = Net::default();
@@ -183,24 +192,56 @@ impl Database {
     }
 
     /// Appends the entry, sets images aside, and takes note of which rows it touches.
-    fn append(&mut self, net: Net, wishes: &Wishes, now_ms: u64) -> Result<u64, DbError> {
+    fn append(&mut self, net: Net, wishes: &Wishes, now_ms: u64) -> Result<Recorded, DbError> {
+        let mut expires_ms = self.check_policy(&net, wishes, now_ms)?;
+        let mut older = self.older(&net, wishes, now_ms)?;
+        let replaced = older.as_ref().map(|older| older.transaction.rseq);
         let rseq = self.memory.meta.last_rseq + 1;
         let mut clock = self.memory.meta.clock();
         let stamp = clock.tick(now_ms);
         self.memory.meta.set_clock(&clock);
-        let (mut after, requires) = self.predecessors(&net, wishes)?;
+        let (mut after, requires) = self.predecessors(&net, wishes, older.as_ref().map(|o| &o.transaction))?;
         if landfall_core::mutant::active("later-first") {
             after.clone_from(&requires);
         }
+        let mut before = before_of(&net, |id| self.tables.by_id(id).ok().map(|app| app.name().to_owned()));
+        let mut operations = net.operations.clone();
+        if let Some(older) = &mut older {
+            operations = sum(&older.transaction.operations, &net).unwrap_or(operations);
+            before = before_both(std::mem::take(&mut older.before), before);
+            expires_ms = expires_ms.or(older.transaction.expires_ms);
+        }
         let replica = self.memory.meta.replica;
-        let (operations, action) = (net.operations, wishes.action.clone());
-        let transaction = Transaction { replica, rseq, stamp, operations, after, requires, origin: None, action };
+        let action = wishes.action.clone();
+        let transaction =
+            Transaction { replica, rseq, stamp, operations, after, requires, origin: None, action, expires_ms };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
+        let body = transaction.to_bytes();
+        if let Some(older) = &older {
+            self.take_up(older, rseq)?;
+        }
+        self.check_room(body.len())?;
         let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));
-        let priority = wishes.priority.unwrap_or_else(|| self.schema.sending(&transaction).priority);
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview, priority)
-                   VALUES (?, ?, ?, ?, ?, ?)";
-        let row = params![rseq as i64, QUEUED, now_ms as i64, transaction.to_bytes(), preview, priority];
+        let sending = self.schema.sending(&transaction);
+        let priority = wishes.priority.unwrap_or(sending.priority).max(older.as_ref().map_or(0, |o| o.priority));
+        let stack = match (&older, wishes.stack) {
+            // An edit of what can be taken back is taken back with it.
+            (Some(older), _) => older.stack,
+            (None, Some(wished)) => wished,
+            // What a handler did is not taken back by writing the old values.
+            (None, None) => transaction.action.is_none().then_some(UNDO),
+        };
+        match stack {
+            Some(REDO) => self.memory.redo = true,
+            _ if wishes.stack.is_none() => self.forget_redo()?,
+            _ => {}
+        }
+        let sql = "INSERT INTO _landfall_outbox
+                     (rseq, state, created_ms, body, preview, priority, before, stack, expires_ms)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let before = transaction.action.is_none().then(|| encode(&before));
+        let expires = expires_ms.map(|at| at as i64);
+        let row = params![rseq as i64, QUEUED, now_ms as i64, body, preview, priority, before, stack, expires];
         self.conn.prepare_cached(sql)?.execute(row)?;
         self.link(rseq, &transaction.after)?;
         let inserted: WideSet<(&str, &RowKey)> = transaction
@@ -215,11 +256,22 @@ impl Database {
             self.set_aside(touched)?;
             self.touch_row(touched.table, &touched.key.to_bytes(), rseq, inserts)?;
         }
+        if older.is_some() {
+            for operation in &transaction.operations {
+                let table = self.tables.get(operation.table())?.id;
+                let inserts = matches!(operation, Operation::Insert { .. });
+                self.touch_row(table, &operation.key().to_bytes(), rseq, inserts)?;
+            }
+        }
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;
-        meta.first_undecided.get_or_insert(rseq);
         meta.counts.pending += 1;
-        Ok(rseq)
+        meta.counts.bytes += body.len() as u64;
+        if replaced.is_some() {
+            meta.first_undecided = first_undecided(&self.conn)?;
+        }
+        self.memory.meta.first_undecided.get_or_insert(rseq);
+        Ok(Recorded { rseq, replaced })
     }
 
     pub(super) fn touch_row(&self, table: i64, key: &[u8], rseq: u64, inserts: bool) -> Result<(), DbError> {
@@ -246,8 +298,19 @@ impl Database {
     /// Undecided entries that this one must follow (order), and those whose refusal takes it along (fate).
     ///
     /// The latest entry on each row suffices for order: that one follows the one before it.
-    fn predecessors(&self, net: &Net, wishes: &Wishes) -> Result<(Vec<u64>, Vec<u64>), DbError> {
+    ///
+    /// What takes up an `older` entry follows what that one followed.
+    fn predecessors(
+        &self,
+        net: &Net,
+        wishes: &Wishes,
+        older: Option<&Transaction>,
+    ) -> Result<(Vec<u64>, Vec<u64>), DbError> {
         let (mut after, mut requires) = (FlatSet::new(), FlatSet::new());
+        if let Some(older) = older {
+            after.extend(older.after.iter().copied());
+            requires.extend(older.requires.iter().copied());
+        }
         for touched in &net.touched {
             let key = touched.key.to_bytes();
             after.extend(self.latest_undecided(touched.table, &key, false)?);
@@ -276,6 +339,10 @@ impl Database {
             }
         }
         after.extend(&requires);
+        if let Some(older) = older {
+            after.remove(&older.rseq);
+            requires.remove(&older.rseq);
+        }
         Ok((after.into_iter().collect(), requires.into_iter().collect()))
     }
 

@@ -41,11 +41,9 @@ impl Database {
                 // One that this build could not send must not keep the others from being saved.
                 if let Err(problem) = db.schema.check_transaction(transaction, &TransactionLimits::default()) {
                     db.put_entry(transaction.rseq, DEAD, transaction, Some(&problem), now_ms)?;
-                    db.memory.meta.counts.dead += 1;
                     continue;
                 }
                 db.put_entry(transaction.rseq, SENT, transaction, None, now_ms)?;
-                db.memory.meta.counts.sent += 1;
                 db.link(transaction.rseq, &transaction.after)?;
                 db.show(transaction.rseq, &mut batch)?;
                 db.memory.meta.observe(transaction.stamp);
@@ -57,9 +55,9 @@ impl Database {
                 let text = "it was written before this device took a new identity, and may have been sent since";
                 let problem = Problem::new(codes::RECOVERED, text);
                 db.put_entry(last, DEAD, transaction, Some(&problem), now_ms)?;
-                db.memory.meta.counts.dead += 1;
             }
             db.memory.meta.last_rseq = last;
+            db.recount()?;
             db.memory.meta.first_undecided = first_undecided(&db.conn)?;
             db.flush(batch, changes)
         })
@@ -73,7 +71,8 @@ impl Database {
         problem: Option<&Problem>,
         now_ms: u64,
     ) -> Result<(), DbError> {
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem) VALUES (?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, handed)
+                   VALUES (?, ?, ?, ?, ?, 1)";
         let row = params![rseq as i64, state, now_ms as i64, transaction.to_bytes(), problem.map(encode)];
         self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())

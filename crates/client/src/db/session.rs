@@ -136,10 +136,11 @@ impl Database {
             if transaction.replica != replica {
                 continue;
             }
-            let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview)
-                       SELECT rseq, ?, at_ms, body, preview FROM _landfall_acked WHERE rseq = ?";
+            let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview, before, stack, handed)
+                       SELECT rseq, ?, at_ms, body, preview, before, stack, 1 FROM _landfall_acked WHERE rseq = ?";
             self.conn.prepare_cached(sql)?.execute(params![SENT, rseq])?;
             self.memory.meta.counts.sent += 1;
+            self.memory.meta.counts.bytes += body.len() as u64;
             self.show(rseq as u64, &mut batch)?;
         }
         self.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;
@@ -200,6 +201,7 @@ impl Database {
                 let sql = "UPDATE _landfall_touched SET rseq = ? WHERE rseq = ?";
                 db.conn.prepare_cached(sql)?.execute(params![next as i64, old as i64])?;
             }
+            db.recount()?;
             let meta = &mut db.memory.meta;
             // What has a new number rests on what it rested on before.
             meta.prior = renamed.iter().filter(|(old, _)| **old <= meta.prior).map(|(_, new)| *new).max().unwrap_or(0);

@@ -23,8 +23,17 @@ pub struct Written<R> {
     pub value: R,
     /// The outbox entry; `None` when no synced row changed and no action was asked for.
     pub rseq: Option<u64>,
+    /// Entries that are no more: taken up by this one, withdrawn, or dead letters that it took the place of.
+    pub gone: Vec<u64>,
     /// What changed visibly, local tables included.
     pub changes: ChangeSet,
+}
+
+impl<R> Written<R> {
+    /// The same with another value.
+    pub fn map<T>(self, f: impl FnOnce(R) -> T) -> Written<T> {
+        Written { value: f(self.value), rseq: self.rseq, gone: self.gone, changes: self.changes }
+    }
 }
 
 /// A write transaction in progress.
@@ -50,6 +59,21 @@ pub(super) struct Wishes {
     pub requires: BTreeSet<u64>,
     /// What it asks of the app's handler on the server.
     pub action: Option<Action>,
+    /// Where it stands for undo and redo; `None`: it can be undone, and ends what could be done again.
+    pub stack: Option<Option<i64>>,
+    /// The entry that it changes.
+    pub edits: Option<u64>,
+    /// Not to be sent after this, by the device's clock.
+    pub expires_ms: Option<u64>,
+    /// Dead letters that went with it.
+    pub gone: Vec<u64>,
+}
+
+impl Wishes {
+    /// Whether it asks for no other priority than this.
+    pub fn urgency(&self, priority: u8) -> bool {
+        self.priority.is_none_or(|own| own == priority)
+    }
 }
 
 /// A write transaction that stays open between calls. Until it is finished or let go, nothing else may be called on the
@@ -161,7 +185,10 @@ impl WriteTx<'_> {
         let marks = self.db.stop_capture();
         self.db.shared.set_mode(Mode::Engine);
         let mut changes = ChangeSet::default();
-        let rseq = self.db.record(marks, now_ms, &self.wishes, &mut changes)?;
+        let recorded = self.db.record(marks, now_ms, &self.wishes, &mut changes)?;
+        let rseq = recorded.map(|r| r.rseq);
+        let mut gone = std::mem::take(&mut self.wishes.gone);
+        gone.extend(recorded.and_then(|r| r.replaced));
         if let Some(request) = &self.wishes.request {
             self.db.remember_request(request, rseq, now_ms)?;
         }
@@ -169,7 +196,7 @@ impl WriteTx<'_> {
             self.db.commit(before)?;
         }
         self.undo = None;
-        Ok(Written { value, rseq, changes })
+        Ok(Written { value, rseq, gone, changes })
     }
 
     /// Says which request this transaction carries out, so that it is carried out once, however often it is asked for:
@@ -233,6 +260,45 @@ impl WriteTx<'_> {
         self.db.schema.check_action(&action).map_err(DbError::Invalid)?;
         self.wishes.action = Some(action);
         Ok(())
+    }
+
+    /// This transaction is not one that [`Database::undo_last`] takes back: it is not what the person did.
+    pub fn leave_out_of_undo(&mut self) {
+        self.wishes.stack = Some(None);
+    }
+
+    pub(super) fn set_stack(&mut self, stack: Option<i64>) {
+        self.wishes.stack = Some(stack);
+    }
+
+    pub(super) fn gone(&mut self, rseq: u64) {
+        self.wishes.gone.push(rseq);
+    }
+
+    /// This transaction changes an entry of the outbox: as [`Database::edit`].
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not in the outbox, or a dead letter.
+    pub fn edit(&mut self, rseq: u64) -> Result<(), DbError> {
+        if self.db.state_of(rseq)?.is_none_or(|state| state == DEAD) {
+            return Err(DbError::NoSuchEntry { rseq, state: "undecided" });
+        }
+        self.wishes.edits = Some(rseq);
+        Ok(())
+    }
+
+    /// This transaction is not carried out later than this, by the device's clock: milliseconds since the Unix epoch. One
+    /// that could not be sent by then is a dead letter.
+    pub fn expire_at(&mut self, at_ms: u64) {
+        self.wishes.expires_ms = Some(at_ms);
+    }
+
+    /// The row as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`DbError::UnknownName`], or when the database cannot be read.
+    pub fn row(&self, table: &str, key: &RowKey) -> Result<Option<landfall_core::hash::Cells>, DbError> {
+        self.db.tables.get(table)?.read(&self.db.conn, key)
     }
 
     fn check_predecessor(&self, rseq: u64) -> Result<(), DbError> {

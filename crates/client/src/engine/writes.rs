@@ -1,7 +1,7 @@
 //! The app's writes: in one call, or held open between calls; and what it does about dead letters.
 
 use super::{Effect, Engine, Moment};
-use crate::db::{DbError, HeldWrite, WriteTx, Written};
+use crate::db::{DbError, Edited, HeldWrite, Imported, Undone, Withdrawal, WriteTx, Written};
 use crate::mirror::MirrorRecord;
 use crate::session::{Entropy, Event};
 
@@ -30,6 +30,10 @@ impl Engine {
         if let Some(rseq) = written.rseq {
             self.mirror_appended(rseq)?;
         }
+        for rseq in &written.gone {
+            self.mirror_gone(*rseq);
+        }
+        self.undo_changed = true;
         self.announce(&written.changes);
         self.step(&Event::Written, now, random);
         Ok(written)
@@ -92,12 +96,110 @@ impl Engine {
     /// When there is no such dead letter, or it is still not valid.
     pub fn retry(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<u64, DbError> {
         let written = self.db.retry(rseq, now.wall_ms, random)?;
-        self.mirror_gone(rseq);
         let again = written.rseq.unwrap_or(rseq);
-        self.mirror_appended(again)?;
-        self.announce(&written.changes);
-        self.step(&Event::Written, now, random);
+        self.written(written, now, random)?;
         Ok(again)
+    }
+
+    /// As [`Engine::retry`], with changes on top in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Engine::retry`], or what `f` returns.
+    pub fn retry_with<R>(
+        &mut self,
+        rseq: u64,
+        now: Moment,
+        random: &mut Entropy<'_>,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        let written = self.db.retry_with(rseq, now.wall_ms, random, f)?;
+        self.written(written, now, random)
+    }
+
+    /// Writes something else in a dead letter's place, which goes in the same transaction.
+    ///
+    /// # Errors
+    /// When there is no such dead letter; otherwise as [`Engine::write`].
+    pub fn supersede<R>(
+        &mut self,
+        rseq: u64,
+        now: Moment,
+        random: &mut Entropy<'_>,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        let written = self.db.supersede(rseq, now.wall_ms, random, f)?;
+        self.written(written, now, random)
+    }
+
+    /// Takes entries of a file in as dead letters ([`crate::db::Database::import`]).
+    ///
+    /// # Errors
+    /// When the file is not an outbox of this app.
+    pub fn import(&mut self, file: &str, now: Moment) -> Result<Imported, DbError> {
+        let imported = self.db.import(file, now.wall_ms)?;
+        for rseq in &imported.added {
+            self.mirror_appended(*rseq)?;
+        }
+        self.refresh_status(now);
+        Ok(imported)
+    }
+
+    /// Changes an entry of the outbox, in place when it was never handed to the network and nothing follows it; otherwise
+    /// the change is a transaction of its own ([`crate::db::Database::edit`]).
+    ///
+    /// # Errors
+    /// When there is no such entry; otherwise as [`Engine::write`].
+    pub fn edit<R>(
+        &mut self,
+        rseq: u64,
+        now: Moment,
+        random: &mut Entropy<'_>,
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<Edited<R>>, DbError> {
+        let written = self.db.edit(rseq, now.wall_ms, random, f)?;
+        self.written(written, now, random)
+    }
+
+    /// Withdraws an entry: it goes when it was never handed to the network, otherwise a new transaction takes it back
+    /// ([`crate::db::Database::withdraw`]).
+    ///
+    /// # Errors
+    /// When there is no such entry; otherwise as [`Engine::write`].
+    pub fn withdraw(
+        &mut self,
+        rseq: u64,
+        now: Moment,
+        random: &mut Entropy<'_>,
+    ) -> Result<Written<Withdrawal>, DbError> {
+        let written = self.db.withdraw(rseq, now.wall_ms, random)?;
+        self.written(written, now, random)
+    }
+
+    /// Takes back the newest transaction of this database that was not taken back ([`crate::db::Database::undo_last`]).
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    pub fn undo_last(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<Option<Written<Undone>>, DbError> {
+        let written = self.db.undo_last(now.wall_ms, random)?;
+        written.map(|written| self.written(written, now, random)).transpose()
+    }
+
+    /// Does again what was taken back last ([`crate::db::Database::redo_last`]).
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    pub fn redo_last(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<Option<Written<Undone>>, DbError> {
+        let written = self.db.redo_last(now.wall_ms, random)?;
+        written.map(|written| self.written(written, now, random)).transpose()
+    }
+
+    /// Takes back one transaction of this database, whatever was written since ([`crate::db::Database::undo`]).
+    ///
+    /// # Errors
+    /// When it is a dead letter, or too old; otherwise as [`Engine::write`].
+    pub fn undo(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<Written<Undone>, DbError> {
+        let written = self.db.undo(rseq, now.wall_ms, random)?;
+        self.written(written, now, random)
     }
 
     /// Throws a dead letter away.
@@ -105,7 +207,7 @@ impl Engine {
     /// # Errors
     /// When there is no such dead letter.
     pub fn discard(&mut self, rseq: u64, now: Moment) -> Result<(), DbError> {
-        self.db.discard(rseq)?;
+        self.db.discard(rseq, now.wall_ms)?;
         self.mirror_gone(rseq);
         self.refresh_status(now);
         Ok(())

@@ -19,6 +19,7 @@ fn transaction(rseq: u64) -> Transaction {
         requires: Vec::new(),
         origin: None,
         action: None,
+        expires_ms: None,
     }
 }
 

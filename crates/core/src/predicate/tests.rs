@@ -41,6 +41,7 @@ pub(super) fn table() -> Table {
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: Sending::default(),
+        schedule: None,
         search: Vec::new(),
     }
 }

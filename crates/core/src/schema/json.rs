@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, Default, DeleteRule, MergeRule, OnDelete, Param, Pattern, Reference, Schema, Sending,
-    Shape, Table,
+    Access, ActionDef, Column, Default, DeleteRule, MergeRule, Offline, OnDelete, OutboxLimits, Param, Pattern,
+    Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -63,6 +63,29 @@ fn sending(value: Sending, out: &mut String) {
     let mut object = Object::new(out);
     object.field("priority").push_str(&value.priority.to_string());
     object.field("attempts").push_str(&value.attempts.to_string());
+    if value.offline == Offline::Deny {
+        object.flag("deny", true);
+    }
+    if let Some(ms) = &value.expires_ms {
+        number(ms, object.field("expires_ms"));
+    }
+}
+
+fn number(value: &u64, out: &mut String) {
+    out.push_str(&value.to_string());
+}
+
+fn schedule(value: &Schedule, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("by", &value.by);
+    number(&value.lead_ms, object.field("lead_ms"));
+}
+
+fn outbox(value: OutboxLimits, out: &mut String) {
+    let mut object = Object::new(out);
+    number(&value.max_entries, object.field("max_entries"));
+    number(&value.max_bytes, object.field("max_bytes"));
+    number(&value.collapse_ms, object.field("collapse_ms"));
 }
 
 fn table(value: &Table, out: &mut String) {
@@ -75,6 +98,9 @@ fn table(value: &Table, out: &mut String) {
     access(&value.access, object.field("access"));
     if value.sending != Sending::default() {
         sending(value.sending, object.field("sending"));
+    }
+    if let Some(value) = &value.schedule {
+        schedule(value, object.field("schedule"));
     }
     if !value.search.is_empty() {
         object.list("search", &value.search, |text, out| string(text, out));
@@ -106,6 +132,9 @@ fn action(value: &ActionDef, out: &mut String) {
     object.text("name", &value.name);
     if value.sending != Sending::default() {
         sending(value.sending, object.field("sending"));
+    }
+    if let Some(value) = &value.schedule {
+        schedule(value, object.field("schedule"));
     }
     object.list("args", &value.args, column);
 }
@@ -140,6 +169,9 @@ pub(super) fn write(schema: &Schema) -> String {
     }
     if schema.cache != Caching::default() {
         cache(&schema.cache, object.field("cache"));
+    }
+    if schema.outbox != OutboxLimits::default() {
+        outbox(schema.outbox, object.field("outbox"));
     }
     drop(object);
     out
@@ -192,7 +224,31 @@ fn read_column(json: &Json) -> Result<Column, Misread> {
 fn read_sending(json: &Json) -> Result<Sending, Misread> {
     let fields = Fields::of(json, "`sending`")?;
     let small = |name| fields.number(name)?.try_into().map_err(|_| format!("`{name}` is too large"));
-    Ok(Sending { priority: small("priority")?, attempts: small("attempts")? })
+    Ok(Sending {
+        priority: small("priority")?,
+        attempts: small("attempts")?,
+        offline: if fields.is("deny")? { Offline::Deny } else { Offline::Queue },
+        expires_ms: fields.maybe("expires_ms").map(|_| wide(&fields, "expires_ms")).transpose()?,
+    })
+}
+
+fn wide(fields: &Fields<'_>, name: &str) -> Result<u64, Misread> {
+    fields.get(name)?.as_u64().ok_or_else(|| format!("`{name}` is not a whole number"))
+}
+
+fn read_schedule(json: &Json) -> Result<Schedule, Misread> {
+    let fields = Fields::of(json, "`schedule`")?;
+    Ok(Schedule { by: fields.text("by")?, lead_ms: wide(&fields, "lead_ms")? })
+}
+
+fn read_outbox(json: &Json) -> Result<OutboxLimits, Misread> {
+    let fields = Fields::of(json, "`outbox`")?;
+    let number = |name| wide(&fields, name);
+    Ok(OutboxLimits {
+        max_entries: number("max_entries")?,
+        max_bytes: number("max_bytes")?,
+        collapse_ms: number("collapse_ms")?,
+    })
 }
 
 fn read_table(json: &Json) -> Result<Table, Misread> {
@@ -208,6 +264,7 @@ fn read_table(json: &Json) -> Result<Table, Misread> {
         on_delete_conflict: one_of(fields.get("on_delete_conflict")?, DELETE_RULES)?,
         access: read_access(fields.get("access")?)?,
         sending: read_maybe(fields.maybe("sending"), read_sending)?.unwrap_or_default(),
+        schedule: read_maybe(fields.maybe("schedule"), read_schedule)?,
         search: fields.list("search", text)?,
     })
 }
@@ -234,6 +291,7 @@ fn read_action(json: &Json) -> Result<ActionDef, Misread> {
     Ok(ActionDef {
         name: fields.text("name")?,
         sending: read_maybe(fields.maybe("sending"), read_sending)?.unwrap_or_default(),
+        schedule: read_maybe(fields.maybe("schedule"), read_schedule)?,
         args: fields.list("args", read_column)?,
     })
 }
@@ -271,5 +329,6 @@ pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
         shapes: fields.list("shapes", read_shape)?,
         actions: fields.list("actions", read_action)?,
         cache: read_maybe(fields.maybe("cache"), read_cache)?.unwrap_or_default(),
+        outbox: read_maybe(fields.maybe("outbox"), read_outbox)?.unwrap_or_default(),
     })
 }

@@ -6,7 +6,7 @@
 
 use toml::de::DeTable;
 
-use super::{Caching, Schema, Shape};
+use super::{Caching, OutboxLimits, Schema, Shape};
 use crate::error::codes;
 
 mod actions;
@@ -18,6 +18,7 @@ mod links;
 mod literals;
 mod names;
 mod reader;
+mod sending;
 mod shapes;
 mod strings;
 mod tables;
@@ -57,6 +58,7 @@ fn read(source: &str, report: &mut Report) -> Schema {
         shapes: Vec::new(),
         actions: Vec::new(),
         cache: Caching::default(),
+        outbox: OutboxLimits::default(),
     };
     if source.len() > MAX_SCHEMA_BYTES {
         let message = format!("the schema has {} bytes, at most {MAX_SCHEMA_BYTES} are allowed", source.len());
@@ -67,6 +69,7 @@ fn read(source: &str, report: &mut Report) -> Schema {
     report.syntax(source, errors.iter().map(|e| (e.span().unwrap_or_default(), e.message())));
     let mut top = Section::new("landfall.toml".into(), document.get_ref());
     read_app(&mut top, &mut schema, report);
+    schema.outbox = sending::read_outbox(&mut top, report);
     let mut tables = read_tables(&mut top, report);
     let shapes = shapes::read(&mut top, report);
     let actions = actions::read(&mut top, report);

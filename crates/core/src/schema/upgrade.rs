@@ -159,7 +159,10 @@ impl Upgrade {
         let table = || new.name.clone();
         let differences = [
             (old.on_delete_conflict != new.on_delete_conflict, SchemaChange::DeleteRuleChanged { table: table() }),
-            (old.sending != new.sending, SchemaChange::SendingChanged { table: table() }),
+            (
+                old.sending != new.sending || old.schedule != new.schedule,
+                SchemaChange::SendingChanged { table: table() },
+            ),
             (old.access != new.access, SchemaChange::AccessChanged { table: table() }),
             (old.search != new.search, SchemaChange::SearchChanged { table: table() }),
         ];

@@ -215,10 +215,12 @@ impl<'de> Deserialize<'de> for ColumnType {
     }
 }
 
-pub(crate) fn base64(bytes: &[u8]) -> String {
+/// Bytes as base64, as a value of bytes has them in JSON.
+pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
+/// Reads what [`base64`] wrote.
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }

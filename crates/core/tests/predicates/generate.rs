@@ -53,6 +53,7 @@ pub fn table() -> Table {
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),
+        schedule: None,
         search: Vec::new(),
     }
 }

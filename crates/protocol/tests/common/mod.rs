@@ -59,6 +59,7 @@ pub fn transaction() -> Transaction {
         requires: vec![6],
         origin: None,
         action: None,
+        expires_ms: None,
     }
 }
 
@@ -80,6 +81,7 @@ pub fn queued_anew() -> Transaction {
         requires: vec![],
         origin: Some(origin),
         action: None,
+        expires_ms: Some(1_795_219_213_913),
     }
 }
 

@@ -193,6 +193,10 @@ impl<'a, T: StoreTx> Group<'a, T> {
         let decision = match self.predecessors(push, state)? {
             Some(deferred @ Outcome::Deferred { .. }) => return Ok(deferred),
             Some(refused) => Err(refused),
+            None if self.is_too_late(txn.expires_ms) => {
+                let text = "it came too late, and was not carried out; look at it, and write it again";
+                Err(Outcome::Refused { problem: Problem::new(codes::EXPIRED, text), because_of: None })
+            }
             None => match self.run(push) {
                 Err(error) if self.careful && error.is_of_one_transaction() => match self.fault(push, error)? {
                     failed @ Outcome::Failed { .. } => return Ok(failed),
@@ -218,6 +222,10 @@ impl<'a, T: StoreTx> Group<'a, T> {
             self.has_origins = Some(true);
         }
         Ok(outcome)
+    }
+
+    fn is_too_late(&self, expires_ms: Option<u64>) -> bool {
+        expires_ms.is_some_and(|at| at < self.now_ms) && !landfall_core::mutant::active("expiry-ignored")
     }
 
     /// What this transaction was first, where that is this subject's to say: nobody decides another's transactions.

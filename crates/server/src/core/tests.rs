@@ -64,6 +64,7 @@ fn push(n: u64, rseq: u64) -> ClientMessage {
         requires: vec![],
         origin: None,
         action: None,
+        expires_ms: None,
     });
     ClientMessage::Push {
         id: rseq as u32,

@@ -25,6 +25,7 @@ fn rules() -> Rules {
         tables: vec![],
         shapes: vec![],
         actions: vec![],
+        outbox: Default::default(),
         cache: landfall_core::schema::Caching::default(),
     };
     Rules::new(&schema, Authenticator::new().with_development(true))
@@ -131,6 +132,7 @@ fn transaction(replica: ReplicaId, rseq: u64) -> Entry {
         requires: vec![],
         origin: None,
         action: None,
+        expires_ms: None,
     }
     .into()
 }

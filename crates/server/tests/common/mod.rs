@@ -207,6 +207,7 @@ impl Device {
             requires: vec![],
             origin: None,
             action: None,
+            expires_ms: None,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_client::db::EntryState;
+use landfall_client::db::{Counts, EntryState, OutboxEntry};
 use landfall_core::{ReplicaId, RowKey, Transaction};
 use landfall_server::commit::LogEntry;
 
@@ -153,6 +153,7 @@ pub fn kept(world: &mut World, device: usize) -> Result<(), Violation> {
     let machine = &world.devices[device];
     let Some(process) = &machine.process else { return Ok(()) };
     let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
+    honest(process, &outbox, &machine.name)?;
     let there: BTreeSet<OpId> = outbox.iter().filter_map(|e| op_of_transaction(&e.transaction)).collect();
     let missing = machine.held.iter().find(|op| !there.contains(op) && !world.ledger.accepted.contains(op));
     match missing {
@@ -162,6 +163,26 @@ pub fn kept(world: &mut World, device: usize) -> Result<(), Violation> {
             Err(Violation::new("pending", text))
         }
         None => Ok(()),
+    }
+}
+
+/// `counts`: what a person is told of the outbox is what is in it.
+fn honest(process: &Process, outbox: &[OutboxEntry], name: &str) -> Result<(), Violation> {
+    let told = process.engine.db().counts();
+    let mut found = Counts::default();
+    for entry in outbox {
+        match entry.state {
+            EntryState::Queued => found.pending += 1,
+            EntryState::Sent => found.sent += 1,
+            EntryState::Acknowledged(_) => found.acked += 1,
+            EntryState::Dead => found.dead += 1,
+        }
+        found.bytes += entry.transaction.to_bytes().len() as u64;
+    }
+    if told == found {
+        Ok(())
+    } else {
+        Err(Violation::new("counts", format!("{name} is told {told:?} of an outbox that has {found:?}")))
     }
 }
 

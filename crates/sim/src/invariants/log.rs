@@ -103,6 +103,10 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         }
     }
     if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)) {
+        if let Some(until) = transaction.expires_ms.filter(|until| *until < entry.at_ms) {
+            let text = format!("sequence {seq} was carried out at {}, and was to be by {until}", entry.at_ms);
+            return Err(Violation::new("expiry", text));
+        }
         super::merge::follows(world, entry, transaction)?;
     }
     world.ledger.applied(entry)

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use landfall_client::db::{DbError, EntryState};
+use landfall_client::db::{DbError, EntryState, Withdrawal, WriteTx};
+use landfall_client::status::Connectivity;
 use landfall_core::Value;
 use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
@@ -41,7 +42,9 @@ impl World {
             return Ok(());
         }
         match self.devices[device].dice.below(100) {
-            0..=69 => self.write(device),
+            0..=61 => self.write(device),
+            62..=65 => self.sketch(device),
+            66..=69 => self.change_mind(device),
             70..=84 => self.open_shape(device),
             85..=89 => self.close_shape(device),
             90..=94 => self.look_after_dead(device),
@@ -82,12 +85,110 @@ impl World {
         Ok(())
     }
 
+    /// Some changes in a row, as of a drag.
+    fn sketch(&mut self, device: usize) -> Result<(), Violation> {
+        let op = self.ledger.next();
+        let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
+        let people = self.plan.people;
+        for _ in 0..self.devices[device].dice.between(1, 4) {
+            let written = self.engine(device, |engine, moment, dice| {
+                let mut choices = dice.fork();
+                let dice_of_it = &mut choices;
+                let mut author = Author {
+                    dice: dice_of_it,
+                    op,
+                    person: &person,
+                    people,
+                    device: &name,
+                    pairs: false,
+                    tick: 0,
+                    lately: &[],
+                };
+                engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.sketch(tx))
+            })?;
+            match written {
+                Some(Ok(written)) => {
+                    self.trace.line(self.now, &name, || format!("sketched {:?}, {:?}", written.rseq, written.gone));
+                    self.coverage.hit(if !written.gone.is_empty() { "work taken up" } else { "work sketched" });
+                }
+                Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device)?,
+                Some(Err(DbError::Invalid(_) | DbError::Io(_) | DbError::DiskFull | DbError::Damaged(_))) | None => {}
+                Some(Err(DbError::RolledBack(_))) if self.disk_is_failing(device) => {}
+                Some(Err(other)) => {
+                    return Err(Violation::new("workload", format!("a sketch was refused: {other}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Undo, redo, or a withdrawal.
+    fn change_mind(&mut self, device: usize) -> Result<(), Violation> {
+        let choice = self.devices[device].dice.below(4);
+        let name = self.devices[device].name.clone();
+        let result = match choice {
+            0 | 1 => self.engine(device, |engine, moment, dice| {
+                let random = &mut |bytes: &mut [u8]| dice.fill(bytes);
+                let undone =
+                    if choice == 0 { engine.undo_last(moment, random) } else { engine.redo_last(moment, random) };
+                undone.map(|undone| undone.map(|written| (written.value.of, written.value.left.len())))
+            })?,
+            _ => return self.withdraw(device),
+        };
+        self.trace.line(self.now, &name, || format!("{}: {result:?}", if choice == 0 { "undo" } else { "redo" }));
+        match result {
+            Some(Ok(Some(_))) => {
+                self.coverage.hit(if choice == 0 { "work undone" } else { "work done again" });
+                Ok(())
+            }
+            Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device),
+            // What others did since may forbid it.
+            Some(Err(DbError::Invalid(_))) => Ok(()),
+            Some(Err(DbError::RolledBack(_))) if self.disk_is_failing(device) => Ok(()),
+            other => self.storage_only(other.map(|result| result.map(|_| ()))),
+        }
+    }
+
+    fn withdraw(&mut self, device: usize) -> Result<(), Violation> {
+        let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
+        let db = process.engine.db();
+        let open = |rseq: &u64| db.is_open(*rseq).unwrap_or(false);
+        let open: Vec<u64> = db.undecided().unwrap_or_default().into_iter().filter(open).collect();
+        let Some(rseq) = self.devices[device].dice.pick(&open).copied() else { return Ok(()) };
+        let op = self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq));
+        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("withdraws {rseq}, {op:?}"));
+        let result = self.engine(device, |engine, moment, dice| {
+            engine.withdraw(rseq, moment, &mut |bytes| dice.fill(bytes)).map(|written| written.value)
+        })?;
+        if let Some(Ok(Withdrawal::TakenBack(_))) = &result {
+            return Err(Violation::new("pending", format!("{rseq} was never sent, and is not withdrawn")));
+        }
+        if let (Some(Ok(_) | Err(DbError::Io(_))), Some(op)) = (&result, op) {
+            self.coverage.hit("work withdrawn");
+            ledger::discarded(self, device, op);
+        }
+        self.storage_only(result.map(|result| result.map(|_| ())))
+    }
+
+    /// Only without a connection may a write ask for one.
+    fn needs_server(&mut self, device: usize) -> Result<(), Violation> {
+        self.coverage.hit("work needs the server");
+        let online = self.devices[device].process.as_ref().map(|p| p.engine.status().connectivity.clone());
+        match online {
+            Some(Connectivity::Online) => {
+                Err(Violation::new("workload", "a write asks for the server, which is there".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn refused_write(&mut self, device: usize, op: OpId, error: &DbError) -> Result<(), Violation> {
         match error {
             // The commit may have happened: the next process finds out.
             DbError::Io(_) | DbError::Damaged(_) => self.ledger.doubt(device, op),
             DbError::DiskFull => self.coverage.hit("work disk full"),
             DbError::Aborted(_) => self.coverage.hit("work aborted"),
+            DbError::NeedsServer { .. } => self.needs_server(device)?,
             DbError::Invalid(_) => self.coverage.hit("work invalid"),
             // A statement that met the failing disk took the whole transaction with it.
             DbError::RolledBack(_) if self.disk_is_failing(device) => self.coverage.hit("work rolled back"),
@@ -154,7 +255,11 @@ impl World {
         if pairs && self.devices[device].dice.chance(500) {
             self.trace.line(self.now, &self.devices[device].name.clone(), || format!("retries {rseq}, {op:?}"));
             let result = self.engine(device, |engine, moment, dice| {
-                engine.retry(rseq, moment, &mut |bytes| dice.fill(bytes)).map(|_| ())
+                let lasting = |tx: &mut WriteTx<'_>| {
+                    tx.leave_out_of_undo();
+                    Ok(())
+                };
+                engine.retry_with(rseq, moment, &mut |bytes| dice.fill(bytes), lasting).map(|_| ())
             })?;
             ledger::retried(self, device, op);
             // What is still not valid stays a dead letter.

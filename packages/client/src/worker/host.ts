@@ -188,7 +188,8 @@ export class Host {
     }
     const tx = "tx" in ask ? ask.tx : undefined;
     const value = await this.#holding.run(tx, () => this.#turn(() => this.#carryOut(peer, ask, request)));
-    if (this.#inMemory && this.#mirror) await this.#stored(request, ask, value as number | null);
+    if (this.#inMemory && this.#mirror)
+      await this.#stored(request, ask, Array.isArray(value) ? value[0] : (value as number | null));
     return value;
   }
 
@@ -201,7 +202,7 @@ export class Host {
 
   /** In memory a write is durable once the mirror has it. */
   async #stored(request: string | undefined, ask: Ask, rseq: number | null): Promise<void> {
-    if (!["write", "commit", "retry", "discard"].includes(ask.do)) return;
+    if (!["write", "commit", "retry", "discard", "manage"].includes(ask.do)) return;
     if (request !== undefined) {
       this.#requests.set(request, rseq);
       this.#mirror?.answered(request, rseq);
@@ -259,6 +260,8 @@ export class Host {
         return engine.retry(ask.rseq);
       case "discard":
         return engine.discard(ask.rseq);
+      case "manage":
+        return engine.manage(ask.verb, ask.arg);
       case "token":
         return engine.setToken(ask.token);
       case "online":

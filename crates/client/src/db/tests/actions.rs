@@ -14,7 +14,12 @@ fn shop() -> Database {
     let mut schema = schema();
     let args =
         vec![Column { required: true, ..column("count", ColumnType::Integer) }, column("note", ColumnType::Text)];
-    schema.actions = vec![ActionDef { name: "count_up".into(), sending: Sending { priority: 90, attempts: 2 }, args }];
+    schema.actions = vec![ActionDef {
+        name: "count_up".into(),
+        sending: Sending { priority: 90, attempts: 2, ..Sending::default() },
+        schedule: None,
+        args,
+    }];
     let counters = schema.tables.iter_mut().find(|t| t.name == "counters").expect("counters");
     counters.columns[2].assigned = true;
     let options = Options { durability: crate::db::Durability::Normal, ..Options::default() };

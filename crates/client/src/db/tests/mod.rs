@@ -12,9 +12,12 @@ mod actions;
 mod cache;
 mod capture;
 mod holding;
+mod letters;
 mod loading;
 mod opening;
 mod overlay;
+mod policy;
+mod revision;
 mod scheduler;
 mod world;
 
@@ -46,6 +49,7 @@ pub(super) fn table(name: &str, columns: Vec<Column>) -> Table {
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),
+        schedule: None,
         search: Vec::new(),
     }
 }
@@ -103,6 +107,7 @@ pub(super) fn schema() -> Schema {
         shapes: vec![shape("counters", "counters"), shape("big_a", "counters"), shape("big_b", "counters")],
         actions: Vec::new(),
         cache: landfall_core::schema::Caching::default(),
+        outbox: landfall_core::schema::OutboxLimits { collapse_ms: 0, ..Default::default() },
     }
 }
 

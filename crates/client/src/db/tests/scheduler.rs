@@ -167,7 +167,7 @@ impl World {
                 let entries = self.db.outbox().expect("readable");
                 let dead = entries.iter().filter(|e| e.state == EntryState::Dead).nth(*which);
                 if let Some(entry) = dead {
-                    self.db.discard(entry.rseq).expect("discards");
+                    self.db.discard(entry.rseq, self.now).expect("discards");
                 }
             }
             Step::Lost => self.in_flight.clear(),

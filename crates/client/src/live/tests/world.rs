@@ -43,6 +43,7 @@ fn table(name: &str, columns: &[(&str, ColumnType)], key: &[&str], search: &[&st
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),
+        schedule: None,
         search: search.iter().map(ToString::to_string).collect(),
     }
 }
@@ -67,6 +68,7 @@ pub fn schema() -> Schema {
         shapes: Vec::new(),
         actions: Vec::new(),
         cache: landfall_core::schema::Caching::default(),
+        outbox: Default::default(),
     }
 }
 

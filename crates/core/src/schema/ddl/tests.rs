@@ -36,6 +36,7 @@ fn table(name: &str, columns: Vec<Column>) -> Table {
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: Sending::default(),
+        schedule: None,
         search: Vec::new(),
     }
 }
@@ -57,6 +58,7 @@ fn schema(tables: Vec<Table>) -> Schema {
         shapes: Vec::new(),
         actions: Vec::new(),
         cache: super::super::Caching::default(),
+        outbox: crate::schema::OutboxLimits::default(),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::columns::{self, DraftColumn};
 use super::links::{self, Targets};
 use super::reader::{Entry, Section};
-use super::{MAX_COLUMNS, Report, names, tables};
+use super::sending::{self, DraftSchedule};
+use super::{MAX_COLUMNS, Report, names};
 use crate::error::codes;
 use crate::schema::{ActionDef, Sending};
 
@@ -15,6 +16,7 @@ const OF_ROWS: &[&str] = &["unique", "merge", "on_delete", "default", "assigned"
 pub(super) struct DraftAction<'t> {
     name: &'t str,
     sending: Sending,
+    schedule: Option<DraftSchedule<'t>>,
     args: Vec<DraftColumn<'t>>,
 }
 
@@ -34,10 +36,10 @@ pub(super) fn read<'t>(top: &mut Section<'t>, report: &mut Report) -> Vec<DraftA
 fn read_one<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftAction<'t>> {
     let named = names::check("action", entry.key, &entry.key_span, report);
     let mut section = Section::of(entry, format!("action `{}`", entry.key), report)?;
-    let sending = tables::read_sending(&mut section, report);
+    let (sending, schedule) = sending::read(&mut section, report);
     let args = section.take("args").map_or_else(Vec::new, |e| read_args(&e, entry.key, report));
     section.finish(report);
-    named.then_some(DraftAction { name: entry.key, sending, args })
+    named.then_some(DraftAction { name: entry.key, sending, schedule, args })
 }
 
 fn read_args<'t>(entry: &Entry<'t>, action: &str, report: &mut Report) -> Vec<DraftColumn<'t>> {
@@ -70,6 +72,17 @@ pub(super) fn resolve(mut draft: DraftAction<'_>, targets: &Targets, report: &mu
     for arg in &mut draft.args {
         links::resolve_reference(arg, (true, draft.name), targets, report);
     }
-    let args = draft.args.into_iter().map(|arg| arg.column).collect();
-    ActionDef { name: draft.name.to_owned(), sending: draft.sending, args }
+    let args: Vec<_> = draft.args.into_iter().map(|arg| arg.column).collect();
+    let schedule = draft.schedule.and_then(|schedule| {
+        let (name, span) = schedule.by().clone();
+        let Some(arg) = args.iter().find(|arg| arg.name == name) else {
+            let message = format!("action `{}` has no argument {}", draft.name, names::show(name));
+            report
+                .add(codes::UNKNOWN_COLUMN, span, message)
+                .help(names::suggest(name, args.iter().map(|arg| arg.name.as_str())));
+            return None;
+        };
+        schedule.of(arg, report)
+    });
+    ActionDef { name: draft.name.to_owned(), sending: draft.sending, schedule, args }
 }

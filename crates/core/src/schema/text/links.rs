@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::columns::refused_in_key;
+use super::sending;
 use super::tables::DraftTable;
 use super::{Report, Span, names};
 use crate::error::codes;
@@ -20,6 +21,7 @@ pub(super) fn check(tables: &mut [DraftTable<'_>], report: &mut Report) -> Targe
     for table in &mut *tables {
         resolve_key(table, report);
         resolve_search(table, report);
+        sending::link(table, report);
         check_local(table, report);
     }
     check_search_names(tables, report);

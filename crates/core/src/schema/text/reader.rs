@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Report, Span, names};
 use crate::error::codes;
+use crate::schema::caching::{parse_age, parse_bytes};
 
 /// A key with its value.
 #[derive(Clone, Debug)]
@@ -52,6 +53,32 @@ impl<'t> Entry<'t> {
         if fits.is_none() {
             let expected = format!("a whole number from {} to {}", range.start(), range.end());
             self.wrong(&expected, &range.start().max(&1).to_string(), report);
+        }
+        fits
+    }
+
+    /// The value as a time: a whole number with `ms`, `s`, `m`, `h` or `d`. Milliseconds.
+    pub(super) fn duration(&self, range: RangeInclusive<u64>, example: &str, report: &mut Report) -> Option<u64> {
+        let expected = "a time: a whole number with ms, s, m, h or d";
+        self.measure(parse_age, range, (expected, example), report)
+    }
+
+    /// The value as a size: a whole number with `KB`, `MB`, `GB` (thousands), `KiB`, `MiB` or `GiB`. Bytes.
+    pub(super) fn size(&self, range: RangeInclusive<u64>, example: &str, report: &mut Report) -> Option<u64> {
+        let expected = "a size: a whole number with KB, MB, GB, KiB, MiB or GiB";
+        self.measure(parse_bytes, range, (expected, example), report)
+    }
+
+    fn measure(
+        &self,
+        parse: fn(&str) -> Option<u64>,
+        range: RangeInclusive<u64>,
+        (expected, example): (&str, &str),
+        report: &mut Report,
+    ) -> Option<u64> {
+        let fits = self.value.as_str().and_then(parse).filter(|value| range.contains(value));
+        if fits.is_none() {
+            self.wrong(&format!("{expected}, within its bounds"), &format!("\"{example}\""), report);
         }
         fits
     }

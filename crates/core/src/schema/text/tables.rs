@@ -3,6 +3,7 @@
 use super::columns::{self, DraftColumn};
 use super::names;
 use super::reader::{Entry, Section, Word};
+use super::sending::{self, DraftSchedule};
 use super::{MAX_COLUMNS, Report, Span};
 use crate::error::codes;
 use crate::schema::{Access, DeleteRule, Sending, Table};
@@ -22,6 +23,7 @@ pub(super) struct DraftTable<'t> {
     pub(super) search: Vec<Word<'t>>,
     pub(super) search_span: Span,
     pub(super) sync_span: Span,
+    pub(super) schedule: Option<DraftSchedule<'t>>,
     pub(super) access: Vec<Entry<'t>>,
     pub(super) access_span: Span,
 }
@@ -64,6 +66,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
             on_delete_conflict: DeleteRule::default(),
             access: Access::default(),
             sending: Sending::default(),
+            schedule: None,
             search: Vec::new(),
         },
         name_span: entry.key_span.clone(),
@@ -74,6 +77,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
         search: Vec::new(),
         search_span: 0..0,
         sync_span: entry.key_span.clone(),
+        schedule: None,
         access: Vec::new(),
         access_span: 0..0,
     };
@@ -84,7 +88,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     if let Some(rule) = section.take("on_delete_conflict").and_then(|e| e.choice(DELETE_RULES, &["manual"], report)) {
         draft.table.on_delete_conflict = rule;
     }
-    draft.table.sending = read_sending(&mut section, report);
+    (draft.table.sending, draft.schedule) = sending::read(&mut section, report);
     if let Some(entry) = section.take("search") {
         draft.search = entry.words(report).unwrap_or_default();
         draft.search_span = entry.span;
@@ -97,19 +101,6 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     read_columns(&mut section, &mut draft, report);
     section.finish(report);
     named.then_some(draft)
-}
-
-/// How something is sent: tables and actions say it alike.
-pub(super) fn read_sending(section: &mut Section<'_>, report: &mut Report) -> Sending {
-    let mut number = |key, range| {
-        let number = section.take(key).and_then(|entry| entry.whole_number(range, report));
-        number.and_then(|number| u8::try_from(number).ok())
-    };
-    let default = Sending::default();
-    Sending {
-        priority: number("priority", 0..=i64::from(Sending::MAX_PRIORITY)).unwrap_or(default.priority),
-        attempts: number("attempts", 1..=i64::from(Sending::MAX_ATTEMPTS)).unwrap_or(default.attempts),
-    }
 }
 
 fn read_access<'t>(section: &mut Section<'t>, draft: &mut DraftTable<'t>, report: &mut Report) {

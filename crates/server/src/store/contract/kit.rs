@@ -113,6 +113,7 @@ impl Device {
             requires,
             origin: None,
             action: None,
+            expires_ms: None,
         })
     }
 

@@ -1,0 +1,197 @@
+//! Two transactions as one: an entry that was never handed to the network takes up what was written on top of it.
+//!
+//! This is how such an entry is edited ([`Database::edit`]), and how a thousand moves of one drag become one entry: whole
+//! transactions, the newer of which says all that the older one said. The sum gets a number of its own, since a copy of
+//! this database may send the older one.
+
+use landfall_core::hash::Cells;
+use landfall_core::{CellWrite, Operation, RowKey, Transaction};
+use rusqlite::params;
+
+use super::bookkeeping::{QUEUED, decode};
+use super::error::DbError;
+use super::record::Net;
+use super::undo::Before;
+use super::write::{Wishes, WriteTx};
+use super::{Database, Written};
+
+/// An older entry, ready to be taken up.
+pub(super) struct Older {
+    pub transaction: Transaction,
+    pub before: Before,
+    pub created_ms: u64,
+    pub priority: u8,
+    pub stack: Option<i64>,
+}
+
+/// What an edit of an entry came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edited<R> {
+    /// What the app's function returned.
+    pub value: R,
+    /// True: the entry itself was changed, under a new number; nobody will ever see what it was. False: it was handed to
+    /// the network already, or something follows it, and the change is a transaction of its own.
+    pub in_place: bool,
+}
+
+impl Database {
+    /// Changes an entry of the outbox. `f` writes as in any transaction, on the rows as they are seen. When the entry was
+    /// never handed to the network and nothing follows it, both become one; otherwise the change is a new transaction. The
+    /// answer says which.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not in the outbox, or a dead letter; otherwise as [`Database::write`].
+    pub fn edit<R>(
+        &mut self,
+        rseq: u64,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<Edited<R>>, DbError> {
+        let written = self.write(now_ms, random, |tx| {
+            tx.edit(rseq)?;
+            f(tx)
+        })?;
+        let in_place = written.gone.contains(&rseq);
+        Ok(written.map(|value| Edited { value, in_place }))
+    }
+
+    /// The entry that a new transaction is to be joined with: the one that is edited, or the one right before it when that
+    /// is superseded as a whole.
+    pub(super) fn older(&self, net: &Net, wishes: &Wishes, now_ms: u64) -> Result<Option<Older>, DbError> {
+        // A handler sees what was asked for, whole and once.
+        if !net.preview.is_empty() || wishes.action.is_some() {
+            return Ok(None);
+        }
+        if let Some(rseq) = wishes.edits {
+            return Ok(self.open_entry(rseq)?.filter(|older| sum(&older.transaction.operations, net).is_some()));
+        }
+        let plain = wishes.after.is_empty() && wishes.requires.is_empty() && wishes.stack.is_none();
+        let within = self.schema.outbox.collapse_ms;
+        if !plain || within == 0 || self.memory.meta.counts.pending == 0 {
+            return Ok(None);
+        }
+        let Some(older) = self.open_entry(self.memory.meta.last_rseq)? else { return Ok(None) };
+        let recent = now_ms.checked_sub(older.created_ms).is_some_and(|age| age < within);
+        let fits = recent && supersedes(net, &older.transaction.operations) && wishes.urgency(older.priority);
+        Ok(Some(older).filter(|older| fits && sum(&older.transaction.operations, net).is_some()))
+    }
+
+    /// An entry that may still be changed: never handed to the network, not queued anew, without previews, and nothing
+    /// follows it.
+    fn open_entry(&self, rseq: u64) -> Result<Option<Older>, DbError> {
+        let sql = "SELECT body, before, created_ms, priority, stack FROM _landfall_outbox
+                   WHERE rseq = ? AND state = ? AND handed = 0 AND parked = 0 AND preview IS NULL";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params![rseq as i64, QUEUED])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let (Some(before), transaction) = (row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, Vec<u8>>(0)?) else {
+            return Ok(None);
+        };
+        let transaction: Transaction = decode(&transaction)?;
+        if transaction.origin.is_some() || transaction.action.is_some() || !self.followers(rseq)?.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Older {
+            transaction,
+            before: decode(&before)?,
+            created_ms: row.get::<_, i64>(2)? as u64,
+            priority: row.get(3)?,
+            stack: row.get(4)?,
+        }))
+    }
+
+    /// The older entry goes; what it touched belongs to the sum `rseq` from now on. No row looks different for it.
+    pub(super) fn take_up(&mut self, older: &Older, rseq: u64) -> Result<(), DbError> {
+        let old = older.transaction.rseq as i64;
+        // The sum's own rows are there already: it touches all that the older one touched.
+        self.conn.prepare_cached("DELETE FROM _landfall_touched WHERE rseq = ?")?.execute([old])?;
+        self.conn.prepare_cached("DELETE FROM _landfall_waits WHERE rseq = ?")?.execute([old])?;
+        self.drop_entry(older.transaction.rseq, QUEUED)?;
+        debug_assert!(rseq > older.transaction.rseq);
+        Ok(())
+    }
+}
+
+/// Whether `net` says again all that `older` said: it writes every cell that `older` wrote, or deletes the row, or changes
+/// a row that `older` made.
+fn supersedes(net: &Net, older: &[Operation]) -> bool {
+    older.iter().all(|old| {
+        let newer = net.operations.iter().find(|new| is_on(new, old.table(), old.key()));
+        match (old, newer) {
+            (Operation::Insert { .. }, Some(Operation::Update { .. })) => true,
+            (Operation::Update { cells, .. }, Some(Operation::Update { cells: newer, .. })) => {
+                cells.iter().all(|cell| newer.iter().any(|n| n.column == cell.column))
+            }
+            (Operation::Update { .. }, Some(Operation::Delete { .. })) => true,
+            _ => false,
+        }
+    })
+}
+
+fn is_on(operation: &Operation, table: &str, key: &RowKey) -> bool {
+    operation.table() == table && operation.key() == key
+}
+
+/// Both as one; `None` where that is no net change of each row that a transaction can name.
+pub(super) fn sum(older: &[Operation], net: &Net) -> Option<Vec<Operation>> {
+    let mut out: Vec<Operation> = older.to_vec();
+    for new in &net.operations {
+        match out.iter_mut().find(|old| is_on(old, new.table(), new.key())) {
+            None => out.push(new.clone()),
+            Some(old) => *old = both(old, new)?,
+        }
+    }
+    Some(out)
+}
+
+fn both(old: &Operation, new: &Operation) -> Option<Operation> {
+    match (old, new) {
+        (Operation::Insert { table, key, base, cells }, Operation::Update { cells: newer, .. }) => {
+            // What an insert leaves out is NULL.
+            let mut cells = merged(cells, *base, newer, *base);
+            cells.retain(|cell| !cell.value.is_null());
+            cells.iter_mut().for_each(|cell| cell.base = cell.base.filter(|own| own != base));
+            Some(Operation::Insert { table: table.clone(), key: key.clone(), base: *base, cells })
+        }
+        (Operation::Update { table, key, base, cells }, Operation::Update { base: newer_base, cells: newer, .. }) => {
+            let cells = merged(cells, *base, newer, *newer_base);
+            Some(Operation::Update { table: table.clone(), key: key.clone(), base: *base, cells })
+        }
+        (Operation::Update { .. }, Operation::Delete { .. }) => Some(new.clone()),
+        // Made and deleted: nothing would be left to send. Deleted and made anew: two changes of one row.
+        _ => None,
+    }
+}
+
+/// The newer cells over the older ones, with bases as they stand in an operation of base `base`.
+fn merged(older: &[CellWrite], base: u64, newer: &[CellWrite], newer_base: u64) -> Vec<CellWrite> {
+    let mut cells = older.to_vec();
+    for cell in newer {
+        let own = cell.base.unwrap_or(newer_base);
+        let cell = CellWrite { base: (own != base).then_some(own), ..cell.clone() };
+        match cells.iter_mut().find(|c| c.column == cell.column) {
+            Some(there) => *there = cell,
+            None => cells.push(cell),
+        }
+    }
+    cells
+}
+
+/// What the rows were before both.
+pub(super) fn before_both(older: Before, newer: Before) -> Before {
+    let mut out = older;
+    for (table, key, before) in newer {
+        match out.iter_mut().find(|(t, k, _)| *t == table && *k == key) {
+            None => out.push((table, key, before)),
+            // Made by the older one: it was not there before both.
+            Some((_, _, None)) => {}
+            Some((_, _, Some(first))) => {
+                let mut cells: Cells = before.unwrap_or_default();
+                cells.append(first);
+                *first = cells;
+            }
+        }
+    }
+    out
+}

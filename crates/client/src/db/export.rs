@@ -1,0 +1,226 @@
+//! The outbox as a file: a backup, or for another device.
+//!
+//! JSON that a person can read and a program need not: what counts of an entry is its `body`, the transaction's bytes in
+//! base64, with a check sum. Whoever edits the rest changes nothing; an entry whose body was edited is refused, alone.
+
+use landfall_core::hash::hash128;
+use landfall_core::json::{Object, string};
+use landfall_core::schema::TransactionLimits;
+use landfall_core::value::json::{base64, unbase64};
+use landfall_core::{Problem, Transaction};
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value as Json;
+
+use super::Database;
+use super::bookkeeping::{DEAD, decode, encode};
+use super::error::{DbError, codes};
+use super::outbox::{EntryState, OutboxEntry, StoredImages};
+
+/// What the first field of a file says.
+const KIND: &str = "landfall outbox";
+/// The version that this build writes, and the newest that it reads.
+const VERSION: u64 = 1;
+/// So many backups are kept.
+const BACKUPS: i64 = 5;
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The new dead letters: a person looks at each, and retries or discards it.
+    pub added: Vec<u64>,
+    /// Entries that this database knows already.
+    pub known: u64,
+    /// Entries that were left out, each with the reason.
+    pub refused: Vec<String>,
+}
+
+/// A copy of the whole outbox that was made before something was thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// When, by the device's clock. Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// Before what.
+    pub why: String,
+    /// The file, as [`Database::export`] writes it.
+    pub file: String,
+}
+
+impl Database {
+    /// The outbox as a file, dead letters included; or one entry of it. What the server has accepted is left out.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`]; or when the database cannot be read.
+    pub fn export(&self, only: Option<u64>, now_ms: u64) -> Result<String, DbError> {
+        let mut entries = self.outbox()?;
+        entries.retain(|e| !matches!(e.state, EntryState::Acknowledged(_)) && only.is_none_or(|rseq| e.rseq == rseq));
+        match only {
+            Some(rseq) if entries.is_empty() => Err(DbError::NoSuchEntry { rseq, state: "undecided or dead" }),
+            _ => Ok(self.write_file(&entries, now_ms)),
+        }
+    }
+
+    fn write_file(&self, entries: &[OutboxEntry], now_ms: u64) -> String {
+        let mut out = String::new();
+        let mut file = Object::new(&mut out);
+        file.text("kind", KIND);
+        file.field("version").push_str(&VERSION.to_string());
+        file.text("app", &self.schema.name);
+        file.field("exported_ms").push_str(&now_ms.to_string());
+        file.list("entries", entries, |entry, out| {
+            let mut object = Object::new(out);
+            object.field("rseq").push_str(&entry.rseq.to_string());
+            object.field("written_ms").push_str(&entry.created_ms.to_string());
+            object.text("state", if entry.state == EntryState::Dead { "failed" } else { "pending" });
+            if let Some(problem) = &entry.problem {
+                object.text("code", &problem.code.to_string());
+                object.text("message", &problem.message);
+            }
+            object.list("rows", &entry.transaction.operations, |operation, out| {
+                string(&format!("{} {}", operation.table(), operation.key()), out);
+            });
+            let images: StoredImages =
+                entry.images.iter().map(|((table, key), cells)| (table.clone(), key.clone(), cells.clone())).collect();
+            let (body, images) = (entry.transaction.to_bytes(), encode(&images));
+            object.text("body", &base64(&body));
+            object.text("images", &base64(&images));
+            object.text("check", &check(&body, &images));
+        });
+        drop(file);
+        out
+    }
+
+    /// Takes entries of a file in as dead letters, for a person to retry or discard. Each by itself: one that is damaged,
+    /// or does not fit the schema, does not keep the others out. A copy of the whole outbox is kept.
+    ///
+    /// # Errors
+    /// [`DbError::BadFile`] when the file is none of ours, of another app or a newer version; nothing was taken in then.
+    pub fn import(&mut self, file: &str, now_ms: u64) -> Result<Imported, DbError> {
+        let bad = |why: &str| DbError::BadFile(why.to_owned());
+        let json: Json = serde_json::from_str(file).map_err(|e| DbError::BadFile(format!("it is not JSON ({e})")))?;
+        if json.get("kind").and_then(Json::as_str) != Some(KIND) {
+            return Err(bad("it is not an outbox"));
+        }
+        let version = json.get("version").and_then(Json::as_u64).ok_or_else(|| bad("it does not say its version"))?;
+        if version > VERSION {
+            return Err(bad("a newer version of this program wrote it; upgrade this one"));
+        }
+        let app = json.get("app").and_then(Json::as_str).unwrap_or_default();
+        if app != self.schema.name {
+            return Err(DbError::BadFile(format!("it is of the app '{app}', not of '{}'", self.schema.name)));
+        }
+        let entries = json.get("entries").and_then(Json::as_array).ok_or_else(|| bad("it has no entries"))?;
+        self.transact(|db| {
+            db.back_up("before a file was imported", now_ms)?;
+            let mut imported = Imported::default();
+            for (at, entry) in entries.iter().enumerate() {
+                match db.import_one(entry, now_ms)? {
+                    Ok(Some(rseq)) => imported.added.push(rseq),
+                    Ok(None) => imported.known += 1,
+                    Err(why) => imported.refused.push(format!("entry {}: {why}", at + 1)),
+                }
+            }
+            Ok(imported)
+        })
+    }
+
+    /// One entry; `None` when it is known, or why it is left out.
+    fn import_one(&mut self, entry: &Json, now_ms: u64) -> Result<Result<Option<u64>, String>, DbError> {
+        let text = |name: &str| entry.get(name).and_then(Json::as_str).unwrap_or_default();
+        let (Some(body), Some(images)) = (unbase64(text("body")), unbase64(text("images"))) else {
+            return Ok(Err("its content is not readable; export it again".into()));
+        };
+        if text("check") != check(&body, &images) {
+            return Ok(Err("its content was changed after it was exported; export it again".into()));
+        }
+        let Ok(mut transaction) = minicbor::decode::<Transaction>(&body) else {
+            return Ok(Err("its content is of another version; export it again".into()));
+        };
+        if self.knows(&transaction)? {
+            return Ok(Ok(None));
+        }
+        let Ok(images) = decode::<StoredImages>(&images) else {
+            return Ok(Err("its rows are of another version; export it again".into()));
+        };
+        if let Err(problem) = self.schema.check_transaction(&transaction, &TransactionLimits::default()) {
+            return Ok(Err(format!("it does not fit the schema: {problem}")));
+        }
+        let problem = match text("code") {
+            "" => Problem::new(codes::IMPORTED, "it was brought in from a file, and may have been sent since"),
+            _ => Problem::new(
+                codes::IMPORTED,
+                format!("it was brought in from a file; there it had failed: {}", text("message")),
+            ),
+        };
+        let rseq = self.memory.meta.last_rseq + 1;
+        transaction.keep_origin();
+        (transaction.after, transaction.requires) = (Vec::new(), Vec::new());
+        (transaction.replica, transaction.rseq) = (self.memory.meta.replica, rseq);
+        transaction.stamp.replica = transaction.replica;
+        let written_ms = entry.get("written_ms").and_then(Json::as_u64).unwrap_or(now_ms);
+        let body = transaction.to_bytes();
+        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, handed)
+                   VALUES (?, ?, ?, ?, ?, ?, 1)";
+        let row = params![rseq as i64, DEAD, written_ms as i64, body, encode(&problem), encode(&images)];
+        self.conn.prepare_cached(sql)?.execute(row)?;
+        let meta = &mut self.memory.meta;
+        meta.last_rseq = rseq;
+        meta.counts.dead += 1;
+        meta.counts.bytes += body.len() as u64;
+        Ok(Ok(Some(rseq)))
+    }
+
+    /// Whether this database has the transaction, as it was first or as it is now.
+    fn knows(&self, transaction: &Transaction) -> Result<bool, DbError> {
+        let mut first = transaction.clone();
+        first.keep_origin();
+        let origin = first.origin;
+        let mut statement =
+            self.conn.prepare("SELECT body FROM _landfall_outbox UNION ALL SELECT body FROM _landfall_acked")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let mut here: Transaction = decode(&row.get::<_, Vec<u8>>(0)?)?;
+            here.keep_origin();
+            if here.origin == origin {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The copies of the whole outbox that were made before something was thrown away, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn backups(&self) -> Result<Vec<Backup>, DbError> {
+        let mut statement = self.conn.prepare("SELECT at_ms, why, file FROM _landfall_backups ORDER BY id DESC")?;
+        let backups = statement
+            .query_map([], |r| Ok(Backup { at_ms: r.get::<_, i64>(0)? as u64, why: r.get(1)?, file: r.get(2)? }))?;
+        Ok(backups.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Keeps a copy of the outbox. An older one with the same content is not kept twice.
+    pub(super) fn back_up(&mut self, why: &str, now_ms: u64) -> Result<(), DbError> {
+        let mut entries = self.outbox()?;
+        entries.retain(|e| !matches!(e.state, EntryState::Acknowledged(_)));
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let file = self.write_file(&entries, now_ms);
+        self.conn
+            .prepare_cached("INSERT INTO _landfall_backups (at_ms, why, file) VALUES (?, ?, ?)")?
+            .execute(params![now_ms as i64, why, file])?;
+        let sql = "SELECT id FROM _landfall_backups ORDER BY id DESC LIMIT 1 OFFSET ?";
+        let beyond: Option<i64> = self.conn.prepare_cached(sql)?.query_row([BACKUPS], |r| r.get(0)).optional()?;
+        if let Some(beyond) = beyond {
+            self.conn.prepare_cached("DELETE FROM _landfall_backups WHERE id <= ?")?.execute([beyond])?;
+        }
+        Ok(())
+    }
+}
+
+fn check(body: &[u8], images: &[u8]) -> String {
+    let mut bytes = body.to_vec();
+    bytes.extend((body.len() as u64).to_be_bytes());
+    bytes.extend(images);
+    base64(&hash128(&bytes))
+}

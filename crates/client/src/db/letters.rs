@@ -1,0 +1,140 @@
+//! Dead letters: what a person can do about what was refused.
+
+use landfall_core::error::codes;
+use landfall_core::hash::Cells;
+use landfall_core::wide::WideMap;
+use landfall_core::{Operation, Problem, RowKey, Value};
+
+use super::bookkeeping::DEAD;
+use super::error::DbError;
+use super::outbox::{EntryState, OutboxEntry};
+use super::write::WriteTx;
+use super::{Database, Written};
+
+impl Database {
+    /// Writes a dead letter's operations again, as a new transaction on the rows as they are now, validated again. The
+    /// dead letter goes. A row that is gone and was only updated is created again from what was last seen of it.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter; [`DbError::LoadingAnew`] while rows of a history that the
+    /// server has lost are here: what they hold already would not be written again. Otherwise as [`Database::write`].
+    pub fn retry(&mut self, rseq: u64, now_ms: u64, random: &mut dyn FnMut(&mut [u8])) -> Result<Written<()>, DbError> {
+        self.retry_with(rseq, now_ms, random, |_| Ok(()))
+    }
+
+    /// As [`Database::retry`], with changes on top, in the same transaction: what was refused, corrected.
+    ///
+    /// # Errors
+    /// As [`Database::retry`], or what `f` returns; the dead letter stays then.
+    pub fn retry_with<R>(
+        &mut self,
+        rseq: u64,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        self.write(now_ms, random, |tx| {
+            tx.retry(rseq)?;
+            f(tx)
+        })
+    }
+
+    /// Writes something else in a dead letter's place, which goes in the same transaction.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter; otherwise as [`Database::write`], and the dead letter stays.
+    pub fn supersede<R>(
+        &mut self,
+        rseq: u64,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
+    ) -> Result<Written<R>, DbError> {
+        self.write(now_ms, random, |tx| {
+            tx.supersede(rseq)?;
+            f(tx)
+        })
+    }
+
+    fn dead_letter(&self, rseq: u64) -> Result<OutboxEntry, DbError> {
+        let entry = self.entry(rseq)?.filter(|e| e.state == EntryState::Dead);
+        entry.ok_or(DbError::NoSuchEntry { rseq, state: "dead" })
+    }
+
+    /// Throws a dead letter away. A copy of the whole outbox is kept ([`Database::backups`]).
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter.
+    pub fn discard(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
+        self.dead_letter(rseq)?;
+        self.transact(|db| {
+            db.back_up("before a dead letter was discarded", now_ms)?;
+            db.drop_dead(rseq)
+        })
+    }
+
+    fn drop_dead(&mut self, rseq: u64) -> Result<(), DbError> {
+        match self.state_of(rseq)? {
+            Some(DEAD) => self.drop_entry(rseq, DEAD),
+            _ => Err(DbError::NoSuchEntry { rseq, state: "dead" }),
+        }
+    }
+}
+
+impl WriteTx<'_> {
+    /// Writes a dead letter's operations again, as part of this transaction; the dead letter goes. As [`Database::retry`].
+    ///
+    /// # Errors
+    /// As [`Database::retry`].
+    pub fn retry(&mut self, rseq: u64) -> Result<(), DbError> {
+        let entry = self.database().dead_letter(rseq)?;
+        if self.database().holds_another_history() {
+            return Err(DbError::LoadingAnew);
+        }
+        for operation in &entry.transaction.operations {
+            replay(self, operation, &entry.images)?;
+        }
+        if let Some(action) = entry.transaction.action.clone() {
+            self.ask(action)?;
+        }
+        self.supersede(rseq)
+    }
+
+    /// A dead letter goes: this transaction takes its place.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not a dead letter.
+    pub fn supersede(&mut self, rseq: u64) -> Result<(), DbError> {
+        self.database().drop_dead(rseq)?;
+        self.gone(rseq);
+        Ok(())
+    }
+}
+
+fn replay(
+    tx: &mut WriteTx<'_>,
+    operation: &Operation,
+    images: &WideMap<(String, RowKey), Cells>,
+) -> Result<(), DbError> {
+    let (table, key) = (operation.table(), operation.key());
+    let cells: Vec<(&str, Value)> = operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();
+    if matches!(operation, Operation::Delete { .. }) {
+        return tx.delete(table, key).map(|_| ());
+    }
+    if tx.update(table, key, &cells)? {
+        return Ok(());
+    }
+    let app = tx.database().tables.get(table)?;
+    let mut row = match operation {
+        Operation::Insert { .. } => app.table.key_cells(key),
+        _ => images.get(&(table.to_owned(), key.clone())).cloned().ok_or_else(|| {
+            let message = "the row no longer exists and no copy of it was kept; create it again";
+            DbError::Invalid(Problem::new(codes::ROW_GONE, message).row(table, key))
+        })?,
+    };
+    // What the server had filled is the server's to fill again.
+    row.retain(|name, _| !app.table.column(name).is_some_and(|c| c.assigned));
+    row.extend(cells.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let row: Vec<(&str, Value)> = row.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    tx.insert(table, &row)
+}

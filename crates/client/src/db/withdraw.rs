@@ -1,0 +1,64 @@
+//! Taking an entry back out of the outbox.
+
+use landfall_core::Problem;
+
+use super::bookkeeping::{DEAD, QUEUED, first_undecided};
+use super::decide::Decided;
+use super::error::{DbError, codes};
+use super::outbox::OutboxEntry;
+use super::overlay::Batch;
+use super::undo::Undone;
+use super::{Database, Written};
+
+/// What became of an entry that was to be withdrawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Withdrawal {
+    /// It was never handed to the network, and is gone: nobody will hear of it.
+    Withdrawn {
+        /// What it was, to be shown or written again.
+        entry: Box<OutboxEntry>,
+        /// Entries that cannot be without it; they are dead letters now.
+        with_it: Vec<u64>,
+    },
+    /// It was handed to the network, so it may be decided already: a new transaction takes it back.
+    TakenBack(Undone),
+}
+
+impl Database {
+    /// Withdraws an entry that is not decided, or not settled. What was never handed to the network is removed as if it had
+    /// never been written; anything else is taken back by a new transaction, as [`Database::undo`] does.
+    ///
+    /// # Errors
+    /// [`DbError::NoSuchEntry`] when it is not in the outbox, or a dead letter; otherwise as [`Database::write`].
+    pub fn withdraw(
+        &mut self,
+        rseq: u64,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<Written<Withdrawal>, DbError> {
+        let entry = self.entry(rseq)?.ok_or(DbError::NoSuchEntry { rseq, state: "undecided" })?;
+        if !self.is_open(rseq)? {
+            return Ok(self.undo(rseq, now_ms, random)?.map(Withdrawal::TakenBack));
+        }
+        self.transact(|db| {
+            let (mut decided, mut batch) = (Decided::default(), Batch::default());
+            let problem = Problem::new(codes::WITHDRAWN, "it was withdrawn before it was sent");
+            db.refuse(rseq, QUEUED, &problem, &mut decided, &mut batch)?;
+            db.drop_entry(rseq, DEAD)?;
+            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
+            db.flush(batch, &mut decided.changes)?;
+            let with_it = decided.refused.into_iter().filter(|other| *other != rseq).collect();
+            let value = Withdrawal::Withdrawn { entry: Box::new(entry), with_it };
+            Ok(Written { value, rseq: None, gone: vec![rseq], changes: decided.changes })
+        })
+    }
+
+    /// Whether an entry was never handed to the network: then it can still be changed or withdrawn.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_open(&self, rseq: u64) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM _landfall_outbox WHERE rseq = ? AND state = ? AND handed = 0";
+        Ok(self.conn.prepare_cached(sql)?.exists(rusqlite::params![rseq as i64, QUEUED])?)
+    }
+}

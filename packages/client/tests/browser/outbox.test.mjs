@@ -1,0 +1,128 @@
+// Changing one's mind: what was never sent is edited and withdrawn, anything is undone and done again, and the outbox goes
+// into a file and comes back out of it; in the tab that owns the database and in one that works through it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Browser, call, note, open, reload, Scope, Server, Site, until } from "./harness.mjs";
+
+const TITLES = (db) =>
+  db.query("SELECT title FROM notes ORDER BY title").then((rows) => rows.map(({ title }) => title));
+const entries = (page, n) => until(page, (db, count) => db.outbox.current.length === count, n);
+
+async function offline(t) {
+  const scope = new Scope(t);
+  const site = await Site.start(scope, await Server.start(scope));
+  const browser = await Browser.start(scope);
+  const page = await browser.page(site);
+  await open(page);
+  await call(page, (db) => db.setOnline(false));
+  await call(page, (db) => void db.outbox.subscribe(() => undefined));
+  return { scope, site, browser, page };
+}
+
+test("an entry that was never sent is edited in place, and withdrawn", async (t) => {
+  const { page } = await offline(t);
+  const { rseq } = await call(page, (db, row) => db.insert("notes", row), note(1));
+  const edited = await call(
+    page,
+    (db, { id, rseq }) =>
+      db.transaction((tx) => {
+        tx.edit(rseq);
+        tx.update("notes", id, { title: "note 1, edited" });
+      }),
+    { id: note(1).id, rseq },
+  );
+  assert.deepEqual(edited.gone, [rseq]);
+  await entries(page, 1);
+  const [entry] = await call(page, (db) => db.outbox.current.map(({ createdAt, ...entry }) => entry));
+  assert.equal(entry.rseq, edited.rseq);
+  assert.equal(entry.open, true);
+  assert.equal(entry.rows[0].op, "insert");
+  assert.equal(entry.rows[0].values.title, "note 1, edited");
+
+  // What asks for nothing of its own would be taken up, within a second.
+  const later = await call(
+    page,
+    (db, { id, rseq }) =>
+      db.transaction((tx) => {
+        tx.follow(rseq);
+        tx.update("notes", id, { pinned: true });
+      }),
+    { id: note(1).id, rseq: edited.rseq },
+  );
+  await entries(page, 2);
+  assert.deepEqual(await call(page, (db) => db.outbox.current[1].waitsFor), [edited.rseq]);
+  // The note goes, and the change of it cannot be without it.
+  const withdrawn = await call(page, (db, n) => db.outbox.withdraw(n), edited.rseq);
+  assert.deepEqual(withdrawn, { withdrawn: true, withIt: [later.rseq] });
+  assert.deepEqual(await call(page, TITLES), []);
+  await entries(page, 1);
+  const [failed] = await call(page, (db) => db.outbox.current);
+  assert.equal(failed.state, "failed");
+  assert.match(failed.error.message, /withdrawn/);
+});
+
+test("what was done is undone and done again, over a reload and in another tab", async (t) => {
+  const { site, browser, page } = await offline(t);
+  await call(page, (db, row) => db.insert("notes", row), note(1));
+  await call(page, (db, row) => db.insert("notes", row), note(2));
+  await until(page, (db) => db.status.current.canUndo && !db.status.current.canRedo);
+  const undone = await call(page, (db) => db.undo());
+  assert.deepEqual(undone.left, []);
+  assert.deepEqual(await call(page, TITLES), ["note 1"]);
+  await reload(page);
+  const other = await browser.page(site);
+  assert.equal((await open(other)).role, "follower");
+  await until(other, (db) => db.status.current.canRedo);
+  await call(other, (db) => db.redo());
+  assert.deepEqual(await call(other, TITLES), ["note 1", "note 2"]);
+  assert.equal(await call(other, (db) => db.redo()), null);
+  await call(other, (db) => db.undo());
+  await call(other, (db) => db.undo());
+  assert.deepEqual(await call(page, TITLES), []);
+  assert.equal(await call(page, (db) => db.undo()), null);
+});
+
+test("the outbox goes into a file, and another browser takes it in", async (t) => {
+  const { scope, site, page } = await offline(t);
+  await call(page, (db, row) => db.insert("notes", row), note(1));
+  const file = await call(page, (db) => db.outbox.export());
+  const other = await (await Browser.start(scope)).page(site);
+  await open(other);
+  await call(other, (db) => void db.outbox.subscribe(() => undefined));
+  const imported = await call(other, (db, text) => db.outbox.import(text), file);
+  assert.equal(imported.added.length, 1);
+  assert.deepEqual(await call(other, (db, text) => db.outbox.import(text), file), { added: [], known: 1, refused: [] });
+  const problem = await call(other, (db) => db.outbox.import("{}").catch((error) => error.code));
+  assert.equal(problem, "LF-5036");
+  const [rseq] = imported.added;
+  await call(other, (db, n) => db.outbox.discard(n), rseq);
+  const [backup] = await call(other, (db) => db.outbox.backups());
+  const [again] = (await call(other, (db, text) => db.outbox.import(text), backup.file)).added;
+  await call(
+    other,
+    (db, { rseq, id }) =>
+      db.transaction((tx) => {
+        tx.retry(rseq);
+        tx.update("notes", id, { title: "from a file" });
+      }),
+    { rseq: again, id: note(1).id },
+  );
+  assert.deepEqual(await call(other, TITLES), ["from a file"]);
+});
+
+test("what came too late has failed, and is told so", async (t) => {
+  const { page } = await offline(t);
+  await call(
+    page,
+    (db, row) =>
+      db.transaction((tx) => {
+        tx.expireAt(new Date(Date.now() + 300));
+        tx.insert("notes", row);
+      }),
+    note(1),
+  );
+  await until(page, (db) => db.status.current.failed === 1);
+  assert.deepEqual(await call(page, TITLES), []);
+  assert.equal(await call(page, (db) => db.outbox.current[0].error.code), "LF-3012");
+});
