@@ -1,25 +1,25 @@
 // Every main state, by day and by night, on a desk and on a phone: accessible by axe's rules, and kept as a picture.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { banner, elsewhere, fields, open, picture, serve, signIn, standing, story, write } from "./support.mjs";
+import {
+  banner,
+  elsewhere,
+  fields,
+  findings,
+  open,
+  picture,
+  serve,
+  signIn,
+  standing,
+  story,
+  write,
+} from "./support.mjs";
 import { notes, posts } from "./world.mjs";
 
-const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [
   ["desk", { width: 1280, height: 800 }],
   ["phone", { width: 390, height: 844 }],
 ];
-
-/** No finding of any of axe's rules for WCAG 2.2 AA and good practice. */
-async function findings(page, name) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.map(
-    ({ id, help, nodes }) => `${name}: ${id}: ${help}\n  ${nodes.map((node) => node.html).join("\n  ")}`,
-  );
-}
 
 for (const scheme of ["light", "dark"]) {
   for (const [device, size] of WIDTHS) {
@@ -78,6 +78,10 @@ for (const scheme of ["light", "dark"]) {
       await page.getByRole("button", { name: "Outbox" }).click();
       await page.getByRole("button", { name: "Send it again" }).waitFor();
       await seen("9-refused");
+      await page.getByRole("button", { name: "Fix and send again" }).click();
+      await page.getByRole("textbox", { name: "handle" }).and(page.locator(":focus")).waitFor();
+      await seen("9-refused-fixing");
+      await page.getByRole("button", { name: "Leave it" }).click();
       await page.getByRole("button", { name: "Close" }).click();
 
       await page.getByRole("link", { name: "Notes" }).click();
@@ -92,8 +96,18 @@ for (const scheme of ["light", "dark"]) {
       await seen("10-offline");
       if (device === "phone") await page.getByRole("link", { name: "All notes" }).click();
       await page.getByRole("button", { name: "Outbox" }).click();
-      await page.getByText("Note: Written without a network").waitFor();
+      const waits = page.getByRole("dialog").getByText("New note “Written without a network”").first();
+      await waits.waitFor();
       await seen("11-outbox");
+      await page.getByRole("button", { name: "Throw it away" }).click();
+      await page.getByText("The change is thrown away.").waitFor();
+      await page.getByText("Copies that this device kept").click();
+      await page.getByText("before a change was thrown away").waitFor();
+      await seen("11-outbox-thrown-away");
+      await page.getByRole("button", { name: "Dismiss" }).click();
+      await page.getByRole("button", { name: "Take back: New note" }).click();
+      await page.getByText("It was never sent").waitFor();
+      await seen("11-outbox-taken-back");
       assert.deepEqual(found, []);
     });
   }

@@ -77,7 +77,7 @@ story("a deleted note comes back with its tags, offline too", async (scope) => {
   await banner(page, "Offline.").waitFor();
   await page.getByRole("button", { name: "Delete this note" }).click();
   await page.getByText("Nothing written yet.").waitFor();
-  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("button", { name: "Undo", exact: true }).click();
   await shows(page, ["Keep me"]);
   await page.getByRole("button", { name: "Remove the tag harbour" }).waitFor();
   await server.start();

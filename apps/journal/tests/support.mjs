@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { test } from "node:test";
 import { Browser, folder, ROOT, Scope, Server } from "../../../packages/client/tests/browser/harness.mjs";
@@ -11,7 +12,7 @@ export { Browser, folder, Scope };
 
 export const DIST = path.join(ROOT, "apps/journal/dist");
 export const LANDFALL = process.env.LANDFALL_BIN ?? path.join(ROOT, "target/sim/landfall");
-const SCHEMA = path.join(ROOT, "examples/journal/landfall.toml");
+export const SCHEMA = path.join(ROOT, "examples/journal/landfall.toml");
 const SCREENSHOTS = path.join(ROOT, "target/screenshots");
 
 /** The server with the app on its address. */
@@ -119,6 +120,25 @@ export async function shows(page, expected) {
     const seen = [...document.querySelectorAll("[role=option] .words")].map((node) => node.textContent.trim()).sort();
     return JSON.stringify(seen) === JSON.stringify([...wanted].sort());
   }, expected);
+}
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe finds: it is to be nothing, by any of its rules for WCAG 2.2 AA and good practice. */
+export async function findings(page, name) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return violations.map(
+    ({ id, help, nodes }) => `${name}: ${id}: ${help}\n  ${nodes.map((node) => node.html).join("\n  ")}`,
+  );
+}
+
+/** Chooses to stay offline, and back. */
+export async function stayOffline(page, wanted) {
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Stay offline").setChecked(wanted);
+  await banner(page, "Offline.").waitFor({ state: wanted ? "visible" : "detached" });
+  await page.getByRole("button", { name: "Close" }).click();
 }
 
 /** Keeps a picture of the page, for people to look at. */

@@ -13,13 +13,13 @@ export function editing(
   journal: Journal,
   kind: "note" | "post",
   id: string,
-  save: (id: string, text: Text) => Promise<void>,
+  save: (id: string, text: Text, edits: number | null) => Promise<number | null>,
 ): { writing: Writing; flush: () => Promise<void> } {
   const writing = untrack(
     () =>
       new Writing(id, {
         keep: (id, text) => keepDraft(journal.db, kind, id, text),
-        save,
+        save: (id, text) => journal.saveEdited(`${kind}s/${id}`, (edits) => save(id, text, edits)),
         failed: notices.problem,
       }),
   );

@@ -1,11 +1,12 @@
 // The open journal of one person: the database, and what all parts of the page want to know of it.
 
-import { type Database, openDatabase } from "@landfall/client";
+import { type Database, type OutboxEntry, openDatabase } from "@landfall/client";
 import { type Shapes, schema, type Tables } from "../landfall.gen";
 import { keep, kept, whenKeptElsewhere } from "./kept";
 import { Watched } from "./live.svelte";
 import { type Mark, marksOf, SAVED } from "./marks";
 import { notices } from "./notices.svelte";
+import { isGone } from "./outbox";
 import { databaseOf } from "./place";
 import { recoverDrafts } from "./recover";
 import type { Session } from "./session.svelte";
@@ -14,6 +15,8 @@ export type Db = Database<Tables, Shapes>;
 
 /** Under this name the device keeps that it is to stay offline. */
 const OFFLINE = "offline";
+/** How many of the newest entries are remembered after they are done, for words about them. */
+const RECALLED = 200;
 
 export class Journal {
   readonly db: Db;
@@ -23,6 +26,13 @@ export class Journal {
   #staysOffline = $state(kept(OFFLINE) !== null);
   readonly #unhear: () => void;
   #marks = $derived.by(() => marksOf(this.#outbox.current));
+  /** The newest entries of this session, done or not. */
+  readonly #recent = new Map<number, OutboxEntry>();
+  readonly #unhearOutbox: () => void;
+  /** By item: the entry that the person chose to edit, which takes up what they write. */
+  readonly #edits = new Map<string, number>();
+  /** What was undone and done again, in words, by the number of the transaction that did it. */
+  readonly said = new Map<number, string | null>();
   /** Notes that were begun and have no row yet. */
   readonly begun = new Set<string>();
   /** What keeps texts being typed, before the page goes. */
@@ -33,6 +43,10 @@ export class Journal {
     this.subject = subject;
     this.#status = new Watched(db.status);
     this.#outbox = new Watched(db.outbox);
+    this.#unhearOutbox = db.outbox.subscribe((entries) => {
+      for (const entry of entries.slice(-RECALLED)) this.#recent.set(entry.rseq, entry);
+      for (const rseq of this.#recent.keys()) if (this.#recent.size > RECALLED) this.#recent.delete(rseq);
+    });
     // The tab that held the database is gone, perhaps in the middle of a word.
     let role = db.status.current.role;
     db.status.subscribe((status) => {
@@ -70,6 +84,36 @@ export class Journal {
     return this.#outbox.current;
   }
 
+  /** An entry by its number, though it may be done by now; `undefined` when that is too long ago. */
+  recall(rseq: number): OutboxEntry | undefined {
+    return this.#recent.get(rseq);
+  }
+
+  /** The newest entries, done or not. */
+  recent(): OutboxEntry[] {
+    return [...this.#recent.values()].slice(-20);
+  }
+
+  /** From now on what is written of this item changes the entry itself, for as long as it was not sent. */
+  beginEdit(item: string, rseq: number): void {
+    this.#edits.set(item, rseq);
+  }
+
+  /**
+   * Saves an item: `write` is given the entry that is being edited, if one still is, and gives the number under which it
+   * stands then. Where the entry was sent in that very moment, it is written as a change of its own.
+   */
+  async saveEdited(item: string, write: (edits: number | null) => Promise<number | null>): Promise<void> {
+    const edits = this.#edits.get(item) ?? null;
+    const open = edits !== null && this.outbox.some(({ rseq, open }) => rseq === edits && open);
+    const next = await write(open ? edits : null).catch((problem: unknown) => {
+      if (open && isGone(problem)) return write(null);
+      throw problem;
+    });
+    if (!open) this.#edits.delete(item);
+    else if (next !== null) this.#edits.set(item, next);
+  }
+
   mark(table: string, key: string): Mark {
     return this.#marks.get(`${table}/${key}`) ?? SAVED;
   }
@@ -96,6 +140,7 @@ export class Journal {
   async close(): Promise<void> {
     await this.flush();
     this.#unhear();
+    this.#unhearOutbox();
     this.#status.end();
     this.#outbox.end();
     await this.db.close();

@@ -6,7 +6,9 @@ function entry(rseq: number, state: EntryState, ...rows: [table: string, key: un
   return {
     rseq,
     state,
-    rows: rows.map(([table, key]) => ({ table, key })),
+    rows: rows.map(([table, key]) => ({ table, key, op: "update", values: {} })),
+    open: true,
+    waitsFor: [],
     attempts: 0,
     priority: 50,
     createdAt: new Date(0),

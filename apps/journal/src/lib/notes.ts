@@ -1,10 +1,12 @@
 // Notes: the queries, and what a person does to them. Each act is one transaction.
 
 import type { LiveQuery } from "@landfall/client";
-import type { Notes, NotesUpdate, Tables, Tags } from "../landfall.gen";
+import type { Notes, NotesUpdate, Tags } from "../landfall.gen";
 import { forgetDraft } from "./drafts";
 import type { Db } from "./journal.svelte";
+import { bringBack } from "./outbox";
 import { FOUND_FROM, FOUND_TO, matchExpression } from "./search";
+import { remember } from "./titles";
 import type { Text } from "./writing.svelte";
 
 export type Mood = NonNullable<Notes["mood"]>;
@@ -73,9 +75,19 @@ export function allTags(db: Db, subject: string): LiveQuery<{ tag: string; count
   ]);
 }
 
-/** Writes what was typed: changed columns only, so that they merge with what others change meanwhile. */
-export async function saveNote(db: Db, subject: string, id: string, text: Text): Promise<void> {
-  await db.transaction(async (tx) => {
+/**
+ * Writes what was typed: changed columns only, so that they merge with what others change meanwhile. `edits` is the entry
+ * of the outbox that takes it up. Gives its number in the outbox.
+ */
+export async function saveNote(
+  db: Db,
+  subject: string,
+  id: string,
+  text: Text,
+  edits: number | null = null,
+): Promise<number | null> {
+  const { rseq } = await db.transaction(async (tx) => {
+    if (edits !== null) tx.edit(edits);
     const [note] = await tx.query<Pick<Notes, "title" | "body">>("SELECT title, body FROM notes WHERE id = ?1", [id]);
     if (note === undefined) {
       tx.insert("notes", { id, owner: subject, title: text.title, body: text.body });
@@ -87,6 +99,7 @@ export async function saveNote(db: Db, subject: string, id: string, text: Text):
     }
     forgetDraft(tx, id);
   });
+  return rseq;
 }
 
 export function setPinned(db: Db, id: string, pinned: boolean) {
@@ -116,10 +129,10 @@ export function removeTag(db: Db, note_id: string, tag: string) {
   return db.delete("tags", { note_id, tag });
 }
 
-/** Deletes the note and gives what brings it back. */
+/** Deletes the note and gives what brings it back, tags included. */
 export async function deleteNote(db: Db, id: string): Promise<(() => Promise<void>) | null> {
-  const { result } = await db.transaction(async (tx) => {
-    const [note] = await tx.query<Tables["notes"]["row"]>("SELECT * FROM notes WHERE id = ?1", [id]);
+  const { rseq, result } = await db.transaction(async (tx) => {
+    const [note] = await tx.query<Notes>("SELECT * FROM notes WHERE id = ?1", [id]);
     const tags = await tx.query<Tags>("SELECT * FROM tags WHERE note_id = ?1", [id]);
     if (note !== undefined) tx.delete("notes", id);
     forgetDraft(tx, id);
@@ -127,10 +140,10 @@ export async function deleteNote(db: Db, id: string): Promise<(() => Promise<voi
   });
   const { note, tags } = result;
   if (note === undefined) return null;
-  return async () => {
-    await db.transaction((tx) => {
+  remember(id, note.title);
+  return () =>
+    bringBack(db, rseq, "notes", id, (tx) => {
       tx.insert("notes", note);
       for (const tag of tags) tx.insert("tags", tag);
     });
-  };
 }

@@ -15,10 +15,23 @@ const SHOWN_MS = 10_000;
 
 let list = $state.raw<readonly Notice[]>([]);
 let next = 1;
+/** How many drawers lie over the page. */
+let drawers = $state(0);
 
 export const notices = {
   get list(): readonly Notice[] {
     return list;
+  },
+  /** Whether a drawer lies over the page: what is beneath it can be neither seen nor heard. */
+  get covered(): boolean {
+    return drawers > 0;
+  },
+  /** A drawer opens; gives what ends that. */
+  cover(): () => void {
+    drawers += 1;
+    return () => {
+      drawers -= 1;
+    };
   },
   show(notice: Omit<Notice, "id">): void {
     const id = next++;

@@ -4,6 +4,8 @@ import type { LiveQuery } from "@landfall/client";
 import type { People, Posts, PostsUpdate } from "../landfall.gen";
 import { forgetDraft } from "./drafts";
 import type { Db } from "./journal.svelte";
+import { bringBack } from "./outbox";
+import { remember } from "./titles";
 import type { Text } from "./writing.svelte";
 
 /** A post as the feed shows it. */
@@ -45,9 +47,10 @@ export async function beginPost(db: Db, subject: string): Promise<string> {
   return id;
 }
 
-/** Writes what was typed, changed columns only. A post that is gone stays gone. */
-export async function savePost(db: Db, id: string, text: Text): Promise<void> {
-  await db.transaction(async (tx) => {
+/** Writes what was typed, changed columns only. A post that is gone stays gone. `edits` as in `saveNote`. */
+export async function savePost(db: Db, id: string, text: Text, edits: number | null = null): Promise<number | null> {
+  const { rseq } = await db.transaction(async (tx) => {
+    if (edits !== null) tx.edit(edits);
     const [post] = await tx.query<Pick<Posts, "title" | "body">>("SELECT title, body FROM posts WHERE id = ?1", [id]);
     const patch: PostsUpdate = {};
     if (post !== undefined && post.title !== text.title) patch.title = text.title;
@@ -55,6 +58,7 @@ export async function savePost(db: Db, id: string, text: Text): Promise<void> {
     if (Object.keys(patch).length > 0) tx.update("posts", id, patch);
     forgetDraft(tx, id);
   });
+  return rseq;
 }
 
 export function setTopic(db: Db, id: string, topic: string) {
@@ -69,14 +73,17 @@ export function withdraw(db: Db, id: string) {
   return db.update("posts", id, { status: "draft" });
 }
 
-export async function deletePost(db: Db, id: string): Promise<(() => Promise<unknown>) | null> {
-  const { result: post } = await db.transaction(async (tx) => {
+/** Deletes the post and gives what brings it back. */
+export async function deletePost(db: Db, id: string): Promise<(() => Promise<void>) | null> {
+  const { rseq, result: post } = await db.transaction(async (tx) => {
     const [post] = await tx.query<Posts>("SELECT * FROM posts WHERE id = ?1", [id]);
     if (post !== undefined) tx.delete("posts", id);
     forgetDraft(tx, id);
     return post;
   });
-  return post === undefined ? null : () => db.insert("posts", post);
+  if (post === undefined) return null;
+  remember(id, post.title);
+  return () => bringBack(db, rseq, "posts", id, (tx) => tx.insert("posts", post));
 }
 
 /** Name and handle, as others see them. */

@@ -1,0 +1,158 @@
+import type { OutboxEntry, RowChange } from "@landfall/client";
+import { describe, expect, it } from "vitest";
+import { importedWords } from "./outbox";
+import { deed, leftAlone, placeOf, reason, type Situation, told, typed, waiting } from "./words";
+
+const TITLES = new Map([
+  ["n1", "Shopping"],
+  ["n2", ""],
+  ["p1", "The ferry"],
+]);
+
+function row(table: string, key: unknown, op: RowChange["op"], values: Record<string, unknown> = {}): RowChange {
+  return { table, key, op, values };
+}
+
+function entry(more: Partial<OutboxEntry>): OutboxEntry {
+  const plain = { rseq: 1, state: "pending", rows: [], open: true, waitsFor: [], attempts: 0, priority: 50 } as const;
+  return { ...plain, createdAt: new Date(0), ...more };
+}
+
+const at = (more: Partial<Situation> = {}): Situation => ({
+  connectivity: "online",
+  staysOffline: false,
+  now: 0,
+  find: () => undefined,
+  titles: TITLES,
+  ...more,
+});
+
+describe("what an entry does", () => {
+  const cases: [string, ...RowChange[]][] = [
+    ["New note “Shopping”", row("notes", "n1", "insert", { title: "Shopping", body: "Bread" })],
+    ["New note “Not here yet”", row("notes", "n9", "insert", { title: "Not here yet" })],
+    ["New untitled note", row("notes", "n2", "insert", { title: "" })],
+    ["Changed the title of “Shopping”", row("notes", "n1", "update", { title: "Shopping" })],
+    ["Changed the title and text of “Shopping”", row("notes", "n1", "update", { body: "", title: "Shopping" })],
+    ["Changed the mood of an untitled note", row("notes", "n2", "update", { mood: "calm" })],
+    ["Pinned “Shopping”", row("notes", "n1", "update", { pinned: true })],
+    ["Unpinned “Shopping”", row("notes", "n1", "update", { pinned: false })],
+    ["Changed “Shopping”", row("notes", "n1", "update", { rating: 3 })],
+    ["Deleted “Shopping”", row("tags", { note_id: "n1", tag: "sea" }, "delete"), row("notes", "n1", "delete")],
+    ["Deleted a note", row("notes", "n9", "delete")],
+    ["Deleted “Shopping”, and 1 more item", row("notes", "n1", "delete"), row("notes", "n2", "delete")],
+    ["Added the tag “sea” to “Shopping”", row("tags", { note_id: "n1", tag: "sea" }, "insert", { owner: "ada" })],
+    ["Removed the tag “sea” from a note", row("tags", { note_id: "n9", tag: "sea" }, "delete")],
+    [
+      "New post “The ferry”",
+      row("people", "ada", "insert", { name: "ada" }),
+      row("posts", "p1", "insert", { title: "" }),
+    ],
+    ["Published “The ferry”", row("posts", "p1", "update", { status: "live", published: "now" })],
+    ["Took “The ferry” back to draft", row("posts", "p1", "update", { status: "draft" })],
+    ["Changed your name and handle", row("people", "ada", "update", { handle: "ada", name: "Ada" })],
+    ["Changed your profile", row("people", "ada", "update", { born: "1815-12-10" })],
+    ["Changed boats", row("boats", 1, "update", { name: "x" })],
+    ["A change"],
+  ];
+  for (const [words, ...rows] of cases) it(words, () => expect(deed({ rows }, TITLES)).toBe(words));
+
+  it("a very long title is cut", () => {
+    expect(deed({ rows: [row("notes", "n9", "delete")] }, new Map([["n9", "x".repeat(200)]]))).toBe(
+      `Deleted “${"x".repeat(59)}…”`,
+    );
+  });
+});
+
+describe("what an entry waits for", () => {
+  it("says the cause that a person can do something about first", () => {
+    const stuck = entry({ attempts: 2, nextAttemptAt: new Date(20_000), waitsFor: [7] });
+    expect(waiting(stuck, at({ connectivity: "needs-sign-in" }))).toBe("Waits until you sign in again");
+    expect(waiting(stuck, at({ connectivity: "offline", staysOffline: true }))).toBe("Waits until you go online");
+    expect(waiting(stuck, at({ connectivity: "offline" }))).toBe("Waits for a connection");
+    expect(waiting(stuck, at({ connectivity: "stopped" }))).toBe("Waits: syncing has stopped");
+  });
+  it("counts down to the next attempt, in units that fit", () => {
+    const failing = (ms: number) => waiting(entry({ attempts: 1, nextAttemptAt: new Date(ms) }), at());
+    expect(failing(20_000)).toBe("The server failed on it 1 time; next try in 20 s");
+    expect(failing(300_000)).toBe("The server failed on it 1 time; next try in 5 min");
+    expect(failing(7_200_000)).toBe("The server failed on it 1 time; next try in 2 h");
+    expect(failing(0)).toBe("The server failed on it 1 time; it is tried again now");
+  });
+  it("names what goes before it, while that is undecided", () => {
+    const first = entry({ rseq: 7, rows: [row("notes", "n1", "insert", { title: "Shopping" })] });
+    const find = (rseq: number) => (rseq === 7 ? first : undefined);
+    expect(waiting(entry({ waitsFor: [7] }), at({ find }))).toBe("Waits for: New note “Shopping”");
+    expect(waiting(entry({ waitsFor: [7, 7] }), at({ find }))).toBe("Waits for: New note “Shopping”, and 1 more");
+    expect(waiting(entry({ waitsFor: [6] }), at({ find }))).toBe("Next to be sent");
+    expect(waiting(entry({ state: "sending" }), at())).toBe("On its way to the server");
+  });
+});
+
+describe("what was not accepted", () => {
+  const refused = (code: string, ...rows: RowChange[]) => reason({ rows, error: { code, message: "…" } });
+  it("has a reason and a way out in plain words, whatever the code", () => {
+    const codes = ["2003", "2999", "3001", "3002", "3003", "3004", "3005", "3007", "3008", "3009", "3010", "3011"];
+    for (const code of [...codes, "5029", "5034", "5035", "9999"]) {
+      const { why, advice } = refused(`LF-${code}`);
+      for (const words of [why, advice]) {
+        expect(words).toMatch(/^[A-Z].*\.$/);
+        expect(words).not.toMatch(/LF-|\brow\b|column|transaction|replica|entry/);
+      }
+    }
+    expect(refused("LF-3004", row("people", "ada", "update", { handle: "zoe" })).why).toContain("the handle “zoe”");
+  });
+  it("shows what was typed, and what of it can be written otherwise", () => {
+    const rows = [
+      row("tags", { note_id: "n1", tag: "sea" }, "insert", { owner: "ada" }),
+      row("notes", "n1", "insert", { title: "Shopping", body: "Bread", owner: "ada", mood: "calm", pinned: false }),
+      row("notes", "n2", "delete"),
+    ];
+    expect(typed({ rows }).map(({ label, text, editable }) => [label, text, editable])).toEqual([
+      ["title", "Shopping", true],
+      ["text", "Bread", true],
+      ["mood", "calm", false],
+      ["tag", "sea", false],
+    ]);
+    // An emptied text is what the person wanted.
+    expect(typed({ rows: [row("notes", "n1", "update", { body: "" })] })).toHaveLength(1);
+  });
+  it("is opened where it is edited, if it is still there", () => {
+    expect(placeOf({ rows: [row("tags", { note_id: "n1", tag: "sea" }, "delete")] })).toEqual({
+      table: "notes",
+      id: "n1",
+    });
+    expect(placeOf({ rows: [row("notes", "n1", "delete")] })).toBeNull();
+  });
+});
+
+describe("what an undo did", () => {
+  const left = (column: string | null, table = "notes") => ({ table, key: "n1", column });
+  it("is told, with what was left alone", () => {
+    expect(told("undo", { of: 1, rseq: 2, left: [] }, "Pinned “Shopping”")).toBe("Undone: Pinned “Shopping”.");
+    expect(told("redo", { of: 2, rseq: 3, left: [] }, null)).toBe("Done again.");
+    expect(told("undo", { of: 1, rseq: null, left: [left("title")] }, null)).toBe(
+      "Nothing was changed. The title was left as it is: changed elsewhere since.",
+    );
+  });
+  it("names the fields, or counts what has no name", () => {
+    expect(leftAlone([left("title"), left("body")])).toBe(
+      "The title and text were left as they are: changed elsewhere since.",
+    );
+    expect(leftAlone([left(null)])).toBe("1 thing was left as it is: changed elsewhere since.");
+    expect(leftAlone([left("budget"), left("rating")])).toBe(
+      "2 things were left as they are: changed elsewhere since.",
+    );
+    expect(leftAlone([])).toBe("");
+  });
+});
+
+it("an import says what was added, known and left out", () => {
+  expect(importedWords({ added: [1, 2], known: 1, refused: ["entry 4: damaged"] })).toBe(
+    "2 changes were brought in, and wait for your decision; 1 was here already; 1 was left out (entry 4: damaged).",
+  );
+  expect(importedWords({ added: [1], known: 0, refused: [] })).toBe(
+    "1 change was brought in, and waits for your decision.",
+  );
+  expect(importedWords({ added: [], known: 0, refused: [] })).toBe("There was nothing in the file.");
+});

@@ -1,0 +1,260 @@
+// What an entry of the outbox does, why it waits and why it was refused, in words that need no knowledge of tables.
+
+import type { Connectivity, OutboxEntry, Problem, RowChange, Undone } from "@landfall/client";
+import { plural, short } from "./format";
+import { itemOf } from "./marks";
+
+/** The titles of notes and posts, by id, as far as they are known. */
+export type Titles = ReadonlyMap<string, string>;
+
+/** What a person writes, in the order in which they read it; the rest is the app's. */
+const FIELDS: Record<string, readonly (readonly [column: string, label: string])[]> = {
+  notes: [
+    ["title", "title"],
+    ["body", "text"],
+    ["mood", "mood"],
+    ["pinned", "pin"],
+  ],
+  posts: [
+    ["title", "title"],
+    ["body", "text"],
+    ["topic", "topic"],
+  ],
+  people: [
+    ["name", "name"],
+    ["handle", "handle"],
+  ],
+  tags: [["tag", "tag"]],
+};
+/** Which table an entry is about, when it is about several: whoever writes a first post makes their profile, too. */
+const FIRST = ["notes", "posts", "tags", "people"];
+const THINGS: Record<string, string> = { notes: "note", posts: "post", people: "profile" };
+
+const idOf = (row: { table: string; key: unknown }) => itemOf(row).split("/")[1] ?? "";
+const rankOf = ({ table }: RowChange) => (FIRST.indexOf(table) + 10) % 10;
+
+function quoted(title: string | undefined): string {
+  const line = (title ?? "").trim();
+  return line === "" ? "" : `“${line.length > 60 ? `${line.slice(0, 59)}…` : line}”`;
+}
+
+/** `“Shopping”`, `an untitled note`, `a note`. */
+function thing(row: RowChange, titles: Titles): string {
+  const kind = row.table === "tags" ? "note" : (THINGS[row.table] ?? row.table);
+  const own = row.table !== "tags" && typeof row.values.title === "string" ? row.values.title : undefined;
+  const known = titles.get(idOf(row)) ?? own;
+  return quoted(known) || (known === undefined ? `a ${kind}` : `an untitled ${kind}`);
+}
+
+function listed(words: readonly string[]): string {
+  return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
+/** Columns as a person calls them; those that they do not know are left out. */
+function labels(table: string, columns: readonly string[]): string[] {
+  return (FIELDS[table] ?? []).filter(([column]) => columns.includes(column)).map(([, label]) => label);
+}
+
+function change(row: RowChange, titles: Titles): string {
+  const { table, op, values } = row;
+  const what = thing(row, titles);
+  if (table === "tags") {
+    const tag = String(values.tag ?? (row.key as { tag?: unknown } | null)?.tag ?? "");
+    return op === "delete" ? `Removed the tag “${tag}” from ${what}` : `Added the tag “${tag}” to ${what}`;
+  }
+  if (table === "people") {
+    const said = op === "delete" ? [] : labels(table, Object.keys(values));
+    return said.length === 0 ? "Changed your profile" : `Changed your ${listed(said)}`;
+  }
+  const kind = THINGS[table];
+  if (kind === undefined) return `Changed ${table}`;
+  if (op === "delete") return `Deleted ${what}`;
+  if (op === "insert")
+    return quoted(titles.get(idOf(row)) ?? String(values.title ?? "")) === ""
+      ? `New untitled ${kind}`
+      : `New ${kind} ${what}`;
+  const columns = Object.keys(values);
+  if (columns.includes("status")) return values.status === "live" ? `Published ${what}` : `Took ${what} back to draft`;
+  if (columns.length === 1 && columns[0] === "pinned")
+    return `${values.pinned === true ? "Pinned" : "Unpinned"} ${what}`;
+  const said = labels(table, columns);
+  return said.length === 0 ? `Changed ${what}` : `Changed the ${listed(said)} of ${what}`;
+}
+
+/** What an entry does: `New note “Shopping”`. */
+export function deed(entry: Pick<OutboxEntry, "rows">, titles: Titles): string {
+  const rows = [...entry.rows].sort((a, b) => rankOf(a) - rankOf(b));
+  const [first] = rows;
+  if (first === undefined) return "A change";
+  const others = new Set(rows.map(itemOf));
+  others.delete(itemOf(first));
+  const rest = [...others].filter((item) => !(first.table === "posts" && item.startsWith("people/"))).length;
+  return change(first, titles) + (rest === 0 ? "" : `, and ${plural(rest, "more item", "more items")}`);
+}
+
+/** Something that a person typed, and where it belongs. */
+export interface Typed {
+  readonly table: string;
+  readonly key: unknown;
+  readonly column: string;
+  readonly label: string;
+  readonly text: string;
+  /** Whether it can be written otherwise: what names its row cannot. */
+  readonly editable: boolean;
+}
+
+/** What the person typed, to be read, copied and corrected. */
+export function typed(entry: Pick<OutboxEntry, "rows">): Typed[] {
+  const rows = [...entry.rows].filter((row) => row.op !== "delete").sort((a, b) => rankOf(a) - rankOf(b));
+  return rows.flatMap(({ table, key, op, values }) => {
+    const named = { ...(table === "tags" && typeof key === "object" ? key : {}), ...values } as Record<string, unknown>;
+    return (FIELDS[table] ?? []).flatMap(([column, label]) => {
+      const text = named[column];
+      if (typeof text !== "string" || (text === "" && op === "insert")) return [];
+      return [{ table, key, column, label, text, editable: table !== "tags" && column !== "mood" }];
+    });
+  });
+}
+
+/** What the entry is about, to be opened where it is edited. */
+export function placeOf(entry: Pick<OutboxEntry, "rows">): { table: "notes" | "posts" | "people"; id: string } | null {
+  const [first] = [...entry.rows].sort((a, b) => rankOf(a) - rankOf(b));
+  if (first === undefined || (first.op === "delete" && first.table !== "tags")) return null;
+  const table = first.table === "tags" ? "notes" : first.table;
+  return table === "notes" || table === "posts" || table === "people" ? { table, id: idOf(first) } : null;
+}
+
+/** `20 s`, `3 min`, `2 h`. */
+function lasting(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  return seconds < 5400 ? `${Math.ceil(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
+
+export interface Situation {
+  readonly connectivity: Connectivity;
+  /** The person chose to be without a network. */
+  readonly staysOffline: boolean;
+  readonly now: number;
+  /** The entry of this number, while it is undecided. */
+  find(rseq: number): OutboxEntry | undefined;
+  readonly titles: Titles;
+}
+
+/** What an entry that is not refused waits for. The cause that a person can do something about comes first. */
+export function waiting(entry: OutboxEntry, at: Situation): string {
+  if (entry.state === "sending") return "On its way to the server";
+  if (at.connectivity === "needs-sign-in") return "Waits until you sign in again";
+  if (at.connectivity === "stopped") return "Waits: syncing has stopped";
+  if (at.staysOffline) return "Waits until you go online";
+  if (at.connectivity === "offline") return "Waits for a connection";
+  if (entry.attempts > 0) {
+    const left = (entry.nextAttemptAt?.getTime() ?? 0) - at.now;
+    const next = left > 0 ? `next try in ${lasting(left)}` : "it is tried again now";
+    return `The server failed on it ${plural(entry.attempts, "time", "times")}; ${next}`;
+  }
+  const before = entry.waitsFor.map(at.find).filter((one) => one !== undefined);
+  const [first] = before;
+  if (first !== undefined) {
+    const more = before.length > 1 ? `, and ${before.length - 1} more` : "";
+    return `Waits for: ${deed(first, at.titles)}${more}`;
+  }
+  if (entry.nextAttemptAt && entry.nextAttemptAt.getTime() > at.now)
+    return `The server failed on what it follows; next try in ${lasting(entry.nextAttemptAt.getTime() - at.now)}`;
+  return at.connectivity === "connecting" ? "Waits while the server is looked for" : "Next to be sent";
+}
+
+/** Why a change was not accepted, and what can be done about it: for somebody who knows no codes. */
+export interface Reason {
+  readonly why: string;
+  readonly advice: string;
+}
+
+const AGAIN = "Send it again, or throw it away.";
+const FIX = "Change what you wrote and send it again.";
+const REASONS: Record<string, Reason> = {
+  "LF-3001": {
+    why: "You are not allowed to change this.",
+    advice: "Copy what you wrote if you need it, then throw the change away.",
+  },
+  "LF-3002": {
+    why: "It was deleted elsewhere before your change arrived.",
+    advice: "Send it again to bring it back with what you wrote.",
+  },
+  "LF-3003": {
+    why: "What it belongs to is no longer there.",
+    advice: "Copy what you wrote to where you want it, then throw the change away.",
+  },
+  "LF-3004": { why: "Somebody else has taken this already.", advice: "Choose another and send it again." },
+  "LF-3005": {
+    why: "It needs a change that was not accepted.",
+    advice: "See to that one first, then send this one again.",
+  },
+  "LF-3007": { why: "It is too large for the server.", advice: "Make it shorter and send it again." },
+  "LF-3008": { why: "Something else still belongs to it.", advice: "Delete that first, then send it again." },
+  "LF-3009": {
+    why: "The server tried several times, and something there went wrong each time.",
+    advice: "It is not your fault. Send it again later.",
+  },
+  "LF-3010": {
+    why: "The server cannot tell any more whether it has this.",
+    advice: "Look whether your change is there. If not, send it again.",
+  },
+  "LF-3011": { why: "It could not be sent in time.", advice: "Send it again if you still want it." },
+  "LF-5029": {
+    why: "It was found in this device’s safety copy, and may have been sent.",
+    advice: "Look whether your change is there. If not, send it again.",
+  },
+  "LF-5034": { why: "You took back a change that this one needs.", advice: AGAIN },
+  "LF-5035": { why: "It was brought back from a copy, and is not sent until you say so.", advice: AGAIN },
+};
+const VALUES: Record<string, string> = {
+  "LF-2002": "Something is missing that is needed.",
+  "LF-2003": "It is longer than what is allowed.",
+  "LF-2004": "It is not in the form that is needed here.",
+  "LF-2005": "It is outside of what is allowed.",
+  "LF-2006": "It is not one of the possible choices.",
+};
+
+export function reason(entry: Pick<OutboxEntry, "rows" | "error">): Reason {
+  const code = entry.error?.code ?? "";
+  const handle = entry.rows.find((row) => row.table === "people")?.values.handle;
+  if (code === "LF-3004" && typeof handle === "string")
+    return {
+      why: `Somebody else already has the handle “${handle}”.`,
+      advice: "Choose another one and send it again.",
+    };
+  const known = REASONS[code];
+  if (known !== undefined) return known;
+  if (code.startsWith("LF-2")) return { why: VALUES[code] ?? "The server does not take it as it is.", advice: FIX };
+  return { why: "The server did not accept it.", advice: AGAIN };
+}
+
+/** The server's own words, for those who want to know. */
+export function details(problem: Problem | undefined): string {
+  return problem === undefined ? "" : problem.message.replace(/\s*\[LF-\d{4}\]$/, "");
+}
+
+/** Since when, and until when: `since 14:05, not sent after 15:00`. */
+export function since(entry: OutboxEntry): string {
+  const until = entry.expiresAt === undefined ? "" : `, not sent after ${short(entry.expiresAt)}`;
+  return `since ${short(entry.createdAt)}${until}`;
+}
+
+/** What an undo or a redo left alone; empty when nothing. */
+export function leftAlone(left: Undone["left"]): string {
+  if (left.length === 0) return "";
+  const whole = left.some(({ column }) => column === null);
+  const named = [...new Set(left.flatMap(({ table, column }) => (column === null ? [] : labels(table, [column]))))];
+  const what = whole || named.length === 0 ? plural(left.length, "thing", "things") : `the ${listed(named)}`;
+  const one = (whole ? left.length : named.length || left.length) === 1;
+  return `${what.charAt(0).toUpperCase()}${what.slice(1)} ${one ? "was" : "were"} left as ${one ? "it is" : "they are"}: changed elsewhere since.`;
+}
+
+/** What an undo did, for eyes and ears. `what` is the deed that was taken back, where it is known. */
+export function told(way: "undo" | "redo", done: Undone, what: string | null): string {
+  const left = leftAlone(done.left);
+  if (done.rseq === null) return left === "" ? "There was nothing left to change." : `Nothing was changed. ${left}`;
+  const act = way === "undo" ? "Undone" : "Done again";
+  return `${act}${what === null ? "" : `: ${what}`}.${left === "" ? "" : ` ${left}`}`;
+}

@@ -1,0 +1,233 @@
+// Changing one's mind: what waits is taken back and edited, what was refused is fixed, thrown away and brought back, and
+// anything is undone and done again.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import {
+  banner,
+  elsewhere,
+  fields,
+  findings,
+  folder,
+  LANDFALL,
+  open,
+  picture,
+  SCHEMA,
+  serve,
+  shows,
+  signIn,
+  standing,
+  stayOffline,
+  story,
+  write,
+} from "./support.mjs";
+
+const drawer = (page) => page.getByRole("dialog", { name: "Outbox" });
+const said = (page, text) => page.getByRole("status").getByText(text).waitFor();
+
+async function openOutbox(page) {
+  await page.getByRole("button", { name: "Outbox" }).click();
+  await drawer(page).waitFor();
+}
+
+/** A note in one stroke, so that it is one entry. */
+async function jot(page, title) {
+  await page.getByRole("button", { name: "New note" }).click();
+  await fields(page).title.fill(title);
+  await fields(page).title.blur();
+  await standing(page, "pending", "sending", "saved");
+}
+
+/** Somebody else took the handle meanwhile: the outbox is open, with the refusal in it. */
+async function refusedHandle(scope) {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByLabel("Stay offline").check();
+  await banner(page, "Offline.").waitFor();
+  await page.getByLabel("Handle").fill("zoe");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("dialog").locator('[data-state="pending"]').waitFor();
+  await elsewhere(scope, server, "zoe", ["insert into people (subject, name, handle) values ('zoe', 'Zoe', 'zoe')"]);
+  await page.getByLabel("Stay offline").uncheck();
+  await standing(page, "failed");
+  await page.getByRole("button", { name: "Close" }).click();
+  await openOutbox(page);
+  await drawer(page).getByText("Somebody else already has the handle “zoe”.").waitFor();
+  return { server, page };
+}
+
+story("what was never sent is edited and taken back, and comes back when that was a mistake", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await stayOffline(page, true);
+  await jot(page, "Shopping");
+  await openOutbox(page);
+  await drawer(page).getByText("New note “Shopping”", { exact: true }).waitFor();
+  await drawer(page).getByText("Waits until you go online").waitFor();
+
+  // Edited: the entry itself says something else now.
+  await drawer(page).getByRole("button", { name: "Edit: New note “Shopping”" }).click();
+  await fields(page).title.fill("Shopping on Friday");
+  await fields(page).title.blur();
+  await shows(page, ["Shopping on Friday"]);
+  await openOutbox(page);
+  await drawer(page).getByText("New note “Shopping on Friday”", { exact: true }).waitFor();
+  await drawer(page).getByText("1 waiting", { exact: true }).waitFor();
+
+  await drawer(page).getByRole("button", { name: "Take back: New note" }).click();
+  await said(page, "It was never sent, and is taken back.");
+  await drawer(page).getByText("Nothing waits.").waitFor();
+  await drawer(page).getByRole("button", { name: "Undo", exact: true }).click();
+  await drawer(page).getByText("New note “Shopping on Friday”", { exact: true }).waitFor();
+  await drawer(page).getByRole("button", { name: "Go online" }).click();
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  await shows(page, ["Shopping on Friday"]);
+});
+
+story("what was refused is shown as it was written, fixed and sent again", async (scope) => {
+  const { server, page } = await refusedHandle(scope);
+  const letter = drawer(page).getByRole("form");
+  assert.equal(await letter.getByRole("textbox", { name: "handle" }).inputValue(), "zoe");
+  await letter.getByRole("button", { name: "Fix and send again" }).click();
+  // What would be refused again is said at once, and stays as typed.
+  await letter.getByRole("textbox", { name: "handle" }).fill("Not a handle!");
+  await letter.getByRole("button", { name: "Send it like this" }).click();
+  await letter.getByRole("alert").getByText("LF-2004").waitFor();
+  await letter.getByRole("textbox", { name: "handle" }).fill("ada_l");
+  await letter.getByRole("button", { name: "Send it like this" }).click();
+  await said(page, "It is sent again, as you changed it.");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  const second = await open(scope, server);
+  await signIn(second.page, "ada");
+  await second.page.getByRole("button", { name: "Settings" }).click();
+  await second.page.waitForFunction(() => document.querySelector("#profile-handle")?.value === "ada_l");
+});
+
+story("what was refused is kept as a file, thrown away, and brought back from file and notice", async (scope) => {
+  const { page } = await refusedHandle(scope);
+  const download = page.waitForEvent("download");
+  await drawer(page).getByRole("button", { name: "Save all as a file" }).click();
+  const file = path.join(await folder(scope), "outbox.json");
+  await (await download).saveAs(file);
+  assert.equal(JSON.parse(await readFile(file, "utf8")).entries.length, 1);
+
+  await drawer(page).getByRole("button", { name: "Throw it away" }).click();
+  await said(page, "The change is thrown away.");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  const chooser = drawer(page).locator("input[type=file]");
+  await chooser.setInputFiles(file);
+  await said(page, "1 change was brought in, and waits for your decision.");
+  await drawer(page).getByText("It was brought back from a copy").waitFor();
+  assert.equal(await drawer(page).getByRole("textbox", { name: "handle" }).inputValue(), "zoe");
+  await chooser.setInputFiles(file);
+  await said(page, "1 was here already.");
+  const wrong = path.join(await folder(scope), "wrong.json");
+  await writeFile(wrong, "{}");
+  await chooser.setInputFiles(wrong);
+  await said(page, "LF-5036");
+  await drawer(page).getByRole("button", { name: "Dismiss" }).first().click();
+
+  await drawer(page).getByRole("button", { name: "Throw it away" }).click();
+  await drawer(page).getByRole("button", { name: "Undo", exact: true }).click();
+  await drawer(page).getByText("It was brought back from a copy").waitFor();
+});
+
+story("undo and redo by their keys, but not while a text field has its own", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await jot(page, "Harbour");
+  await standing(page, "saved");
+  const pin = (pressed) => page.getByRole("button", { name: "Pin this note", pressed });
+  await page.getByRole("button", { name: "Pin this note" }).click();
+  await pin(true).waitFor();
+  await page.keyboard.press("Control+z");
+  await said(page, "Undone: Pinned “Harbour”.");
+  await pin(false).waitFor();
+  await page.keyboard.press("Control+y");
+  await said(page, "Done again: Pinned “Harbour”.");
+  await pin(true).waitFor();
+
+  // In a text it is the text's own.
+  await fields(page).text.pressSequentially("Fog");
+  await page.keyboard.press("Control+z");
+  await page.waitForFunction(() => document.querySelector("textarea.body")?.value === "");
+  assert.ok(await pin(true).isVisible());
+
+  // By button, too; and it is for all that was done, one after the other.
+  await page.getByRole("button", { name: "Undo the last change" }).first().click();
+  await pin(false).waitFor();
+  await page.getByRole("button", { name: "Redo the last change" }).first().click();
+  await pin(true).waitFor();
+
+  // What was changed elsewhere since stays, and that is said.
+  await fields(page).title.fill("Harbour at six");
+  await fields(page).title.blur();
+  await standing(page, "saved");
+  await elsewhere(scope, server, "ada", [".open my_notes", ".sync", "update notes set title = 'Harbour at seven'"]);
+  await shows(page, ["Harbour at seven"]);
+  await page.getByRole("listbox", { name: "Notes" }).focus();
+  await page.keyboard.press("Control+z");
+  await said(page, "The title was left as it is: changed elsewhere since.");
+  await shows(page, ["Harbour at seven"]);
+});
+
+story("a deleted note comes back by the undo key, with its tag", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await write(page, "Keep me", "With a tag.");
+  await page.getByLabel("Add a tag").fill("harbour");
+  await page.getByLabel("Add a tag").press("Enter");
+  await page.getByRole("button", { name: "Remove the tag harbour" }).waitFor();
+  await standing(page, "saved");
+  await page.getByRole("button", { name: "Delete this note" }).click();
+  await page.getByText("“Keep me” is deleted.").waitFor();
+  await page.keyboard.press("Control+z");
+  await said(page, "Undone: Deleted “Keep me”.");
+  await shows(page, ["Keep me"]);
+  await page.getByRole("option", { name: "harbour" }).waitFor();
+});
+
+const MANY = 10_000;
+
+story(
+  "ten thousand changes in the outbox: some are shown, the page answers, more come when asked for",
+  async (scope) => {
+    const dir = await folder(scope);
+    const file = path.join(dir, "many.json");
+    const shell = spawn(LANDFALL, ["shell", path.join(dir, "device.db"), "--schema", SCHEMA, "--offline"], {
+      stdio: ["pipe", "ignore", "inherit"],
+    });
+    const lines = Array.from(
+      { length: MANY },
+      (_, i) => `insert into notes (owner, title) values ('ada', 'Entry ${i + 1}')`,
+    );
+    shell.stdin.end(`${[...lines, `.export ${file}`].join("\n")}\n`);
+    assert.equal(await new Promise((resolve) => shell.on("exit", resolve)), 0);
+
+    const server = await serve(scope);
+    const { page } = await open(scope, server);
+    await signIn(page, "ada");
+    await openOutbox(page);
+    await drawer(page).locator("input[type=file]").setInputFiles(file);
+    await said(page, "10,000 changes were brought in");
+    await drawer(page).getByText("10,000 not accepted").waitFor();
+    const entries = drawer(page).locator("[data-entry]");
+    assert.equal(await entries.count(), 50);
+    await picture(page, "desk-light-14-ten-thousand-waiting");
+    assert.deepEqual(await findings(page, "ten thousand"), []);
+    await drawer(page).getByRole("button", { name: "Show more" }).click();
+    await entries.nth(99).waitFor();
+    assert.equal(await entries.count(), 100);
+    await entries.first().getByRole("button", { name: "Send it again" }).click();
+    await drawer(page).getByText("9,999 not accepted").waitFor();
+    await page.getByRole("button", { name: "Close" }).click();
+    await shows(page, ["Entry 1"]);
+  },
+);
