@@ -1,6 +1,6 @@
 // The open journal of one person: the database, and what all parts of the page want to know of it.
 
-import { type Database, type OutboxEntry, openDatabase } from "@landfall/client";
+import { type Database, openDatabase } from "@landfall/client";
 import { type Shapes, schema, type Tables } from "../landfall.gen";
 import { keep, kept, whenKeptElsewhere } from "./kept";
 import { Watched } from "./live.svelte";
@@ -8,6 +8,7 @@ import { type Mark, marksOf, SAVED } from "./marks";
 import { notices } from "./notices.svelte";
 import { isGone } from "./outbox";
 import { databaseOf } from "./place";
+import { Recorded } from "./recorded";
 import { recoverDrafts } from "./recover";
 import type { Session } from "./session.svelte";
 
@@ -15,8 +16,6 @@ export type Db = Database<Tables, Shapes>;
 
 /** Under this name the device keeps that it is to stay offline. */
 const OFFLINE = "offline";
-/** How many of the newest entries are remembered after they are done, for words about them. */
-const RECALLED = 200;
 
 export class Journal {
   readonly db: Db;
@@ -26,9 +25,8 @@ export class Journal {
   #staysOffline = $state(kept(OFFLINE) !== null);
   readonly #unhear: () => void;
   #marks = $derived.by(() => marksOf(this.#outbox.current));
-  /** The newest entries of this session, done or not. */
-  readonly #recent = new Map<number, OutboxEntry>();
-  readonly #unhearOutbox: () => void;
+  /** What was written in this session. */
+  readonly recorded = new Recorded();
   /** By item: the entry that the person chose to edit, which takes up what they write. */
   readonly #edits = new Map<string, number>();
   /** What was undone and done again, in words, by the number of the transaction that did it. */
@@ -39,14 +37,10 @@ export class Journal {
   readonly flushers = new Set<() => Promise<void>>();
 
   private constructor(db: Db, subject: string) {
-    this.db = db;
+    this.db = this.recorded.watch(db);
     this.subject = subject;
     this.#status = new Watched(db.status);
     this.#outbox = new Watched(db.outbox);
-    this.#unhearOutbox = db.outbox.subscribe((entries) => {
-      for (const entry of entries.slice(-RECALLED)) this.#recent.set(entry.rseq, entry);
-      for (const rseq of this.#recent.keys()) if (this.#recent.size > RECALLED) this.#recent.delete(rseq);
-    });
     // The tab that held the database is gone, perhaps in the middle of a word.
     let role = db.status.current.role;
     db.status.subscribe((status) => {
@@ -82,16 +76,6 @@ export class Journal {
 
   get outbox() {
     return this.#outbox.current;
-  }
-
-  /** An entry by its number, though it may be done by now; `undefined` when that is too long ago. */
-  recall(rseq: number): OutboxEntry | undefined {
-    return this.#recent.get(rseq);
-  }
-
-  /** The newest entries, done or not. */
-  recent(): OutboxEntry[] {
-    return [...this.#recent.values()].slice(-20);
   }
 
   /** From now on what is written of this item changes the entry itself, for as long as it was not sent. */
@@ -140,7 +124,6 @@ export class Journal {
   async close(): Promise<void> {
     await this.flush();
     this.#unhear();
-    this.#unhearOutbox();
     this.#status.end();
     this.#outbox.end();
     await this.db.close();

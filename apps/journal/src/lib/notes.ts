@@ -116,12 +116,9 @@ export function asTag(typed: string): string {
 }
 
 export function addTag(db: Db, subject: string, note_id: string, tag: string) {
-  return db.transaction((tx) => {
-    tx.sql("INSERT INTO tags (note_id, tag, owner) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING", [
-      note_id,
-      tag,
-      subject,
-    ]);
+  return db.transaction(async (tx) => {
+    const [there] = await tx.query("SELECT 1 AS there FROM tags WHERE note_id = ?1 AND tag = ?2", [note_id, tag]);
+    if (there === undefined) tx.insert("tags", { note_id, tag, owner: subject });
   });
 }
 

@@ -1,6 +1,6 @@
 // The titles of notes and posts, for words about them: of those that are here, and of those that were.
 
-import type { OutboxEntry } from "@landfall/client";
+import type { RowName } from "@landfall/client";
 import type { Db } from "./journal.svelte";
 import { itemOf } from "./marks";
 
@@ -15,9 +15,8 @@ export function remember(id: string, title: string): void {
   if (seen.size > KEPT) for (const [oldest] of seen) return void seen.delete(oldest);
 }
 
-/** The titles of what these entries are about. */
-export async function titlesFor(db: Db, entries: readonly OutboxEntry[]): Promise<ReadonlyMap<string, string>> {
-  const rows = entries.flatMap((entry) => entry.rows);
+/** The titles of what these changes are about. */
+export async function titlesFor(db: Db, rows: readonly RowName[]): Promise<ReadonlyMap<string, string>> {
   const ids = [...new Set(rows.map((row) => itemOf(row).split("/")[1] ?? ""))];
   const sql = `SELECT id, title FROM notes WHERE id IN (SELECT value FROM json_each(?1))
     UNION ALL SELECT id, title FROM posts WHERE id IN (SELECT value FROM json_each(?1))`;

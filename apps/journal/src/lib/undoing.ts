@@ -10,7 +10,7 @@ export async function turn(journal: Journal, way: "undo" | "redo"): Promise<void
   // What is being typed is a change like any other, and the last one.
   await journal.flush();
   // What is about to go is still here, with its title; what comes back is there afterwards.
-  await titlesFor(db, journal.recent());
+  await titlesFor(db, journal.recorded.newest());
   const done = way === "undo" ? await db.undo() : await db.redo();
   if (done === null) {
     notices.show({
@@ -20,9 +20,9 @@ export async function turn(journal: Journal, way: "undo" | "redo"): Promise<void
     return;
   }
   const { of, rseq } = done;
-  const entry = journal.recall(of);
+  const rows = journal.recorded.of(of);
   const known = journal.said.get(of);
-  const words = known ?? (entry === undefined ? null : deed(entry, await titlesFor(db, [entry])));
+  const words = known ?? (rows === undefined ? null : deed({ rows }, await titlesFor(db, rows)));
   // Whoever takes this back again is told of the same deed.
   if (rseq !== null) journal.said.set(rseq, words);
   const action =

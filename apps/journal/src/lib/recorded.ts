@@ -1,0 +1,80 @@
+// What the app wrote in this session, by its number in the outbox: for words about it when it is undone. The outbox
+// itself forgets what the server has, which on a good connection is before anybody could look.
+
+import type { RowChange, Transaction } from "@landfall/client";
+import type { Tables } from "../landfall.gen";
+import type { Db } from "./journal.svelte";
+
+/** The newest are enough: nobody undoes more than these in one go. */
+const KEPT = 200;
+
+type Rows = readonly RowChange[];
+
+export class Recorded {
+  readonly #rows = new Map<number, Rows>();
+
+  /** What was written under this number; `undefined` when that was another tab, or too long ago. */
+  of(rseq: number): Rows | undefined {
+    return this.#rows.get(rseq);
+  }
+
+  /** The newest, for their titles. */
+  newest(): RowChange[] {
+    return [...this.#rows.values()].slice(-20).flat();
+  }
+
+  #keep(rseq: number | null, rows: Rows, gone: readonly number[]): void {
+    if (rseq === null) return;
+    // What was taken up by it is part of it.
+    this.#rows.set(rseq, [...gone.flatMap((number) => this.#rows.get(number) ?? []), ...rows]);
+    if (this.#rows.size > KEPT) for (const oldest of this.#rows.keys()) return void this.#rows.delete(oldest);
+  }
+
+  /** The database as it is, but for what it writes being kept here as well. */
+  watch(db: Db): Db {
+    const transaction: Db["transaction"] = async (f) => {
+      const rows: RowChange[] = [];
+      const written = await db.transaction((tx) => f(noting(tx, rows)));
+      this.#keep(written.rseq, rows, written.gone);
+      return written;
+    };
+    const mine: Partial<Db> = {
+      transaction,
+      insert: (table, row) => transaction((tx) => tx.insert(table, row)),
+      update: (table, key, patch) => transaction((tx) => tx.update(table, key, patch)),
+      delete: (table, key) => transaction((tx) => tx.delete(table, key)),
+    };
+    return over(db, mine);
+  }
+}
+
+function noting(tx: Transaction<Tables>, rows: RowChange[]): Transaction<Tables> {
+  const note = (table: string, key: unknown, op: RowChange["op"], values: unknown) =>
+    rows.push({ table, key, op, values: { ...(values as Record<string, unknown>) } });
+  return over<Transaction<Tables>>(tx, {
+    insert(table, row) {
+      const { id, subject, note_id, tag } = row as Record<string, unknown>;
+      note(table, table === "tags" ? { note_id, tag } : (id ?? subject), "insert", row);
+      tx.insert(table, row);
+    },
+    update(table, key, patch) {
+      note(table, key, "update", patch);
+      tx.update(table, key, patch);
+    },
+    delete(table, key) {
+      note(table, key, "delete", {});
+      tx.delete(table, key);
+    },
+  });
+}
+
+/** `whole` with some of its methods replaced. */
+function over<T extends object>(whole: T, methods: Partial<T>): T {
+  return new Proxy(whole, {
+    get(target, name) {
+      if (name in methods) return methods[name as keyof T];
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
