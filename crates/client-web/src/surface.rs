@@ -479,7 +479,7 @@ impl Client {
     }
 }
 
-impl Surface {
+impl Client {
     fn managed(&mut self, verb: &str, argument: &str) -> std::result::Result<String, DbError> {
         let (engine, rseq) = (&mut self.engine, argument.parse::<u64>().ok());
         let at = now();

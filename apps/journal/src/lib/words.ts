@@ -230,6 +230,12 @@ export function reason(entry: Pick<OutboxEntry, "rows" | "error">): Reason {
   return { why: "The server did not accept it.", advice: AGAIN };
 }
 
+/** Whether a refusal is about this column: it says so, or it is the only one that another row could have taken. */
+export function faulty({ error }: Pick<OutboxEntry, "error">, column: string): boolean {
+  if (error?.code === "LF-3004" && column === "handle") return true;
+  return error?.message.includes(`'${column}'`) ?? false;
+}
+
 /** The server's own words, for those who want to know. */
 export function details(problem: Problem | undefined): string {
   return problem === undefined ? "" : problem.message.replace(/\s*\[LF-\d{4}\]$/, "");
