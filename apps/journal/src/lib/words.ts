@@ -254,7 +254,8 @@ export function leftAlone(left: Undone["left"]): string {
   const named = [...new Set(left.flatMap(({ table, column }) => (column === null ? [] : labels(table, [column]))))];
   const what = whole || named.length === 0 ? plural(left.length, "thing", "things") : `the ${listed(named)}`;
   const one = (whole ? left.length : named.length || left.length) === 1;
-  return `${what.charAt(0).toUpperCase()}${what.slice(1)} ${one ? "was" : "were"} left as ${one ? "it is" : "they are"}: changed elsewhere since.`;
+  const stayed = one ? "was left as it is" : "were left as they are";
+  return `${what.charAt(0).toUpperCase()}${what.slice(1)} ${stayed}: changed elsewhere since.`;
 }
 
 /** What an undo did, for eyes and ears. `what` is the deed that was taken back, where it is known. */

@@ -339,7 +339,7 @@ impl Database {
         };
         let unused: Vec<_> = self.memory.buckets.iter().filter_map(unused).collect();
         for id in unused {
-            self.drop_bucket(id, changes)?;
+            self.drop_bucket(id, true, changes)?;
         }
         Ok(())
     }
@@ -363,21 +363,22 @@ impl Database {
             |b: &Bucket| b.stale_of == Some(id.0) || (b.stale_of == Some(OF_OTHER_HISTORY) && self.is_superseded(b));
         let stale = self.memory.buckets.iter().filter(|(_, b)| gone(b)).map(|(id, _)| *id);
         for stale in stale.collect::<Vec<_>>() {
-            self.drop_bucket(stale, changes)?;
+            self.drop_bucket(stale, false, changes)?;
         }
         Ok(())
     }
 
-    /// A bucket goes, and rows that no other holds go with it. Rows with pending writes stay as they are until those
-    /// settle.
-    fn drop_bucket(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
+    /// A bucket goes, and rows that no other holds go with it. With `keep`, rows with pending writes stay as they are until
+    /// those settle: the device lets go of what it held. Without, what is loaded in its place says that they are gone, as a
+    /// removal would: shown for longer, they would be half of what the transaction that deleted them did.
+    fn drop_bucket(&mut self, id: BucketId, keep: bool, changes: &mut ChangeSet) -> Result<(), DbError> {
         let Some(table) = self.memory.buckets.get(&id).map(|b| b.table) else { return Ok(()) };
         let sets: Vec<i64> =
             self.memory.sets.by_id.iter().filter(|(_, s)| s.contains(&id)).map(|(id, _)| *id).collect();
         let mut all = ChangeSet::default();
         for set in sets {
             let mut from = Vec::new();
-            while let Some(last) = self.leave(id, table, set, &from, &mut all)? {
+            while let Some(last) = self.leave((id, keep), table, set, &from, &mut all)? {
                 from = last;
             }
         }
@@ -395,7 +396,7 @@ impl Database {
     /// One portion of rows of a set leaves the bucket; the last key looked at, while there are more.
     fn leave(
         &mut self,
-        id: BucketId,
+        (id, keep): (BucketId, bool),
         table: i64,
         set: i64,
         from: &[u8],
@@ -408,7 +409,7 @@ impl Database {
         drop(statement);
         let mut batch = Batch::default();
         for key in &keys {
-            let pending = self.has_pending(table, key)?;
+            let pending = keep && self.has_pending(table, key)?;
             let work = batch.row(self, table, &parse_key(key)?)?;
             work.held.remove(&id);
             work.versions.remove(&id);

@@ -3,9 +3,11 @@
 //! JSON that a person can read and a program need not: what counts of an entry is its `body`, the transaction's bytes in
 //! base64, with a check sum. Whoever edits the rest changes nothing; an entry whose body was edited is refused, alone.
 
+use landfall_core::flat::FlatSet;
 use landfall_core::hash::hash128;
 use landfall_core::json::{Object, string};
 use landfall_core::schema::TransactionLimits;
+use landfall_core::txn::Origin;
 use landfall_core::value::json::{base64, unbase64};
 use landfall_core::{Problem, Transaction};
 use rusqlite::{OptionalExtension, params};
@@ -111,9 +113,9 @@ impl Database {
         let entries = json.get("entries").and_then(Json::as_array).ok_or_else(|| bad("it has no entries"))?;
         self.transact(|db| {
             db.back_up("before a file was imported", now_ms)?;
-            let mut imported = Imported::default();
+            let (mut imported, mut known) = (Imported::default(), db.origins()?);
             for (at, entry) in entries.iter().enumerate() {
-                match db.import_one(entry, now_ms)? {
+                match db.import_one(entry, now_ms, &mut known)? {
                     Ok(Some(rseq)) => imported.added.push(rseq),
                     Ok(None) => imported.known += 1,
                     Err(why) => imported.refused.push(format!("entry {}: {why}", at + 1)),
@@ -124,7 +126,12 @@ impl Database {
     }
 
     /// One entry; `None` when it is known, or why it is left out.
-    fn import_one(&mut self, entry: &Json, now_ms: u64) -> Result<Result<Option<u64>, String>, DbError> {
+    fn import_one(
+        &mut self,
+        entry: &Json,
+        now_ms: u64,
+        known: &mut FlatSet<Origin>,
+    ) -> Result<Result<Option<u64>, String>, DbError> {
         let text = |name: &str| entry.get(name).and_then(Json::as_str).unwrap_or_default();
         let (Some(body), Some(images)) = (unbase64(text("body")), unbase64(text("images"))) else {
             return Ok(Err("its content is not readable; export it again".into()));
@@ -135,7 +142,8 @@ impl Database {
         let Ok(mut transaction) = minicbor::decode::<Transaction>(&body) else {
             return Ok(Err("its content is of another version; export it again".into()));
         };
-        if self.knows(&transaction)? {
+        transaction.keep_origin();
+        if transaction.origin.is_some_and(|origin| known.contains(&origin)) {
             return Ok(Ok(None));
         }
         let Ok(images) = decode::<StoredImages>(&images) else {
@@ -152,7 +160,7 @@ impl Database {
             ),
         };
         let rseq = self.memory.meta.last_rseq + 1;
-        transaction.keep_origin();
+        known.extend(transaction.origin);
         (transaction.after, transaction.requires) = (Vec::new(), Vec::new());
         (transaction.replica, transaction.rseq) = (self.memory.meta.replica, rseq);
         transaction.stamp.replica = transaction.replica;
@@ -169,22 +177,18 @@ impl Database {
         Ok(Ok(Some(rseq)))
     }
 
-    /// Whether this database has the transaction, as it was first or as it is now.
-    fn knows(&self, transaction: &Transaction) -> Result<bool, DbError> {
-        let mut first = transaction.clone();
-        first.keep_origin();
-        let origin = first.origin;
+    /// What the transactions of this database were first.
+    fn origins(&self) -> Result<FlatSet<Origin>, DbError> {
         let mut statement =
             self.conn.prepare("SELECT body FROM _landfall_outbox UNION ALL SELECT body FROM _landfall_acked")?;
         let mut rows = statement.query([])?;
+        let mut origins = Vec::new();
         while let Some(row) = rows.next()? {
             let mut here: Transaction = decode(&row.get::<_, Vec<u8>>(0)?)?;
             here.keep_origin();
-            if here.origin == origin {
-                return Ok(true);
-            }
+            origins.extend(here.origin);
         }
-        Ok(false)
+        Ok(origins.into_iter().collect())
     }
 
     /// The copies of the whole outbox that were made before something was thrown away, newest first.

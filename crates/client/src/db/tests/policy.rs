@@ -78,7 +78,7 @@ fn a_bill_is_scheduled_a_day_ahead_or_paid_with_a_connection() {
     note(&mut db, 4, NOW).expect("there is a connection");
 }
 
-/// By the server's clock: setting the device's clock back does not make it younger.
+/// P18. By the server's clock: setting the device's clock back does not make it younger.
 #[test]
 fn what_expires_is_not_sent_later_and_takes_along_what_needs_it() {
     let mut db = strict();

@@ -1,5 +1,6 @@
 //! Decisions on entries: once each, in any order of arrival, alone in their failures.
 
+use landfall_core::error::codes;
 use landfall_core::{Epoch, Origin, Stamp, Transaction};
 use landfall_protocol::Outcome;
 
@@ -26,6 +27,26 @@ pub(crate) fn an_entry_is_applied_once_however_often_it_comes<B: Backend>() {
     let mut store = backend.open(&schema());
     assert_eq!(commit(&mut *store, &[entry, bad]).outcomes, [first, refusal]);
     assert_eq!(store.head().seq, 1);
+}
+
+/// P18: what is decided stays decided; what comes too late is refused, and what requires it with it.
+pub(crate) fn what_comes_too_late_is_refused<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut ann = Device::new(1, "ann");
+    let until = |device: &mut Device, list: &str, expires_ms: u64| {
+        let push = device.write(vec![insert("lists", list, &[("name", text("x"))])]);
+        device.push(Transaction { expires_ms: Some(expires_ms), ..push.entry.transaction })
+    };
+    let in_time = until(&mut ann, "a", NOW);
+    let first = commit(&mut *store, &[in_time.clone()]).outcomes[0].clone();
+    assert_eq!(first, Outcome::Accepted { seq: 1 });
+    let late = until(&mut ann, "b", NOW - 1);
+    let follower = ann.follow(vec![insert("lists", "c", &[("name", text("x"))])], &[2], &[2]);
+    let outcomes = commit(&mut *store, &[late, follower, in_time]).outcomes;
+    assert!(matches!(&outcomes[0], Outcome::Refused { problem, .. } if problem.code == codes::EXPIRED));
+    assert!(matches!(&outcomes[1], Outcome::Refused { because_of: Some(2), .. }));
+    assert_eq!(outcomes[2], first);
 }
 
 /// P8.

@@ -43,6 +43,7 @@ macro_rules! store_contract {
         $crate::store::contract::store_contract!(@ $backend:
             an_entry_is_applied_once_however_often_it_comes,
             the_number_of_another_transaction_is_a_copied_database,
+            what_comes_too_late_is_refused,
             what_copies_queue_anew_is_decided_once,
             an_entry_that_was_rewritten_is_the_one_that_a_copy_has,
             a_copy_is_told_its_own_number_of_what_was_refused,
