@@ -339,7 +339,9 @@ impl Database {
         };
         let unused: Vec<_> = self.memory.buckets.iter().filter_map(unused).collect();
         for id in unused {
-            self.drop_bucket(id, true, changes)?;
+            let copy = self.memory.buckets.get(&id).filter(|b| b.stale_of == Some(OF_OTHER_HISTORY));
+            let replaced = copy.is_some_and(|copy| self.is_loaded(copy.table));
+            self.drop_bucket(id, !replaced, changes)?;
         }
         Ok(())
     }
@@ -357,13 +359,20 @@ impl Database {
         memory.shapes.values().all(|s| s.opened) && same.all(|b| b.state == BucketState::Live)
     }
 
+    /// Whether an open shape shows rows of this table.
+    fn is_loaded(&self, table: i64) -> bool {
+        let used = self.memory.shapes.values().flat_map(|s| &s.buckets);
+        used.filter_map(|id| self.memory.buckets.get(id)).any(|b| b.table == table)
+    }
+
     /// The stale copies of a bucket go: it is loaded.
     pub(super) fn drop_stale_of(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
         let gone =
             |b: &Bucket| b.stale_of == Some(id.0) || (b.stale_of == Some(OF_OTHER_HISTORY) && self.is_superseded(b));
         let stale = self.memory.buckets.iter().filter(|(_, b)| gone(b)).map(|(id, _)| *id);
         for stale in stale.collect::<Vec<_>>() {
-            self.drop_bucket(stale, false, changes)?;
+            let replaced = self.memory.buckets.get(&stale).is_some_and(|b| self.is_loaded(b.table));
+            self.drop_bucket(stale, !replaced, changes)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall_client::db::{DbError, EntryState, Withdrawal, WriteTx};
 use landfall_client::status::Connectivity;
-use landfall_core::Value;
+use landfall_core::{Operation, Value};
 use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
 use super::{Event, World};
@@ -209,10 +209,16 @@ impl World {
     /// Both halves are here, or none is: only then do bases of both say the same.
     fn may_write_pairs(&self, device: usize) -> bool {
         let Some(process) = self.devices[device].process.as_ref() else { return false };
-        matches!(
-            (process.completeness("lefts"), process.completeness("rights")),
-            (None, None) | (Some(true), Some(true))
-        )
+        match (process.completeness("lefts"), process.completeness("rights")) {
+            (Some(true), Some(true)) => true,
+            // What is left of a closed shape under pending work has a base of its own.
+            (None, None) => {
+                let outbox = process.engine.outbox().unwrap_or_default();
+                let on_pairs = |o: &Operation| ["lefts", "rights"].contains(&o.table());
+                !outbox.iter().any(|e| e.transaction.operations.iter().any(on_pairs))
+            }
+            _ => false,
+        }
     }
 
     fn open_shape(&mut self, device: usize) -> Result<(), Violation> {
