@@ -179,14 +179,20 @@ export interface RowChange extends RowName {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
+/** What an undo left as it is. */
+export interface LeftAsIs extends RowName {
+  /** The column; `null`: the row as a whole. */
+  readonly column: string | null;
+}
+
 /** What an undo or redo did. */
 export interface Undone {
   /** The transaction that was taken back, or done again. */
   readonly of: number;
   /** The number of the transaction that does it; `null` when all of it was left as it is. */
   readonly rseq: number | null;
-  /** What was left as it is, since somebody has changed it since: a column, or the row as a whole (`null`). */
-  readonly left: readonly (RowName & { readonly column: string | null })[];
+  /** What was left as it is, since somebody has changed it since. */
+  readonly left: readonly LeftAsIs[];
 }
 
 /** What became of an entry that was to be withdrawn. */
