@@ -242,7 +242,6 @@ impl Database {
             return Ok(Invalidated::default());
         }
         let keys = self.selected(which)?;
-        self.lazy = true;
         let removed = self.transact(|db| {
             let mut bytes = 0;
             for (key, size) in &keys {
@@ -251,7 +250,6 @@ impl Database {
             }
             Ok(bytes)
         });
-        self.lazy = false;
         let (bytes, removed) = (removed?, keys.len() as u64);
         if let Some(totals) = &mut self.cache.totals {
             totals.entries = totals.entries.saturating_sub(removed);
@@ -356,10 +354,7 @@ impl Database {
         now_ms: u64,
     ) -> Result<bool, DbError> {
         let totals = self.cache_totals()?;
-        self.lazy = true;
-        let change = self.transact(|db| db.store_within(key, body, bytes, policy, asked_ms, now_ms, totals));
-        self.lazy = false;
-        let change = change?;
+        let change = self.transact(|db| db.store_within(key, body, bytes, policy, asked_ms, now_ms, totals))?;
         let memory = &mut self.cache;
         memory.totals = Some(change.totals);
         memory.uses.clear();

@@ -69,6 +69,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// A person is about to take it back: on this device it may go although the server accepted it, where the device went
+    /// back to a copy of its files that does not know.
+    pub fn given_up(&mut self, op: OpId) {
+        self.discarded.insert(op);
+    }
+
+    /// Whether a person has thrown it away.
+    pub fn is_discarded(&self, op: OpId) -> bool {
+        self.discarded.contains(&op)
+    }
+
     /// How often a transaction may be in the log.
     pub fn allowed(&self, op: OpId) -> u64 {
         1 + self.allowed.get(&op).copied().unwrap_or(0)

@@ -95,7 +95,7 @@ fn vanished(world: &World, device: usize, before: &[Row], after: &[Row]) -> Resu
     // What was accepted under an id that this database has given up comes back through its shape.
     let own = |seq: &u64| world.history.log.get(seq).is_some_and(|l| l.replica == process.engine.db().replica());
     let accepted = |op: &OpId| world.history.ops.get(op).is_some_and(|seqs| seqs.iter().any(own));
-    match ops(before).difference(&ops(after)).find(|op| accepted(op)) {
+    match ops(before).difference(&ops(after)).find(|op| accepted(op) && !world.ledger.is_discarded(**op)) {
         Some(op) => {
             let text = format!("{} does not see {op:?} any more, which the server accepted", machine.name);
             Err(Violation::new("flicker", text))

@@ -157,6 +157,9 @@ impl World {
         let Some(rseq) = self.devices[device].dice.pick(&open).copied() else { return Ok(()) };
         let op = self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq));
         self.trace.line(self.now, &self.devices[device].name.clone(), || format!("withdraws {rseq}, {op:?}"));
+        if let Some(op) = op {
+            self.ledger.given_up(op);
+        }
         let result = self.engine(device, |engine, moment, dice| {
             engine.withdraw(rseq, moment, &mut |bytes| dice.fill(bytes)).map(|written| written.value)
         })?;
