@@ -113,6 +113,12 @@ impl Plan {
         self.faults.iter().any(past)
     }
 
+    /// Whether the server may fail on single entries: not where it also loses history (docs/simulator.md, "What is not
+    /// promised").
+    pub fn may_fail_on_entries(&self) -> bool {
+        !self.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore)
+    }
+
     /// Draws the plan of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed, "plan");
@@ -123,6 +129,9 @@ impl Plan {
             if dice.chance(share) {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
+        }
+        if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
+            faults.retain(|(fault, _)| *fault != Fault::HouseRule);
         }
         Self {
             devices: dice.between(2, 4) as usize,

@@ -94,7 +94,11 @@ impl Database {
         let buckets: Vec<_> = shape.buckets.iter().filter_map(|id| self.memory.buckets.get(id)).collect();
         // A load that begins at nothing looks like a bucket that waits to be opened again, but for the rows that it replaces.
         let replaces = |b: &Bucket| self.memory.buckets.values().any(|s| s.stale_of.is_some() && s.table == b.table);
-        let is_here = |b: &Bucket| b.is_complete(cut) || (b.stands_at(cut) && !replaces(b));
+        // Rows of a history that the server has lost stay until all that shows their table is loaded.
+        let lost = |b: &Bucket| {
+            self.memory.buckets.values().any(|s| s.stale_of == Some(OF_OTHER_HISTORY) && s.table == b.table)
+        };
+        let is_here = |b: &Bucket| (b.is_complete(cut) && !lost(b)) || (b.stands_at(cut) && !replaces(b));
         if shape.opened && buckets.iter().all(|b| is_here(b)) {
             return Some(Completeness::Complete);
         }

@@ -16,8 +16,8 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub struct Ledger {
     last: u64,
-    /// How often a transaction may be in the log beyond once.
-    allowed: BTreeMap<OpId, u64>,
+    /// How often a person offered a dead letter again.
+    retries: BTreeMap<OpId, u64>,
     /// Held by more than one database since one was copied.
     shared: BTreeSet<OpId>,
     /// Ids that more than one database has used.
@@ -28,6 +28,8 @@ pub struct Ledger {
     pub lost: BTreeSet<OpId>,
     /// Thrown away by a person.
     discarded: BTreeSet<OpId>,
+    /// Never sent, for all that a device knew, when a person took it back or something that it may follow.
+    given_up: BTreeSet<OpId>,
     /// Written when the disk failed: nobody knows until the app has started anew.
     doubts: BTreeMap<usize, BTreeSet<OpId>>,
     /// Sequences that left the server, with their chain values.
@@ -71,18 +73,21 @@ impl Ledger {
 
     /// A person is about to take it back: on this device it may go although the server accepted it, where the device went
     /// back to a copy of its files that does not know.
-    pub fn given_up(&mut self, op: OpId) {
-        self.discarded.insert(op);
+    pub fn give_up(&mut self, op: OpId) {
+        self.given_up.insert(op);
     }
 
-    /// Whether a person has thrown it away.
-    pub fn is_discarded(&self, op: OpId) -> bool {
-        self.discarded.contains(&op)
+    /// Whether a person took it back, or may have with what it follows.
+    pub fn is_given_up(&self, op: OpId) -> bool {
+        self.given_up.contains(&op)
     }
 
     /// How often a transaction may be in the log.
     pub fn allowed(&self, op: OpId) -> u64 {
-        1 + self.allowed.get(&op).copied().unwrap_or(0)
+        // Each copy may; and the server may have gone back to a history in which it was accepted, or not refused yet, as the
+        // device may have gone back to before.
+        let again = self.shared.contains(&op) || self.lost.contains(&op);
+        1 + if again { self.retries.get(&op).copied().unwrap_or(0) } else { 0 }
     }
 }
 
@@ -106,10 +111,7 @@ pub fn retried(world: &mut World, device: usize, op: Option<OpId>) {
     world.ledger.tainted.insert(name);
     if let Some(op) = op {
         world.coverage.hit("work retried");
-        // Each copy may; and the server may have gone back to a history in which it was accepted.
-        if world.ledger.shared.contains(&op) || world.ledger.lost.contains(&op) {
-            *world.ledger.allowed.entry(op).or_default() += 1;
-        }
+        *world.ledger.retries.entry(op).or_default() += 1;
         world.trace.line(world.now, "ledger", || format!("{op:?} again"));
     }
 }

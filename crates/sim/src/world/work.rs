@@ -157,9 +157,12 @@ impl World {
         let Some(rseq) = self.devices[device].dice.pick(&open).copied() else { return Ok(()) };
         let op = self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq));
         self.trace.line(self.now, &self.devices[device].name.clone(), || format!("withdraws {rseq}, {op:?}"));
-        if let Some(op) = op {
-            self.ledger.given_up(op);
-        }
+        let with_it: Vec<_> = self.devices[device]
+            .process
+            .iter()
+            .flat_map(|p| open.iter().filter_map(|rseq| ledger::op_of(p, *rseq)))
+            .collect();
+        with_it.into_iter().for_each(|op| self.ledger.give_up(op));
         let result = self.engine(device, |engine, moment, dice| {
             engine.withdraw(rseq, moment, &mut |bytes| dice.fill(bytes)).map(|written| written.value)
         })?;
