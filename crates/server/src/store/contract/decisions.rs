@@ -39,7 +39,7 @@ pub(crate) fn what_comes_too_late_is_refused<B: Backend>() {
         device.push(Transaction { expires_ms: Some(expires_ms), ..push.entry.transaction })
     };
     let in_time = until(&mut ann, "a", NOW);
-    let first = commit(&mut *store, &[in_time.clone()]).outcomes[0].clone();
+    let first = commit(&mut *store, std::slice::from_ref(&in_time)).outcomes[0].clone();
     assert_eq!(first, Outcome::Accepted { seq: 1 });
     let late = until(&mut ann, "b", NOW - 1);
     let follower = ann.follow(vec![insert("lists", "c", &[("name", text("x"))])], &[2], &[2]);
