@@ -329,30 +329,6 @@ impl Client {
         Ok(self.with(move |engine, now, _| engine.discard(rseq, now)).await??)
     }
 
-    /// As [`Client::retry`], with changes on top in the same transaction: what was refused, corrected.
-    ///
-    /// # Errors
-    /// As [`Client::retry`], or what `f` returns; the dead letter stays then.
-    pub async fn retry_with<R: Send + 'static>(
-        &self,
-        rseq: u64,
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError> + Send + 'static,
-    ) -> Result<Written<R>, ClientError> {
-        Ok(self.with(move |engine, now, random| engine.retry_with(rseq, now, random, f)).await??)
-    }
-
-    /// Writes something else in a dead letter's place, which goes in the same transaction.
-    ///
-    /// # Errors
-    /// When there is no such dead letter; otherwise as [`Client::write`].
-    pub async fn supersede<R: Send + 'static>(
-        &self,
-        rseq: u64,
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError> + Send + 'static,
-    ) -> Result<Written<R>, ClientError> {
-        Ok(self.with(move |engine, now, random| engine.supersede(rseq, now, random, f)).await??)
-    }
-
     /// The outbox as a file, dead letters included; or one entry of it.
     ///
     /// # Errors

@@ -95,9 +95,7 @@ impl Database {
         // A load that begins at nothing looks like a bucket that waits to be opened again, but for the rows that it replaces.
         let replaces = |b: &Bucket| self.memory.buckets.values().any(|s| s.stale_of.is_some() && s.table == b.table);
         // Rows of a history that the server has lost stay until all that shows their table is loaded.
-        let lost = |b: &Bucket| {
-            self.memory.buckets.values().any(|s| s.stale_of == Some(OF_OTHER_HISTORY) && s.table == b.table)
-        };
+        let lost = |b: &Bucket| self.copies_of_another_history().any(|s| s.table == b.table);
         let is_here = |b: &Bucket| (b.is_complete(cut) && !lost(b)) || (b.stands_at(cut) && !replaces(b));
         if shape.opened && buckets.iter().all(|b| is_here(b)) {
             return Some(Completeness::Complete);
@@ -343,16 +341,18 @@ impl Database {
         };
         let unused: Vec<_> = self.memory.buckets.iter().filter_map(unused).collect();
         for id in unused {
-            let copy = self.memory.buckets.get(&id).filter(|b| b.stale_of == Some(OF_OTHER_HISTORY));
-            let replaced = copy.is_some_and(|copy| self.is_loaded(copy.table));
-            self.drop_bucket(id, !replaced, changes)?;
+            self.drop_bucket(id, changes)?;
         }
         Ok(())
     }
 
     /// Whether rows of a history that the server has lost are still here.
     pub(super) fn holds_another_history(&self) -> bool {
-        self.memory.buckets.values().any(|b| b.stale_of == Some(OF_OTHER_HISTORY))
+        self.copies_of_another_history().next().is_some()
+    }
+
+    fn copies_of_another_history(&self) -> impl Iterator<Item = &Bucket> {
+        self.memory.buckets.values().filter(|b| b.stale_of == Some(OF_OTHER_HISTORY))
     }
 
     /// Whether all that the open shapes show of the table of a copy of another history is loaded.
@@ -363,10 +363,14 @@ impl Database {
         memory.shapes.values().all(|s| s.opened) && same.all(|b| b.state == BucketState::Live)
     }
 
-    /// Whether an open shape shows rows of this table.
-    fn is_loaded(&self, table: i64) -> bool {
-        let used = self.memory.shapes.values().flat_map(|s| &s.buckets);
-        used.filter_map(|id| self.memory.buckets.get(id)).any(|b| b.table == table)
+    /// Whether an open shape shows, in the place of a copy, what is loaded: that says which rows are gone.
+    fn is_replaced(&self, copy: &Bucket) -> bool {
+        let mut used = self.memory.shapes.values().flat_map(|s| &s.buckets);
+        match copy.stale_of {
+            Some(OF_OTHER_HISTORY) => used.filter_map(|id| self.memory.buckets.get(id)).any(|b| b.table == copy.table),
+            Some(of) => used.any(|id| id.0 == of),
+            None => false,
+        }
     }
 
     /// The stale copies of a bucket go: it is loaded.
@@ -375,17 +379,17 @@ impl Database {
             |b: &Bucket| b.stale_of == Some(id.0) || (b.stale_of == Some(OF_OTHER_HISTORY) && self.is_superseded(b));
         let stale = self.memory.buckets.iter().filter(|(_, b)| gone(b)).map(|(id, _)| *id);
         for stale in stale.collect::<Vec<_>>() {
-            let replaced = self.memory.buckets.get(&stale).is_some_and(|b| self.is_loaded(b.table));
-            self.drop_bucket(stale, !replaced, changes)?;
+            self.drop_bucket(stale, changes)?;
         }
         Ok(())
     }
 
-    /// A bucket goes, and rows that no other holds go with it. With `keep`, rows with pending writes stay as they are until
-    /// those settle: the device lets go of what it held. Without, what is loaded in its place says that they are gone, as a
+    /// A bucket goes, and rows that no other holds go with it. Rows with pending writes stay as they are until those settle:
+    /// the device lets go of what it held. But where something is loaded in its place, that says that they are gone, as a
     /// removal would: shown for longer, they would be half of what the transaction that deleted them did.
-    fn drop_bucket(&mut self, id: BucketId, keep: bool, changes: &mut ChangeSet) -> Result<(), DbError> {
-        let Some(table) = self.memory.buckets.get(&id).map(|b| b.table) else { return Ok(()) };
+    fn drop_bucket(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let Some(bucket) = self.memory.buckets.get(&id) else { return Ok(()) };
+        let (table, keep) = (bucket.table, !self.is_replaced(bucket));
         let sets: Vec<i64> =
             self.memory.sets.by_id.iter().filter(|(_, s)| s.contains(&id)).map(|(id, _)| *id).collect();
         let mut all = ChangeSet::default();

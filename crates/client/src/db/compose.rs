@@ -4,6 +4,8 @@
 //! transactions, the newer of which says all that the older one said. The sum gets a number of its own, since a copy of
 //! this database may send the older one.
 
+use std::ops::RangeInclusive;
+
 use landfall_core::hash::Cells;
 use landfall_core::{CellWrite, Operation, RowKey, Transaction};
 use rusqlite::params;
@@ -19,9 +21,10 @@ use super::{Database, Written};
 pub(super) struct Older {
     pub transaction: Transaction,
     pub before: Before,
-    pub created_ms: u64,
     pub priority: u8,
     pub stack: Option<i64>,
+    /// What it and the new transaction do together.
+    pub sum: Vec<Operation>,
 }
 
 /// What an edit of an entry came to.
@@ -64,26 +67,28 @@ impl Database {
             return Ok(None);
         }
         if let Some(rseq) = wishes.edits {
-            return Ok(self.open_entry(rseq)?.filter(|older| sum(&older.transaction.operations, net).is_some()));
+            return self.open_entry(rseq, 0..=u64::MAX >> 1, net);
         }
         let plain = wishes.after.is_empty() && wishes.requires.is_empty() && wishes.stack.is_none();
         let within = self.schema.outbox.collapse_ms;
         if !plain || within == 0 || self.memory.meta.counts.pending == 0 {
             return Ok(None);
         }
-        let Some(older) = self.open_entry(self.memory.meta.last_rseq)? else { return Ok(None) };
-        let recent = now_ms.checked_sub(older.created_ms).is_some_and(|age| age < within);
-        let fits = recent && supersedes(net, &older.transaction.operations) && wishes.urgency(older.priority);
-        Ok(Some(older).filter(|older| fits && sum(&older.transaction.operations, net).is_some()))
+        let recent = (now_ms + 1).saturating_sub(within)..=now_ms;
+        let older = self.open_entry(self.memory.meta.last_rseq, recent, net)?;
+        let fits = |o: &Older| supersedes(net, &o.transaction.operations) && wishes.urgency(o.priority);
+        Ok(older.filter(fits))
     }
 
-    /// An entry that may still be changed: never handed to the network, not queued anew, without previews, and nothing
-    /// follows it.
-    fn open_entry(&self, rseq: u64) -> Result<Option<Older>, DbError> {
-        let sql = "SELECT body, before, created_ms, priority, stack FROM _landfall_outbox
-                   WHERE rseq = ? AND state = ? AND handed = 0 AND parked = 0 AND preview IS NULL";
+    /// An entry that may still be changed: never handed to the network, not queued anew, without previews, nothing follows
+    /// it, and what it and `net` do together is a net change. It was written within these times.
+    fn open_entry(&self, rseq: u64, written_ms: RangeInclusive<u64>, net: &Net) -> Result<Option<Older>, DbError> {
+        let sql = "SELECT body, before, priority, stack FROM _landfall_outbox
+                   WHERE rseq = ? AND state = ? AND handed = 0 AND parked = 0 AND preview IS NULL
+                     AND created_ms BETWEEN ? AND ?";
         let mut statement = self.conn.prepare_cached(sql)?;
-        let mut rows = statement.query(params![rseq as i64, QUEUED])?;
+        let (from, to) = (*written_ms.start() as i64, *written_ms.end() as i64);
+        let mut rows = statement.query(params![rseq as i64, QUEUED, from, to])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let (Some(before), transaction) = (row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, Vec<u8>>(0)?) else {
             return Ok(None);
@@ -92,24 +97,16 @@ impl Database {
         if transaction.origin.is_some() || transaction.action.is_some() || !self.followers(rseq)?.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Older {
-            transaction,
-            before: decode(&before)?,
-            created_ms: row.get::<_, i64>(2)? as u64,
-            priority: row.get(3)?,
-            stack: row.get(4)?,
-        }))
+        let Some(sum) = sum(&transaction.operations, net) else { return Ok(None) };
+        Ok(Some(Older { transaction, before: decode(&before)?, priority: row.get(2)?, stack: row.get(3)?, sum }))
     }
 
-    /// The older entry goes; what it touched belongs to the sum `rseq` from now on. No row looks different for it.
-    pub(super) fn take_up(&mut self, older: &Older, rseq: u64) -> Result<(), DbError> {
-        let old = older.transaction.rseq as i64;
-        // The sum's own rows are there already: it touches all that the older one touched.
+    /// The older entry goes; the sum touches all that it touched, so that no row looks different for it.
+    pub(super) fn take_up(&mut self, older: &Transaction) -> Result<(), DbError> {
+        let old = older.rseq as i64;
         self.conn.prepare_cached("DELETE FROM _landfall_touched WHERE rseq = ?")?.execute([old])?;
         self.conn.prepare_cached("DELETE FROM _landfall_waits WHERE rseq = ?")?.execute([old])?;
-        self.drop_entry(older.transaction.rseq, QUEUED)?;
-        debug_assert!(rseq > older.transaction.rseq);
-        Ok(())
+        self.drop_entry(older.rseq, QUEUED)
     }
 }
 
@@ -134,7 +131,7 @@ fn is_on(operation: &Operation, table: &str, key: &RowKey) -> bool {
 }
 
 /// Both as one; `None` where that is no net change of each row that a transaction can name.
-pub(super) fn sum(older: &[Operation], net: &Net) -> Option<Vec<Operation>> {
+fn sum(older: &[Operation], net: &Net) -> Option<Vec<Operation>> {
     let mut out: Vec<Operation> = older.to_vec();
     for new in &net.operations {
         match out.iter_mut().find(|old| is_on(old, new.table(), new.key())) {
@@ -151,7 +148,6 @@ fn both(old: &Operation, new: &Operation) -> Option<Operation> {
             // What an insert leaves out is NULL.
             let mut cells = merged(cells, *base, newer, *base);
             cells.retain(|cell| !cell.value.is_null());
-            cells.iter_mut().for_each(|cell| cell.base = cell.base.filter(|own| own != base));
             Some(Operation::Insert { table: table.clone(), key: key.clone(), base: *base, cells })
         }
         (Operation::Update { table, key, base, cells }, Operation::Update { base: newer_base, cells: newer, .. }) => {

@@ -19,41 +19,7 @@ impl Database {
     /// [`DbError::NoSuchEntry`] when it is not a dead letter; [`DbError::LoadingAnew`] while rows of a history that the
     /// server has lost are here: what they hold already would not be written again. Otherwise as [`Database::write`].
     pub fn retry(&mut self, rseq: u64, now_ms: u64, random: &mut dyn FnMut(&mut [u8])) -> Result<Written<()>, DbError> {
-        self.retry_with(rseq, now_ms, random, |_| Ok(()))
-    }
-
-    /// As [`Database::retry`], with changes on top, in the same transaction: what was refused, corrected.
-    ///
-    /// # Errors
-    /// As [`Database::retry`], or what `f` returns; the dead letter stays then.
-    pub fn retry_with<R>(
-        &mut self,
-        rseq: u64,
-        now_ms: u64,
-        random: &mut dyn FnMut(&mut [u8]),
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
-    ) -> Result<Written<R>, DbError> {
-        self.write(now_ms, random, |tx| {
-            tx.retry(rseq)?;
-            f(tx)
-        })
-    }
-
-    /// Writes something else in a dead letter's place, which goes in the same transaction.
-    ///
-    /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not a dead letter; otherwise as [`Database::write`], and the dead letter stays.
-    pub fn supersede<R>(
-        &mut self,
-        rseq: u64,
-        now_ms: u64,
-        random: &mut dyn FnMut(&mut [u8]),
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
-    ) -> Result<Written<R>, DbError> {
-        self.write(now_ms, random, |tx| {
-            tx.supersede(rseq)?;
-            f(tx)
-        })
+        self.write(now_ms, random, |tx| tx.retry(rseq))
     }
 
     fn dead_letter(&self, rseq: u64) -> Result<OutboxEntry, DbError> {
@@ -82,7 +48,8 @@ impl Database {
 }
 
 impl WriteTx<'_> {
-    /// Writes a dead letter's operations again, as part of this transaction; the dead letter goes. As [`Database::retry`].
+    /// Writes a dead letter's operations again, as part of this transaction; the dead letter goes. As [`Database::retry`]; what
+    /// follows corrects it.
     ///
     /// # Errors
     /// As [`Database::retry`].

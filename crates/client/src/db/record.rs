@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Database;
 use super::bookkeeping::{QUEUED, SENT, encode, first_undecided};
-use super::compose::{before_both, sum};
+use super::compose::before_both;
 use super::error::DbError;
 use super::hooks::{Mark, Marks};
 use super::tables::AppTable;
@@ -205,9 +205,9 @@ impl Database {
             after.clone_from(&requires);
         }
         let mut before = before_of(&net, |id| self.tables.by_id(id).ok().map(|app| app.name().to_owned()));
-        let mut operations = net.operations.clone();
+        let mut operations = net.operations;
         if let Some(older) = &mut older {
-            operations = sum(&older.transaction.operations, &net).unwrap_or(operations);
+            operations = std::mem::take(&mut older.sum);
             before = before_both(std::mem::take(&mut older.before), before);
             expires_ms = expires_ms.or(older.transaction.expires_ms);
         }
@@ -218,12 +218,12 @@ impl Database {
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let body = transaction.to_bytes();
         if let Some(older) = &older {
-            self.take_up(older, rseq)?;
+            self.take_up(&older.transaction)?;
         }
         self.check_room(body.len())?;
         let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));
-        let sending = self.schema.sending(&transaction);
-        let priority = wishes.priority.unwrap_or(sending.priority).max(older.as_ref().map_or(0, |o| o.priority));
+        let own = wishes.priority.unwrap_or_else(|| self.schema.sending(&transaction).priority);
+        let priority = own.max(older.as_ref().map_or(0, |o| o.priority));
         let stack = match (&older, wishes.stack) {
             // An edit of what can be taken back is taken back with it.
             (Some(older), _) => older.stack,

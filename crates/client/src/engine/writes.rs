@@ -101,36 +101,6 @@ impl Engine {
         Ok(again)
     }
 
-    /// As [`Engine::retry`], with changes on top in the same transaction.
-    ///
-    /// # Errors
-    /// As [`Engine::retry`], or what `f` returns.
-    pub fn retry_with<R>(
-        &mut self,
-        rseq: u64,
-        now: Moment,
-        random: &mut Entropy<'_>,
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
-    ) -> Result<Written<R>, DbError> {
-        let written = self.db.retry_with(rseq, now.wall_ms, random, f)?;
-        self.written(written, now, random)
-    }
-
-    /// Writes something else in a dead letter's place, which goes in the same transaction.
-    ///
-    /// # Errors
-    /// When there is no such dead letter; otherwise as [`Engine::write`].
-    pub fn supersede<R>(
-        &mut self,
-        rseq: u64,
-        now: Moment,
-        random: &mut Entropy<'_>,
-        f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
-    ) -> Result<Written<R>, DbError> {
-        let written = self.db.supersede(rseq, now.wall_ms, random, f)?;
-        self.written(written, now, random)
-    }
-
     /// Takes entries of a file in as dead letters ([`crate::db::Database::import`]).
     ///
     /// # Errors

@@ -267,11 +267,11 @@ impl World {
         if pairs && self.devices[device].dice.chance(500) {
             self.trace.line(self.now, &self.devices[device].name.clone(), || format!("retries {rseq}, {op:?}"));
             let result = self.engine(device, |engine, moment, dice| {
-                let lasting = |tx: &mut WriteTx<'_>| {
+                let again = |tx: &mut WriteTx<'_>| {
                     tx.leave_out_of_undo();
-                    Ok(())
+                    tx.retry(rseq)
                 };
-                engine.retry_with(rseq, moment, &mut |bytes| dice.fill(bytes), lasting).map(|_| ())
+                engine.write(moment, &mut |bytes| dice.fill(bytes), again).map(|_| ())
             })?;
             ledger::retried(self, device, op);
             // What is still not valid stays a dead letter.

@@ -30,9 +30,9 @@ fn a_refused_note_is_corrected_in_one_transaction() {
     let kinder = |tx: &mut WriteTx<'_>| tx.update("notes", &RowKey::single(uuid(1)), &[("title", text("kind"))]);
     let fails =
         |tx: &mut WriteTx<'_>| tx.update("notes", &RowKey::single(uuid(1)), &[("title", text(&"x".repeat(201)))]);
-    assert!(db.retry_with(rseq, NOW, &mut |b| b.fill(0), fails).is_err());
+    assert!(db.write(NOW, &mut |b| b.fill(0), |tx| tx.retry(rseq).and_then(|()| fails(tx))).is_err());
     assert_eq!(db.entry(rseq).expect("readable").map(|e| e.state), Some(EntryState::Dead), "it is still there");
-    let again = db.retry_with(rseq, NOW, &mut |b| b.fill(0), kinder).expect("writes");
+    let again = db.write(NOW, &mut |b| b.fill(0), |tx| tx.retry(rseq).and_then(|()| kinder(tx))).expect("writes");
     assert_eq!(titles(&db), [[text("kind")]]);
     assert_eq!(db.outbox().expect("readable").len(), 1);
     assert_eq!(db.outbox().expect("readable")[0].rseq, again.rseq.expect("an entry"));
@@ -44,11 +44,10 @@ fn something_else_takes_its_place() {
     let rseq = note(&mut db, 1, "rude");
     refuse(&mut db, rseq);
     let other = |tx: &mut WriteTx<'_>| tx.insert("notes", &[("id", uuid(2)), ("title", text("other"))]);
-    db.supersede(rseq, NOW, &mut |b| b.fill(0), other).expect("writes");
+    db.write(NOW, &mut |b| b.fill(0), |tx| tx.supersede(rseq).and_then(|()| other(tx))).expect("writes");
     assert_eq!(titles(&db), [[text("other")]]);
     assert_eq!(db.counts().dead, 0);
-    let nothing = |_: &mut WriteTx<'_>| Ok(());
-    assert!(db.supersede(rseq, NOW, &mut |b| b.fill(0), nothing).is_err(), "it is gone");
+    assert!(db.write(NOW, &mut |b| b.fill(0), |tx| tx.supersede(rseq)).is_err(), "it is gone");
 }
 
 #[test]
