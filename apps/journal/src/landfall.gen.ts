@@ -213,6 +213,61 @@ export interface DraftsUpdate {
 /** The key of a row of `drafts`: its `id`. */
 export type DraftsKey = string;
 
+/** A change of a row of `notes`: the row after it (before it, for a delete), and about it. */
+export interface NotesHistory {
+  /** uuid, key */
+  change_id: string;
+  /** uuid, required, filled by the server, null until then */
+  change_row: string;
+  /** integer, required, filled by the server, null until then */
+  change_seq: number | bigint;
+  /** timestamp, filled by the server, null until then */
+  change_at: string | null;
+  /** timestamp, filled by the server, null until then */
+  change_written: string | null;
+  /** text, filled by the server, null until then */
+  change_by: string | null;
+  /** uuid, filled by the server, null until then */
+  change_device: string | null;
+  /** text, filled by the server, null until then */
+  change_action: string | null;
+  /** text, required, filled by the server, null until then, one of "before", "insert", "update", "delete" */
+  change_kind: "before" | "insert" | "update" | "delete";
+  /** json, filled by the server, null until then */
+  change_columns: Json | null;
+  /** uuid, filled by the server, null until then */
+  id: string | null;
+  /** text, filled by the server, null until then */
+  owner: string | null;
+  /** text, filled by the server, null until then */
+  title: string | null;
+  /** text, filled by the server, null until then, by default "" */
+  body: string | null;
+  /** boolean, filled by the server, null until then, by default false */
+  pinned: boolean | null;
+  /** boolean, filled by the server, null until then, by default false */
+  public: boolean | null;
+  /** text, filled by the server, null until then */
+  mood: string | null;
+  /** float, filled by the server, null until then */
+  rating: number | null;
+  /** decimal(2), filled by the server, null until then */
+  budget: string | null;
+  /** json, filled by the server, null until then */
+  place: Json | null;
+  /** date, filled by the server, null until then */
+  day: string | null;
+  /** timestamp, filled by the server, null until then */
+  created: string | null;
+}
+
+/** Only the server writes `notes_history`. */
+export type NotesHistoryInsert = never;
+export type NotesHistoryUpdate = never;
+
+/** The key of a row of `notes_history`: its `change_id`. */
+export type NotesHistoryKey = string;
+
 /** Each table's row, and what insert, update and key take. */
 export interface Tables {
   people: { row: People; insert: PeopleInsert; update: PeopleUpdate; key: PeopleKey };
@@ -220,12 +275,20 @@ export interface Tables {
   tags: { row: Tags; insert: TagsInsert; update: TagsUpdate; key: TagsKey };
   posts: { row: Posts; insert: PostsInsert; update: PostsUpdate; key: PostsKey };
   drafts: { row: Drafts; insert: DraftsInsert; update: DraftsUpdate; key: DraftsKey };
+  notes_history: {
+    row: NotesHistory;
+    insert: NotesHistoryInsert;
+    update: NotesHistoryUpdate;
+    key: NotesHistoryKey;
+  };
 }
 
 /** What a device can hold: each shape's parameters. */
 export interface Shapes {
   /** Rows of `notes`. */
   my_notes: Record<string, never>;
+  /** Rows of `notes_history`. */
+  note_history: { note: string };
   /** Rows of `notes`: owner, title, body, mood, created, and the key. */
   public_notes: { owner: string };
   /** Rows of `tags`. */
@@ -314,11 +377,45 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         saved: { type: "timestamp", nullable: true },
       },
     },
+    notes_history: {
+      key: ["change_id"],
+      sync: true,
+      columns: {
+        change_id: { type: "uuid" },
+        change_row: { type: "uuid", assigned: true },
+        change_seq: { type: "integer", assigned: true },
+        change_at: { type: "timestamp", nullable: true, assigned: true },
+        change_written: { type: "timestamp", nullable: true, assigned: true },
+        change_by: { type: "text", nullable: true, assigned: true },
+        change_device: { type: "uuid", nullable: true, assigned: true },
+        change_action: { type: "text", nullable: true, assigned: true },
+        change_kind: { type: "text", assigned: true },
+        change_columns: { type: "json", nullable: true, assigned: true },
+        id: { type: "uuid", nullable: true, assigned: true },
+        owner: { type: "text", nullable: true, assigned: true },
+        title: { type: "text", nullable: true, assigned: true },
+        body: { type: "text", nullable: true, assigned: true },
+        pinned: { type: "boolean", nullable: true, assigned: true },
+        public: { type: "boolean", nullable: true, assigned: true },
+        mood: { type: "text", nullable: true, assigned: true },
+        rating: { type: "float", nullable: true, assigned: true },
+        budget: { type: "decimal", scale: 2, nullable: true, assigned: true },
+        place: { type: "json", nullable: true, assigned: true },
+        day: { type: "date", nullable: true, assigned: true },
+        created: { type: "timestamp", nullable: true, assigned: true },
+      },
+    },
   },
   shapes: {
     my_notes: {
       table: "notes",
       params: {},
+    },
+    note_history: {
+      table: "notes_history",
+      params: {
+        note: { type: "uuid" },
+      },
     },
     public_notes: {
       table: "notes",
@@ -405,74 +502,127 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{',
     '"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"tex',
     't"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"clai',
-    'm":{"name":"sub","type":"text"}}}}},"search":["title","body"]},{"name":"tags","columns":[{"name":"no',
-    'te_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max',
-    '":null,"one_of":[],"references":{"table":"notes","on_delete":"cascade"},"unique":false,"merge":"lww"',
-    '},{"name":"tag","type":"text","required":true,"default":null,"max_length":40,"pattern":"[^\\\\s#]+","m',
-    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"owner","typ',
-    'e":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww"},{"name":"added","type":"timestamp","required"',
-    ':false,"default":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"reference',
-    's":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","tag"],"sync":true,"on_delete_confli',
-    'ct":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"tex',
-    't"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"compare":{"op":"=","left":{"column"',
-    ':{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare',
-    '":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"',
-    'text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"c',
-    'laim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":[{"name":"id","type":"uuid","requi',
-    'red":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
-    'ences":null,"unique":false,"merge":"lww"},{"name":"author","type":"text","required":true,"default":n',
-    'ull,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"people"',
-    ',"on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"reply_to","type":"uuid","required":fa',
-    'lse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{',
-    '"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"title","type":"text",',
-    '"required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"re',
-    'ferences":null,"unique":false,"merge":"lww"},{"name":"body","type":"text","required":true,"default":',
-    '{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
-    '":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text","required":false,"default":null,"',
-    'max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"me',
-    'rge":"lww"},{"name":"status","type":"text","required":true,"default":{"value":{"text":"draft"}},"max',
-    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"draft"},{"text":"live"}],"refe',
-    'rences":null,"unique":false,"merge":"lww"},{"name":"likes","type":"integer","required":true,"default',
-    '":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"int":"0"},"max":null,"one_of":[],"r',
-    'eferences":null,"unique":false,"merge":"lww"},{"name":"price","type":{"decimal":2},"required":false,',
-    '"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern":null,"min":{"decimal":"0.00"},"ma',
-    'x":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"publis',
-    'hed","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,',
-    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":',
-    'true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column',
-    '":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"op":"=","left"',
-    ':{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}]},"inse',
-    'rt":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":',
-    '"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text',
-    '"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":',
-    '{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"search":["title"',
-    ',"body"]},{"name":"drafts","columns":[{"name":"id","type":"uuid","required":true,"default":"uuid","m',
-    'ax_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"m',
-    'erge":"lww"},{"name":"text","type":"text","required":false,"default":{"value":{"text":""}},"max_leng',
-    'th":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"',
-    'lww"},{"name":"saved","type":"timestamp","required":false,"default":"now","max_length":null,"pattern',
-    '":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_k',
-    'ey":["id"],"sync":false,"on_delete_conflict":"update_wins","access":{"read":null,"insert":null,"upda',
-    'te":null,"delete":null}}],"shapes":[{"name":"my_notes","table":"notes","where":{"compare":{"op":"=",',
-    '"left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"p',
-    'arams":[],"columns":null},{"name":"public_notes","table":"notes","where":{"and":[{"column":{"name":"',
-    'public","type":"boolean"}},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"ri',
-    'ght":{"param":{"name":"owner","type":"text"}}}}]},"params":[{"name":"owner","type":"text"}],"columns',
-    '":["owner","title","body","mood","created"]},{"name":"my_tags","table":"tags","where":{"compare":{"o',
-    'p":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"',
-    '}}}},"params":[],"columns":null},{"name":"note_tags","table":"tags","where":{"compare":{"op":"=","le',
-    'ft":{"column":{"name":"note_id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},"p',
-    'arams":[{"name":"note","type":"uuid"}],"columns":null},{"name":"people","table":"people","where":nul',
-    'l,"params":[],"columns":["name","handle"]},{"name":"feed","table":"posts","where":{"compare":{"op":"',
-    '=","left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},"params":',
-    '[],"columns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=","left":{"c',
-    'olumn":{"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}}}},"params"',
-    ':[{"name":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"posts","where":',
-    '{"and":[{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"param":{"nam',
-    'e":"topic","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},',
-    '"right":{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"likes","type":',
-    '"integer"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"topic","type"',
-    ':"text"},{"name":"likes","type":"integer"}],"columns":null}]}',
+    'm":{"name":"sub","type":"text"}}}}},"search":["title","body"],"history":{"keep_ms":31536000000}},{"n',
+    'ame":"tags","columns":[{"name":"note_id","type":"uuid","required":true,"default":null,"max_length":n',
+    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"notes","on_delete":"casc',
+    'ade"},"unique":false,"merge":"lww"},{"name":"tag","type":"text","required":true,"default":null,"max_',
+    'length":40,"pattern":"[^\\\\s#]+","min":null,"max":null,"one_of":[],"references":null,"unique":false,"',
+    'merge":"lww"},{"name":"owner","type":"text","required":true,"default":null,"max_length":200,"pattern',
+    '":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"ad',
+    'ded","type":"timestamp","required":false,"default":"now","max_length":null,"pattern":null,"min":null',
+    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","t',
+    'ag"],"sync":true,"on_delete_conflict":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"c',
+    'olumn":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"c',
+    'ompare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","t',
+    'ype":"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"righ',
+    't":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"',
+    'owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":',
+    '[{"name":"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":',
+    'null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"author","type":',
+    '"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of"',
+    ':[],"references":{"table":"people","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"rep',
+    'ly_to","type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"ma',
+    'x":null,"one_of":[],"references":{"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lw',
+    'w"},{"name":"title","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"mi',
+    'n":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"body","type"',
+    ':"text","required":true,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text"',
+    ',"required":false,"default":null,"max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"r',
+    'eferences":null,"unique":false,"merge":"lww"},{"name":"status","type":"text","required":true,"defaul',
+    't":{"value":{"text":"draft"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"tex',
+    't":"draft"},{"text":"live"}],"references":null,"unique":false,"merge":"lww"},{"name":"likes","type":',
+    '"integer","required":true,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"i',
+    'nt":"0"},"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"price","typ',
+    'e":{"decimal":2},"required":false,"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern"',
+    ':null,"min":{"decimal":"0.00"},"max":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":fa',
+    'lse,"merge":"lww"},{"name":"published","type":"timestamp","required":false,"default":null,"max_lengt',
+    'h":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
+    'ww"}],"primary_key":["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"',
+    'compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"liv',
+    'e"}}}},{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"nam',
+    'e":"sub","type":"text"}}}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"author","type":',
+    '"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"col',
+    'umn":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"co',
+    'mpare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","t',
+    'ype":"text"}}}}},"search":["title","body"]},{"name":"drafts","columns":[{"name":"id","type":"uuid","',
+    'required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
+    'references":null,"unique":false,"merge":"lww"},{"name":"text","type":"text","required":false,"defaul',
+    't":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
+    'ces":null,"unique":false,"merge":"lww"},{"name":"saved","type":"timestamp","required":false,"default',
+    '":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique',
+    '":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"update_wins","access',
+    '":{"read":null,"insert":null,"update":null,"delete":null}},{"name":"notes_history","columns":[{"name',
+    '":"change_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":nu',
+    'll,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"change_row","type',
+    '":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_seq","type":"',
+    'integer","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_at","type":"t',
+    'imestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"on',
+    'e_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_written","t',
+    'ype":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
+    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_by",',
+    '"type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_device"',
+    ',"type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nul',
+    'l,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_action',
+    '","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nu',
+    'll,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_kind"',
+    ',"type":"text","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[{"text":"before"},{"text":"insert"},{"text":"update"},{"text":"delete"}],"references":nul',
+    'l,"unique":false,"merge":"lww","assigned":true},{"name":"change_columns","type":"json","required":fa',
+    'lse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":n',
+    'ull,"unique":false,"merge":"lww","assigned":true},{"name":"id","type":"uuid","required":false,"defau',
+    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
+    'e":false,"merge":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":nul',
+    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
+    'e,"merge":"lww","assigned":true},{"name":"title","type":"text","required":false,"default":null,"max_',
+    'length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merg',
+    'e":"lww","assigned":true},{"name":"body","type":"text","required":false,"default":{"value":{"text":"',
+    '"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
+    'lse,"merge":"lww","assigned":true},{"name":"pinned","type":"boolean","required":false,"default":{"va',
+    'lue":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
+    ':null,"unique":false,"merge":"lww","assigned":true},{"name":"public","type":"boolean","required":fal',
+    'se,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of',
+    '":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood","type":"text","r',
+    'equired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"re',
+    'ferences":null,"unique":false,"merge":"lww","assigned":true},{"name":"rating","type":"float","requir',
+    'ed":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
+    'ces":null,"unique":false,"merge":"lww","assigned":true},{"name":"budget","type":{"decimal":2},"requi',
+    'red":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refere',
+    'nces":null,"unique":false,"merge":"lww","assigned":true},{"name":"place","type":"json","required":fa',
+    'lse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":n',
+    'ull,"unique":false,"merge":"lww","assigned":true},{"name":"day","type":"date","required":false,"defa',
+    'ult":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniq',
+    'ue":false,"merge":"lww","assigned":true},{"name":"created","type":"timestamp","required":false,"defa',
+    'ult":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniq',
+    'ue":false,"merge":"lww","assigned":true}],"primary_key":["change_id"],"sync":true,"on_delete_conflic',
+    't":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type',
+    '":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"public","type":"boole',
+    'an"}}]},"insert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}},"delete":{"literal":',
+    '{"bool":false}}},"history_of":{"table":"notes","key":["id"]}}],"shapes":[{"name":"my_notes","table":',
+    '"notes","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"clai',
+    'm":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note_history","table":"notes',
+    '_history","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"id","type":"uuid"}},"right"',
+    ':{"param":{"name":"note","type":"uuid"}}}},{"compare":{"op":"=","left":{"column":{"name":"owner","ty',
+    'pe":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}]},"params":[{"name":"note","type":"uui',
+    'd"}],"columns":null},{"name":"public_notes","table":"notes","where":{"and":[{"column":{"name":"publi',
+    'c","type":"boolean"}},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":',
+    '{"param":{"name":"owner","type":"text"}}}}]},"params":[{"name":"owner","type":"text"}],"columns":["o',
+    'wner","title","body","mood","created"]},{"name":"my_tags","table":"tags","where":{"compare":{"op":"=',
+    '","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},',
+    '"params":[],"columns":null},{"name":"note_tags","table":"tags","where":{"compare":{"op":"=","left":{',
+    '"column":{"name":"note_id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},"params',
+    '":[{"name":"note","type":"uuid"}],"columns":null},{"name":"people","table":"people","where":null,"pa',
+    'rams":[],"columns":["name","handle"]},{"name":"feed","table":"posts","where":{"compare":{"op":"=","l',
+    'eft":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},"params":[],"c',
+    'olumns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=","left":{"column',
+    '":{"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}}}},"params":[{"n',
+    'ame":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"posts","where":{"and',
+    '":[{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"param":{"name":"t',
+    'opic","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"righ',
+    't":{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"likes","type":"inte',
+    'ger"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"topic","type":"tex',
+    't"},{"name":"likes","type":"integer"}],"columns":null}]}',
   ].join(""),
 };

@@ -89,6 +89,34 @@ story("what was never sent is edited and taken back, and comes back when that wa
   await shows(page, ["Shopping on Friday"]);
 });
 
+story("sending is paused and goes on, by keyboard, and a reload does not forget it", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await stayOffline(page, true);
+  await jot(page, "Lighthouse");
+  await openOutbox(page);
+  await drawer(page).getByRole("button", { name: "Pause sending" }).focus();
+  await page.keyboard.press("Enter");
+  await drawer(page).getByText("Sending is paused: what you write stays on this device.").waitFor();
+  // The focus stays where the way back is.
+  await drawer(page).getByRole("button", { name: "Go on sending" }).and(drawer(page).locator(":focus")).waitFor();
+  await drawer(page).getByRole("button", { name: "Go online" }).click();
+  await drawer(page).getByText("Waits until you go on sending").waitFor();
+  assert.deepEqual(await findings(page, "paused"), []);
+  await picture(page, "desk-light-15-paused");
+
+  // What others write still comes, also after a reload.
+  await page.reload();
+  await banner(page, "Sending is paused.").waitFor();
+  await elsewhere(scope, server, "ada", ["insert into notes (owner, title) values ('ada', 'From elsewhere')"]);
+  await page.getByRole("option", { name: "From elsewhere" }).waitFor();
+  await openOutbox(page);
+  await drawer(page).getByText("1 waiting", { exact: true }).waitFor();
+  await drawer(page).getByRole("button", { name: "Go on sending" }).press("Enter");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+});
+
 story("what was refused is shown as it was written, fixed and sent again", async (scope) => {
   const { server, page } = await refusedHandle(scope);
   const letter = drawer(page).getByRole("form");

@@ -18,20 +18,33 @@ pub struct Server {
     _folder: tempfile::TempDir,
 }
 
+/// No limits on one subject.
+const OPEN: [&str; 8] =
+    ["--subject-connections", "0", "--subject-entries", "0", "--subject-bytes", "0", "--subject-waiting", "0"];
+
 impl Server {
-    /// Starts the binary and waits until it says its address.
+    /// Starts the binary and waits until it says its address. One subject may do all: it stands for many.
     pub fn start(binary: &Path) -> Fallible<Self> {
-        Self::start_with(binary, None)
+        Self::start_with(binary, None, &OPEN)
     }
 
-    /// The same, with a built page on the same address.
-    pub fn start_with(binary: &Path, page: Option<&Path>) -> Fallible<Self> {
+    /// The same, with the limits that it has by itself.
+    pub fn start_as_shipped(binary: &Path) -> Fallible<Self> {
+        Self::start_with(binary, None, &[])
+    }
+
+    /// The same as [`Server::start`], with a built page on the same address.
+    pub fn start_for_page(binary: &Path, page: &Path) -> Fallible<Self> {
+        Self::start_with(binary, Some(page), &OPEN)
+    }
+
+    fn start_with(binary: &Path, page: Option<&Path>, more: &[&str]) -> Fallible<Self> {
         let folder = tempfile::tempdir()?;
         let schema = folder.path().join("landfall.toml");
         std::fs::write(&schema, SCHEMA)?;
         let mut command = Command::new(binary);
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--schema"]).arg(&schema);
-        command.arg("--data").arg(folder.path().join("data"));
+        command.arg("--data").arg(folder.path().join("data")).args(more);
         if let Some(page) = page {
             command.arg("--app").arg(page);
         }

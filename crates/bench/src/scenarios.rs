@@ -10,8 +10,10 @@ use crate::figures::Figure;
 mod browser;
 mod device;
 mod fanout;
+mod flood;
 mod load;
 mod memory;
+mod outbox;
 mod push;
 mod rate;
 
@@ -43,7 +45,11 @@ pub const ALL: &[Scenario] = &[
     ("D-return", |c| Box::pin(load::come_back(c))),
     ("E-memory", |c| Box::pin(memory::run(c))),
     ("local-write", |c| Box::pin(device::local_writes(c))),
-    ("outbox-drain-500", |c| Box::pin(device::drain(c))),
+    ("outbox-drain-500", |c| Box::pin(outbox::drain(c, 500))),
+    ("outbox-drain-10000", |c| Box::pin(outbox::drain(c, 10_000))),
+    ("outbox-scheduler", |c| Box::pin(outbox::scheduler(c))),
+    ("outbox-start-20000", |c| Box::pin(outbox::start(c))),
+    ("flood", |c| Box::pin(flood::run(c))),
     ("live-queries-100", |c| Box::pin(device::live_queries(c))),
     ("browser-bytes", |c| Box::pin(browser::run(c, "bytes", 0))),
     ("browser-start", |c| Box::pin(browser::run(c, "start", 0))),

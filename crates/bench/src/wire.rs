@@ -1,6 +1,6 @@
 //! A device reduced to its wire: enough to load a server from one process with a thousand sessions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Stamp, Transaction, Value};
@@ -61,6 +61,11 @@ pub struct Device {
 impl Device {
     /// Connects and is welcomed.
     pub async fn connect(address: &str, list: u8) -> Fallible<Self> {
+        Self::connect_as(address, list, "bench").await
+    }
+
+    /// The same, in the name of somebody.
+    pub async fn connect_as(address: &str, list: u8, subject: &str) -> Fallible<Self> {
         let (socket, _) = tokio_tungstenite::connect_async_with_config(
             format!("ws://{address}/v1/sync"),
             Some(small_buffers()),
@@ -72,7 +77,7 @@ impl Device {
         let hello = Hello {
             min_version: VERSION,
             max_version: VERSION,
-            token: Some("dev:bench".into()),
+            token: Some(format!("dev:{subject}")),
             replica,
             app: "bench".into(),
             schema_version: 1,
@@ -197,6 +202,54 @@ impl Device {
 }
 
 impl Device {
+    /// Pushes as much as the server takes, until it is told to end: two pushes of `size` transactions under way, and as
+    /// soon as one is answered the next. Gives how many were accepted, and how often it was told to wait.
+    pub async fn flood(&mut self, size: usize, until: Instant) -> Fallible<(u64, u64)> {
+        let (mut accepted, mut refusals, mut id) = (0, 0, 0);
+        let mut under_way = std::collections::BTreeMap::new();
+        while Instant::now() < until || !under_way.is_empty() {
+            while under_way.len() < 2 && Instant::now() < until {
+                let batch: Vec<Transaction> = (0..size).map(|_| self.insert()).collect();
+                id += 1;
+                self.offer(id, &batch).await?;
+                under_way.insert(id, batch);
+            }
+            match self.next().await? {
+                ServerMessage::Acknowledge { id, decisions, .. } => {
+                    under_way.remove(&id);
+                    accepted +=
+                        decisions.iter().filter(|d| matches!(d.outcome, Outcome::Accepted { .. })).count() as u64;
+                }
+                ServerMessage::Error { about: Some(about), fatal: false, retry_after_ms, .. } => {
+                    refusals += 1;
+                    tokio::time::sleep(Duration::from_millis(retry_after_ms.unwrap_or(100))).await;
+                    if let Some(batch) = under_way.remove(&about).filter(|_| Instant::now() < until) {
+                        id += 1;
+                        self.offer(id, &batch).await?;
+                        under_way.insert(id, batch);
+                    }
+                }
+                ServerMessage::Error { message, .. } => return Err(message.into()),
+                _ => {}
+            }
+        }
+        Ok((accepted, refusals))
+    }
+
+    async fn offer(&mut self, id: u32, batch: &[Transaction]) -> Fallible<()> {
+        let entries = batch.iter().cloned().map(Into::into).collect();
+        let (clock_ms, floor) = (now_ms(), batch.first().map_or(0, |first| first.rseq - 1));
+        self.send(&ClientMessage::Push {
+            id,
+            entries,
+            clock_ms,
+            floor: floor.saturating_sub(4_000),
+            prior: 0,
+            settled: Vec::new(),
+        })
+        .await
+    }
+
     async fn open(&mut self, id: u32, list: [u8; 16]) -> Fallible<Vec<landfall_protocol::Opening>> {
         let params = [("list".to_owned(), Value::Uuid(list))].into();
         self.send(&ClientMessage::Open { id, shape: "list".into(), params, held: Vec::new() }).await?;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use landfall_core::Schema;
+use landfall_server::actions::Actions;
 use landfall_server::config::{DEFAULT_LISTEN, Settings, SettingsError};
 use landfall_server::http::{Options, ServeError, serve};
 use landfall_server::store::{Fresh, SqliteOptions, SqliteStore, StoreError};
@@ -59,12 +60,41 @@ pub struct ServeArgs {
     /// Let pages of another origin connect, such as `https://app.example`; may be repeated.
     #[arg(long, env = "LANDFALL_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
+    /// Ask a webhook about the transactions that ask for an action: `checkout=https://app.example/checkout`; may be
+    /// repeated, one for each action of the schema.
+    #[arg(long, env = "LANDFALL_WEBHOOK", value_delimiter = ',', value_name = "ACTION=URL")]
+    pub webhook: Vec<String>,
+    /// A file with the secret that requests to webhooks are signed with: `whsec_` and base64. While it is exchanged two
+    /// of them, one a line.
+    #[arg(long, env = "LANDFALL_WEBHOOK_SECRET_FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+    /// How long a webhook may take for one answer, in milliseconds [default: 10000].
+    #[arg(long, env = "LANDFALL_WEBHOOK_TIMEOUT_MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub webhook_timeout_ms: Option<u64>,
     /// How long a shutdown may take, in seconds [default: 10].
     #[arg(long, env = "LANDFALL_DRAIN_SECONDS")]
     pub drain_seconds: Option<u64>,
     /// For how many days changes are kept; a device that was away for longer loads anew what it holds [default: 30].
     #[arg(long, env = "LANDFALL_LOG_DAYS", value_parser = clap::value_parser!(u64).range(1..))]
     pub log_days: Option<u64>,
+    /// Transactions that one person may push in a second, in the long run; 0: as many as they like [default: 5000].
+    #[arg(long, env = "LANDFALL_SUBJECT_ENTRIES")]
+    pub subject_entries: Option<u64>,
+    /// Bytes of them; 0: as many as they like [default: 16777216].
+    #[arg(long, env = "LANDFALL_SUBJECT_BYTES")]
+    pub subject_bytes: Option<u64>,
+    /// Transactions of one person that may wait for a commit; 0: no limit of their own [default: 10000].
+    #[arg(long, env = "LANDFALL_SUBJECT_WAITING")]
+    pub subject_waiting: Option<u64>,
+    /// Connections of one person; 0: as many as they like [default: 256].
+    #[arg(long, env = "LANDFALL_SUBJECT_CONNECTIONS")]
+    pub subject_connections: Option<u64>,
+    /// Transactions of all that may wait for a commit [default: 20000].
+    #[arg(long, env = "LANDFALL_WAITING")]
+    pub waiting: Option<usize>,
+    /// Connections of all; 0: no limit [default: 50000].
+    #[arg(long, env = "LANDFALL_CONNECTIONS")]
+    pub connections: Option<u64>,
     /// Log as JSON, one object a line.
     #[arg(long, env = "LANDFALL_LOG_JSON")]
     pub log_json: bool,
@@ -88,6 +118,15 @@ impl ServeArgs {
             log_json: self.log_json.then_some(true),
             app: self.app.clone(),
             allow_origin: (!self.allow_origin.is_empty()).then(|| self.allow_origin.clone()),
+            webhook: (!self.webhook.is_empty()).then(|| self.webhook.clone()),
+            webhook_secret_file: self.webhook_secret_file.clone(),
+            webhook_timeout_ms: self.webhook_timeout_ms,
+            subject_entries: self.subject_entries,
+            subject_bytes: self.subject_bytes,
+            subject_waiting: self.subject_waiting,
+            subject_connections: self.subject_connections,
+            waiting: self.waiting,
+            connections: self.connections,
         };
         let Some(path) = &self.config else { return Ok(flags) };
         let file = config::File::from(path.as_path()).format(config::FileFormat::Toml);
@@ -118,10 +157,14 @@ pub async fn run(args: ServeArgs) -> Result<(), Failure> {
     let wrong = |e: SettingsError| Failure::usage(format!("error: {e} [{}]", e.code()));
     let rules = settings.rules(&schema, wanted).map_err(wrong)?;
     let (app, origins) = (settings.app().map_err(wrong)?, settings.origins().map_err(wrong)?);
-    let store = open_store(&data, schema.clone())?;
+    let webhooks = settings.webhooks(&schema).map_err(wrong)?;
+    let actions = webhooks.urls.keys().fold(Actions::new(), |actions, action| actions.on_webhook(action));
+    let store = open_store(&data, schema.clone())?.with_actions(actions);
     let listener = TcpListener::bind(wanted).await.map_err(|cause| cannot_listen(wanted, &cause))?;
     let address = listener.local_addr().unwrap_or(wanted);
-    let mut options = Options { retention: settings.retention(), app, origins, ..Options::default() };
+    let (memory, allowance) = (settings.memory(), settings.allowance());
+    let retention = settings.retention();
+    let mut options = Options { memory, allowance, retention, app, origins, webhooks, ..Options::default() };
     if let Some(seconds) = settings.drain_seconds {
         options.drain = Duration::from_secs(seconds);
     }

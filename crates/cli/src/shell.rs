@@ -70,6 +70,7 @@ SQL                     read or write; statements separated by ; are one transac
 .export FILE            the outbox as a file
 .import FILE            entries of such a file, as refused transactions to retry
 .offline   .online      disconnect, connect
+.pause     .resume      send nothing, while changes of others still come; go on
 .help      .quit        this text; leave (nothing is lost)";
 
 /// Runs the shell.
@@ -256,6 +257,14 @@ impl Shell {
                 self.heard().await?;
                 self.say("offline; writes wait in the outbox", json!({ "online": false }));
             }
+            ".pause" => {
+                self.client.pause().await.map_err(failed)?;
+                self.say("nothing is sent until .resume; changes of others still come", json!({ "paused": true }));
+            }
+            ".resume" => {
+                self.client.resume().await.map_err(failed)?;
+                self.say("sending goes on", json!({ "paused": false }));
+            }
             ".sync" => self.sync(rest).await?,
             ".watch" => self.watch(rest).await?,
             ".unwatch" => {
@@ -358,6 +367,7 @@ impl Shell {
                 let settled = {
                     let now = status.borrow_and_update();
                     match now.connectivity {
+                        Connectivity::Online if now.paused && now.pending > 0 => return Err(trouble(&now)),
                         Connectivity::NeedsSignIn | Connectivity::Stopped => return Err(trouble(&now)),
                         Connectivity::Offline { retry_in_ms: None } => return Err(trouble(&now)),
                         Connectivity::Online => now.pending == 0,
@@ -407,6 +417,7 @@ impl Shell {
 fn trouble(status: &Status) -> Failure {
     let reason = match (&status.connectivity, &status.last_error) {
         (Connectivity::Offline { retry_in_ms: None }, _) => "this device is offline by choice; type .online first",
+        (_, _) if status.paused && status.pending > 0 => "sending is paused; type .resume first",
         (_, Some(error)) => error,
         (Connectivity::Online, None) => "the server is still sending; try .sync again",
         _ => "the server has not answered yet",

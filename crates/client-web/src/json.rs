@@ -242,16 +242,23 @@ pub fn status(status: &Status) -> String {
         Connectivity::NeedsSignIn => ("needs-sign-in", None),
         Connectivity::Stopped => ("stopped", None),
     };
+    let sending = status.sending.map(|s| {
+        json!({"done": s.done, "failed": s.failed, "left": s.left, "bytesLeft": s.bytes_left,
+            "timeToGoMs": s.time_to_go_ms})
+    });
     let progress = status.loading.map(|p| json!({"loaded": p.rows, "total": p.expected}));
     json!({
         "connectivity": connectivity,
         "retryInMs": retry_in_ms,
         "pending": status.pending,
         "failed": status.dead,
+        "sending": sending,
+        "paused": status.paused,
         "canUndo": status.can_undo,
         "canRedo": status.can_redo,
         "lastSyncedAt": status.last_synced_ms,
         "progress": progress,
+        "healed": status.healed,
         "subject": status.subject,
         "clockProblem": status.clock_problem().as_deref().map(error_of),
         "recoveryProblem": status.recovery_problem.as_deref().map(error_of),

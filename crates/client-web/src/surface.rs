@@ -292,14 +292,15 @@ impl Client {
         let request = request as u64;
         self.input(match decode_binary(&bytes.to_vec()) {
             Ok(chunk) => Input::ChunkLoaded { request, chunk },
-            Err(error) => Input::ChunkFailed { request, gone: false, reason: error.to_string() },
+            Err(error) => Input::ChunkFailed { request, gone: false, reason: error.to_string(), retry_after_ms: None },
         });
     }
 
-    /// A chunk could not be fetched.
+    /// A chunk could not be fetched; `retry_after` is what the server says, milliseconds.
     #[wasm_bindgen(js_name = chunkFailed)]
-    pub fn chunk_failed(&mut self, request: f64, gone: bool, reason: JsString) {
-        self.input(Input::ChunkFailed { request: request as u64, gone, reason: text(&reason) });
+    pub fn chunk_failed(&mut self, request: f64, gone: bool, reason: JsString, retry_after: Option<f64>) {
+        let retry_after_ms = retry_after.map(|ms| ms as u64);
+        self.input(Input::ChunkFailed { request: request as u64, gone, reason: text(&reason), retry_after_ms });
     }
 
     /// The person signed in with a token, or out with null.
@@ -490,6 +491,10 @@ impl Client {
             ("withdraw", Some(rseq)) => json::withdrawn(&engine.withdraw(rseq, at, &mut entropy)?),
             ("export", only) => engine.db().export(only, at.wall_ms)?,
             ("import", _) => json::imported(&engine.import(argument, at)?),
+            ("pause" | "resume", _) => {
+                engine.set_paused(verb == "pause", at, &mut entropy)?;
+                "null".to_owned()
+            }
             ("backups", _) => json::backups(&engine.db().backups()?),
             _ => return Err(DbError::NoSuchEntry { rseq: rseq.unwrap_or(0), state: "known" }),
         })

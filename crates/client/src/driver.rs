@@ -25,6 +25,7 @@ use crate::status::Status;
 
 pub mod cache;
 mod chunks;
+mod history;
 mod open;
 mod socket;
 
@@ -398,6 +399,23 @@ impl Client {
     /// [`ClientError::Closed`].
     pub fn set_online(&self, online: bool) -> Result<(), ClientError> {
         self.input(Input::SetOnline { online })
+    }
+
+    /// Sends nothing until [`Client::resume`], after a restart, too. Changes of others still come, and what is under way
+    /// is still answered. On disk when it resolves.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub async fn pause(&self) -> Result<(), ClientError> {
+        Ok(self.with(|engine, now, random| engine.set_paused(true, now, random)).await??)
+    }
+
+    /// Goes on sending.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub async fn resume(&self) -> Result<(), ClientError> {
+        Ok(self.with(|engine, now, random| engine.set_paused(false, now, random)).await??)
     }
 
     /// Looks at the network at once.

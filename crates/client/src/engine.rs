@@ -19,17 +19,16 @@ use crate::db::{
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
-use crate::status::{self, Connectivity, Progress, Status};
+use crate::status::{self, Status};
 
 mod cache;
 mod loading;
+mod pace;
 mod synced;
+mod telling;
 mod writes;
 
 pub use cache::Cache;
-
-/// Entries expire so much later at most.
-const EXPIRY_PAUSE_MS: u64 = 100;
 
 /// The two clocks of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +85,8 @@ pub enum Input {
         gone: bool,
         /// Why.
         reason: String,
+        /// How long the server says to wait, milliseconds.
+        retry_after_ms: Option<u64>,
     },
     /// The person signed in, or out.
     SetToken {
@@ -178,6 +179,7 @@ pub struct Engine {
     undo_changed: bool,
     /// When an entry expires that was never handed to the network, in monotonic milliseconds.
     expires_at_ms: Option<u64>,
+    pace: pace::Pace,
 }
 
 fn fill_id(random: &mut Entropy<'_>) -> ReplicaId {
@@ -201,9 +203,11 @@ impl Engine {
         let db = Database::open(location, schema, options, now.wall_ms, fill_id(random))?;
         let live = LiveQueries::new(db.recorder());
         let status = Status { last_synced_ms: db.synced_ms(), ..Status::default() };
+        let mut session = Session::new(false, false);
+        session.set_paused(db.is_paused());
         let mut engine = Self {
             db,
-            session: Session::new(false, false),
+            session,
             live,
             token: None,
             agent: concat!("landfall/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -218,6 +222,7 @@ impl Engine {
             fresh_replica: ReplicaId::default(),
             undo_changed: true,
             expires_at_ms: None,
+            pace: pace::Pace::default(),
         };
         engine.refresh_status(now);
         Ok(engine)
@@ -421,10 +426,12 @@ impl Engine {
                 Ok(None) => return,
                 Err(error) => Event::Fault { reason: error.to_string() },
             },
-            Input::ChunkFailed { request, gone, reason } => match self.session.bucket_of_request(request) {
-                Some(bucket) => Event::ChunkFailed { bucket, gone, reason },
-                None => return,
-            },
+            Input::ChunkFailed { request, gone, reason, retry_after_ms } => {
+                match self.session.bucket_of_request(request) {
+                    Some(bucket) => Event::ChunkFailed { bucket, gone, reason, retry_after_ms },
+                    None => return,
+                }
+            }
             // Of a connection that is no longer ours: what it carried is in the log and comes again.
             Input::Connected { .. } | Input::Disconnected { .. } | Input::BadFrame { .. } | Input::Frame { .. } => {
                 return;
@@ -508,7 +515,9 @@ impl Engine {
     }
 
     fn acknowledge(&mut self, id: u32, decisions: &[Decision], now: Moment) -> Result<Event, DbError> {
+        let before = self.db.counts();
         let decided = self.db.decide(decisions, now.wall_ms)?;
+        self.pace.answered(before, self.db.counts(), now.mono_ms);
         self.undo_changed |= !decided.refused.is_empty();
         self.announce(&decided.changes);
         let is_copied = |d: &&Decision| d.outcome == Outcome::Copied && !mutant::active("clone-not-recognised");
@@ -522,7 +531,7 @@ impl Engine {
                 self.mirror_gone(decision.rseq);
             }
         }
-        Ok(Event::Acknowledge { id, deferred: !decided.deferred.is_empty(), copied })
+        Ok(Event::Acknowledge { id, deferred: decided.is_soon, copied })
     }
 
     fn opened(&mut self, id: u32, buckets: &[Opening]) -> Result<Event, DbError> {
@@ -565,9 +574,11 @@ impl Engine {
 
     /// Ends what could not be sent in time.
     fn expire(&mut self, now: Moment) {
+        let before = self.db.counts();
         match self.db.expire(now.wall_ms) {
             Ok(expired) if expired.refused.is_empty() => {}
             Ok(expired) => {
+                self.pace.ended(before, self.db.counts());
                 self.undo_changed = true;
                 self.announce(&expired.changes);
             }
@@ -659,7 +670,7 @@ impl Engine {
 
     /// Sends a push if there is something to send. Entries are frozen, durably, before their bytes leave.
     fn push(&mut self, max_entries: usize, last_under_id: bool, now: Moment) -> Result<Vec<Command>, DbError> {
-        let budget = self.session.limits().frame_bytes as usize / 2;
+        let budget = self.session.push_bytes();
         let entries = loop {
             let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), now.wall_ms)?;
             if !last_under_id {
@@ -685,7 +696,7 @@ impl Engine {
         self.db.mark_sent(&rseqs)?;
         let parked_for = self.db.next_attempt_in_ms(now.wall_ms)?;
         self.session.offer_again_at(parked_for.map(|wait| now.mono_ms + wait));
-        let Some(id) = self.session.pushed(rseqs) else {
+        let Some(id) = self.session.pushed(rseqs, now.mono_ms) else {
             return Ok(self.session.drained(now.mono_ms));
         };
         let (floor, prior) = (self.db.floor(), self.db.prior());
@@ -718,51 +729,6 @@ impl Engine {
         let complete = |reads: &ReadSet| reads.tables.keys().all(|table| tables.contains(table));
         let diffs = self.live.recheck(&complete).into_iter();
         self.effects.extend(diffs.map(|(query, diff)| Effect::Rows { query, diff }));
-    }
-
-    fn progress(&self) -> Option<Progress> {
-        let parts = self.db.subscriptions().into_iter().filter_map(|s| match self.db.completeness(s.handle) {
-            Some(Completeness::Incomplete { rows, expected }) => Some(Progress { rows, expected }),
-            Some(Completeness::Complete) | None => None,
-        });
-        parts.reduce(|a, b| Progress { rows: a.rows + b.rows, expected: a.expected + b.expected })
-    }
-
-    /// Takes note of how the outbox's mirror is doing: why it cannot be written, or that it can.
-    pub fn set_mirror_problem(&mut self, problem: Option<String>, now: Moment) {
-        self.status.mirror_problem = problem;
-        self.refresh_status(now);
-    }
-
-    /// Takes note of what may be missing since the database was lost.
-    pub fn set_recovery_problem(&mut self, problem: String, now: Moment) {
-        self.status.recovery_problem = Some(problem);
-        self.refresh_status(now);
-    }
-
-    fn refresh_status(&mut self, now: Moment) {
-        self.refresh_completeness();
-        let mut next = self.status.clone();
-        next.connectivity = Connectivity::of(self.session.state(), now.mono_ms);
-        next.last_error = self.session.last_error().map(str::to_owned);
-        next.durability = self.db.durability();
-        let counts = self.db.counts();
-        (next.pending, next.acknowledged, next.dead) = (counts.pending + counts.sent, counts.acked, counts.dead);
-        next.loading = self.progress();
-        if std::mem::take(&mut self.undo_changed) {
-            next.can_undo = self.db.can_undo().is_ok_and(|rseq| rseq.is_some());
-            next.can_redo = self.db.can_redo().is_ok_and(|rseq| rseq.is_some());
-        }
-        self.db.set_online(next.connectivity == Connectivity::Online);
-        let expiry = self.db.next_expiry_in_ms(now.wall_ms).unwrap_or_default();
-        // Where it cannot be ended, it is tried again a little later, not at once.
-        self.expires_at_ms = expiry.map(|wait| now.mono_ms + wait.max(EXPIRY_PAUSE_MS));
-        self.status = next;
-        if self.status != self.told {
-            self.told.clone_from(&self.status);
-            self.told_ms = now.mono_ms;
-            self.effects.push_back(Effect::Status(Box::new(self.status.clone())));
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! the database: [`crate::Engine`] carries the commands out and reports facts back as events. The full table of states
 //! × events is in `docs/protocol.md`; [`Session::coverage`] counts which of its cells were reached.
 
+use batch::Batch;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, Transaction};
 use landfall_protocol::codes;
@@ -11,6 +12,7 @@ use landfall_protocol::server::{Address, Limits};
 use opens::Opens;
 
 mod backoff;
+mod batch;
 mod opens;
 mod table;
 mod words;
@@ -32,7 +34,8 @@ pub const PONG_TIMEOUT_MS: u64 = 10_000;
 pub const REPORT_AFTER_MS: u64 = 2_000;
 /// Pushes in flight at once: the next one travels while the server commits the one before.
 const MAX_PUSHES_IN_FLIGHT: usize = 2;
-const FIRST_BATCH: usize = 64;
+/// Chunks asked for at once; further loads wait for one of these to end. As many as a browser opens connections.
+const MAX_FETCHES_IN_FLIGHT: usize = 6;
 /// How long deferred entries wait before they are offered again, unless a decision comes first.
 const DEFERRED_PAUSE_MS: u64 = 250;
 /// After this long a chunk that came before the answer to an Open is fetched again.
@@ -76,7 +79,16 @@ struct Loading {
     address: Address,
     request: Option<u64>,
     retry_at_ms: Option<u64>,
+    /// It is to be asked for as soon as there is room.
+    queued: bool,
     backoff: Backoff,
+}
+
+/// A push that has no answer yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Flight {
+    rseqs: Vec<u64>,
+    sent_ms: u64,
 }
 
 /// The client session.
@@ -91,11 +103,13 @@ pub struct Session {
     limits: Limits,
     next_id: u32,
     next_request: u64,
-    pushes: FlatMap<u32, Vec<u64>>,
+    pushes: FlatMap<u32, Flight>,
     opens: Opens,
     loading: FlatMap<BucketId, Loading>,
-    batch: usize,
+    batch: Batch,
     paused_until_ms: u64,
+    /// The person wants nothing to be sent for now.
+    paused: bool,
     copied: bool,
     undecidable: FlatSet<u64>,
     more_to_send: bool,
@@ -125,8 +139,9 @@ impl Session {
             pushes: FlatMap::new(),
             opens: Opens::default(),
             loading: FlatMap::new(),
-            batch: FIRST_BATCH,
+            batch: Batch::default(),
             paused_until_ms: 0,
+            paused: false,
             copied: false,
             undecidable: FlatSet::new(),
             more_to_send: true,
@@ -166,7 +181,27 @@ impl Session {
 
     /// The entries that are in flight on this connection, or known not to be decidable under this replica id.
     pub fn in_flight(&self) -> FlatSet<u64> {
-        self.pushes.values().flatten().chain(&self.undecidable).copied().collect()
+        self.pushes.values().flat_map(|flight| &flight.rseqs).chain(&self.undecidable).copied().collect()
+    }
+
+    /// Whether a push waits for its answer.
+    pub fn is_pushing(&self) -> bool {
+        !self.pushes.is_empty()
+    }
+
+    /// Whether nothing is sent until the person says so. Everything else goes on.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// As the database remembers it. Afterwards [`Event::SetPaused`] tells.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Most bytes of the next push.
+    pub fn push_bytes(&self) -> usize {
+        self.batch.bytes(self.limits.frame_bytes as usize)
     }
 
     /// How often each cell of the table of states × events was reached.
@@ -242,13 +277,14 @@ impl Session {
     }
 
     /// Records a push that is about to be sent and gives its number. An empty one is not sent: the outbox has no more.
-    pub fn pushed(&mut self, rseqs: Vec<u64>) -> Option<u32> {
+    /// `now_ms` is monotonic.
+    pub fn pushed(&mut self, rseqs: Vec<u64>, now_ms: u64) -> Option<u32> {
         if rseqs.is_empty() {
             self.more_to_send = false;
             return None;
         }
         let id = self.take_id();
-        self.pushes.insert(id, rseqs);
+        self.pushes.insert(id, Flight { rseqs, sent_ms: now_ms });
         Some(id)
     }
 
@@ -275,7 +311,7 @@ impl Session {
         };
         let online = self.state == State::Online;
         // With no room for another push there is nothing to wake up for: an answer will.
-        let waits = online && self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT;
+        let waits = online && self.more_to_send && !self.paused && self.pushes.len() < MAX_PUSHES_IN_FLIGHT;
         let paused = (waits && self.paused_until_ms > 0).then_some(self.paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
         let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
@@ -311,6 +347,7 @@ impl Session {
         *next_request += 1;
         loading.request = Some(request);
         loading.retry_at_ms = None;
+        loading.queued = false;
         Command::Fetch { request, bucket, address: loading.address.clone() }
     }
 
@@ -321,6 +358,10 @@ impl Session {
         match event {
             Event::Tick => self.tick(now_ms, random, &mut out),
             Event::SetOnline { online } => self.set_online(*online, now_ms, &mut out),
+            Event::SetPaused { paused } => {
+                self.paused = *paused;
+                self.more_to_send = true;
+            }
             Event::SetToken => self.set_token(now_ms, &mut out),
             Event::Nudge => self.nudge(now_ms, &mut out),
             Event::Disconnected { reason } => self.lost(reason, now_ms, random),
@@ -334,9 +375,7 @@ impl Session {
             Event::Error { .. } => self.error(event, now_ms, random, &mut out),
             Event::Written => self.more_to_send = true,
             Event::ChunkLoaded { bucket, next, at } => self.chunk_loaded(*bucket, next.is_some(), *at, &mut out),
-            Event::ChunkFailed { bucket, gone, reason } => {
-                self.chunk_failed(*bucket, *gone, reason, now_ms, random, &mut out);
-            }
+            Event::ChunkFailed { .. } => self.chunk_failed(event, now_ms, random, &mut out),
             Event::Subscribed { handle } if self.state == State::Online => out.push(Command::Open { handle: *handle }),
             Event::Unsubscribed { handle } => self.unsubscribed(*handle, &mut out),
             Event::Subscribed { .. } => {}
@@ -347,10 +386,20 @@ impl Session {
             | Event::Pong
             | Event::Closed { .. } => self.online_message(event, now_ms, &mut out),
         }
+        self.fetch_queued(&mut out);
         if self.state == State::Online {
             self.fill(now_ms, &mut out);
         }
         out
+    }
+
+    /// Asks for chunks that wait for room.
+    fn fetch_queued(&mut self, out: &mut Vec<Command>) {
+        let under_way = self.loading.values().filter(|l| l.request.is_some()).count();
+        let room = MAX_FETCHES_IN_FLIGHT.saturating_sub(under_way);
+        for (bucket, loading) in self.loading.iter_mut().filter(|(_, l)| l.queued).take(room) {
+            out.push(Self::fetch(loading, *bucket, &mut self.next_request));
+        }
     }
 
     fn tick(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
@@ -365,9 +414,9 @@ impl Session {
             State::Online => self.tick_online(now_ms, random, out),
             _ => {}
         }
-        for (bucket, loading) in &mut self.loading {
-            if loading.retry_at_ms.is_some_and(|at| now_ms >= at) {
-                out.push(Self::fetch(loading, *bucket, &mut self.next_request));
+        for (_, loading) in &mut self.loading {
+            if loading.retry_at_ms.take_if(|at| now_ms >= *at).is_some() {
+                loading.queued = true;
             }
         }
     }
@@ -414,6 +463,11 @@ impl Session {
     }
 
     fn forget_connection(&mut self) {
+        if !self.pushes.is_empty() {
+            // It may have been too much for the network.
+            self.batch.failed();
+        }
+        self.batch.reconnected();
         self.pushes.clear();
         self.opens.disconnected();
         // Another session of the server has to be shown it again, before what follows it.
@@ -519,9 +573,7 @@ impl Session {
             Event::Acknowledge { id, deferred, copied } => self.acknowledged(*id, *deferred, copied, now_ms),
             Event::Opened { id, load } => {
                 self.opens.answered(*id);
-                for (bucket, address) in load {
-                    self.load(*bucket, address, out);
-                }
+                load.iter().for_each(|(bucket, address)| self.load(*bucket, address));
             }
             Event::Live { bytes } => {
                 self.faults = Backoff::default();
@@ -536,30 +588,36 @@ impl Session {
         }
     }
 
-    fn load(&mut self, bucket: BucketId, address: &Address, out: &mut Vec<Command>) {
-        if self.loading.get(&bucket).is_some_and(|l| l.address == *address && l.request.is_some()) {
+    fn load(&mut self, bucket: BucketId, address: &Address) {
+        if self.loading.get(&bucket).is_some_and(|l| l.address == *address && (l.request.is_some() || l.queued)) {
             return;
         }
-        let mut loading =
-            Loading { address: address.clone(), request: None, retry_at_ms: None, backoff: Backoff::default() };
-        out.push(Self::fetch(&mut loading, bucket, &mut self.next_request));
-        self.loading.insert(bucket, loading);
+        let (address, backoff) = (address.clone(), Backoff::default());
+        self.loading.insert(bucket, Loading { address, request: None, retry_at_ms: None, queued: true, backoff });
     }
 
     fn acknowledged(&mut self, id: u32, deferred: bool, copied: &[u64], now_ms: u64) {
-        self.pushes.remove(&id);
+        let flight = self.pushes.remove(&id);
         self.more_to_send = true;
         self.copied |= !copied.is_empty();
         self.undecidable.extend(copied);
-        // Additive increase: the server keeps up.
-        self.batch = (self.batch + FIRST_BATCH / 4).min(self.limits.push_entries.max(1) as usize);
+        let Some(flight) = flight else {
+            // A decision that an answered push was still owed: it says nothing of how fast the server is.
+            return;
+        };
+        let limit = self.limits.push_entries as usize;
+        self.batch.answered(now_ms.saturating_sub(flight.sent_ms), limit);
         self.paused_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
     }
 
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
+        if self.paused && !landfall_core::mutant::active("pause-ignored") {
+            return;
+        }
         if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && now_ms >= self.paused_until_ms {
             self.paused_until_ms = 0;
-            out.push(Command::Push { max_entries: self.batch, last_under_id: self.copied });
+            let max_entries = self.batch.entries(self.limits.push_entries as usize);
+            out.push(Command::Push { max_entries, last_under_id: self.copied });
         } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
             // Everything under this id is decided or cannot be: now the id can change.
             self.copied = false;
@@ -596,27 +654,22 @@ impl Session {
         }
     }
 
-    fn chunk_failed(
-        &mut self,
-        bucket: BucketId,
-        gone: bool,
-        reason: &str,
-        now_ms: u64,
-        random: &mut Entropy<'_>,
-        out: &mut Vec<Command>,
-    ) {
-        let Some(loading) = self.loading.get_mut(&bucket) else {
+    fn chunk_failed(&mut self, event: &Event, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
+        let Event::ChunkFailed { bucket, gone, reason, retry_after_ms } = event else { return };
+        let Some(loading) = self.loading.get_mut(bucket) else {
             return;
         };
-        self.last_error = Some(reason.to_owned());
-        loading.request = None;
-        if gone {
-            self.loading.remove(&bucket);
+        self.last_error = Some(reason.clone());
+        (loading.request, loading.queued) = (None, false);
+        if *gone {
+            self.loading.remove(bucket);
             if self.state == State::Online {
-                out.push(Command::Reopen { bucket });
+                out.push(Command::Reopen { bucket: *bucket });
             }
         } else {
-            loading.retry_at_ms = Some(now_ms + loading.backoff.next_ms(random));
+            // Those that were told the same time do not all come at that time.
+            let told = retry_after_ms.unwrap_or(0).min(MAX_BACKOFF_MS);
+            loading.retry_at_ms = Some(now_ms + told + loading.backoff.next_ms(random));
         }
     }
 
@@ -674,8 +727,8 @@ impl Session {
         random: &mut Entropy<'_>,
     ) {
         if self.pushes.remove(&id).is_some() {
-            // Multiplicative decrease: the server asks for less.
-            self.batch = (self.batch / 2).max(1);
+            // The server asks for less.
+            self.batch.failed();
             self.more_to_send = true;
             let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));
             self.paused_until_ms = now_ms + wait.clamp(1, MAX_BACKOFF_MS);

@@ -48,6 +48,22 @@ pub struct Progress {
     pub expected: u64,
 }
 
+/// How sending goes, while something waits to be decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sending {
+    /// Transactions that the server accepted since nothing waited, or since the client was opened.
+    pub done: u64,
+    /// Those that were refused, or could not be sent in time, since then.
+    pub failed: u64,
+    /// Those that are not decided.
+    pub left: u64,
+    /// Their bytes, as they travel.
+    pub bytes_left: u64,
+    /// How long they may take at the rate of late, milliseconds. `None` where nothing is known of that: before the first
+    /// answer, without a connection, paused, or when the rest waits for its next attempt.
+    pub time_to_go_ms: Option<u64>,
+}
+
 /// The status of the client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
@@ -55,6 +71,10 @@ pub struct Status {
     pub connectivity: Connectivity,
     /// Transactions that the server has not decided.
     pub pending: u64,
+    /// How they are sent; `None` when there are none.
+    pub sending: Option<Sending>,
+    /// Whether sending is paused ([`crate::Engine::set_paused`]).
+    pub paused: bool,
     /// Transactions that the server accepted and that have not come back in the shapes yet.
     pub acknowledged: u64,
     /// Dead letters: refused for good, waiting for a person.
@@ -77,6 +97,9 @@ pub struct Status {
     /// What may be missing since the database was lost: the mirror of its outbox was damaged too. Stays while the client
     /// is open.
     pub recovery_problem: Option<String>,
+    /// Rows that turned out, when their bucket was loaded anew, to be other than the server has them although nothing had
+    /// changed them: a fault, or a write from outside the server. They were replaced. Since the client was opened.
+    pub healed: u64,
     /// How far the device's clock is ahead of the server's (below zero: behind), when that is more than an hour. As
     /// measured over this connection or the last one. See [`Status::clock_problem`].
     pub clock_off_by_ms: Option<i64>,

@@ -12,6 +12,7 @@ use crate::value::{ColumnType, Value};
 
 pub mod caching;
 pub mod ddl;
+pub mod history;
 mod json;
 mod pattern;
 #[cfg(feature = "text")]
@@ -20,6 +21,7 @@ mod upgrade;
 mod validate;
 
 pub use caching::Caching;
+pub use history::{History, HistoryOf};
 pub use pattern::Pattern;
 #[cfg(feature = "text")]
 pub use text::{Diagnostic, Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
@@ -84,6 +86,10 @@ pub struct Table {
     pub schedule: Option<Schedule>,
     /// A search table (FTS5) over these text columns, kept by the engine under the name `<table>_search`.
     pub search: Vec<String>,
+    /// It keeps its history, in a table of its own.
+    pub history: Option<History>,
+    /// It is the history of another table: only the server writes it.
+    pub history_of: Option<HistoryOf>,
 }
 
 /// How the writes of a table, or the transactions with an action, are sent.
@@ -328,6 +334,27 @@ impl Schema {
     /// When the text is not what [`Schema::to_json`] wrote.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         json::read(&serde_json::from_str(text)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Column {
+    /// A column without any rule: it may be NULL, and concurrent edits of it are `lww`.
+    pub fn plain(name: impl Into<String>, ty: ColumnType) -> Self {
+        Self {
+            name: name.into(),
+            ty,
+            required: false,
+            default: None,
+            max_length: None,
+            pattern: None,
+            min: None,
+            max: None,
+            one_of: Vec::new(),
+            references: None,
+            unique: false,
+            merge: MergeRule::Lww,
+            assigned: false,
+        }
     }
 }
 

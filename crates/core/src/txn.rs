@@ -111,6 +111,11 @@ impl Operation {
         }
     }
 
+    /// What is written into a column.
+    pub fn value(&self, column: &str) -> Option<&Value> {
+        self.cells().iter().find(|cell| cell.column == column).map(|cell| &cell.value)
+    }
+
     /// The row that it leaves behind when applied to `row` without any merging, as a device previews it: what is
     /// pending lies over what is confirmed. `None` when there is no row afterwards. `key_cells` are the key's columns.
     pub fn preview(&self, row: Option<Cells>, key_cells: impl FnOnce() -> Cells) -> Option<Cells> {

@@ -190,10 +190,44 @@ pub enum Value {
     Json(String),
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
 impl Value {
     /// A float, unless it is not finite. `-0.0` becomes `0.0`.
     pub fn float(value: f64) -> Option<Self> {
         value.is_finite().then_some(Self::Float(if value == 0.0 { 0.0 } else { value }))
+    }
+
+    /// The number, of an integer.
+    pub fn as_int(&self) -> Option<i64> {
+        if let Self::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// The text, of a text.
+    pub fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
     }
 
     /// A JSON value in canonical text; NULL for JSON's `null`.

@@ -32,6 +32,8 @@ fn table(rule: DeleteRule) -> Table {
         columns: ["id"].iter().chain(&COLUMNS).map(|name| column(name)).collect(),
         primary_key: vec!["id".into()],
         sync: true,
+        history: None,
+        history_of: None,
         on_delete_conflict: rule,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),

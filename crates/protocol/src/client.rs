@@ -28,11 +28,14 @@ pub struct Entry {
     pub transaction: Transaction,
     /// Its content hash.
     pub hash: ContentHash,
+    /// How many bytes travelled, or would.
+    pub bytes: usize,
 }
 
 impl From<Transaction> for Entry {
     fn from(transaction: Transaction) -> Self {
-        Self { hash: transaction.content_hash(), transaction }
+        let bytes = transaction.to_bytes();
+        Self { hash: hash128(&bytes), bytes: bytes.len(), transaction }
     }
 }
 
@@ -51,7 +54,7 @@ impl<'b, C> Decode<'b, C> for Entry {
         let start = d.position();
         let transaction = Transaction::decode(d, ctx)?;
         let bytes = d.input().get(start..d.position()).unwrap_or_default();
-        Ok(Self { transaction, hash: hash128(bytes) })
+        Ok(Self { transaction, hash: hash128(bytes), bytes: bytes.len() })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod batch;
 pub mod client;
 pub mod codec;
 pub mod codes;
+pub mod digest;
 pub mod server;
 
 pub use batch::{Change, ChangeList, RowBlock};

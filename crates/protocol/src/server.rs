@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{ChangeList, RowBlock};
+use crate::digest::Digests;
 
 /// A chunk's address: a path on the server, unguessable, signed, expiring.
 pub type Address = String;
@@ -49,6 +50,14 @@ pub enum Outcome {
         /// What the server can say about it.
         #[n(0)]
         problem: Problem,
+    },
+    /// Not decided yet: the app's webhook is asked about it. While the session lasts another Acknowledge of the same push
+    /// brings the decision. What does not follow it goes on.
+    #[n(5)]
+    Asked {
+        /// When to offer it again, if that has not come: after so many milliseconds.
+        #[n(0)]
+        again_ms: u64,
     },
 }
 
@@ -304,7 +313,7 @@ pub enum ServerMessage {
     },
 }
 
-/// A run of rows of a bucket in key order; the body of a chunk's address.
+/// A run of rows of a bucket in key order, or the digests of many; the body of a chunk's address.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 pub struct Chunk {
     /// The bucket.
@@ -320,6 +329,10 @@ pub struct Chunk {
     #[n(3)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Address>,
+    /// Digests instead of rows, when those were asked for; `rows` is empty then.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<Digests>,
 }
 
 impl<C> Encode<C> for WireType {

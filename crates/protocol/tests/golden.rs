@@ -64,12 +64,13 @@ fn every_server_message_keeps_its_bytes() {
 
 #[test]
 fn a_chunk_keeps_its_bytes() {
-    let chunk = common::chunk();
-    let json = Frame::Text(serde_json::to_string(&chunk).unwrap());
-    let (binary, json) = vector("chunk", &Frame::Binary(encode_binary(&chunk)), &json);
-    let (Frame::Binary(bytes), Frame::Text(text)) = (binary, json) else { panic!("forms are mixed up") };
-    assert_eq!(decode_binary::<Chunk>(&bytes).unwrap(), chunk);
-    assert_eq!(serde_json::from_str::<Chunk>(&text).unwrap(), chunk);
+    for (name, chunk) in [("chunk", common::chunk()), ("chunk-digests", common::digests())] {
+        let json = Frame::Text(serde_json::to_string(&chunk).unwrap());
+        let (binary, json) = vector(name, &Frame::Binary(encode_binary(&chunk)), &json);
+        let (Frame::Binary(bytes), Frame::Text(text)) = (binary, json) else { panic!("forms are mixed up") };
+        assert_eq!(decode_binary::<Chunk>(&bytes).unwrap(), chunk);
+        assert_eq!(serde_json::from_str::<Chunk>(&text).unwrap(), chunk);
+    }
 }
 
 /// T2: whichever bit of whichever message is turned over, nothing in it is believed.

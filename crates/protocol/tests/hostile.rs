@@ -68,7 +68,7 @@ fn frames() -> Vec<Vec<u8>> {
         Frame::Binary(bytes) => bytes,
         Frame::Text(text) => text.into_bytes(),
     };
-    let mut out = vec![encode_binary(&common::chunk())];
+    let mut out = vec![encode_binary(&common::chunk()), encode_binary(&common::digests())];
     for form in [Form::Binary, Form::Json] {
         out.extend(common::client_messages().iter().map(|(_, m)| bytes(encode_client(m, form))));
         out.extend(common::server_messages().iter().map(|(_, m)| bytes(encode_server(m, form))));

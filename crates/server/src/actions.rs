@@ -19,7 +19,12 @@
 //! runs nobody else's write is decided. It is called again when the transaction has to be decided again (the commit
 //! failed), so that it must do nothing outside the database.
 
-use std::collections::BTreeMap;
+pub(crate) mod answer;
+pub mod hooks;
+pub(crate) mod question;
+pub mod sign;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,19 +76,20 @@ type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 #[derive(Clone)]
 pub struct Actions {
     handlers: BTreeMap<String, Arc<dyn ActionHandler>>,
+    hooks: BTreeSet<String>,
     clock: Clock,
 }
 
 impl Default for Actions {
     fn default() -> Self {
         let began = Instant::now();
-        Self { handlers: BTreeMap::new(), clock: Arc::new(move || began.elapsed()) }
+        Self { handlers: BTreeMap::new(), hooks: BTreeSet::new(), clock: Arc::new(move || began.elapsed()) }
     }
 }
 
 impl fmt::Debug for Actions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.handlers.keys()).finish()
+        f.debug_set().entries(self.handlers.keys()).entries(&self.hooks).finish()
     }
 }
 
@@ -100,6 +106,14 @@ impl Actions {
         self
     }
 
+    /// Has a webhook decide on the action of this name: it is asked before the commit, by whoever drives
+    /// [`hooks::Hooks`]. A handler of the same name comes first.
+    #[must_use]
+    pub fn on_webhook(mut self, action: impl Into<String>) -> Self {
+        self.hooks.insert(action.into());
+        self
+    }
+
     /// Measures the handlers' time by this clock, which must never go back.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
@@ -108,6 +122,10 @@ impl Actions {
 
     pub(crate) fn handler(&self, action: &str) -> Option<&Arc<dyn ActionHandler>> {
         self.handlers.get(action)
+    }
+
+    pub(crate) fn is_webhook(&self, action: &str) -> bool {
+        self.hooks.contains(action)
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -124,6 +142,10 @@ pub struct Halt(pub(crate) Reason);
 pub(crate) enum Reason {
     Refused(Problem),
     Failed(String),
+    /// Its webhook has not answered yet; to be offered again after so long.
+    Asked {
+        again_ms: u64,
+    },
 }
 
 impl Halt {

@@ -1,14 +1,19 @@
 //! How a server is configured: plain data, from a file, the environment or flags; and what is made of it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::http::HeaderValue;
 use landfall_core::{Code, Schema};
+use reqwest::Url;
 use serde::Deserialize;
 
+use crate::actions::sign::Secret;
 use crate::auth::{Authenticator, KeyError, read_key_pem, read_key_set, read_secret};
-use crate::core::Retention;
+use crate::core::{Allowance, Memory, Retention};
+use crate::http::Webhooks;
 use crate::session::Rules;
 
 /// Stable codes of the configuration. Documented in `docs/errors.md`.
@@ -25,6 +30,12 @@ pub mod codes {
     pub const NO_APP: Code = Code::of("LF-6104");
     /// A page of an origin that is not let in; or what should name one does not.
     pub const ORIGIN: Code = Code::of("LF-6105");
+    /// A webhook that cannot be one.
+    pub const WEBHOOK: Code = Code::of("LF-6108");
+    /// No secret to sign requests to webhooks with.
+    pub const WEBHOOK_SECRET: Code = Code::of("LF-6109");
+    /// An action that nobody would handle.
+    pub const NO_HANDLER: Code = Code::of("LF-6110");
 }
 
 /// Where a server listens when nothing is said.
@@ -64,6 +75,24 @@ pub struct Settings {
     pub app: Option<PathBuf>,
     /// Other origins whose pages may connect.
     pub allow_origin: Option<Vec<String>>,
+    /// The webhooks that decide on actions, each as `action=https://…`.
+    pub webhook: Option<Vec<String>>,
+    /// A file with the secrets that requests to webhooks are signed with, one a line, each as `whsec_…`.
+    pub webhook_secret_file: Option<PathBuf>,
+    /// How long a webhook may take for one answer, milliseconds.
+    pub webhook_timeout_ms: Option<u64>,
+    /// Transactions that a subject may push in a second, in the long run; 0: as many as it likes.
+    pub subject_entries: Option<u64>,
+    /// Bytes of them.
+    pub subject_bytes: Option<u64>,
+    /// Transactions of a subject that may wait for a commit; 0: as many as of all.
+    pub subject_waiting: Option<u64>,
+    /// Sessions of a subject; 0: no limit.
+    pub subject_connections: Option<u64>,
+    /// Transactions of all that may wait for a commit.
+    pub waiting: Option<usize>,
+    /// Sessions of all; 0: no limit.
+    pub connections: Option<u64>,
 }
 
 /// Settings that make no server.
@@ -88,6 +117,35 @@ pub enum SettingsError {
     /// Not an origin.
     #[error("'{0}' is no origin; write scheme, host and port, and nothing after them: https://app.example")]
     Origin(String),
+    /// Not a webhook.
+    #[error(
+        "'{0}' is no webhook; write the action and its address, without a password: checkout=https://app.example/checkout"
+    )]
+    Webhook(String),
+    /// A webhook of an action that is not there.
+    #[error("there is no action '{0}' for a webhook; the schema has: {1}")]
+    UnknownAction(String, String),
+    /// Two webhooks of one action.
+    #[error("the action '{0}' has two webhooks; name one")]
+    TwoWebhooks(String),
+    /// No secret.
+    #[error(
+        "requests to webhooks are signed, and there is no secret; write 'whsec_' and 24 to 64 random bytes in base64 into a file \
+         (echo whsec_$(openssl rand -base64 32)), and name it with --webhook-secret-file"
+    )]
+    NoWebhookSecret,
+    /// A file without secrets.
+    #[error(
+        "{} holds no secret for webhooks; each line is 'whsec_' and 24 to 64 random bytes in base64 (echo \
+         whsec_$(openssl rand -base64 32))", .0.display()
+    )]
+    WebhookSecret(PathBuf),
+    /// An action without a handler.
+    #[error(
+        "nobody would handle the action '{0}' of the schema; give it a webhook (--webhook {0}=https://…), or \
+         embed the server and give it a handler"
+    )]
+    NoHandler(String),
 }
 
 impl SettingsError {
@@ -99,6 +157,9 @@ impl SettingsError {
             Self::DevelopmentInPublic(_) => codes::DEVELOPMENT_IN_PUBLIC,
             Self::NoApp(_) => codes::NO_APP,
             Self::Origin(_) => codes::ORIGIN,
+            Self::Webhook(_) | Self::UnknownAction(..) | Self::TwoWebhooks(_) => codes::WEBHOOK,
+            Self::NoWebhookSecret | Self::WebhookSecret(_) => codes::WEBHOOK_SECRET,
+            Self::NoHandler(_) => codes::NO_HANDLER,
         }
     }
 }
@@ -123,12 +184,40 @@ impl Settings {
             log_json: self.log_json.or(below.log_json),
             app: self.app.or(below.app),
             allow_origin: self.allow_origin.or(below.allow_origin),
+            webhook: self.webhook.or(below.webhook),
+            webhook_secret_file: self.webhook_secret_file.or(below.webhook_secret_file),
+            webhook_timeout_ms: self.webhook_timeout_ms.or(below.webhook_timeout_ms),
+            subject_entries: self.subject_entries.or(below.subject_entries),
+            subject_bytes: self.subject_bytes.or(below.subject_bytes),
+            subject_waiting: self.subject_waiting.or(below.subject_waiting),
+            subject_connections: self.subject_connections.or(below.subject_connections),
+            waiting: self.waiting.or(below.waiting),
+            connections: self.connections.or(below.connections),
         }
     }
 
     /// How long what has happened is kept.
     pub fn retention(&self) -> Retention {
         self.log_days.map(Retention::days).unwrap_or_default()
+    }
+
+    /// What a subject, and all of them, may use.
+    pub fn allowance(&self) -> Allowance {
+        let usual = Allowance::default();
+        Allowance {
+            subject_entries: self.subject_entries.unwrap_or(usual.subject_entries),
+            subject_bytes: self.subject_bytes.unwrap_or(usual.subject_bytes),
+            subject_waiting: self.subject_waiting.unwrap_or(usual.subject_waiting),
+            subject_connections: self.subject_connections.unwrap_or(usual.subject_connections),
+            connections: self.connections.unwrap_or(usual.connections),
+            ..usual
+        }
+    }
+
+    /// Bounds on memory.
+    pub fn memory(&self) -> Memory {
+        let usual = Memory::default();
+        Memory { waiting_entries: self.waiting.unwrap_or(usual.waiting_entries), ..usual }
     }
 
     /// Whether development mode is on.
@@ -183,6 +272,48 @@ impl Settings {
             value.ok_or_else(|| SettingsError::Origin(text.clone()))
         };
         self.allow_origin.iter().flatten().map(origin).collect()
+    }
+
+    /// The app's webhooks, one for each action of the schema.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when one is not a webhook, or of no action; when there is nothing to sign with; or when an action
+    /// has none.
+    pub fn webhooks(&self, schema: &Schema) -> Result<Webhooks, SettingsError> {
+        let mut urls = BTreeMap::new();
+        for text in self.webhook.iter().flatten() {
+            let wrong = || SettingsError::Webhook(text.clone());
+            let (action, url) = text.split_once('=').ok_or_else(wrong)?;
+            let url = Url::parse(url).map_err(|_| wrong())?;
+            let is_plain = url.username().is_empty() && url.password().is_none() && url.has_host();
+            if !matches!(url.scheme(), "http" | "https") || !is_plain {
+                return Err(wrong());
+            }
+            if schema.action(action).is_none() {
+                let known: Vec<&str> = schema.actions.iter().map(|action| action.name.as_str()).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                return Err(SettingsError::UnknownAction(action.to_owned(), known));
+            }
+            if urls.insert(action.to_owned(), url).is_some() {
+                return Err(SettingsError::TwoWebhooks(action.to_owned()));
+            }
+        }
+        if let Some(action) = schema.actions.iter().find(|action| !urls.contains_key(&action.name)) {
+            return Err(SettingsError::NoHandler(action.name.clone()));
+        }
+        let secrets = match &self.webhook_secret_file {
+            _ if urls.is_empty() => Vec::new(),
+            None => return Err(SettingsError::NoWebhookSecret),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|cause| KeyError::Unreadable { path: path.display().to_string(), cause })?;
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                let secrets: Option<Vec<Secret>> = lines.map(Secret::parse).collect();
+                let wrong = || SettingsError::WebhookSecret(path.clone());
+                secrets.filter(|secrets| !secrets.is_empty()).ok_or_else(wrong)?
+            }
+        };
+        Ok(Webhooks { urls, secrets, timeout: self.webhook_timeout_ms.map(Duration::from_millis) })
     }
 
     /// What sessions go by.

@@ -1,28 +1,31 @@
 //! The server without its transports: sessions, hub, commits and chunks, on one thread, with time and randomness as
 //! arguments. The simulator drives this; the tokio driver runs the same parts on several threads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use landfall_core::Epoch;
 use landfall_protocol::{Chunk, ClientMessage, ServerMessage};
 use rand::Rng;
 
+use crate::actions::hooks::{Ask, Said};
 use crate::hub::{Hub, RING_BYTES};
 use crate::session::{Event, Moment, Next, Outgoing, Read, Refusal, Reply, Request, Rules, Session};
 use crate::store::{Head, Store, StoreError, StoreReader};
 
+pub mod admission;
 pub mod chunks;
 pub mod committer;
+pub mod fair;
 pub mod reads;
 
+pub use admission::{Admission, Allowance, Limit, Refused};
 pub use chunks::{AddressError, ChunkError, Chunks, StoredChunk};
-pub use committer::{Committed, Committer, PendingPush, Retention, SessionId};
+pub use committer::{Committed, Committer, PendingPush, Retention, SessionId, SharedHooks};
+pub use fair::FairQueue;
 
 /// Most entries that wait for a commit. Beyond that pushes are refused with LF-4009: the device waits and tries again.
 pub const MAX_WAITING_ENTRIES: usize = 20_000;
-/// How long a refused push should wait, milliseconds: a few commits.
-pub const OVERLOADED_RETRY_MS: u64 = 250;
 
 /// Bounds on memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +34,20 @@ pub struct Memory {
     pub ring_bytes: usize,
     /// Bytes of chunks kept for devices that load the same bucket.
     pub chunk_bytes: usize,
+    /// How many rows are read at once for devices that load.
+    pub chunk_sizes: chunks::Sizes,
     /// Entries that may wait for a commit.
     pub waiting_entries: usize,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { ring_bytes: RING_BYTES, chunk_bytes: chunks::CACHE_BYTES, waiting_entries: MAX_WAITING_ENTRIES }
+        Self {
+            ring_bytes: RING_BYTES,
+            chunk_bytes: chunks::CACHE_BYTES,
+            chunk_sizes: chunks::Sizes::default(),
+            waiting_entries: MAX_WAITING_ENTRIES,
+        }
     }
 }
 
@@ -49,9 +59,10 @@ pub struct ServerCore {
     committer: Committer,
     reader: Box<dyn StoreReader>,
     sessions: BTreeMap<SessionId, Session>,
-    waiting: VecDeque<PendingPush>,
-    waiting_entries: usize,
-    memory: Memory,
+    waiting: FairQueue<PendingPush>,
+    admission: Admission,
+    /// Sessions that count against what their subject may have.
+    entered: BTreeMap<SessionId, Arc<str>>,
     coverage: Coverage,
 }
 
@@ -67,9 +78,11 @@ impl ServerCore {
         mut store: Box<dyn Store>,
         rules: Arc<Rules>,
         memory: Memory,
+        allowance: Allowance,
         rng: &mut dyn Rng,
     ) -> Result<Self, StoreError> {
-        let chunks = Arc::new(Chunks::new(chunks::signing_key(store.as_mut(), rng)?, memory.chunk_bytes));
+        let key = chunks::signing_key(store.as_mut(), rng)?;
+        let chunks = Arc::new(Chunks::new(key, memory.chunk_bytes, memory.chunk_sizes));
         let hub = Arc::new(Hub::new(store.head(), memory.ring_bytes));
         let reader = store.reader()?;
         let committer = Committer::new(store, Arc::clone(&hub))?;
@@ -81,9 +94,9 @@ impl ServerCore {
             committer,
             reader,
             sessions,
-            waiting: VecDeque::new(),
-            waiting_entries: 0,
-            memory,
+            waiting: FairQueue::default(),
+            admission: Admission::new(allowance, memory.waiting_entries as u64),
+            entered: BTreeMap::new(),
             coverage: Coverage::new(),
         })
     }
@@ -97,6 +110,9 @@ impl ServerCore {
     /// The connection is gone. Pushes of it that wait are decided all the same.
     pub fn disconnect(&mut self, id: SessionId) {
         self.sessions.remove(&id);
+        if let Some(subject) = self.entered.remove(&id) {
+            self.admission.left(&subject);
+        }
     }
 
     /// A message arrived. Then call [`ServerCore::poll`] until it gives nothing.
@@ -133,6 +149,11 @@ impl ServerCore {
     fn answer(&mut self, session: SessionId, request: Request, now: Moment, rng: &mut dyn Rng) -> Option<Reply> {
         match request {
             Request::Hello { replica, subject, cursor } => {
+                let who: Arc<str> = Arc::from(subject.id.as_str());
+                if let Err(refused) = self.admission.enters(&who, now.mono_ms, rng.next_u64()) {
+                    return Some(Reply::Hello(Err(refused.refusal())));
+                }
+                self.entered.insert(session, who);
                 Some(self.committer.hello(replica, &subject, cursor, fresh_epoch(rng)))
             }
             Request::Open { id, subject, shape, params, held } => {
@@ -142,14 +163,14 @@ impl ServerCore {
                 Some(Reply::Open { id, result: offer.map(|offer| vec![offer]) })
             }
             Request::Push { id, entries } => {
-                let bounded = !landfall_core::mutant::active("pushes-unbounded");
-                let full = self.waiting_entries + entries.len() > self.memory.waiting_entries;
-                if bounded && full && !self.waiting.is_empty() {
-                    return Some(Reply::Push { id, result: Err(overloaded()) });
+                let push = PendingPush::new(session, id, entries);
+                match self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, rng.next_u64()) {
+                    Err(refused) => Some(Reply::Push { id, result: Err(refused.refusal()) }),
+                    Ok(()) => {
+                        self.waiting.push(push);
+                        None
+                    }
                 }
-                self.waiting_entries += entries.len();
-                self.waiting.push_back(PendingPush { session, id, entries });
-                None
             }
         }
     }
@@ -161,32 +182,49 @@ impl ServerCore {
 
     /// Their transactions.
     pub fn waiting_entries(&self) -> usize {
-        self.waiting_entries
+        self.waiting.entries()
     }
 
-    /// Decides the pushes that waited longest: as many as hold at most `max_entries` together, at least one; one
+    /// Decides the pushes whose turn it is ([`FairQueue::take`]), at most `max_entries` together, at least one push; one
     /// transaction and one fsync for all of them. `None` when none waits. When this returns, decisions and changes are
     /// ready for [`ServerCore::poll`]; a process that dies before that has committed and told nobody.
     pub fn commit(&mut self, max_entries: usize, now: Moment) -> Option<Committed> {
-        let mut group = Vec::new();
-        let mut entries = 0;
-        while let Some(push) = self.waiting.front() {
-            if !group.is_empty() && entries + push.entries.len() > max_entries {
-                break;
-            }
-            entries += push.entries.len();
-            group.extend(self.waiting.pop_front());
-        }
+        let group = self.waiting.take(max_entries);
         if group.is_empty() {
             return None;
         }
-        self.waiting_entries -= entries;
+        group.iter().for_each(|push| self.admission.decided(&push.subject, push.size()));
         let mut committed = self.committer.commit(group, now.wall_ms);
         for (id, reply) in committed.replies.drain(..) {
             self.tell(id, Event::Reply(reply), now);
         }
         self.committer.publish(&committed);
         Some(committed)
+    }
+
+    /// The next request to a webhook. Report what came of it with [`ServerCore::said`].
+    pub fn next_ask(&mut self, now: Moment) -> Option<Ask> {
+        self.committer.hooks().lock().next(now.mono_ms)
+    }
+
+    /// When to call [`ServerCore::next_ask`] again at the latest, on the monotonic clock.
+    pub fn ask_due_ms(&self) -> Option<u64> {
+        self.committer.hooks().lock().deadline_ms()
+    }
+
+    /// What came of a request to a webhook. When that settles it, its transaction waits for [`ServerCore::commit`].
+    pub fn said(&mut self, ticket: u64, said: Said, now: Moment, random: u64) {
+        let held = self.committer.hooks().lock().said(ticket, said, now.mono_ms, random);
+        let Some(push) = held.map(PendingPush::of_held) else { return };
+        // Where there is no room for it, its device comes again, and hears of it then.
+        if self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, random).is_ok() {
+            self.waiting.push(push);
+        }
+    }
+
+    /// How many transactions webhooks are asked about.
+    pub fn asking(&self) -> usize {
+        self.committer.hooks().lock().len()
     }
 
     /// Looks for writes behind the store's back; what is found travels like any other change. Returns whether the scan
@@ -196,6 +234,14 @@ impl ServerCore {
     /// [`StoreError`]; nothing is applied then.
     pub fn check_outside_writes(&mut self, now: Moment) -> Result<bool, StoreError> {
         self.committer.check_outside_writes(now.wall_ms)
+    }
+
+    /// See [`crate::store::Store::forget_history`]; devices hear of what is forgotten. Whether the walk is through.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is forgotten then.
+    pub fn forget_history(&mut self, now: Moment) -> Result<bool, StoreError> {
+        self.committer.forget_history(now.wall_ms)
     }
 
     /// Forgets buckets that nobody has opened since a time (milliseconds since the Unix epoch) and nobody holds. How many.
@@ -277,12 +323,6 @@ impl ServerCore {
     pub fn ring_bytes(&self) -> usize {
         self.hub.ring_bytes()
     }
-}
-
-/// The refusal of a push for which there is no room.
-pub fn overloaded() -> Refusal {
-    let text = "the server has more to do than it can; wait, nothing is lost";
-    Refusal::new(landfall_protocol::codes::OVERLOADED, text).retry_after(OVERLOADED_RETRY_MS)
 }
 
 /// A history that never was.

@@ -15,21 +15,24 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::core::{Memory, Retention};
+use crate::core::{Allowance, Memory, Retention};
 use crate::session::Rules;
 use crate::store::{Store, StoreError};
 
 mod app;
 mod chunks;
+mod door;
 mod listen;
 mod origin;
 mod readers;
 mod sessions;
 mod shared;
 mod socket;
+mod webhooks;
 mod writer;
 
 use shared::Shared;
+pub use webhooks::{TIMEOUT, Webhooks};
 
 /// Read buffer of a connection, bytes: most messages are small, and thousands of connections are idle. It grows to the
 /// length of a longer message while that comes in.
@@ -44,6 +47,8 @@ pub const REQUEST_HEAD: Duration = Duration::from_secs(30);
 pub struct Options {
     /// Bounds on memory.
     pub memory: Memory,
+    /// What a subject, and all of them, may use.
+    pub allowance: Allowance,
     /// Connections to the store that read; each serves one request at a time.
     pub readers: usize,
     /// How long a shutdown may take before connections are cut.
@@ -56,18 +61,22 @@ pub struct Options {
     pub app: Option<PathBuf>,
     /// Other origins whose pages may open sessions and read chunks, such as `https://app.example`.
     pub origins: Vec<HeaderValue>,
+    /// The app's webhooks. The store has to know their actions too ([`crate::actions::Actions::on_webhook`]).
+    pub webhooks: Webhooks,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             memory: Memory::default(),
+            allowance: Allowance::default(),
             readers: 4,
             drain: DRAIN,
             request_head: REQUEST_HEAD,
             retention: Retention::default(),
             app: None,
             origins: Vec::new(),
+            webhooks: Webhooks::default(),
         }
     }
 }
@@ -96,7 +105,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let (drain_at_most, head_at_most) = (options.drain, options.request_head);
-    let app = options.app.clone();
+    let (app, webhooks) = (options.app.clone(), options.webhooks.clone());
     let (shared, writer) = Shared::start(store, Arc::new(rules), options)?;
     let shared = Arc::new(shared);
     let (draining, sessions) = (shared.drain.clone(), Arc::clone(&shared.sessions));
@@ -108,12 +117,14 @@ pub async fn serve(
         sessions.wake_all();
         tokio::time::sleep(drain_at_most).await;
     };
+    let asking = tokio::spawn(webhooks::run(Arc::clone(&shared), webhooks));
     let served = listen::run(listener, router, head_at_most, shared.drain.clone());
     tokio::select! {
         () = served => {}
         () = drain => tracing::warn!("some connections did not end in time; cutting them"),
     }
     shared.sessions.ended(drain_at_most).await;
+    asking.abort();
     shared.stop_writer();
     // The writer commits what is queued before it ends, and closes the store.
     let _ = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -157,6 +168,11 @@ async fn sync(
         let text =
             "this server lets no pages of that origin in; start it with --allow-origin and the page's origin [LF-6105]";
         return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    if let Err(refused) = shared.door.connects(shared.sessions.len()) {
+        let text = format!("{} [{}]", refused.refusal().message, refused.refusal().code);
+        let after = [(header::RETRY_AFTER, HeaderValue::from(refused.retry_after_s()))];
+        return (StatusCode::SERVICE_UNAVAILABLE, after, text).into_response();
     }
     let limit = shared.rules.limits.frame_bytes as usize;
     upgrade

@@ -10,7 +10,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::core::Committed;
+use crate::actions::hooks::Said;
+use crate::core::{Committed, Limit};
 
 /// An outcome of an entry.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -22,6 +23,19 @@ struct OutcomeLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CodeLabel {
     code: String,
+}
+
+/// What came of a request to a webhook.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct WebhookLabel {
+    action: String,
+    result: &'static str,
+}
+
+/// A limit that somebody met.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabel {
+    limit: &'static str,
 }
 
 /// Values that are looked up when somebody asks.
@@ -37,6 +51,8 @@ pub struct Readings {
     pub chunks: (usize, u64, u64),
     /// Entries that wait for a commit.
     pub waiting: usize,
+    /// Entries that webhooks are asked about.
+    pub asking: usize,
 }
 
 /// All metrics of a server.
@@ -48,6 +64,7 @@ pub struct Metrics {
     pub subscriptions: Gauge,
     entries: Family<OutcomeLabel, Counter>,
     errors: Family<CodeLabel, Counter>,
+    refusals: Family<LimitLabel, Counter>,
     group_entries: Histogram,
     commit_seconds: Histogram,
     fsync_seconds: Histogram,
@@ -61,6 +78,9 @@ pub struct Metrics {
     lag: Gauge,
     ring_bytes: Gauge,
     waiting: Gauge,
+    asking: Gauge,
+    webhooks: Family<WebhookLabel, Counter>,
+    webhook_seconds: Histogram,
     chunk_bytes: Gauge,
     chunk_hits: Gauge,
     chunk_misses: Gauge,
@@ -75,6 +95,7 @@ impl Default for Metrics {
             subscriptions: Gauge::default(),
             entries: Family::default(),
             errors: Family::default(),
+            refusals: Family::default(),
             group_entries: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
             fsync_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
@@ -87,6 +108,9 @@ impl Default for Metrics {
             lag: Gauge::default(),
             ring_bytes: Gauge::default(),
             waiting: Gauge::default(),
+            asking: Gauge::default(),
+            webhooks: Family::default(),
+            webhook_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
             chunk_bytes: Gauge::default(),
             chunk_hits: Gauge::default(),
             chunk_misses: Gauge::default(),
@@ -104,6 +128,7 @@ impl Metrics {
         r.register("subscriptions", "Open subscriptions of all sessions", self.subscriptions.clone());
         r.register("entries", "Pushed transactions by outcome", self.entries.clone());
         r.register("errors", "Errors sent to devices by code", self.errors.clone());
+        r.register("refusals", "Pushes, sessions and chunks that were told to wait, by limit", self.refusals.clone());
         r.register("group_entries", "Transactions decided in one commit", self.group_entries.clone());
         let help = "Time of one commit, from the first row to the end of its fsync";
         r.register_with_unit("commit", help, Unit::Seconds, self.commit_seconds.clone());
@@ -122,6 +147,10 @@ impl Metrics {
         r.register("lag", "Sequences by which the slowest session is behind", self.lag.clone());
         r.register_with_unit("ring", "Recent commits kept for the live stream", Unit::Bytes, self.ring_bytes.clone());
         r.register("waiting_entries", "Transactions that wait for a commit", self.waiting.clone());
+        r.register("asking_entries", "Transactions that webhooks are asked about", self.asking.clone());
+        r.register("webhook_requests", "Requests to webhooks by action and result", self.webhooks.clone());
+        let help = "Time of one request to a webhook";
+        r.register_with_unit("webhook", help, Unit::Seconds, self.webhook_seconds.clone());
         r.register_with_unit("chunk_cache", "Chunks kept for devices that load", Unit::Bytes, self.chunk_bytes.clone());
         r.register("chunk_hits", "Chunks served from the cache", self.chunk_hits.clone());
         r.register("chunk_misses", "Chunks read from the store", self.chunk_misses.clone());
@@ -145,6 +174,7 @@ impl Metrics {
             ("deferred", counted.deferred),
             ("copied", counted.copied),
             ("failed", counted.failed),
+            ("asked", committed.commit.asks.len() as u64),
         ];
         for (outcome, count) in by_outcome {
             self.entries.get_or_create(&OutcomeLabel { outcome }).inc_by(count);
@@ -152,6 +182,23 @@ impl Metrics {
         self.rows.inc_by(counted.rows);
         self.outside.inc_by(counted.outside);
         self.lost_cells.inc_by(counted.lost_cells);
+    }
+
+    /// Counts a request to a webhook.
+    pub fn webhook(&self, action: &str, said: &Said, took: Duration) {
+        let result = match said {
+            Said::Answer { status: 200..=299, body: Some(_), .. } => "answered",
+            Said::Answer { status: 200..=299, .. } => "too_long",
+            Said::Answer { .. } => "not_taken",
+            Said::Nothing(_) => "nothing",
+        };
+        self.webhooks.get_or_create(&WebhookLabel { action: action.to_owned(), result }).inc();
+        self.webhook_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts what was told to wait.
+    pub fn refused(&self, limit: Limit) {
+        self.refusals.get_or_create(&LimitLabel { limit: limit.name() }).inc();
     }
 
     /// Counts an error that a device is told.
@@ -165,6 +212,7 @@ impl Metrics {
         self.lag.set(now.lag as i64);
         self.ring_bytes.set(now.ring_bytes as i64);
         self.waiting.set(now.waiting as i64);
+        self.asking.set(now.asking as i64);
         self.chunk_bytes.set(now.chunks.0 as i64);
         self.chunk_hits.set(now.chunks.1 as i64);
         self.chunk_misses.set(now.chunks.2 as i64);

@@ -319,6 +319,7 @@ impl Session {
             (State::Opening, Reply::Hello(Ok(answer))) => self.welcome(*answer, now),
             (State::Opening, Reply::Hello(Err(refusal))) => self.fail_with(refusal),
             (State::Open, Reply::Push { id, result }) => self.pushed(id, result),
+            (State::Open, Reply::Decided { id, decisions, shift_ms }) => self.decided(id, decisions, shift_ms),
             (State::Open, Reply::Open { id, result }) => self.opened(id, result),
             // An answer that nobody waits for any more, or an impossible one.
             _ => {}
@@ -351,17 +352,20 @@ impl Session {
         let (Some(rseqs), Some(shift_ms)) = (self.outstanding.remove(&id), self.shifts.remove(&id)) else { return };
         match result {
             Ok(outcomes) => {
-                let seqs = outcomes.iter().filter_map(|outcome| match outcome {
-                    Outcome::Accepted { seq } => Some(*seq),
-                    _ => None,
-                });
-                self.owes = self.owes.max(seqs.max().unwrap_or(0));
-                let decisions =
-                    rseqs.into_iter().zip(outcomes).map(|(rseq, outcome)| Decision { rseq, outcome }).collect();
-                self.queue.push_back(ServerMessage::Acknowledge { id, decisions, shift_ms });
+                let decisions = rseqs.into_iter().zip(outcomes).map(|(rseq, outcome)| Decision { rseq, outcome });
+                self.decided(id, decisions.collect(), shift_ms);
             }
             Err(refusal) => self.queue.push_back(refusal.message(false, Some(id))),
         }
+    }
+
+    fn decided(&mut self, id: u32, decisions: Vec<Decision>, shift_ms: i64) {
+        let seqs = decisions.iter().filter_map(|decision| match decision.outcome {
+            Outcome::Accepted { seq } => Some(seq),
+            _ => None,
+        });
+        self.owes = self.owes.max(seqs.max().unwrap_or(0));
+        self.queue.push_back(ServerMessage::Acknowledge { id, decisions, shift_ms });
     }
 }
 

@@ -10,6 +10,7 @@ use common::{Device, PATIENCE, Running};
 use futures_util::SinkExt;
 use landfall_core::Value;
 use landfall_protocol::codec::sealed;
+use landfall_protocol::digest::Narrowed;
 use landfall_protocol::{ClientMessage, Form, Hello, Resumption, ServerMessage, Start};
 use landfall_server::http::Options;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -318,6 +319,16 @@ async fn chunks_are_capabilities_with_tags_and_ranges() {
     assert_eq!(head.headers()["content-length"].to_str().unwrap(), body.len().to_string());
     let json = http.get(server.url(&first)).header("accept", "application/json").send().await.unwrap();
     assert_eq!(json.json::<landfall_protocol::Chunk>().await.unwrap().rows.len(), 200);
+
+    // C6: what narrows an address down travels as its query.
+    let digests = http.get(server.url(&format!("{first}?digests"))).header("accept", "application/json");
+    let digests = digests.send().await.unwrap().json::<landfall_protocol::Chunk>().await.unwrap();
+    let runs = digests.digests.unwrap().runs;
+    assert_eq!((digests.rows.len(), runs.iter().map(|run| run.rows).sum::<u32>()), (0, 200));
+    let part = Narrowed { after: None, until: runs[0].to.clone(), digests: false }.of(&first);
+    let part = http.get(server.url(&part)).header("accept", "application/json").send().await.unwrap();
+    assert_eq!(part.json::<landfall_protocol::Chunk>().await.unwrap().rows.len(), runs[0].rows as usize);
+    assert_eq!(http.get(server.url(&format!("{first}?until=x"))).send().await.unwrap().status(), 404);
 
     let mut forged = first.clone();
     forged.replace_range(first.len() - 1.., if first.ends_with('A') { "B" } else { "A" });

@@ -89,7 +89,7 @@ const SERVER_CELLS: [(&str, &[&str]); 4] = [
     ("Greeting", &HEARD),
     ("Opening", &["reply hello"]),
     ("Open", &HEARD),
-    ("Open", &["reply push", "reply open", "read done"]),
+    ("Open", &["reply push", "reply decided", "reply open", "read done"]),
 ];
 
 /// Everything that a long enough run has to reach.
@@ -101,6 +101,7 @@ fn universe() -> Vec<String> {
     names.extend(
         SERVER_CELLS.iter().flat_map(|(state, events)| events.iter().map(move |e| format!("server {state}×{e}"))),
     );
+    names.extend(crate::world::WEBHOOK.iter().map(|name| (*name).to_owned()));
     names.extend(Fault::ALL.iter().map(|f| f.coverage_name()));
     // These are not for whole worlds: read-only disks, damage to what was synced, files that are deleted
     // (which only a process that closes its database does). The disk's own tests have them.

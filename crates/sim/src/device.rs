@@ -10,6 +10,7 @@ use landfall_core::{ReplicaId, Schema, Value};
 use crate::clock::{MachineClock, Micros};
 use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
+use crate::invariants::offline::Fairness;
 use crate::network::Way;
 use crate::workload::OpId;
 
@@ -58,6 +59,8 @@ pub struct Process {
     pub watches: BTreeMap<QueryId, (Watch, Vec<Row>)>,
     /// When the next tick is scheduled.
     pub tick_at: Option<Micros>,
+    /// What the present connection has carried.
+    pub fairness: Fairness,
     /// Effects that are carried out before the power goes, if it is to go.
     pub effects_left: Option<u64>,
 }
@@ -162,7 +165,13 @@ impl Device {
         let dice = &mut self.dice;
         let engine = Engine::open(&location, schema.clone(), options, moment, &mut |bytes| dice.fill(bytes))?;
         self.life += 1;
-        self.process = Some(Process { engine, watches: BTreeMap::new(), tick_at: None, effects_left: None });
+        self.process = Some(Process {
+            engine,
+            watches: BTreeMap::new(),
+            tick_at: None,
+            fairness: Fairness::default(),
+            effects_left: None,
+        });
         Ok(())
     }
 

@@ -28,5 +28,9 @@ use landfall_core::Schema;
 /// # Panics
 /// When the text in this crate is wrong.
 pub fn schema() -> Schema {
-    Schema::parse("sim.toml", include_str!("sim.toml")).expect("the simulator's own schema")
+    let mut schema = Schema::parse("sim.toml", include_str!("sim.toml")).expect("the simulator's own schema");
+    // A run lasts minutes: what is kept for a day there is kept for some seconds.
+    let kept = schema.tables.iter_mut().filter_map(|table| table.history.as_mut()?.keep_ms.as_mut());
+    kept.for_each(|keep_ms| *keep_ms = 5_000);
+    schema
 }

@@ -1,6 +1,8 @@
 //! Swarm testing: each seed draws which faults happen in its run, and how often, so that rare combinations are not
 //! drowned by frequent ones, and a fault that hides another is absent from many runs.
 
+use landfall_server::core::Allowance;
+
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::dice::Dice;
 
@@ -60,6 +62,7 @@ faults! {
     ServerRestore = "server.restore": "The server goes back to an old copy of its files.",
     ServerDrain = "server.drain": "The server shuts down as an operator would have it, and comes back.",
     ServerBusy = "server.busy": "The server does not commit for a while, so that pushes pile up.",
+    Flood = "server.flood": "Somebody else hands in as much as a session takes.",
     ServerClock = "server.clock": "The server's clock is set by some seconds.",
     HouseRule = "server.house_rule": "A rule of the operator's own, laid down or lifted in the server's database while it is stopped.",
     Truncate = "server.truncate_log": "The server forgets the older part of its log.",
@@ -99,10 +102,21 @@ pub struct Plan {
     pub ring_bytes: usize,
     /// Bytes that the server has in flight to one device.
     pub window_bytes: u32,
+    /// Most entries of a push.
+    pub push_entries: u32,
     /// Rows in a chunk.
     pub chunk_rows: usize,
     /// Entries that may wait for a commit.
     pub waiting_entries: usize,
+    /// Rows in a chunk of the server's, and in a run that it digests.
+    pub server_rows: (usize, usize),
+    /// The app's code is a webhook, not a handler in the server. What it is asked about may be decided after what follows
+    /// it on the device, where history is lost: see [`Plan::may_fail_on_entries`].
+    pub webhook: bool,
+    /// In how many of a thousand requests the webhook does not do as it should.
+    pub webhook_trouble: u64,
+    /// What a person may use of the server.
+    pub allowance: Allowance,
 }
 
 impl Plan {
@@ -133,7 +147,11 @@ impl Plan {
         if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
             faults.retain(|(fault, _)| *fault != Fault::HouseRule);
         }
+        let mut hook = Dice::new(seed, "webhook");
+        let restored = faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
         Self {
+            webhook: hook.chance(500) && !restored,
+            webhook_trouble: if hook.chance(500) { 0 } else { hook.between(50, 600) },
             devices: dice.between(2, 4) as usize,
             people: dice.between(1, 3) as usize,
             fault_phase: dice.between(20, 75) * SECOND,
@@ -147,7 +165,19 @@ impl Plan {
             ring_bytes: if dice.chance(400) { dice.between(256, 8_192) as usize } else { 1 << 20 },
             window_bytes: if dice.chance(400) { dice.between(128, 4_096) as u32 } else { 1 << 20 },
             waiting_entries: if dice.chance(300) { dice.between(1, 20) as usize } else { 10_000 },
+            allowance: Allowance {
+                subject_entries: if dice.chance(300) { dice.between(5, 100) } else { 0 },
+                burst_seconds: 2,
+                ..Allowance::NONE
+            },
             chunk_rows: if dice.chance(600) { dice.between(1, 12) as usize } else { 1_000 },
+            server_rows: if dice.chance(600) {
+                (dice.between(12, 60) as usize, dice.between(4, 16) as usize)
+            } else {
+                (1_000, 100)
+            },
+            // Smaller ones take longer than a run has, where the network takes seconds.
+            push_entries: if dice.chance(400) { dice.between(3, 8) as u32 } else { 64 },
         }
     }
 }

@@ -29,6 +29,11 @@ impl<E> Queue<E> {
         self.events.pop_first().map(|((time, _), event)| (time, event))
     }
 
+    /// When the next event comes.
+    pub fn next_at(&self) -> Option<Micros> {
+        self.events.first_key_value().map(|((time, _), _)| *time)
+    }
+
     /// How many events wait.
     pub fn len(&self) -> usize {
         self.events.len()

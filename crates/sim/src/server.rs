@@ -7,17 +7,19 @@ use landfall_core::predicate::Env;
 use landfall_core::{BucketId, Epoch, ReplicaId, Schema};
 use landfall_server::auth::Authenticator;
 use landfall_server::buckets::{Bucket, Template};
+use landfall_server::core::chunks::Sizes;
 use landfall_server::core::{Memory, ServerCore};
 use landfall_server::session::{Moment, Rules};
 use landfall_server::store::{
-    Fresh, GroupCommit, Head, Location, OutsideWrites, PushEntry, ReplicaState, SqliteOptions, SqliteStore, Store,
-    StoreError, StoreReader, Truncated,
+    Fresh, GroupCommit, Head, Location, PushEntry, ReplicaState, SqliteOptions, SqliteStore, Store, StoreError,
+    StoreReader, Sweep, Truncated,
 };
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::invariants::fairness::Waiting;
 use crate::plan::Plan;
 
 /// The secret that signs tokens.
@@ -51,6 +53,8 @@ pub struct ServerProcess {
     pub core: ServerCore,
     /// Reads what is committed, for the invariants.
     pub reader: Box<dyn StoreReader>,
+    /// Pushes that wait, for the invariants.
+    pub waiting: Waiting,
     store: SharedStore,
 }
 
@@ -65,15 +69,22 @@ impl ServerProcess {
         let location = Location::Vfs { name: DATABASE.to_owned(), vfs: disk.vfs_name() };
         let options = SqliteOptions { location, exclusive: true };
         let store = SqliteStore::open(options, schema.clone(), Fresh::from_bytes(fresh), now.wall_ms)?;
-        let store = SharedStore::new(store.with_actions(crate::shop::actions(plan.may_fail_on_entries())));
+        let store =
+            SharedStore::new(store.with_actions(crate::shop::actions(plan.may_fail_on_entries(), plan.webhook)));
         let reader = store.reader()?;
         let mut rules = Rules::new(schema, Authenticator::new().with_secret(SECRET));
         rules.limits.window_bytes = plan.window_bytes;
-        rules.limits.push_entries = 64;
+        rules.limits.push_entries = plan.push_entries;
         rules.message_bytes = MESSAGE_BYTES;
-        let memory = Memory { ring_bytes: plan.ring_bytes, waiting_entries: plan.waiting_entries, ..Memory::default() };
-        let core = ServerCore::new(Box::new(store.clone()), Arc::new(rules), memory, dice.generator())?;
-        Ok(Self { core, reader, store })
+        let (rows, run_rows) = plan.server_rows;
+        let memory = Memory {
+            ring_bytes: plan.ring_bytes,
+            waiting_entries: plan.waiting_entries,
+            chunk_sizes: Sizes { rows, run_rows },
+            ..Memory::default()
+        };
+        let core = ServerCore::new(Box::new(store.clone()), Arc::new(rules), memory, plan.allowance, dice.generator())?;
+        Ok(Self { core, reader, waiting: Waiting::default(), store })
     }
 
     /// See [`Store::common_seq`].
@@ -153,7 +164,11 @@ impl Store for SharedStore {
         self.lock().truncate_log(before_seq, decided_before_ms)
     }
 
-    fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError> {
+    fn forget_history(&mut self, now_ms: u64) -> Result<Sweep, StoreError> {
+        self.lock().forget_history(now_ms)
+    }
+
+    fn check_outside_writes(&mut self, now_ms: u64) -> Result<Sweep, StoreError> {
         self.lock().check_outside_writes(now_ms)
     }
 

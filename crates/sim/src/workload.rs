@@ -73,6 +73,8 @@ pub struct Author<'a> {
     pub pairs: bool,
     /// The device's next count.
     pub tick: u64,
+    /// The server's clock, as far as the device knows it.
+    pub server_ms: u64,
     /// Numbers of what the device wrote lately.
     pub lately: &'a [u64],
 }
@@ -155,8 +157,16 @@ impl Author<'_> {
             75..=84 => self.tag(tx),
             85..=89 => self.draft(tx),
             90..=94 => self.undone(tx),
+            95..=97 => self.due(tx),
             _ => self.thing(tx),
         }
+    }
+
+    /// A bill, due soon or in a while.
+    fn due(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let (id, in_ms) = (key("dues", self.dice.below(4)), self.dice.below(60_000));
+        let due = Value::Timestamp((self.server_ms + in_ms) as i64 * 1_000);
+        tx.upsert("dues", &[("id", id), ("due", due)])
     }
 
     fn thing_key(&mut self) -> Value {

@@ -34,10 +34,13 @@ const UNKNOWN: Status = {
   connectivity: "offline",
   pending: 0,
   failed: 0,
+  sending: null,
+  paused: false,
   canUndo: false,
   canRedo: false,
   lastSyncedAt: null,
   progress: null,
+  healed: 0,
   durability: "best-effort",
   role: "owner",
   lastError: null,
@@ -149,6 +152,8 @@ class Client implements Database {
         return undone ? { ...answer, undone: this.#undone(undone) } : answer;
       },
       export: async (rseq) => (await this.ask({ do: "manage", verb: "export", arg: String(rseq ?? "") })) as string,
+      pause: () => this.#manage("pause"),
+      resume: () => this.#manage("resume"),
       import: (file) => this.#manage("import", file),
       backups: async () =>
         (await this.#manage<OutboxBackup[]>("backups")).map((one) => ({ ...one, at: new Date(one.at) })),

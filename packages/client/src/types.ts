@@ -19,6 +19,8 @@ export interface Column {
   readonly scale?: number;
   /** Whether it may be NULL. */
   readonly nullable?: boolean;
+  /** Whether only the server gives it a value. */
+  readonly assigned?: boolean;
 }
 
 /** What the generated file says of one table: the types of its rows, and of what writes take. */
@@ -117,6 +119,20 @@ export interface Problem {
   readonly message: string;
 }
 
+/** How sending goes, while writes are pending. */
+export interface Sending {
+  /** Writes that the server accepted since nothing was pending, or since the database was opened. */
+  readonly done: number;
+  /** Those that were refused, or could not be sent in time, since then. */
+  readonly failed: number;
+  /** Those that are not decided. */
+  readonly left: number;
+  /** Their bytes, as they travel. */
+  readonly bytesLeft: number;
+  /** How long they may take, by what was done of late; `null` while nothing is known of that. */
+  readonly timeToGoMs: number | null;
+}
+
 /** What a person should be told of the database. */
 export interface Status {
   /** `stopped`: the server cannot work with this device; `lastError` says why. */
@@ -125,6 +141,10 @@ export interface Status {
   readonly pending: number;
   /** Writes that the server refused for good: for a person to retry or discard. */
   readonly failed: number;
+  /** How sending goes; `null` when nothing is pending. */
+  readonly sending: Sending | null;
+  /** Whether sending is paused: `outbox.pause`. */
+  readonly paused: boolean;
   /** Whether there is something that `undo` would take back. */
   readonly canUndo: boolean;
   /** Whether there is something that `redo` would do again. */
@@ -138,6 +158,11 @@ export interface Status {
     /** Rows that are to come in all, roughly. */
     readonly total: number;
   } | null;
+  /**
+   * Rows that turned out to be other than the server has them, although nothing had changed them: a fault, or a write from
+   * outside the server. They were replaced. Since the database was opened.
+   */
+  readonly healed: number;
   /** What a resolved write promises. `memory`: the browser keeps no files for this page; only what waits to be sent is kept. */
   readonly durability: "persistent" | "best-effort" | "memory";
   /** Whether this tab holds the database, or works through the one that does. */
@@ -261,6 +286,10 @@ export interface Outbox extends Observable<readonly OutboxEntry[]> {
   discard(rseq: number): Promise<void>;
   /** Takes an entry back: it goes when it was never handed to the network, otherwise a new transaction undoes it. */
   withdraw(rseq: number): Promise<Withdrawal>;
+  /** Sends nothing until `resume`: in all tabs, and after they are closed. Changes of others still come. */
+  pause(): Promise<void>;
+  /** Goes on sending. */
+  resume(): Promise<void>;
   /** The outbox as a file, failed entries included; or one entry of it. */
   export(rseq?: number): Promise<string>;
   /** Takes the entries of a file in as failed ones, to be retried or discarded. */

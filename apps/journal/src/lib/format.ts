@@ -4,6 +4,13 @@ const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" 
 const DAY_AND_YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const LONG = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const MOMENT = new Intl.DateTimeFormat(undefined, {
+  weekday: "short",
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+});
 const COUNT = new Intl.NumberFormat();
 
 /** `14:05` today, `21 Nov` this year, `21 Nov 2025` before. */
@@ -17,6 +24,14 @@ export function short(at: string | Date, now = new Date()): string {
 export function long(at: string | Date): string {
   const date = new Date(at);
   return Number.isNaN(date.getTime()) ? "" : LONG.format(date);
+}
+
+/** `Sat, 21 Nov, 14:05`, with the year when it is another one. */
+export function moment(at: string | Date, now = new Date()): string {
+  const date = new Date(at);
+  if (Number.isNaN(date.getTime())) return "";
+  const year = date.getFullYear() === now.getFullYear() ? "" : ` ${date.getFullYear()}`;
+  return MOMENT.format(date) + year;
 }
 
 export function count(number: number): string {

@@ -21,6 +21,7 @@ function entry(more: Partial<OutboxEntry>): OutboxEntry {
 const at = (more: Partial<Situation> = {}): Situation => ({
   connectivity: "online",
   staysOffline: false,
+  paused: false,
   now: 0,
   find: () => undefined,
   titles: TITLES,

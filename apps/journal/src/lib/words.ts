@@ -46,12 +46,12 @@ function thing(row: RowChange, titles: Titles): string {
   return quoted(known) || (known === undefined ? `a ${kind}` : `an untitled ${kind}`);
 }
 
-function listed(words: readonly string[]): string {
+export function listed(words: readonly string[]): string {
   return words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
 /** Columns as a person calls them; those that they do not know are left out. */
-function labels(table: string, columns: readonly string[]): string[] {
+export function labels(table: string, columns: readonly string[]): string[] {
   return (FIELDS[table] ?? []).filter(([column]) => columns.includes(column)).map(([, label]) => label);
 }
 
@@ -125,7 +125,7 @@ export function placeOf(entry: Pick<OutboxEntry, "rows">): { table: "notes" | "p
 }
 
 /** `20 s`, `3 min`, `2 h`. */
-function lasting(ms: number): string {
+export function lasting(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
   if (seconds < 60) return `${seconds} s`;
   return seconds < 5400 ? `${Math.ceil(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
@@ -135,6 +135,8 @@ export interface Situation {
   readonly connectivity: Connectivity;
   /** The person chose to be without a network. */
   readonly staysOffline: boolean;
+  /** The person has paused sending. */
+  readonly paused: boolean;
   readonly now: number;
   /** The entry of this number, while it is undecided. */
   find(rseq: number): OutboxEntry | undefined;
@@ -147,6 +149,7 @@ export function waiting(entry: OutboxEntry, at: Situation): string {
   if (at.connectivity === "needs-sign-in") return "Waits until you sign in again";
   if (at.connectivity === "stopped") return "Waits: syncing has stopped";
   if (at.staysOffline) return "Waits until you go online";
+  if (at.paused) return "Waits until you go on sending";
   if (at.connectivity === "offline") return "Waits for a connection";
   if (entry.attempts > 0) {
     const left = (entry.nextAttemptAt?.getTime() ?? 0) - at.now;

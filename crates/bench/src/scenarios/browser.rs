@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub async fn run(context: Context, script: &str, rows: usize) -> Fallible<Vec<Figure>> {
     let built = context.built.as_deref().ok_or("the page is not built; `cargo xtask bench browser` builds it")?;
     let rows = rows / context.scale as usize;
-    let server = Server::start_with(&context.server, Some(&built.join("page")))?;
+    let server = Server::start_for_page(&context.server, &built.join("page"))?;
     fill(&server, rows).await?;
     let asked = serde_json::json!({"url": format!("http://{}", server.address), "app": built, "scale": context.scale, "rows": rows});
     let script =

@@ -55,30 +55,6 @@ pub async fn local_writes(context: Context) -> Fallible<Vec<Figure>> {
     ])
 }
 
-pub async fn drain(context: Context) -> Fallible<Vec<Figure>> {
-    let queued = 500 / u64::from(context.scale);
-    let server = Server::start(&context.server)?;
-    let (_folder, path) = scratch()?;
-    let client = client(Some(&server), &path).await?;
-    client.open_shape("list", [("list".to_owned(), Value::Uuid([0; 16]))].into()).await?;
-    settled(&client).await?;
-    client.set_online(false)?;
-    for i in 0..queued {
-        client.write(move |tx| insert(tx, i)).await?;
-    }
-    let start = Instant::now();
-    client.set_online(true)?;
-    settled(&client).await?;
-    let elapsed = start.elapsed().as_secs_f64() * 1e3;
-    client.close().await;
-    let floor = bare_writes(queued as usize)?;
-    Ok(vec![
-        Figure::new(format!("{queued} queued writes, connect to settled"), elapsed, "ms")
-            .floor(floor)
-            .aim("≤ 38 ms published by a peer"),
-    ])
-}
-
 /// The same rows in bare transactions, in batches as they are pushed, once for the server and once for the device,
 /// milliseconds.
 pub fn bare_writes(rows: usize) -> Fallible<f64> {

@@ -89,14 +89,28 @@ impl Writer {
 
     fn table(&mut self, table: &Table, name: &str) {
         self.text.push('\n');
-        let what = if table.sync { "" } else { " (on this device only)" };
-        self.doc(0, &format!("A row of `{}`{what}.", table.name));
+        let what = match &table.history_of {
+            Some(of) => format!(
+                "A change of a row of `{}`: the row after it (before it, for a delete), and about it.",
+                of.table
+            ),
+            None if table.sync => format!("A row of `{}`.", table.name),
+            None => format!("A row of `{}` (on this device only).", table.name),
+        };
+        self.doc(0, &what);
         self.line(0, &format!("export interface {name} {{"));
         for column in &table.columns {
             self.doc(2, &rules::of_column(table, column));
             self.property(2, &column.name, false, &with_null(table, column, Use::Read));
         }
         self.line(0, "}");
+        if table.history_of.is_some() {
+            self.text.push('\n');
+            self.doc(0, &format!("Only the server writes `{}`.", table.name));
+            self.line(0, &format!("export type {name}Insert = never;"));
+            self.line(0, &format!("export type {name}Update = never;"));
+            return self.key(table, name);
+        }
 
         self.text.push('\n');
         self.doc(
@@ -241,7 +255,9 @@ impl Writer {
             self.line(6, "columns: {");
             for column in &table.columns {
                 let nullable = if is_nullable(table, column) { ", nullable: true" } else { "" };
-                self.line(8, &format!("{}: {{ {}{nullable} }},", property(&column.name), metadata(column.ty)));
+                let assigned = if column.assigned { ", assigned: true" } else { "" };
+                let metadata = metadata(column.ty);
+                self.line(8, &format!("{}: {{ {metadata}{nullable}{assigned} }},", property(&column.name)));
             }
             self.line(6, "},");
             self.line(4, "},");

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use landfall_client::db::{Durability, EntryState, OutboxEntry, Rows};
 use landfall_client::live::RowsDiff;
-use landfall_client::status::{Connectivity, Status};
+use landfall_client::status::{Connectivity, Sending, Status};
 use landfall_core::{Schema, Value};
 
 use crate::out::out;
@@ -110,6 +110,11 @@ pub(super) fn status(status: &Status, json: bool) {
         0 => out!("pending       {}", status.pending),
         saved => out!("pending       {}, and {saved} saved on the server, on their way back", status.pending),
     }
+    if status.paused {
+        out!("sending       paused; .resume goes on");
+    } else if let Some(sending) = status.sending.filter(|sending| sending.done + sending.failed > 0) {
+        out!("sending       {}", progress(&sending));
+    }
     match status.dead {
         0 => out!("refused       0"),
         dead => out!("refused       {dead}; see .outbox"),
@@ -131,6 +136,9 @@ pub(super) fn status(status: &Status, json: bool) {
     if let Some(problem) = status.clock_problem() {
         out!("clock         {problem}");
     }
+    if status.healed > 0 {
+        out!("healed        {} rows that were not as the server has them", status.healed);
+    }
     if let Some(at) = status.last_synced_ms {
         out!("last synced   {}", ago(at));
     }
@@ -141,6 +149,19 @@ pub(super) fn status(status: &Status, json: bool) {
     if let Some(error) = &status.last_error {
         out!("last error    {error}");
     }
+}
+
+/// `120 done, 1 refused, 379 to go (12 KB, some 3 s)`.
+fn progress(sending: &Sending) -> String {
+    let refused = if sending.failed > 0 { format!(", {} refused", sending.failed) } else { String::new() };
+    let bytes = sending.bytes_left.div_ceil(1_000);
+    let time = match sending.time_to_go_ms.map(|ms| ms.div_ceil(1_000)) {
+        None => String::new(),
+        Some(seconds @ 0..=119) => format!(", some {seconds} s"),
+        Some(seconds @ 120..=7_199) => format!(", some {} min", seconds / 60),
+        Some(seconds) => format!(", some {} h", seconds / 3_600),
+    };
+    format!("{} done{refused}, {} to go ({bytes} KB{time})", sending.done, sending.left)
 }
 
 /// How long ago a time is, milliseconds since the Unix epoch.

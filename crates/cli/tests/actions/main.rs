@@ -1,4 +1,4 @@
-//! `docs/actions.md`, run: its schema, its handler, a server that embeds it, and two devices.
+//! `docs/actions.md`, run: its schema, its handler, a server that embeds it, and two devices; and webhooks.
 
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 mod checkout;
+mod stage;
+mod webhooks;
 
 /// How long anything may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -184,7 +184,7 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         cover: { type: "bytes", nullable: true },
         parent: { type: "uuid", nullable: true },
         ["__proto__"]: { type: "text", nullable: true },
-        serial: { type: "integer", nullable: true },
+        serial: { type: "integer", nullable: true, assigned: true },
       },
     },
     date: {

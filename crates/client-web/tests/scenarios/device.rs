@@ -232,7 +232,8 @@ impl Device {
         let at = self.fetches.iter().position(|(_, asked)| asked == address);
         let (request, _) =
             at.and_then(|at| self.fetches.remove(at)).unwrap_or_else(|| panic!("nobody asked for {address}"));
-        let failed = |gone, reason| Input::ChunkFailed { request, gone, reason };
+        let retry_after_ms = what.get("wait").and_then(Json::as_u64);
+        let failed = |gone, reason| Input::ChunkFailed { request, gone, reason, retry_after_ms };
         self.input(match (what.get("gone"), what.get("later"), what.get("frame")) {
             (Some(reason), _, _) => failed(true, text(reason).to_owned()),
             (_, Some(reason), _) => failed(false, text(reason).to_owned()),
@@ -266,6 +267,7 @@ impl Device {
         match call {
             "online" => engine.handle(Input::SetOnline { online: *given == json!(true) }, now, &mut fill),
             "token" => engine.handle(Input::SetToken { token: given.as_str().map(str::to_owned) }, now, &mut fill),
+            "pause" => engine.set_paused(*given == json!(true), now, &mut fill)?,
             "nudge" => engine.handle(Input::Nudge, now, &mut fill),
             "write" => {
                 let operations = ops::operations(&schema, &given.to_string())?;

@@ -6,13 +6,13 @@
 //!
 //! | step | what happens |
 //! |---|---|
-//! | `app` | a call: `online`, `token`, `nudge`, `write` (as `client-web`'s `ops`), `watch`, `open`, `close`, `retry`, `discard` |
+//! | `app` | a call: `online`, `pause`, `token`, `nudge`, `write` (as `client-web`'s `ops`), `watch`, `open`, `close`, `retry`, `discard` |
 //! | `net` | `"up"`, or `{"down": why}`: the connection that was asked for |
 //! | `server` | a message, in the JSON rendering; what it leaves out stands in `messages.json` |
 //! | `cut`, `turned`, `packed` | with `server`: bytes are taken off its frame; a bit is turned over; whether it is compressed |
 //! | `late` | a message over the connection before |
 //! | `frame` | bytes that come instead of a message |
-//! | `chunk` | the answer to the fetch of an address: a chunk, or `gone`, `later`, `frame` |
+//! | `chunk` | the answer to the fetch of an address: a chunk, or `gone`, `later` (perhaps with `wait`), `frame` |
 //! | `after` | milliseconds pass |
 //! | `clock` | the device's clock jumps by so many milliseconds |
 //!

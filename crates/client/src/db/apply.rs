@@ -217,7 +217,9 @@ impl Database {
             work.versions.insert(other, known);
         }
         work.versions.insert(id, version);
-        work.seq = if work.held.iter().all(|o| *o == id) { version } else { work.seq.max(version) };
+        // A copy may be of a history in which sequences went further.
+        let stale = |id: &BucketId| self.memory.buckets.get(id).is_some_and(|b| b.state == BucketState::Stale);
+        work.seq = if work.held.iter().all(|o| *o == id || stale(o)) { version } else { work.seq.max(version) };
     }
 
     /// What was kept of a closed shape under pending work goes when the row is deleted, whoever says so: shown for longer,

@@ -109,6 +109,8 @@ pub(super) struct Meta {
     pub subject: Option<String>,
     /// When the device last knew that it shows the server's state, by its own clock, as it was stored last.
     pub synced_ms: Option<u64>,
+    /// Whether nothing is to be sent until the person says so.
+    pub paused: bool,
 }
 
 impl Meta {
@@ -127,6 +129,7 @@ impl Meta {
             last_stale: 0,
             subject: None,
             synced_ms: None,
+            paused: false,
         }
     }
 
@@ -148,7 +151,7 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 12] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 13] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         [
@@ -164,6 +167,7 @@ impl Meta {
             ("last_stale", Integer(self.last_stale as i64)),
             ("subject", self.subject.clone().map_or(Null, Text)),
             ("synced_ms", self.synced_ms.map_or(Null, |ms| Integer(ms as i64))),
+            ("paused", Integer(self.paused.into())),
         ]
     }
 
@@ -202,6 +206,7 @@ impl Meta {
             last_stale: number("last_stale")? as u64,
             subject: get_meta::<Option<String>>(conn, "subject")?.flatten(),
             synced_ms: get_meta::<Option<i64>>(conn, "synced_ms")?.flatten().map(|ms| ms as u64),
+            paused: get_meta::<i64>(conn, "paused")?.is_some_and(|paused| paused != 0),
         })
     }
 }
@@ -219,8 +224,12 @@ pub(super) fn count(conn: &Connection) -> Result<Counts, DbError> {
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        *counts.of(row.get(0)?) = row.get::<_, i64>(1)? as u64;
-        counts.bytes += row.get::<_, i64>(2)? as u64;
+        let (state, bytes) = (row.get(0)?, row.get::<_, i64>(2)? as u64);
+        *counts.of(state) = row.get::<_, i64>(1)? as u64;
+        counts.bytes += bytes;
+        if state < ACKED {
+            counts.undecided_bytes += bytes;
+        }
     }
     Ok(counts)
 }
@@ -260,8 +269,8 @@ pub(super) struct Bucket {
     pub state: BucketState,
     /// The position while it is not live.
     pub at: u64,
-    /// Where loading goes on.
-    pub next: Option<Address>,
+    /// What is still to be fetched of a load, in this order. Empty while loading: the load was given up.
+    pub todo: Vec<Address>,
     /// The bucket is complete when it is live and the cut has reached this.
     pub need: u64,
     /// Rows loaded so far.
@@ -312,7 +321,7 @@ impl Bucket {
             encode(&columns),
             self.state as i64,
             self.at as i64,
-            self.next,
+            (!self.todo.is_empty()).then(|| self.todo.join(BETWEEN)),
             self.need as i64,
             self.rows as i64,
             self.expected as i64,
@@ -320,6 +329,13 @@ impl Bucket {
         ])?;
         Ok(())
     }
+}
+
+/// Between addresses, as stored.
+const BETWEEN: &str = "\n";
+
+fn addresses(text: Option<&str>) -> Vec<Address> {
+    text.into_iter().flat_map(|text| text.split(BETWEEN)).map(str::to_owned).collect()
 }
 
 /// A shape that the app has opened.
@@ -330,6 +346,8 @@ pub(super) struct OpenShape {
     /// Whether the server has named its buckets since they last had to be loaded anew.
     pub opened: bool,
     pub buckets: FlatSet<BucketId>,
+    /// Stale copies of the buckets that it had, until it is opened again: the server may have given them new numbers.
+    pub copies: FlatSet<BucketId>,
 }
 
 /// Membership sets, interned.
@@ -399,7 +417,7 @@ fn load_buckets(conn: &Connection) -> Result<FlatMap<BucketId, Bucket>, DbError>
             columns: columns.into_iter().map(|(n, t)| (n, t.0)).collect(),
             state,
             at: number("at")?,
-            next: row.get("next")?,
+            todo: addresses(row.get::<_, Option<String>>("next")?.as_deref()),
             need: number("need")?,
             rows: number("rows")?,
             expected: number("expected")?,
@@ -420,6 +438,7 @@ fn load_shapes(conn: &Connection) -> Result<FlatMap<u64, OpenShape>, DbError> {
             params: decode(&row.get::<_, Vec<u8>>(2)?)?,
             opened: row.get(3)?,
             buckets: FlatSet::new(),
+            copies: FlatSet::new(),
         };
         shapes.insert(row.get::<_, i64>(0)? as u64, shape);
     }
@@ -427,7 +446,8 @@ fn load_shapes(conn: &Connection) -> Result<FlatMap<u64, OpenShape>, DbError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         if let Some(shape) = shapes.get_mut(&(row.get::<_, i64>(0)? as u64)) {
-            shape.buckets.insert(BucketId(row.get::<_, i64>(1)? as u64));
+            let bucket = BucketId(row.get::<_, i64>(1)? as u64);
+            if bucket.0 > FIRST_STALE { &mut shape.copies } else { &mut shape.buckets }.insert(bucket);
         }
     }
     Ok(shapes)

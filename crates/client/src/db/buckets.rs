@@ -45,6 +45,8 @@ pub struct HeldBucket {
     pub state: BucketState,
     /// Where loading goes on.
     pub next: Option<Address>,
+    /// Where it goes on after that, as far as that is known here.
+    pub then: Option<Address>,
     /// Rows loaded so far.
     pub rows: u64,
     /// Rows that the server announced, roughly.
@@ -66,7 +68,7 @@ pub enum Completeness {
 }
 
 /// What a copy of another history is a copy of. The server numbers buckets from 1.
-const OF_OTHER_HISTORY: u64 = 0;
+pub(super) const OF_OTHER_HISTORY: u64 = 0;
 
 impl Database {
     /// The open shapes, by handle.
@@ -74,8 +76,9 @@ impl Database {
         let cut = self.memory.meta.cut;
         let held = |id: &BucketId| {
             let b = self.memory.buckets.get(id)?;
-            let (next, at) = (b.next.clone(), b.position(cut));
-            Some(HeldBucket { bucket: *id, at, state: b.state, next, rows: b.rows, expected: b.expected })
+            let (next, then) = (b.todo.first().cloned(), b.todo.get(1).cloned());
+            let at = b.position(cut);
+            Some(HeldBucket { bucket: *id, at, state: b.state, next, then, rows: b.rows, expected: b.expected })
         };
         let one = |(handle, shape): (&u64, &OpenShape)| Subscription {
             handle: *handle,
@@ -131,7 +134,8 @@ impl Database {
             let sql = "INSERT INTO _landfall_subscriptions (shape, params, opened) VALUES (?, ?, 0)";
             db.conn.prepare_cached(sql)?.execute(params![shape, encode(&params)])?;
             let handle = db.conn.last_insert_rowid() as u64;
-            let open = OpenShape { shape: shape.to_owned(), params, opened: false, buckets: FlatSet::new() };
+            let (buckets, copies) = (FlatSet::new(), FlatSet::new());
+            let open = OpenShape { shape: shape.to_owned(), params, opened: false, buckets, copies };
             Arc::make_mut(&mut db.memory.shapes).insert(handle, open);
             Ok(handle)
         })
@@ -193,6 +197,7 @@ impl Database {
             if !db.memory.shapes.contains_key(&handle) {
                 return Ok(changes);
             }
+            db.adopt_copies(handle, openings)?;
             for opening in openings {
                 db.open_bucket(opening)?;
                 if opening.start == Start::Live {
@@ -211,6 +216,7 @@ impl Database {
             if let Some(shape) = Arc::make_mut(&mut db.memory.shapes).get_mut(&handle) {
                 shape.opened = true;
                 shape.buckets = buckets;
+                shape.copies = FlatSet::new();
             }
             db.drop_unused(&mut changes)?;
             let mut batch = Batch::default();
@@ -238,7 +244,7 @@ impl Database {
             columns: Vec::new(),
             state: BucketState::CatchingUp,
             at: 0,
-            next: None,
+            todo: Vec::new(),
             need: 0,
             rows: 0,
             expected: 0,
@@ -251,17 +257,17 @@ impl Database {
                 bucket.at = bucket.position(self.memory.meta.cut);
                 bucket.state = BucketState::CatchingUp;
             }
-            Start::Load { .. } if bucket.state == BucketState::Loading && bucket.next.is_some() => {}
+            Start::Load { .. } if bucket.state == BucketState::Loading && !bucket.todo.is_empty() => {}
             Start::Load { at, first, rows } => {
                 if held.is_some() {
                     self.set_stale(opening.bucket, false)?;
                 }
                 bucket.state = BucketState::Loading;
                 bucket.at = *at;
-                (bucket.next, bucket.expected) = (Some(first.clone()), *rows);
-                (bucket.need, bucket.rows) = (*at, 0);
+                (bucket.need, bucket.rows, bucket.expected) = (*at, 0, *rows);
+                bucket.todo = vec![self.first_address(opening.bucket, &bucket, first)?];
                 if landfall_core::mutant::active("bucket-not-loaded") {
-                    bucket.next = None;
+                    bucket.todo.clear();
                     bucket.state = BucketState::CatchingUp;
                 }
             }
@@ -283,7 +289,7 @@ impl Database {
     pub fn restart_load(&mut self, bucket: BucketId) -> Result<(), DbError> {
         self.transact(|db| match db.memory.buckets.get(&bucket).cloned() {
             Some(mut held) if held.state == BucketState::Loading => {
-                held.next = None;
+                held.todo.clear();
                 db.save_bucket(bucket, held)
             }
             _ => Ok(()),
@@ -298,17 +304,18 @@ impl Database {
 
     /// Makes what is held of a bucket a stale copy: its rows stay visible under another number, so that the bucket can
     /// be loaded anew and rows that it no longer brings can be told.
-    pub(super) fn set_stale(&mut self, id: BucketId, other_history: bool) -> Result<(), DbError> {
-        let Some(mut copy) = self.memory.buckets.get(&id).cloned() else { return Ok(()) };
+    pub(super) fn set_stale(&mut self, id: BucketId, other_history: bool) -> Result<Option<BucketId>, DbError> {
+        let Some(mut copy) = self.memory.buckets.get(&id).cloned() else { return Ok(None) };
         copy.at = if other_history { 0 } else { copy.position(self.memory.meta.cut) };
         copy.state = BucketState::Stale;
         // Numbers mean nothing in another history: there this one may be another shape's bucket.
         copy.stale_of = Some(if other_history { OF_OTHER_HISTORY } else { id.0 });
-        copy.next = None;
+        copy.todo.clear();
         let stale = self.memory.meta.last_stale.max(FIRST_STALE) + 1;
         self.memory.meta.last_stale = stale;
         self.save_bucket(BucketId(stale), copy)?;
-        self.rewrite_sets(id, Some(BucketId(stale)))
+        self.rewrite_sets(id, Some(BucketId(stale)))?;
+        Ok(Some(BucketId(stale)))
     }
 
     /// Replaces a bucket by another in every membership set, without touching rows.
@@ -390,8 +397,14 @@ impl Database {
     fn drop_bucket(&mut self, id: BucketId, changes: &mut ChangeSet) -> Result<(), DbError> {
         let Some(bucket) = self.memory.buckets.get(&id) else { return Ok(()) };
         let (table, keep) = (bucket.table, !self.is_replaced(bucket));
-        let sets: Vec<i64> =
-            self.memory.sets.by_id.iter().filter(|(_, s)| s.contains(&id)).map(|(id, _)| *id).collect();
+        // Where other buckets hold the rows and show all that this one does, nothing of them changes but the set.
+        let rest = |set: &FlatSet<BucketId>| {
+            let others = || set.iter().filter(|o| **o != id);
+            let shows = |name: &str| others().any(|o| self.memory.buckets.get(o).is_some_and(|b| b.shows(name)));
+            others().next().is_some() && bucket.columns.iter().all(|(name, _)| shows(name))
+        };
+        let affected = self.memory.sets.by_id.iter().filter(|(_, set)| set.contains(&id));
+        let sets: Vec<i64> = affected.filter(|(_, set)| !rest(set)).map(|(id, _)| *id).collect();
         let mut all = ChangeSet::default();
         for set in sets {
             let mut from = Vec::new();

@@ -3,7 +3,7 @@
 
 use landfall_core::flat::FlatSet;
 use landfall_core::schema::Table;
-use landfall_core::{BucketId, RowKey, Value};
+use landfall_core::{RowKey, Value};
 use landfall_protocol::server::Chunk;
 
 use super::Database;
@@ -52,8 +52,11 @@ impl Database {
         let now_ms = self.shared.lock().now_ms;
         self.quiet = self.without_triggers(&bucket)?;
         // The last chunk's commit takes those before it to the disk. Until then a power cut costs chunks, not their order.
-        self.lazy = chunk.next.is_some();
-        let result = self.apply(now_ms, |db, changes| db.load_chunk(chunk, bucket, changes));
+        self.lazy = chunk.next.is_some() || (chunk.digests.is_none() && bucket.todo.len() > 1);
+        let result = self.apply(now_ms, |db, changes| match &chunk.digests {
+            Some(digests) => db.reconcile(chunk, digests, bucket, changes),
+            None => db.load_chunk(chunk, bucket, changes),
+        });
         (self.lazy, self.quiet) = (false, false);
         result
     }
@@ -67,6 +70,7 @@ impl Database {
         let id = chunk.bucket;
         let known = self.insert_fresh(chunk, &bucket)?;
         let mut batch = Batch::default();
+        self.reconciled.fetched += chunk.rows.len() as u64;
         for at in known {
             self.merge_row(chunk, &bucket, at, &mut batch)?;
         }
@@ -78,8 +82,13 @@ impl Database {
         }
         bucket.need = bucket.need.max(chunk.read_at);
         bucket.rows += chunk.rows.len() as u64;
-        bucket.next = chunk.next.clone();
-        if bucket.next.is_none() {
+        if !bucket.todo.is_empty() {
+            bucket.todo.remove(0);
+        }
+        if let Some(next) = &chunk.next {
+            bucket.todo.insert(0, next.clone());
+        }
+        if bucket.todo.is_empty() {
             bucket.state = BucketState::CatchingUp;
         }
         self.save_bucket(id, bucket)
@@ -96,7 +105,7 @@ impl Database {
     }
 
     /// A row that another bucket holds, or on which work is pending.
-    fn merge_row(&self, chunk: &Chunk, bucket: &Bucket, at: usize, batch: &mut Batch) -> Result<(), DbError> {
+    fn merge_row(&mut self, chunk: &Chunk, bucket: &Bucket, at: usize, batch: &mut Batch) -> Result<(), DbError> {
         let keys = self.tables.by_id(bucket.table)?.table.primary_key.len();
         let value = |column: usize| chunk.rows.columns.get(column).and_then(|(_, values)| values.get(at)).cloned();
         let key = (0..keys).map(value).collect::<Option<Vec<_>>>().map(RowKey);
@@ -104,8 +113,9 @@ impl Database {
         let cells: Vec<(u16, Value)> =
             (keys..chunk.rows.columns.len()).filter_map(|c| Some((c as u16, value(c)?))).collect();
         let seq = chunk.rows.seqs.get(at).copied().unwrap_or(0);
-        let id: BucketId = chunk.bucket;
-        self.take(bucket, &Incoming { bucket: id, seq, key: &key, whole: true, cells: &cells }, batch)
+        let incoming = Incoming { bucket: chunk.bucket, seq, key: &key, whole: true, cells: &cells };
+        self.reconciled.healed += u64::from(self.is_diverged(bucket, &incoming, chunk.read_at, batch)?);
+        self.take(bucket, &incoming, batch)
     }
 }
 

@@ -69,7 +69,10 @@ impl Database {
         if let Some(rseq) = wishes.edits {
             return self.open_entry(rseq, 0..=u64::MAX >> 1, net);
         }
+        // Where a history is kept every step is to be in it.
+        let in_history = |o: &Operation| self.schema.table(o.table()).is_some_and(|table| table.history.is_some());
         let plain = wishes.after.is_empty() && wishes.requires.is_empty() && wishes.stack.is_none();
+        let plain = plain && !net.operations.iter().any(in_history);
         let within = self.schema.outbox.collapse_ms;
         if !plain || within == 0 || self.memory.meta.counts.pending == 0 {
             return Ok(None);

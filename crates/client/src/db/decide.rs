@@ -15,6 +15,7 @@ use super::error::{DbError, codes as own};
 use super::outbox::StoredImages;
 use super::overlay::{Batch, operations};
 use crate::changes::ChangeSet;
+use crate::session::MAX_BACKOFF_MS;
 
 /// What decisions did.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Decided {
     pub refused: Vec<u64>,
     /// Entries that must be offered again, after their predecessors.
     pub deferred: Vec<u64>,
+    /// Whether one of these waits for something that is not parked: for a decision that is not long in coming.
+    pub is_soon: bool,
     /// The server knows another database under this replica id: call [`Database::new_replica`].
     pub copied: bool,
 }
@@ -83,8 +86,10 @@ impl Database {
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
             Outcome::Deferred { .. } => {
                 decided.deferred.push(rseq);
+                decided.is_soon |= !self.is_parked(rseq)?;
                 Ok(())
             }
+            Outcome::Asked { again_ms } => self.park(rseq, now_ms.saturating_add((*again_ms).min(MAX_BACKOFF_MS))),
             Outcome::Copied => {
                 decided.copied = true;
                 Ok(())
@@ -214,8 +219,10 @@ impl Database {
         let body = transaction.to_bytes();
         let before = self.entry_body(transaction.rseq)?.map_or(0, |body| body.len());
         self.conn.prepare_cached(sql)?.execute(params![body, transaction.rseq as i64, QUEUED])?;
-        let bytes = &mut self.memory.meta.counts.bytes;
-        *bytes = (*bytes + body.len() as u64).saturating_sub(before as u64);
+        let counts = &mut self.memory.meta.counts;
+        for bytes in [&mut counts.bytes, &mut counts.undecided_bytes] {
+            *bytes = (*bytes + body.len() as u64).saturating_sub(before as u64);
+        }
         self.link(transaction.rseq, &transaction.after)
     }
 

@@ -220,7 +220,7 @@ pub enum DbError {
     LoadingAnew,
     /// The table or action is declared `offline = "deny"`.
     #[error(
-        "'{what}' can only be written while the server can be reached; connect and try again, nothing was written [LF-5031]"
+        "'{what}' can only be written while it can be sent at once; connect, or go on sending, and try again: nothing was written [LF-5031]"
     )]
     NeedsServer {
         /// The table or action.

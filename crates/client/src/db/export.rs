@@ -172,8 +172,7 @@ impl Database {
         self.conn.prepare_cached(sql)?.execute(row)?;
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;
-        meta.counts.dead += 1;
-        meta.counts.bytes += body.len() as u64;
+        meta.counts.added(DEAD, body.len());
         Ok(Ok(Some(rseq)))
     }
 

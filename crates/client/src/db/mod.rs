@@ -17,6 +17,7 @@
 //! | `outbox`, `decide` | entries on their way; decisions, dead letters, settling |
 //! | `scheduler`, `policy` | what is sent next; what may wait for the network, how long and how much of it |
 //! | `letters`, `export` | dead letters; the outbox as a file |
+//! | `history` | what the server keeps of what rows were |
 //! | `compose`, `withdraw`, `undo` | entries edited, joined and withdrawn; transactions taken back |
 //! | `overlay` | confirmed rows, memberships, and what they look like under pending work |
 //! | `buckets`, `apply`, `chunk`, `session` | subscriptions, the live stream, first load, greeting a server |
@@ -43,6 +44,7 @@ mod engine_side;
 mod error;
 mod export;
 mod functions;
+mod history;
 mod hooks;
 mod images;
 mod letters;
@@ -51,6 +53,7 @@ mod outbox;
 mod overlay;
 mod policy;
 mod query;
+mod reconcile;
 mod record;
 mod recover;
 mod requests;
@@ -76,6 +79,7 @@ pub use export::{Backup, Imported};
 pub use images::RowImage;
 pub use outbox::{Counts, EntryState, OutboxEntry};
 pub use query::Rows;
+pub use reconcile::Reconciled;
 pub use undo::{Left, Undone};
 pub use withdraw::Withdrawal;
 pub use write::{HeldWrite, WriteTx, Written};
@@ -173,6 +177,8 @@ pub struct Database {
     has_triggers: bool,
     /// The next transaction need not be on disk when it ends: a load goes on where the disk has it.
     lazy: bool,
+    /// What loads came to since it was opened.
+    reconciled: Reconciled,
     /// Whether commits wait for the disk at present.
     flushes: bool,
     /// The next transaction needs no triggers: in a load only the guards are there.

@@ -62,6 +62,7 @@ impl Database {
             options,
             has_triggers: false,
             lazy: false,
+            reconciled: super::Reconciled::default(),
             flushes: true,
             quiet: false,
             triggers: true,

@@ -69,9 +69,25 @@ pub struct Counts {
     pub dead: u64,
     /// Bytes of all of them, as they travel.
     pub bytes: u64,
+    /// Bytes of those that are queued or sent.
+    pub undecided_bytes: u64,
 }
 
 impl Counts {
+    /// Those that the server has not decided, as far as is known here.
+    pub fn undecided(&self) -> u64 {
+        self.pending + self.sent
+    }
+
+    /// An entry of so many bytes is new in this state.
+    pub(super) fn added(&mut self, state: i64, bytes: usize) {
+        *self.of(state) += 1;
+        self.bytes += bytes as u64;
+        if state < ACKED {
+            self.undecided_bytes += bytes as u64;
+        }
+    }
+
     pub(super) fn of(&mut self, state: i64) -> &mut u64 {
         match state {
             QUEUED => &mut self.pending,
@@ -81,10 +97,17 @@ impl Counts {
         }
     }
 
-    pub(super) fn moved(&mut self, from: i64, to: Option<i64>) {
+    /// An entry of so many bytes goes from one state to another, or leaves.
+    pub(super) fn moved(&mut self, from: i64, to: Option<i64>, bytes: u64) {
         *self.of(from) = self.of(from).saturating_sub(1);
-        if let Some(to) = to {
-            *self.of(to) += 1;
+        match to {
+            Some(to) => *self.of(to) += 1,
+            None => self.bytes = self.bytes.saturating_sub(bytes),
+        }
+        match (from < ACKED, to.is_some_and(|to| to < ACKED)) {
+            (true, false) => self.undecided_bytes = self.undecided_bytes.saturating_sub(bytes),
+            (false, true) => self.undecided_bytes += bytes,
+            _ => {}
         }
     }
 }
@@ -205,8 +228,7 @@ impl Database {
         if landfall_core::mutant::active("count-forgotten") && state == DEAD {
             return Ok(());
         }
-        counts.moved(state, None);
-        counts.bytes = counts.bytes.saturating_sub(bytes as u64);
+        counts.moved(state, None, bytes as u64);
         Ok(())
     }
 
@@ -216,9 +238,11 @@ impl Database {
     }
 
     pub(super) fn set_state(&mut self, rseq: u64, from: i64, to: i64) -> Result<(), DbError> {
-        let sql = "UPDATE _landfall_outbox SET state = ?1, handed = max(handed, ?1 = ?3) WHERE rseq = ?2";
-        self.conn.prepare_cached(sql)?.execute(params![to, rseq as i64, SENT])?;
-        self.memory.meta.counts.moved(from, Some(to));
+        let sql = "UPDATE _landfall_outbox SET state = ?1, handed = max(handed, ?1 = ?3) WHERE rseq = ?2
+                   RETURNING length(body)";
+        let row = params![to, rseq as i64, SENT];
+        let bytes = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0))?;
+        self.memory.meta.counts.moved(from, Some(to), bytes as u64);
         Ok(())
     }
 }

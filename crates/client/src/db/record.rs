@@ -265,8 +265,7 @@ impl Database {
         }
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;
-        meta.counts.pending += 1;
-        meta.counts.bytes += body.len() as u64;
+        meta.counts.added(QUEUED, body.len());
         if replaced.is_some() {
             meta.first_undecided = first_undecided(&self.conn)?;
         }

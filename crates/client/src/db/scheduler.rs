@@ -60,8 +60,9 @@ impl Database {
         let (mut urgent, mut oldest) = (urgent.query([])?, oldest.query([])?);
         let (mut batch, mut taken, mut bytes) = (Vec::new(), FlatSet::new(), 0);
         while batch.len() < max_entries {
-            *turn = (*turn + 1) % TURN;
-            let by_age = *turn == 0;
+            // A turn that nothing came of, since the batch is full, is the next batch's.
+            let this = (*turn + 1) % TURN;
+            let by_age = this == 0 && !mutant::active("age-ignored");
             let rows = if by_age { &mut oldest } else { &mut urgent };
             let Some((rseq, body)) = next(rows, |rseq| !in_flight.contains(&rseq) && !taken.contains(&rseq))? else {
                 break;
@@ -69,6 +70,7 @@ impl Database {
             if !batch.is_empty() && bytes + body.len() > max_bytes {
                 break;
             }
+            *turn = this;
             bytes += body.len();
             taken.insert(rseq);
             let mut transaction: Transaction = decode(&body)?;
@@ -103,14 +105,22 @@ impl Database {
         if mutant::active("parked-for-ever") {
             return Ok(());
         }
-        let due = "WHERE state < 2 AND parked = 1 AND (next_attempt_ms <= ?1 OR next_attempt_ms > ?2)";
+        // By the index of what is parked, whatever SQLite thinks of it: by state it would go through the whole queue.
+        let parked = "_landfall_outbox INDEXED BY _landfall_outbox_due";
+        let due =
+            |bound: &str| format!("SELECT 1 FROM {parked} WHERE state < 2 AND parked = 1 AND next_attempt_ms {bound}");
         let range = params![now_ms as i64, now_ms.saturating_add(MAX_BACKOFF_MS) as i64];
-        let any = self.conn.prepare_cached(&format!("SELECT 1 FROM _landfall_outbox {due} LIMIT 1"))?.exists(range)?;
+        let any = format!("{} UNION ALL {} LIMIT 1", due("<= ?1"), due("> ?2"));
+        let any = self.conn.prepare_cached(&any)?.exists(range)?;
         if !any {
             return Ok(());
         }
         self.transact(|db| {
-            db.conn.prepare_cached(&format!("UPDATE _landfall_outbox SET parked = 0 {due}"))?.execute(range)?;
+            let sql = format!(
+                "UPDATE {parked} SET parked = 0
+                 WHERE state < 2 AND parked = 1 AND (next_attempt_ms <= ?1 OR next_attempt_ms > ?2)"
+            );
+            db.conn.prepare_cached(&sql)?.execute(range)?;
             Ok(())
         })
     }
@@ -125,7 +135,11 @@ impl Database {
         seed.extend(attempts.to_be_bytes());
         let seed = hash128(&seed);
         let mut draw = |bytes: &mut [u8]| bytes.copy_from_slice(&seed[..bytes.len()]);
-        let due = now_ms.saturating_add(Backoff::after(attempts).next_ms(&mut draw));
+        self.park(rseq, now_ms.saturating_add(Backoff::after(attempts).next_ms(&mut draw)))
+    }
+
+    /// An entry, and everything that follows it, waits until it is due.
+    pub(super) fn park(&mut self, rseq: u64, due: u64) -> Result<(), DbError> {
         let mut open = VecDeque::from([rseq]);
         while let Some(rseq) = open.pop_front() {
             let sql = "UPDATE _landfall_outbox SET parked = 1, next_attempt_ms = max(next_attempt_ms * parked, ?)
@@ -142,8 +156,45 @@ impl Database {
         link(&self.conn, rseq, after)
     }
 
+    /// Whether an entry waits for its next attempt, or for that of one that it follows.
+    pub(super) fn is_parked(&self, rseq: u64) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM _landfall_outbox WHERE rseq = ? AND parked = 1";
+        Ok(self.conn.prepare_cached(sql)?.exists([rseq as i64])?)
+    }
+
+    /// What was parked with an entry that is decided now takes part again, unless it follows another one that is parked.
+    fn unpark_followers(&self, rseq: u64) -> Result<(), DbError> {
+        let mut open = vec![rseq];
+        while let Some(rseq) = open.pop() {
+            for later in self.followers(rseq)? {
+                if !self.is_parked(later)? || self.follows_parked(later, rseq)? {
+                    continue;
+                }
+                let sql = "UPDATE _landfall_outbox SET parked = 0 WHERE rseq = ? AND state < 2";
+                self.conn.prepare_cached(sql)?.execute([later as i64])?;
+                open.push(later);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an entry follows a parked one, other than `but`.
+    fn follows_parked(&self, rseq: u64, but: u64) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM _landfall_outbox WHERE rseq = ? AND parked = 1 AND state < 2";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        for before in self.transaction(rseq)?.after {
+            if before != but && statement.exists([before as i64])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Nobody waits for a decided entry.
     pub(super) fn unlink(&self, rseq: u64) -> Result<(), DbError> {
+        if self.is_parked(rseq)? {
+            self.unpark_followers(rseq)?;
+        }
         let sql = "DELETE FROM _landfall_waits WHERE predecessor = ?";
         self.conn.prepare_cached(sql)?.execute([rseq as i64])?;
         Ok(())

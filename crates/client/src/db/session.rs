@@ -9,11 +9,31 @@ use rusqlite::params;
 
 use super::Database;
 use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, first_undecided};
+use super::buckets::OF_OTHER_HISTORY;
 use super::error::DbError;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
 
 impl Database {
+    /// Whether nothing is to be sent until the person says so.
+    pub fn is_paused(&self) -> bool {
+        self.memory.meta.paused
+    }
+
+    /// Remembers whether anything is to be sent. Durable on return.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn set_paused(&mut self, paused: bool) -> Result<(), DbError> {
+        if self.memory.meta.paused == paused {
+            return Ok(());
+        }
+        self.transact(|db| {
+            db.memory.meta.paused = paused;
+            Ok(())
+        })
+    }
+
     /// Takes note of the server's history and clock.
     ///
     /// When the log no longer reaches back to the cursor, or the history is another one, every bucket is to be loaded
@@ -62,7 +82,21 @@ impl Database {
         Ok(())
     }
 
+    /// What was a copy already, since its bucket was being loaded anew, is of the other history too: neither its position
+    /// nor the number of the bucket that it is of means anything in this one.
+    fn disown_copies(&mut self) -> Result<(), DbError> {
+        let copies = self.memory.buckets.iter().filter(|(id, b)| **id != LEFTOVER && b.stale_of.is_some());
+        for (id, mut copy) in copies.map(|(id, copy)| (*id, copy.clone())).collect::<Vec<_>>() {
+            (copy.at, copy.stale_of) = (0, Some(OF_OTHER_HISTORY));
+            self.save_bucket(id, copy)?;
+        }
+        Ok(())
+    }
+
     fn begin_anew(&mut self, same_history: bool, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {
+        if !same_history {
+            self.disown_copies()?;
+        }
         let held: Vec<BucketId> = self
             .memory
             .buckets
@@ -70,16 +104,21 @@ impl Database {
             .filter(|(id, b)| b.stale_of.is_none() && **id != LEFTOVER)
             .map(|(id, _)| *id)
             .collect();
+        let mut copies: FlatMap<BucketId, BucketId> = FlatMap::new();
         for id in held {
-            self.set_stale(id, !same_history)?;
+            if let Some(copy) = self.set_stale(id, !same_history)? {
+                let sql = "UPDATE _landfall_uses SET bucket = ? WHERE bucket = ?";
+                self.conn.prepare_cached(sql)?.execute([copy.0 as i64, id.0 as i64])?;
+                copies.insert(id, copy);
+            }
             self.conn.prepare_cached("DELETE FROM _landfall_buckets WHERE bucket = ?")?.execute([id.0 as i64])?;
             Arc::make_mut(&mut self.memory.buckets).remove(&id);
         }
-        self.conn.prepare_cached("DELETE FROM _landfall_uses")?.execute([])?;
         self.conn.prepare_cached("UPDATE _landfall_subscriptions SET opened = 0")?.execute([])?;
         for shape in Arc::make_mut(&mut self.memory.shapes).values_mut() {
             shape.opened = false;
-            shape.buckets.clear();
+            shape.copies.extend(shape.buckets.iter().filter_map(|id| copies.get(id).copied()));
+            shape.buckets = FlatSet::new();
         }
         let first = self.memory.meta.epoch.is_none();
         if !same_history && !first {
@@ -139,8 +178,7 @@ impl Database {
             let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview, before, stack, handed)
                        SELECT rseq, ?, at_ms, body, preview, before, stack, 1 FROM _landfall_acked WHERE rseq = ?";
             self.conn.prepare_cached(sql)?.execute(params![SENT, rseq])?;
-            self.memory.meta.counts.sent += 1;
-            self.memory.meta.counts.bytes += body.len() as u64;
+            self.memory.meta.counts.added(SENT, body.len());
             self.show(rseq as u64, &mut batch)?;
         }
         self.conn.prepare_cached("DELETE FROM _landfall_acked")?.execute([])?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use landfall_protocol::codec::{CodecError, MAX_FRAME_BYTES, decode_binary};
 use landfall_protocol::{Address, Chunk};
 use reqwest::StatusCode;
-use reqwest::header::{ETAG, IF_RANGE, RANGE};
+use reqwest::header::{ETAG, IF_RANGE, RANGE, RETRY_AFTER};
 use tokio::task::JoinHandle;
 
 /// Chunks fetched ahead that wait to be asked for: one for each load under way. One that nobody asks for any more gives
@@ -23,8 +23,8 @@ pub(super) enum FetchError {
     Transport(#[from] reqwest::Error),
     #[error("the chunk's address is no longer valid")]
     Gone,
-    #[error("the server answered the chunk's address with status {0}")]
-    Status(StatusCode),
+    #[error("the server answered the chunk's address with status {status}")]
+    Status { status: StatusCode, retry_after_ms: Option<u64> },
     #[error("the chunk cannot be read: {0}")]
     Codec(#[from] CodecError),
 }
@@ -33,6 +33,11 @@ impl FetchError {
     /// Whether asking again for the same address is of no use.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Self::Gone)
+    }
+
+    /// How long the server says to wait.
+    pub(super) fn retry_after_ms(&self) -> Option<u64> {
+        if let Self::Status { retry_after_ms, .. } = self { *retry_after_ms } else { None }
     }
 }
 
@@ -131,7 +136,12 @@ async fn transfer(client: &reqwest::Client, url: &str, partial: &mut Partial) ->
         StatusCode::OK => partial.bytes.clear(),
         StatusCode::PARTIAL_CONTENT => {}
         StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::GONE => return Err(FetchError::Gone),
-        status => return Err(FetchError::Status(status)),
+        status => {
+            // The form in seconds alone: nobody answers a chunk's address with a date.
+            let seconds = answer.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+            let retry_after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+            return Err(FetchError::Status { status, retry_after_ms });
+        }
     }
     partial.tag = answer.headers().get(ETAG).and_then(|v| v.to_str().ok()).map(str::to_owned);
     while let Some(piece) = answer.chunk().await? {

@@ -99,7 +99,12 @@ impl Network {
                 self.runtime.spawn(async move {
                     let input = match fetch.await {
                         Ok(chunk) => Input::ChunkLoaded { request, chunk },
-                        Err(error) => Input::ChunkFailed { request, gone: error.is_gone(), reason: error.to_string() },
+                        Err(error) => Input::ChunkFailed {
+                            request,
+                            gone: error.is_gone(),
+                            reason: error.to_string(),
+                            retry_after_ms: error.retry_after_ms(),
+                        },
                     };
                     let _ = inputs.send(Message::Input(input));
                 });

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 
 use landfall_core::BucketId;
+use landfall_protocol::batch::RowBlock;
+use landfall_protocol::digest::Digests;
 use landfall_protocol::server::{Address, Chunk};
 
 use super::{Effect, Engine, Input, Moment};
@@ -22,6 +24,8 @@ pub(super) struct Import {
     /// What is left of it. All but the last leave the bucket where it was: a load that is cut short fetches this chunk
     /// again, and finds the rows that it knows.
     parts: VecDeque<Chunk>,
+    /// Whether it holds digests, and no rows.
+    digests: bool,
     /// Told to live queries when the last part is stored.
     changes: ChangeSet,
 }
@@ -35,26 +39,36 @@ impl Engine {
         let Some(bucket) = self.session.bucket_of_request(request) else { return Ok(None) };
         if chunk.bucket != bucket {
             let reason = "the server answered with a chunk of another bucket".to_owned();
-            return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason }));
+            return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason, retry_after_ms: None }));
         }
         if !self.db.may_load(bucket) {
             // Opened anew while the chunk was under way.
             self.session.hold(bucket, now.mono_ms);
             return Ok(None);
         }
-        if chunk.next.is_none() && self.session.postpone(bucket, now.mono_ms) {
+        let HeldBucket { next: here, then, .. } = match self.held_bucket(bucket) {
+            Some(held) => held,
+            None => return Ok(None),
+        };
+        // What is to be fetched after digests shows when they are compared.
+        let digests = chunk.digests.is_some();
+        let next = chunk.next.clone().or_else(|| then.filter(|_| !digests));
+        if next.is_none() && self.session.postpone(bucket, now.mono_ms) {
             return Ok(None);
         }
-        if let Some(Command::Fetch { request, address, .. }) = self.session.prefetch(bucket, chunk.next.as_ref()) {
-            self.effects.push_back(Effect::FetchChunk { request, address });
-        }
+        self.fetch_next(bucket, next.as_ref().filter(|_| !digests));
         let after = self.session.loading_at(bucket).cloned();
-        let here = self.held_bucket(bucket).and_then(|b| b.next);
         let parts = split(chunk, self.db.chunk_rows(), here.as_ref());
         let in_parts = parts.len() > 1;
-        self.import = Some(Import { bucket, after, parts, changes: ChangeSet::default() });
+        self.import = Some(Import { bucket, after, parts, digests, changes: ChangeSet::default() });
         // Where turns are short, this one has decoded all of the chunk already.
         if in_parts { Ok(None) } else { self.import_part(now) }
+    }
+
+    fn fetch_next(&mut self, bucket: BucketId, next: Option<&Address>) {
+        if let Some(Command::Fetch { request, address, .. }) = self.session.prefetch(bucket, next) {
+            self.effects.push_back(Effect::FetchChunk { request, address });
+        }
     }
 
     fn held_bucket(&self, bucket: BucketId) -> Option<HeldBucket> {
@@ -87,8 +101,11 @@ impl Engine {
             return Ok(None);
         }
         self.announce(&import.changes);
-        let Some(HeldBucket { at, .. }) = self.held_bucket(import.bucket) else { return Ok(None) };
-        Ok(Some(Event::ChunkLoaded { bucket: import.bucket, next: part.next, at }))
+        let Some(HeldBucket { at, next, .. }) = self.held_bucket(import.bucket) else { return Ok(None) };
+        if import.digests {
+            self.fetch_next(import.bucket, next.as_ref());
+        }
+        Ok(Some(Event::ChunkLoaded { bucket: import.bucket, next, at }))
     }
 
     /// The next part, and what else is due.
@@ -115,12 +132,39 @@ impl Engine {
 fn split(mut chunk: Chunk, rows: usize, here: Option<&Address>) -> VecDeque<Chunk> {
     let mut parts = VecDeque::new();
     let Some(here) = here else { return VecDeque::from([chunk]) };
+    if chunk.digests.is_some() {
+        return split_digests(chunk, rows, here);
+    }
     // From the end, so that each row is moved once.
     while chunk.rows.seqs.len() > rows.max(1) {
         let rows = chunk.rows.split_off((chunk.rows.seqs.len() - 1) / rows.max(1) * rows.max(1));
         let next = chunk.next.replace(here.clone());
-        parts.push_front(Chunk { bucket: chunk.bucket, read_at: chunk.read_at, rows, next });
+        parts.push_front(Chunk { bucket: chunk.bucket, read_at: chunk.read_at, rows, next, digests: None });
     }
     parts.push_front(chunk);
+    parts
+}
+
+/// Rows of digests that are compared in the time in which one is stored.
+const COMPARED_PER_STORED: usize = 4;
+
+fn split_digests(mut chunk: Chunk, rows: usize, here: &Address) -> VecDeque<Chunk> {
+    let most = rows.saturating_mul(COMPARED_PER_STORED);
+    let Digests { mut after, runs } = chunk.digests.take().unwrap_or_default();
+    let mut parts: VecDeque<Chunk> = VecDeque::new();
+    let (mut part, mut size) = (Digests { after: after.clone(), runs: Vec::new() }, 0);
+    for run in runs {
+        let own = run.rows as usize;
+        if !part.runs.is_empty() && size + own > most {
+            let full = std::mem::replace(&mut part, Digests { after: after.clone(), runs: Vec::new() });
+            let (bucket, read_at, next) = (chunk.bucket, chunk.read_at, Some(here.clone()));
+            parts.push_back(Chunk { bucket, read_at, rows: RowBlock::default(), next, digests: Some(full) });
+            size = 0;
+        }
+        size += own;
+        after.clone_from(&run.to);
+        part.runs.push(run);
+    }
+    parts.push_back(Chunk { digests: Some(part), ..chunk });
     parts
 }

@@ -47,6 +47,7 @@ fn tells_of_the_server(event: &Event) -> bool {
         | Event::ChunkLoaded { .. } => true,
         Event::Tick
         | Event::SetOnline { .. }
+        | Event::SetPaused { .. }
         | Event::SetToken
         | Event::Nudge
         | Event::Connected
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(device.told(), None, "its rows are still to come");
         let rows = RowBlock { seqs: Vec::new(), columns: vec![(ColumnType::Integer, Vec::new())] };
         let request = device.fetch.take().expect("asked for");
-        let chunk = Chunk { bucket: BucketId(1), read_at: 10, rows, next: None };
+        let chunk = Chunk { bucket: BucketId(1), read_at: 10, rows, next: None, digests: None };
         device.input(Input::ChunkLoaded { request, chunk });
         device.seconds = 1;
         let changes = landfall_protocol::batch::ChangeList::default();

@@ -39,6 +39,17 @@ impl Engine {
         Ok(written)
     }
 
+    /// Sends nothing until it is told otherwise, or goes on sending; after a restart, too. What is under way is answered,
+    /// everything else goes on: changes of others come, shapes load. Durable on return.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub fn set_paused(&mut self, paused: bool, now: Moment, random: &mut Entropy<'_>) -> Result<(), DbError> {
+        self.db.set_paused(paused)?;
+        self.step(&Event::SetPaused { paused }, now, random);
+        Ok(())
+    }
+
     /// Begins a write that stays open between calls. Until it ends nothing else may be asked of the engine: no input,
     /// no read, no other write.
     ///

@@ -74,6 +74,7 @@ events! {
     ChunkFailed: "A chunk could not be fetched.",
     SetToken: "There is a new token.",
     SetOnline: "The app wants to be online or not.",
+    SetPaused: "The person pauses sending, or goes on.",
     Nudge: "The network may have changed.",
     Written: "The outbox has something new.",
     Subscribed: "A subscription is new.",

@@ -41,9 +41,10 @@ fn examples() -> Vec<Event> {
         error(codes::OVERLOADED, false, Some(id)),
         Event::Closed { id },
         Event::ChunkLoaded { bucket, next: None, at: 7 },
-        Event::ChunkFailed { bucket, gone: false, reason: reason() },
+        Event::ChunkFailed { bucket, gone: false, reason: reason(), retry_after_ms: None },
         Event::SetToken,
         Event::SetOnline { online: true },
+        Event::SetPaused { paused: true },
         Event::Nudge,
         Event::Written,
         Event::Subscribed { handle: 1 },
@@ -140,7 +141,7 @@ fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
         })
     };
     let before = size(&session.handle(&Event::Written, 1_000, &mut dice())).unwrap();
-    let id = session.pushed(vec![1, 2]).unwrap();
+    let id = session.pushed(vec![1, 2], 1_000).unwrap();
     assert_eq!(session.in_flight(), FlatSet::from([1, 2]));
     let commands = session.handle(&error(codes::OVERLOADED, false, Some(id)), 1_000, &mut dice());
     assert_eq!(size(&commands), None, "it pushes before the time is up");
@@ -150,19 +151,79 @@ fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
     assert_eq!(after, before / 2);
 }
 
+/// Pausing stops what is sent, and nothing else.
+#[test]
+fn a_pause_keeps_back_pushes_alone() {
+    let pause = |paused| Event::SetPaused { paused };
+    let is_push = |c: &Command| matches!(c, Command::Push { .. });
+    let mut session = session_in(StateName::Online);
+    let id = session.pushed(vec![1], 1_000).unwrap();
+    assert!(session.handle(&pause(true), 1_000, &mut dice()).is_empty());
+    let answer = Event::Acknowledge { id, deferred: false, copied: Vec::new() };
+    assert!(session.handle(&answer, 1_000, &mut dice()).is_empty(), "what was under way is answered, and that is all");
+    assert!(session.handle(&Event::Written, 1_000, &mut dice()).is_empty());
+    let opened = Event::Opened { id: 9, load: vec![(BucketId(1), "/v1/chunks/a".into())] };
+    assert!(matches!(session.handle(&opened, 1_000, &mut dice())[..], [Command::Fetch { .. }]));
+    assert!(session.handle(&Event::Live { bytes: 5_000 }, 1_000, &mut dice()).contains(&Command::Applied));
+    assert_eq!(session.deadline_ms(), Some(1_000 + PING_INTERVAL_MS), "it does not wake up for what it may not send");
+    // Another connection does not forget it.
+    session.handle(&Event::Disconnected { reason: String::new() }, 1_000, &mut dice());
+    session.handle(&Event::Nudge, 1_000, &mut dice());
+    session.handle(&Event::Connected, 1_000, &mut dice());
+    let welcome = Event::Welcome { limits: LIMITS, copied: false };
+    assert!(!session.handle(&welcome, 1_000, &mut dice()).iter().any(is_push));
+    assert!(session.handle(&pause(false), 1_000, &mut dice()).iter().any(is_push));
+}
+
+/// A device with many shapes asks for a few chunks at a time, and for every one in the end.
+#[test]
+fn chunks_under_way_are_bounded() {
+    let load = (1..=20).map(|n| (BucketId(n), format!("/v1/chunks/{n}"))).collect();
+    let mut session = session_in(StateName::Online);
+    session.pushed(Vec::new(), 1_000);
+    let mut open: Vec<BucketId> = Vec::new();
+    let take = |commands: Vec<Command>, open: &mut Vec<BucketId>| {
+        let asked =
+            commands.iter().filter_map(|c| if let Command::Fetch { bucket, .. } = c { Some(*bucket) } else { None });
+        open.extend(asked);
+        assert!(open.len() <= MAX_FETCHES_IN_FLIGHT, "{open:?}");
+    };
+    take(session.handle(&Event::Opened { id: 1, load }, 1_000, &mut dice()), &mut open);
+    let mut done = 0;
+    while let Some(bucket) = open.pop() {
+        session.prefetch(bucket, None);
+        let loaded = Event::ChunkLoaded { bucket, next: None, at: 7 };
+        take(session.handle(&loaded, 1_000, &mut dice()), &mut open);
+        done += 1;
+    }
+    assert_eq!(done, 20);
+}
+
+/// C2: a server that is busy says how long; those that were told the same do not come back together.
+#[test]
+fn a_busy_server_is_asked_for_a_chunk_when_it_says() {
+    let mut session = session_in(StateName::Online);
+    session.pushed(Vec::new(), 1_000);
+    session.handle(&Event::Opened { id: 1, load: vec![(BucketId(1), "/a".into())] }, 1_000, &mut dice());
+    let busy = Event::ChunkFailed { bucket: BucketId(1), gone: false, reason: "r".into(), retry_after_ms: Some(3_000) };
+    session.handle(&busy, 1_000, &mut dice());
+    let at = session.deadline_ms().unwrap();
+    assert!((4_001..=4_400).contains(&at), "{at}");
+}
+
 /// P8: before a copied database changes its id it learns the fate of all that it has not seen decided.
 #[test]
 fn a_copied_database_asks_about_everything_first() {
     let mut session = session_in(StateName::Greeting);
     let commands = session.handle(&Event::Welcome { limits: LIMITS, copied: true }, 1_000, &mut dice());
-    assert!(commands.contains(&Command::Push { max_entries: FIRST_BATCH, last_under_id: true }), "{commands:?}");
-    let id = session.pushed(vec![4]).unwrap();
-    assert_eq!(session.pushed(Vec::new()), None);
+    assert!(commands.contains(&Command::Push { max_entries: 64, last_under_id: true }), "{commands:?}");
+    let id = session.pushed(vec![4], 1_000).unwrap();
+    assert_eq!(session.pushed(Vec::new(), 1_000), None);
     assert!(session.drained(1_000).is_empty(), "one answer is still owed");
     let answer = Event::Acknowledge { id, deferred: false, copied: vec![4] };
     session.handle(&answer, 1_000, &mut dice());
     assert!(session.in_flight().contains(&4), "an entry that cannot be decided is not offered again");
-    assert_eq!(session.pushed(Vec::new()), None);
+    assert_eq!(session.pushed(Vec::new(), 1_000), None);
     assert_eq!(session.drained(1_000), [Command::NewReplica]);
 }
 
@@ -170,7 +231,7 @@ fn a_copied_database_asks_about_everything_first() {
 #[test]
 fn a_half_open_connection_is_found_out() {
     let mut session = session_in(StateName::Online);
-    session.pushed(Vec::new());
+    session.pushed(Vec::new(), 1_000);
     let probe = session.deadline_ms().unwrap();
     assert_eq!(probe, 1_000 + PING_INTERVAL_MS);
     assert!(session.handle(&Event::Tick, probe, &mut dice()).contains(&Command::Ping));
@@ -185,7 +246,7 @@ fn a_half_open_connection_is_found_out() {
 #[test]
 fn applied_changes_are_reported() {
     let mut session = session_in(StateName::Online);
-    session.pushed(Vec::new());
+    session.pushed(Vec::new(), 1_000);
     assert!(!session.handle(&Event::Live { bytes: 100 }, 1_000, &mut dice()).contains(&Command::Applied));
     assert_eq!(session.deadline_ms(), Some(1_000 + REPORT_AFTER_MS));
     assert!(session.handle(&Event::Live { bytes: 1_000 }, 1_001, &mut dice()).contains(&Command::Applied));
@@ -195,10 +256,10 @@ fn applied_changes_are_reported() {
 #[test]
 fn chunks_are_fetched_again_or_opened_again() {
     let opened = Event::Opened { id: 1, load: vec![(BucketId(1), "/v1/chunks/a".into())] };
-    let failed = |gone| Event::ChunkFailed { bucket: BucketId(1), gone, reason: "r".into() };
+    let failed = |gone| Event::ChunkFailed { bucket: BucketId(1), gone, reason: "r".into(), retry_after_ms: None };
     let mut session = session_in(StateName::Online);
     session.handle(&opened, 1_000, &mut dice());
-    session.pushed(Vec::new());
+    session.pushed(Vec::new(), 1_000);
     session.handle(&failed(false), 1_000, &mut dice());
     let retry = session.deadline_ms().unwrap();
     let commands = session.handle(&Event::Tick, retry, &mut dice());
@@ -234,11 +295,11 @@ proptest! {
                         prop_assert_eq!(session.state(), &State::Online);
                         prop_assert!((1..=LIMITS.push_entries as usize).contains(&max_entries));
                         rseq += 1;
-                        session.pushed(vec![rseq]);
+                        session.pushed(vec![rseq], now);
                         if rseq.is_multiple_of(3) && session.pushes.len() < MAX_PUSHES_IN_FLIGHT {
                             session.drained(now);
                             rseq += 1;
-                            session.pushed(vec![rseq]);
+                            session.pushed(vec![rseq], now);
                         }
                         in_flight = session.in_flight();
                     }

@@ -82,6 +82,8 @@ pub enum Event {
         gone: bool,
         /// Why, for the status.
         reason: String,
+        /// How long the server says to wait, milliseconds.
+        retry_after_ms: Option<u64>,
     },
     /// There is a new token, or none.
     SetToken,
@@ -89,6 +91,11 @@ pub enum Event {
     SetOnline {
         /// Whether it wants to be.
         online: bool,
+    },
+    /// Nothing is to be sent for now, or all of it again.
+    SetPaused {
+        /// Whether nothing is.
+        paused: bool,
     },
     /// The network may have changed: look at once.
     Nudge,

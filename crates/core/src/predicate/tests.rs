@@ -1,24 +1,10 @@
 use super::*;
 use crate::error::Problem;
-use crate::schema::{Access, Column, DeleteRule, MergeRule, Sending};
+use crate::schema::{Access, Column, DeleteRule, Sending};
 use crate::value::Decimal;
 
 pub(super) fn table() -> Table {
-    let column = |name: &str, ty| Column {
-        name: name.to_owned(),
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::Lww,
-        assigned: false,
-    };
+    let column = |name: &str, ty| Column::plain(name, ty);
     Table {
         name: "todos".into(),
         columns: vec![
@@ -38,6 +24,8 @@ pub(super) fn table() -> Table {
         ],
         primary_key: vec!["id".into()],
         sync: true,
+        history: None,
+        history_of: None,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: Sending::default(),

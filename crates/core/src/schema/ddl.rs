@@ -131,20 +131,21 @@ impl Table {
         self.search.is_empty() && width.is_some_and(|w| w <= NARROW_ROW_BYTES)
     }
 
-    /// Statements that make the indexes by which the engine checks uniqueness and follows references. A bulk load may
-    /// run them last.
+    /// Statements that make the indexes by which the engine checks uniqueness, follows references and looks histories up.
+    /// A bulk load may run them last.
     pub fn index_sql(&self) -> Vec<String> {
         self.columns.iter().filter(|c| self.is_indexed(c)).map(|c| self.one_index_sql(c)).collect()
     }
 
     fn is_indexed(&self, column: &Column) -> bool {
-        (column.unique || column.references.is_some()) && self.primary_key.first() != Some(&column.name)
+        (column.unique || column.references.is_some() || self.is_looked_up(&column.name))
+            && self.primary_key.first() != Some(&column.name)
     }
 
     fn one_index_sql(&self, column: &Column) -> String {
         let kind = if self.sync || !column.unique { "INDEX" } else { "UNIQUE INDEX" };
         let (table, name) = (quote(&self.name), self.index_name(column));
-        format!("CREATE {kind} {name} ON {table} ({})", quote(&column.name))
+        format!("CREATE {kind} {name} ON {table} ({})", quoted(self.indexed_with(&column.name)))
     }
 
     /// The point keeps `a_b`.`c` and `a`.`b_c` apart: names hold none.

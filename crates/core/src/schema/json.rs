@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, Default, DeleteRule, MergeRule, Offline, OnDelete, OutboxLimits, Param, Pattern,
-    Reference, Schedule, Schema, Sending, Shape, Table,
+    Access, ActionDef, Column, Default, DeleteRule, History, HistoryOf, MergeRule, Offline, OnDelete, OutboxLimits,
+    Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -105,6 +105,22 @@ fn table(value: &Table, out: &mut String) {
     if !value.search.is_empty() {
         object.list("search", &value.search, |text, out| string(text, out));
     }
+    if let Some(value) = &value.history {
+        history(value, object.field("history"));
+    }
+    if let Some(value) = &value.history_of {
+        history_of(value, object.field("history_of"));
+    }
+}
+
+fn history(value: &History, out: &mut String) {
+    Object::new(out).maybe("keep_ms", value.keep_ms.as_ref(), number);
+}
+
+fn history_of(value: &HistoryOf, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("table", &value.table);
+    object.list("key", &value.key, |text, out| string(text, out));
 }
 
 impl Param {
@@ -266,7 +282,19 @@ fn read_table(json: &Json) -> Result<Table, Misread> {
         sending: read_maybe(fields.maybe("sending"), read_sending)?.unwrap_or_default(),
         schedule: read_maybe(fields.maybe("schedule"), read_schedule)?,
         search: fields.list("search", text)?,
+        history: read_maybe(fields.maybe("history"), read_history)?,
+        history_of: read_maybe(fields.maybe("history_of"), read_history_of)?,
     })
+}
+
+fn read_history(json: &Json) -> Result<History, Misread> {
+    let fields = Fields::of(json, "`history`")?;
+    Ok(History { keep_ms: fields.maybe("keep_ms").map(|_| wide(&fields, "keep_ms")).transpose()? })
+}
+
+fn read_history_of(json: &Json) -> Result<HistoryOf, Misread> {
+    let fields = Fields::of(json, "`history_of`")?;
+    Ok(HistoryOf { table: fields.text("table")?, key: fields.list("key", text)? })
 }
 
 fn read_param(json: &Json) -> Result<Param, Misread> {

@@ -14,6 +14,7 @@ mod caching;
 mod columns;
 mod condition;
 mod diagnostic;
+mod history;
 mod links;
 mod literals;
 mod names;
@@ -78,7 +79,9 @@ fn read(source: &str, report: &mut Report) -> Schema {
 
     let targets = links::check(&mut tables, report);
     schema.actions = actions.into_iter().map(|action| actions::resolve(action, &targets, report)).collect();
+    let histories = history::derive(&mut tables, report);
     condition::compile_access(source, &mut tables, report);
+    history::share_access(&mut tables, histories);
     schema.shapes =
         shapes.into_iter().filter_map(|s| shapes::compile(s, source, &tables, report)).collect::<Vec<Shape>>();
     schema.tables = tables.into_iter().map(|t| t.table).collect();

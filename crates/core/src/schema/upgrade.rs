@@ -36,6 +36,11 @@ pub enum SchemaChange {
         /// The table.
         table: String,
     },
+    /// Its history is kept from now on, or for another time.
+    HistoryChanged {
+        /// The table.
+        table: String,
+    },
     /// Another limit, or other policies, for fetched answers.
     CachingChanged,
     /// Other access rules: the buckets of the table's shapes are compiled anew.
@@ -95,11 +100,7 @@ impl Schema {
         for table in &old.tables {
             match new.table(&table.name) {
                 Some(next) => upgrade.table(table, next),
-                None => upgrade.refuse_at(
-                    table,
-                    None,
-                    "the table is gone from the schema; keep it declared, and stop using it".into(),
-                ),
+                None => upgrade.refuse_at(table, None, gone(table)),
             }
         }
         let added = new.tables.iter().filter(|t| old.table(&t.name).is_none());
@@ -110,6 +111,15 @@ impl Schema {
             upgrade.changes.push(SchemaChange::CachingChanged);
         }
         if upgrade.problems.is_empty() { Ok(upgrade.changes) } else { Err(upgrade.problems) }
+    }
+}
+
+fn gone(table: &Table) -> String {
+    match &table.history_of {
+        Some(of) => {
+            format!("'{}' keeps no history any more; leave `history` there, a short one costs little", of.table)
+        }
+        None => "the table is gone from the schema; keep it declared, and stop using it".into(),
     }
 }
 
@@ -165,6 +175,7 @@ impl Upgrade {
             ),
             (old.access != new.access, SchemaChange::AccessChanged { table: table() }),
             (old.search != new.search, SchemaChange::SearchChanged { table: table() }),
+            (old.history != new.history, SchemaChange::HistoryChanged { table: table() }),
         ];
         self.changes.extend(differences.into_iter().filter(|(differs, _)| *differs).map(|(_, change)| change));
     }

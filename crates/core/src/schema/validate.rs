@@ -212,6 +212,7 @@ impl Schema {
         let Some(table) = self.table(name).filter(|t| t.sync) else {
             return Err(Problem::new(codes::UNKNOWN_NAME, format!("the schema has no synced table '{name}'")));
         };
+        table.check_no_history(key)?;
         if let Some(problem) = table.check_key(key) {
             return Err(problem);
         }

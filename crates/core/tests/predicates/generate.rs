@@ -2,7 +2,7 @@
 
 use landfall_core::hash::Cells;
 use landfall_core::predicate::{CompareOp, Env, Expr};
-use landfall_core::schema::{Access, Column, DeleteRule, MergeRule, Param, Table};
+use landfall_core::schema::{Access, Column, DeleteRule, Param, Table};
 use landfall_core::value::{ColumnType, Decimal, Value};
 use proptest::prelude::*;
 
@@ -29,27 +29,15 @@ pub struct Case {
 }
 
 pub fn table() -> Table {
-    let column = |name: String, ty| Column {
-        name,
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::Lww,
-        assigned: false,
-    };
+    let column = |name: String, ty| Column::plain(name, ty);
     let both = |(name, ty): &(&str, ColumnType)| [column(format!("{name}1"), *ty), column(format!("{name}2"), *ty)];
     Table {
         name: "t".into(),
         columns: TYPES.iter().flat_map(both).collect(),
         primary_key: vec!["uuid1".into()],
         sync: true,
+        history: None,
+        history_of: None,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),

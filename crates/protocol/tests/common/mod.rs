@@ -9,6 +9,7 @@ use landfall_core::{
     Value,
 };
 use landfall_protocol::client::Held;
+use landfall_protocol::digest::{Digests, RunHash};
 use landfall_protocol::server::{BucketChanges, WireType};
 use landfall_protocol::*;
 
@@ -204,7 +205,18 @@ pub fn chunk() -> Chunk {
         read_at: 44,
         rows: RowBlock { seqs: vec![12, 40], columns: columns.collect() },
         next: Some("/v1/chunks/abc".into()),
+        digests: None,
     }
+}
+
+/// C6: two rows, and all that follows them, of which there are none.
+pub fn digests() -> Chunk {
+    let mut run = RunHash::default();
+    run.push(&every_value());
+    run.push(&[Value::Int(1), Value::Null]);
+    let runs = vec![run.finish(Some(key())), RunHash::default().finish(None)];
+    let digests = Digests { after: Some(RowKey(vec![Value::Int(-1)])), runs };
+    Chunk { bucket: BucketId(3), read_at: 44, rows: RowBlock::default(), next: None, digests: Some(digests) }
 }
 
 fn limits() -> Limits {
@@ -225,6 +237,7 @@ pub fn outcomes() -> Vec<Outcome> {
         Outcome::Deferred { missing: 5 },
         Outcome::Copied,
         Outcome::Failed { problem },
+        Outcome::Asked { again_ms: 5_000 },
     ]
 }
 

@@ -10,7 +10,7 @@ use landfall_core::{Action, Operation, Problem};
 
 use super::Group;
 use super::tx::StoreTx;
-use crate::actions::{Call, Halt, Reason, is_handlers_fault};
+use crate::actions::{ActionHandler, Call, Halt, Reason, is_handlers_fault};
 use crate::store::{PushEntry, StoreError};
 
 /// What is to be applied.
@@ -34,9 +34,20 @@ impl<T: StoreTx> Group<'_, T> {
             return Ok(Ok(Acted { own, added: Vec::new() }));
         }
         let actions = self.actions;
-        let Some(handler) = actions.handler(&action.name) else {
-            let text = format!("nobody handles the action '{}' on this server; ask whoever runs it", action.name);
-            return Ok(Err(Reason::Refused(Problem::new(codes::NOT_HANDLED, text))));
+        let answer;
+        let handler: &dyn ActionHandler = match actions.handler(&action.name) {
+            Some(handler) => handler.as_ref(),
+            None if actions.is_webhook(&action.name) => match self.consult(push, action, &own)? {
+                Ok(decided) => {
+                    answer = decided;
+                    &answer
+                }
+                Err(reason) => return Ok(Err(reason)),
+            },
+            None => {
+                let text = format!("nobody handles the action '{}' on this server; ask whoever runs it", action.name);
+                return Ok(Err(Reason::Refused(Problem::new(codes::NOT_HANDLED, text))));
+            }
         };
         let clock = || actions.now();
         let mut call = Call {

@@ -5,10 +5,11 @@
 //! logged with the rows before and after, and added to the logs of the buckets that hold the rows.
 //!
 //! - [`plan`](Plan): what the schema asks of rows, prepared once
-//! - `act`: what the handler of an action makes of an entry
+//! - `act`: what the handler of an action makes of an entry; `consult`: what its webhook was asked and has answered
 //! - `entry`: one entry's operations: merge, access, validation
 //! - `follow`: what follows from deletes and revivals, and the checks at the end
 //! - `outside`: writes behind the store's back
+//! - `history`: what is kept of changes in tables that keep their history
 //! - `record`: what is stored of it; `tx`: what is needed of a database
 
 use std::collections::BTreeMap;
@@ -16,20 +17,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use landfall_core::error::codes;
-use landfall_core::hash::{ContentHash, chain};
+use landfall_core::hash::{ContentHash, chain, hash128};
 use landfall_core::schema::TransactionLimits;
 use landfall_core::txn::Origin;
 use landfall_core::{BucketId, Code, Problem, ReplicaId, Stamp};
 use landfall_protocol::Outcome;
 
+use crate::actions::hooks::{Name, Question};
 use crate::actions::{Actions, Reason};
 use crate::buckets::{BucketIndex, Fan};
 use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
 
 mod act;
+mod consult;
 mod entry;
 mod faults;
 mod follow;
+mod history;
 mod outside;
 mod plan;
 mod record;
@@ -76,6 +80,10 @@ pub struct Group<'a, T: StoreTx> {
     /// An entry at fault is to be found: every entry has a savepoint.
     careful: bool,
     found: Vec<(ReplicaId, u64, String)>,
+    /// What webhooks are to be asked.
+    asks: Vec<(Name, Question)>,
+    /// What they have said, and was made use of.
+    heard: Vec<Name>,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
@@ -99,6 +107,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
             faults,
             careful: false,
             found: Vec::new(),
+            asks: Vec::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -155,6 +165,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
             bucket_runs: self.runs.into_iter().collect(),
             counters: self.counters,
             faults: self.found,
+            asks: self.asks,
+            heard: self.heard,
             flushed_in: Duration::ZERO,
         })
     }
@@ -177,7 +189,9 @@ impl<'a, T: StoreTx> Group<'a, T> {
                 outcome
             }
             None => match self.decide_anew(push, &state)? {
-                later @ (Outcome::Deferred { .. } | Outcome::Failed { .. }) => return Ok(later),
+                later @ (Outcome::Deferred { .. } | Outcome::Failed { .. } | Outcome::Asked { .. }) => {
+                    return Ok(later);
+                }
                 outcome => outcome,
             },
         };
@@ -206,7 +220,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             },
         };
         let outcome = match decision {
-            Err(failed @ Outcome::Failed { .. }) => return Ok(failed),
+            Err(later @ (Outcome::Failed { .. } | Outcome::Asked { .. })) => return Ok(later),
             Ok(seq) => {
                 self.counters.accepted += 1;
                 Outcome::Accepted { seq }
@@ -370,6 +384,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Some(action) => match self.act(push, action, operations)? {
                 Ok(Acted { own, added }) => (own, added),
                 Err(Reason::Refused(problem)) => return refused(problem),
+                Err(Reason::Asked { again_ms }) => return Ok(Err(Outcome::Asked { again_ms })),
                 Err(Reason::Failed(cause)) => {
                     let words = format!("the app's handler of '{}' failed: {cause}", action.name);
                     return Ok(Err(self.note_fault(push, &store_codes::HANDLER, &words, words.clone())));
@@ -420,6 +435,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
             hash: push.entry.hash,
             subject: push.subject.id.clone(),
             stamp: done.stamp,
+            action: txn.action.as_ref().map(|action| action.name.clone()),
+            blind: false,
         };
         let mut fan = Fan::new(self.next_seq());
         for change in &done.changes {
@@ -428,12 +445,20 @@ impl<'a, T: StoreTx> Group<'a, T> {
         self.log(by, done.changes, fan)
     }
 
-    /// Gives the next sequence to changes that are written already.
-    fn log(&mut self, by: Signature, changes: Vec<RowChange>, fan: Fan) -> Result<u64, StoreError> {
+    /// Gives the next sequence to changes that are written already, with their history.
+    fn log(&mut self, by: Signature, mut changes: Vec<RowChange>, mut fan: Fan) -> Result<u64, StoreError> {
+        let rest = self.keep_history(&by, &mut changes, &mut fan)?;
+        let stamp = by.stamp;
+        let seq = self.log_as_is(by, changes, fan)?;
+        self.log_rest_of_history(rest, stamp)?;
+        Ok(seq)
+    }
+
+    fn log_as_is(&mut self, by: Signature, changes: Vec<RowChange>, fan: Fan) -> Result<u64, StoreError> {
         let seq = self.next_seq();
         self.counters.rows += changes.len() as u64;
         let chain = chain(self.plan.chain_key(), self.head.chain, seq, &by.hash);
-        let Signature { replica, rseq, hash, subject, stamp } = by;
+        let Signature { replica, rseq, hash, subject, stamp, .. } = by;
         self.tx.append(&LogEntry { seq, replica, rseq, hash, chain, at_ms: self.now_ms, subject, stamp, changes })?;
         for (bucket, run) in fan.into_runs() {
             self.tx.append_run(bucket, seq, &run)?;
@@ -457,6 +482,17 @@ struct Signature {
     hash: ContentHash,
     subject: String,
     stamp: Stamp,
+    action: Option<String>,
+    /// What its row was before is not known.
+    blind: bool,
+}
+
+impl Signature {
+    /// What nobody's transaction did.
+    fn of_nobody(seq: u64, changes: &[RowChange], stamp: Stamp) -> Self {
+        let hash = hash128(&record::body(changes));
+        Self { replica: OUTSIDE, rseq: seq, hash, subject: String::new(), stamp, action: None, blind: false }
+    }
 }
 
 /// The answer when the decision on an origin is forgotten.

@@ -2,12 +2,12 @@
 //! beside it. Such a write first gets a sequence of its own, with the author [`OUTSIDE`] and the stamp of its
 //! discovery; whatever comes next is merged against it.
 
-use landfall_core::hash::{Cells, hash128, row_hash};
+use landfall_core::hash::{Cells, row_hash};
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, merge};
 use landfall_core::schema::Table;
 use landfall_core::{CellWrite, Operation, RowKey, Stamp};
 
-use super::record::{OUTSIDE, RowChange, Tombstone, body};
+use super::record::{OUTSIDE, RowChange, Tombstone};
 use super::tx::{Book, Exists, Found, StoreTx};
 use super::{Group, Signature};
 use crate::buckets::{Before, Fan};
@@ -55,9 +55,10 @@ impl<T: StoreTx> Group<'_, T> {
         };
         fan.add(self.buckets, &table.name, key, seen, found.cells.as_ref());
         let changes = vec![RowChange { table: table.name.clone(), key: key.clone(), before, after: found.cells }];
-        let hash = hash128(&body(&changes));
         self.counters.outside += 1;
-        self.log(Signature { replica: OUTSIDE, rseq: author.seq, hash, subject: String::new(), stamp }, changes, fan)?;
+        let blind = was_live && changes[0].before.is_none();
+        let by = Signature { blind, ..Signature::of_nobody(author.seq, &changes, stamp) };
+        self.log(by, changes, fan)?;
         Ok(())
     }
 
@@ -110,6 +111,8 @@ impl<T: StoreTx> Group<'_, T> {
                 let hash = row_hash(&table.name, operation.key(), row);
                 self.tx.put_book(at, operation.key(), &meta, hash, exists)
             }
+            // Nobody writes a history again: what is erased there leaves nothing.
+            None if table.history_of.is_some() => self.tx.forget_row(at, key),
             None => {
                 let Some(held) = held else {
                     return Ok(());

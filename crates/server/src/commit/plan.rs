@@ -22,6 +22,8 @@ pub struct Plan {
     references: Vec<Vec<(String, usize)>>,
     /// For each table, its unique columns.
     uniques: Vec<Vec<String>>,
+    /// By table that keeps its history: its position, and that of its history.
+    histories: BTreeMap<String, (usize, usize)>,
 }
 
 /// A column that refers to a table.
@@ -50,7 +52,11 @@ impl Plan {
         }
         let unique = |t: &Table| t.columns.iter().filter(|c| c.unique).map(|c| c.name.clone()).collect();
         let uniques = schema.tables.iter().map(unique).collect();
-        Self { schema, chain_key, positions, referrers, references, uniques }
+        let history = |(at, t): (usize, &Table)| {
+            Some((t.name.clone(), (at, *positions.get(&t.history_table()).filter(|_| t.history.is_some())?)))
+        };
+        let histories = schema.tables.iter().enumerate().filter_map(history).collect();
+        Self { schema, chain_key, positions, referrers, references, uniques, histories }
     }
 
     /// The schema.
@@ -71,6 +77,11 @@ impl Plan {
     /// The table at a position that this plan gave.
     pub(crate) fn table(&self, at: usize) -> &Table {
         &self.schema.tables[at]
+    }
+
+    /// The positions of a table that keeps its history, and of that.
+    pub(crate) fn history(&self, table: &str) -> Option<(usize, usize)> {
+        self.histories.get(table).copied()
     }
 
     pub(super) fn referrers(&self, table: usize) -> &[Referrer] {

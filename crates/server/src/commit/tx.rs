@@ -104,6 +104,8 @@ pub trait StoreTx {
         image: &[u8],
         exists: Exists,
     ) -> Result<(), StoreError>;
+    /// Removes a live row and its bookkeeping, as if it had never been.
+    fn forget_row(&mut self, table: usize, key: &RowKey) -> Result<(), StoreError>;
     /// Keys of live rows whose `column` has this value, at most `limit`, in key order.
     fn referrers(&mut self, table: usize, column: &str, value: &Value, limit: usize)
     -> Result<Vec<RowKey>, StoreError>;

@@ -2,7 +2,8 @@
 //!
 //! An address is a capability: (bucket, position, key to continue after, expiry), authenticated with a key that stays in
 //! the store, and masked, so that row keys do not show in the logs of proxies. It names the same content for everybody
-//! who loads the same bucket at about the same time, which is what makes it worth caching.
+//! who loads the same bucket at about the same time, which is what makes it worth caching. What it names may be narrowed
+//! down, or asked for as digests ([`Narrowed`]): less than the address gives needs no signature of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +14,13 @@ use bytes::Bytes;
 use landfall_core::hash::hash128;
 use landfall_core::{BucketId, Epoch, RowKey};
 use landfall_protocol::codec::{decode_binary, encode_binary};
-use landfall_protocol::{Address, Chunk};
+use landfall_protocol::digest::{Digests, Narrowed, Run, RunHash, bare};
+use landfall_protocol::{Address, Chunk, RowBlock};
 use minicbor::bytes::ByteVec;
 use rand::Rng;
 
 use crate::buckets::Bucket;
-use crate::store::{Store, StoreError, StoreReader};
+use crate::store::{Page, Store, StoreError, StoreReader};
 
 /// Where addresses begin.
 pub const PREFIX: &str = "/v1/chunks/";
@@ -28,6 +30,14 @@ pub const VALID_MS: u64 = 60 * 60 * 1000;
 pub const MAX_ROWS: usize = 4_000;
 /// About how many bytes of values a chunk has at most.
 pub const MAX_BYTES: usize = 384 << 10;
+/// Most rows of a chunk of digests: they are read, but do not travel.
+const DIGESTED_ROWS: usize = 2 * MAX_ROWS;
+/// About how many bytes of values a chunk of digests is made of at most.
+const DIGESTED_BYTES: usize = 4 * MAX_BYTES;
+/// Rows of a run that is digested: a row that differs costs so many.
+pub const RUN_ROWS: usize = 128;
+/// About how many bytes of values such a run has at most.
+const RUN_BYTES: usize = 16 << 10;
 /// Bytes of chunks kept.
 pub const CACHE_BYTES: usize = 32 << 20;
 /// A load is shared while replaying the log from its position is cheaper than reading the rows again.
@@ -102,6 +112,29 @@ struct Place {
     after: Option<RowKey>,
 }
 
+/// What is asked for: a place, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    place: Place,
+    until: Option<RowKey>,
+    digests: bool,
+}
+
+/// How much is read at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Most rows of a chunk.
+    pub rows: usize,
+    /// Most rows of a run that is digested.
+    pub run_rows: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { rows: MAX_ROWS, run_rows: RUN_ROWS }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Cache {
     loads: BTreeMap<BucketId, Load>,
@@ -118,6 +151,7 @@ struct Cache {
 pub struct Chunks {
     key: [u8; 32],
     max_bytes: usize,
+    sizes: Sizes,
     cache: Mutex<Cache>,
     /// Chunks that are being read, so that whoever wants the same waits for it.
     reading: Mutex<BTreeMap<String, Reading>>,
@@ -137,8 +171,8 @@ pub fn signing_key(store: &mut dyn Store, rng: &mut dyn Rng) -> Result<[u8; 32],
 
 impl Chunks {
     /// Signs with `key` and keeps about `max_bytes` of chunks.
-    pub fn new(key: [u8; 32], max_bytes: usize) -> Self {
-        Self { key, max_bytes, cache: Mutex::default(), reading: Mutex::default() }
+    pub fn new(key: [u8; 32], max_bytes: usize, sizes: Sizes) -> Self {
+        Self { key, max_bytes, sizes, cache: Mutex::default(), reading: Mutex::default() }
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
@@ -187,8 +221,8 @@ impl Chunks {
     /// [`AddressError`] when the address is forged or has expired, [`StoreError`] when the store cannot be read.
     pub fn get(&self, address: &str, reader: &dyn StoreReader, now_ms: u64) -> Result<Arc<StoredChunk>, ChunkError> {
         let epoch = reader.head()?.epoch;
-        let place = self.open(address, epoch)?;
-        if place.expires_ms <= now_ms {
+        let asked = self.asked(address, epoch)?;
+        if asked.place.expires_ms <= now_ms {
             return Err(AddressError::Expired.into());
         }
         if let Some(known) = self.cache().take_note(address) {
@@ -199,7 +233,7 @@ impl Chunks {
         if let Some(chunk) = &*found {
             return Ok(Arc::clone(chunk));
         }
-        let stored = self.read(&place, epoch, reader).map(Arc::new);
+        let stored = self.read(&asked, epoch, reader).map(Arc::new);
         if let Ok(stored) = &stored {
             self.cache().keep(address, stored, self.max_bytes);
             *found = Some(Arc::clone(stored));
@@ -217,18 +251,52 @@ impl Chunks {
         self.cache().chunks.contains_key(address) || self.reading().contains_key(address)
     }
 
-    fn read(&self, place: &Place, epoch: Epoch, reader: &dyn StoreReader) -> Result<StoredChunk, ChunkError> {
+    fn read(&self, asked: &Asked, epoch: Epoch, reader: &dyn StoreReader) -> Result<StoredChunk, ChunkError> {
+        let Asked { place, until, digests } = asked;
         // A bucket of a schema that is gone meanwhile.
         let bucket = reader.bucket(place.bucket)?.ok_or(AddressError::Expired)?;
-        let page = reader.page(&bucket, place.after.as_ref(), MAX_ROWS, MAX_BYTES)?;
-        let next = match page.last_key {
-            Some(after) if page.more => Some(self.seal(&Place { after: Some(after), ..place.clone() }, epoch)),
-            _ => None,
+        if [&place.after, until].into_iter().flatten().any(|key| !is_key_of(&bucket, key)) {
+            return Err(AddressError::Forged.into());
+        }
+        let (rows, bytes) = if *digests {
+            (self.sizes.rows * (DIGESTED_ROWS / MAX_ROWS), DIGESTED_BYTES)
+        } else {
+            (self.sizes.rows, MAX_BYTES)
         };
-        let chunk = Chunk { bucket: place.bucket, read_at: page.read_at, rows: page.rows, next: next.clone() };
+        let mut page = reader.page(&bucket, place.after.as_ref(), rows, bytes)?;
+        let keys = bucket.template.key_columns;
+        if let Some(until) = until {
+            cut_off(&mut page, keys, until);
+        }
+        let next = page.last_key.clone().filter(|_| page.more).map(|after| {
+            let next = self.seal(&Place { after: Some(after), ..place.clone() }, epoch);
+            Narrowed { after: None, until: until.clone(), digests: *digests }.of(&next)
+        });
+        let digests = digests.then(|| {
+            // Where rows follow, the last run goes as far as was looked; else to the end of what was asked for.
+            let to = page.last_key.clone().filter(|_| page.more).or_else(|| until.clone());
+            Digests { after: place.after.clone(), runs: runs(&page.rows, keys, self.sizes.run_rows, to) }
+        });
+        let rows = if digests.is_some() { RowBlock::default() } else { page.rows };
+        let chunk = Chunk { bucket: place.bucket, read_at: page.read_at, rows, next: next.clone(), digests };
         let body = Bytes::from(encode_binary(&chunk));
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash128(&body)));
         Ok(StoredChunk { body, etag, expires_ms: place.expires_ms, next })
+    }
+
+    /// What an address asks for, with what narrows it down.
+    fn asked(&self, address: &str, epoch: Epoch) -> Result<Asked, AddressError> {
+        let mut place = self.open(bare(address), epoch)?;
+        let Narrowed { after, until, digests } = Narrowed::parse(address).ok_or(AddressError::Forged)?;
+        if let Some(after) = after {
+            // An address gives what follows its key, and nothing before it.
+            let before = |place: &Place| place.after.as_ref().is_some_and(|own| after.to_bytes() < own.to_bytes());
+            if before(&place) {
+                return Err(AddressError::Forged);
+            }
+            place.after = Some(after);
+        }
+        Ok(Asked { place, until, digests })
     }
 
     fn keys(&self, epoch: Epoch) -> ([u8; 32], [u8; 32]) {
@@ -263,6 +331,43 @@ impl Chunks {
         let after = after.map(|key| RowKey::from_bytes(&key)).transpose().map_err(|_| AddressError::Forged)?;
         Ok(Place { bucket, at, expires_ms, after })
     }
+}
+
+/// Whether the bucket's table may have a row of this key: what narrows an address down is not signed.
+fn is_key_of(bucket: &Bucket, key: &RowKey) -> bool {
+    let types = bucket.template.columns.iter().take(bucket.template.key_columns).map(|(_, ty)| *ty);
+    key.0.len() == bucket.template.key_columns && key.0.iter().zip(types).all(|(v, ty)| !v.is_null() && v.fits(ty))
+}
+
+fn key_at(rows: &RowBlock, keys: usize, at: usize) -> RowKey {
+    RowKey(rows.columns.iter().take(keys).filter_map(|(_, values)| values.get(at).cloned()).collect())
+}
+
+/// Drops what follows `until`.
+fn cut_off(page: &mut Page, keys: usize, until: &RowKey) {
+    let until = until.to_bytes();
+    let beyond = |at: &usize| key_at(&page.rows, keys, *at).to_bytes() > until;
+    if let Some(at) = (0..page.rows.len()).find(beyond) {
+        page.rows.split_off(at);
+        page.more = false;
+    }
+    page.more &= page.last_key.as_ref().is_some_and(|last| last.to_bytes() < until);
+}
+
+/// The digests of rows, in runs; the last one goes on to `to`.
+fn runs(rows: &RowBlock, keys: usize, run_rows: usize, to: Option<RowKey>) -> Vec<Run> {
+    let mut out = Vec::new();
+    let (mut run, mut count) = (RunHash::default(), 0);
+    for at in 0..rows.len() {
+        if count >= run_rows.max(1) || run.len() >= RUN_BYTES {
+            out.push(std::mem::take(&mut run).finish(Some(key_at(rows, keys, at - 1))));
+            count = 0;
+        }
+        run.push(rows.columns.iter().filter_map(|(_, values)| values.get(at)));
+        count += 1;
+    }
+    out.push(run.finish(to));
+    out
 }
 
 fn apply_mask(key: &[u8; 32], signature: &[u8; 32], body: &mut [u8]) {

@@ -1,11 +1,13 @@
 //! The one owner of the store's writer: hellos, buckets, and groups of pushes with one fsync.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_core::{Epoch, ReplicaId, Value};
-use landfall_protocol::{Cursor, Resumption, codes};
+use landfall_protocol::{Cursor, Decision, Outcome, Resumption, codes};
 
+use super::fair::Waiting;
+use crate::actions::hooks::{Heard, Held, Hooks, Name};
 use crate::buckets::Bucket;
 use crate::hub::Hub;
 use crate::session::{HelloAnswer, Refusal, Reply};
@@ -21,8 +23,58 @@ pub struct PendingPush {
     pub session: SessionId,
     /// The push.
     pub id: u32,
+    /// Whose it is.
+    pub subject: Arc<str>,
     /// Its transactions.
     pub entries: Vec<PushEntry>,
+    /// Whether the push was answered before: these were asked about, and are decided now.
+    pub answered: bool,
+}
+
+/// The questions to webhooks, shared with whoever drives them. Locked for moments only.
+#[derive(Clone, Debug, Default)]
+pub struct SharedHooks(Arc<Mutex<Hooks>>);
+
+impl SharedHooks {
+    /// The questions.
+    pub fn lock(&self) -> MutexGuard<'_, Hooks> {
+        // Nothing panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PendingPush {
+    /// A push of a session.
+    pub fn new(session: SessionId, id: u32, entries: Vec<PushEntry>) -> Self {
+        // One without transactions is nobody's, and takes no time.
+        let subject = entries.first().map_or_else(|| Arc::from(""), |entry| Arc::from(entry.subject.id.as_str()));
+        Self { session, id, subject, entries, answered: false }
+    }
+
+    /// What was asked about, and has a verdict now.
+    pub fn of_held(held: Held) -> Self {
+        Self { answered: true, ..Self::new(held.session, held.push, vec![held.entry]) }
+    }
+
+    /// How many transactions it has.
+    pub fn size(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Their bytes, as they travelled.
+    pub fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.entry.bytes as u64).sum()
+    }
+}
+
+impl Waiting for PendingPush {
+    fn subject(&self) -> &Arc<str> {
+        &self.subject
+    }
+
+    fn entries(&self) -> usize {
+        self.entries.len()
+    }
 }
 
 /// How long a server keeps what has happened.
@@ -55,8 +107,10 @@ impl Default for Retention {
 /// What became of a group. Send the replies, then [`Committer::publish`].
 #[derive(Debug, Default)]
 pub struct Committed {
-    /// An answer for each push, in order.
+    /// The answers to the pushes, in order.
     pub replies: Vec<(SessionId, Reply)>,
+    /// The pushes of the group, in order.
+    pub pushes: Vec<(SessionId, u32)>,
     /// How many entries the group had.
     pub entries: usize,
     /// What the store did; empty when it failed.
@@ -71,12 +125,46 @@ pub struct Committer {
     reader: Box<dyn StoreReader>,
     store: Box<dyn Store>,
     hub: Arc<Hub>,
+    hooks: SharedHooks,
 }
 
 /// What a device is told when the store fails: no paths, no details of this machine.
 pub(crate) fn fault(problem: &StoreError) -> Refusal {
     let text = format!("the server's store failed ({}); nothing was decided, try again later", problem.code());
     Refusal::new(codes::SERVER_FAULT, text).retry_after(2_000)
+}
+
+/// What of a group is whose.
+struct Share {
+    session: SessionId,
+    id: u32,
+    entries: usize,
+    answered: bool,
+    shift_ms: i64,
+}
+
+impl Share {
+    /// Its answer, when there is one to give.
+    fn reply(
+        self,
+        outcomes: &mut dyn Iterator<Item = (u64, Outcome)>,
+        failure: Option<&StoreError>,
+    ) -> Option<(SessionId, Reply)> {
+        let Self { session, id, entries, answered, shift_ms } = self;
+        let own: Vec<(u64, Outcome)> = outcomes.take(entries).collect();
+        if answered {
+            // What is still asked about its device knows already; where the store failed it comes again.
+            let of = |(rseq, outcome)| Decision { rseq, outcome };
+            let is_new = |decision: &Decision| !matches!(decision.outcome, Outcome::Asked { .. });
+            let decisions: Vec<Decision> = own.into_iter().map(of).filter(is_new).collect();
+            return (!decisions.is_empty()).then_some((session, Reply::Decided { id, decisions, shift_ms }));
+        }
+        let result = match failure {
+            Some(problem) => Err(fault(problem)),
+            None => Ok(own.into_iter().map(|(_, outcome)| outcome).collect()),
+        };
+        Some((session, Reply::Push { id, result }))
+    }
 }
 
 impl Committer {
@@ -86,17 +174,35 @@ impl Committer {
     /// When no reader can be opened beside it.
     pub fn new(store: Box<dyn Store>, hub: Arc<Hub>) -> Result<Self, StoreError> {
         let reader = store.reader()?;
-        Ok(Self { store, reader, hub })
+        Ok(Self { store, reader, hub, hooks: SharedHooks::default() })
+    }
+
+    /// The questions to webhooks that its commits ask.
+    pub fn hooks(&self) -> SharedHooks {
+        self.hooks.clone()
     }
 
     /// Decides a group in one transaction and one fsync.
     pub fn commit(&mut self, pushes: Vec<PendingPush>, now_ms: u64) -> Committed {
         let mut entries = Vec::with_capacity(pushes.iter().map(|push| push.entries.len()).sum());
         let mut shares = Vec::with_capacity(pushes.len());
+        let names = pushes.iter().map(|push| (push.session, push.id)).collect();
+        let mut asking = BTreeMap::new();
         let since = self.store.common_seq();
-        for PendingPush { session, id, entries: mut own } in pushes {
-            shares.push((session, id, own.len()));
-            own.iter_mut().filter(|entry| entry.prior).for_each(|entry| entry.rest_on(since));
+        for PendingPush { session, id, entries: mut own, answered, .. } in pushes {
+            for (at, entry) in own.iter_mut().enumerate() {
+                if entry.prior {
+                    entry.rest_on(since);
+                }
+                if let Some(name) = Name::of(entry) {
+                    let heard = self.hooks.lock().hear(&name, session, id);
+                    // A verdict is made use of once, also when its entry has come twice.
+                    let is_first = asking.insert(name, (entries.len() + at, session, id)).is_none();
+                    entry.heard = if is_first { heard } else { Heard::Waiting };
+                }
+            }
+            let shift_ms = own.first().map_or(0, |entry| entry.shift_ms);
+            shares.push(Share { session, id, entries: own.len(), answered, shift_ms });
             entries.append(&mut own);
         }
         let count = entries.len();
@@ -104,15 +210,29 @@ impl Committer {
             Ok(commit) => (commit, None),
             Err(problem) => (GroupCommit::default(), Some(problem)),
         };
-        let mut outcomes = std::mem::take(&mut commit.outcomes).into_iter();
-        let answer = |(session, id, share)| {
-            let result = match &failure {
-                Some(problem) => Err(fault(problem)),
-                None => Ok(outcomes.by_ref().take(share).collect()),
-            };
-            (session, Reply::Push { id, result })
-        };
-        Committed { replies: shares.into_iter().map(answer).collect(), entries: count, commit, failure }
+        self.ask(&commit, &entries, &asking);
+        let rseqs = entries.iter().map(|entry| entry.entry.transaction.rseq);
+        let mut outcomes = rseqs.zip(std::mem::take(&mut commit.outcomes));
+        let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref());
+        let replies = shares.into_iter().filter_map(answer).collect();
+        Committed { replies, pushes: names, entries: count, commit, failure }
+    }
+
+    /// Takes note of what webhooks are to be asked, now that no transaction is open.
+    fn ask(&self, commit: &GroupCommit, entries: &[PushEntry], asking: &BTreeMap<Name, (usize, SessionId, u32)>) {
+        if commit.asks.is_empty() && commit.heard.is_empty() {
+            return;
+        }
+        let mut hooks = self.hooks.lock();
+        commit.heard.iter().for_each(|name| hooks.used(name));
+        for (name, question) in &commit.asks {
+            let Some((at, session, push)) = asking.get(name).copied() else { continue };
+            if let Some(entry) = entries.get(at).cloned() {
+                let entry = PushEntry { heard: Default::default(), ..entry };
+                // Where there is no room for it, its device comes again.
+                hooks.ask(*name, question.clone(), Held { session, push, entry });
+            }
+        }
     }
 
     /// Makes a group visible to all sessions, after its answers were given.
@@ -186,6 +306,8 @@ impl Committer {
             return Ok(HelloAnswer { head, start, chain, resumption, replica });
         }
         let head = self.store.start_epoch(fresh)?;
+        // What is asked rests on the old history. Devices offer it again.
+        self.hooks.lock().clear();
         self.hub.start_over(head);
         Ok(at_head(head, Resumption::NewEpoch, replica))
     }
@@ -197,7 +319,19 @@ impl Committer {
     pub fn forget(&mut self, keep: &Retention, now_ms: u64) -> Result<Truncated, StoreError> {
         self.retire_buckets(now_ms.saturating_sub(keep.log_ms))?;
         let before_seq = self.reader.seq_at(now_ms.saturating_sub(keep.log_ms))?;
-        self.store.truncate_log(before_seq, now_ms.saturating_sub(keep.decisions_ms))
+        let truncated = self.store.truncate_log(before_seq, now_ms.saturating_sub(keep.decisions_ms))?;
+        let done = self.forget_history(now_ms)? && truncated.done;
+        Ok(Truncated { done, ..truncated })
+    }
+
+    /// See [`Store::forget_history`]; what is forgotten is published. Whether the walk is through.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is forgotten then.
+    pub fn forget_history(&mut self, now_ms: u64) -> Result<bool, StoreError> {
+        let step = self.store.forget_history(now_ms)?;
+        self.hub.publish(&step.commit);
+        Ok(step.done)
     }
 
     /// Forgets buckets that nobody has opened since and nobody holds, a bounded number at a time. How many.

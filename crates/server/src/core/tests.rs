@@ -1,4 +1,5 @@
 use landfall_core::{BucketId, CellWrite, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
+use landfall_protocol::digest::{Narrowed, RunHash};
 use landfall_protocol::{Cursor, Entry, Hello, Outcome, Resumption, Start};
 use rand::SeedableRng;
 use rand::rngs::ChaCha20Rng;
@@ -26,7 +27,7 @@ fn server(store: SqliteStore, memory: Memory) -> (ServerCore, ChaCha20Rng) {
     let schema = Schema::parse("landfall.toml", SCHEMA).unwrap();
     let rules = Rules::new(&schema, Authenticator::new().with_development(true));
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    (ServerCore::new(Box::new(store), Arc::new(rules), memory, &mut rng).unwrap(), rng)
+    (ServerCore::new(Box::new(store), Arc::new(rules), memory, Allowance::NONE, &mut rng).unwrap(), rng)
 }
 
 fn replica(n: u64) -> ReplicaId {
@@ -161,6 +162,75 @@ fn loading(sent: &[ServerMessage]) -> (BucketId, u64) {
     let [ServerMessage::Opened { buckets, .. }] = sent else { panic!("{sent:?}") };
     let Start::Load { at, .. } = &buckets[0].start else { panic!("to be loaded") };
     (buckets[0].bucket, *at)
+}
+
+/// C6.
+#[test]
+fn digests_are_of_the_rows_that_the_narrowed_address_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = chunks::Sizes { rows: 10, run_rows: 3 };
+    let (mut core, mut rng) = server(store(&dir), Memory { chunk_sizes: sizes, ..Memory::default() });
+    greet(&mut core, &mut rng, 2, None);
+    for rseq in 1..=25 {
+        core.receive(2, push(2, rseq), NOW, &mut rng);
+        core.commit(1, NOW).unwrap();
+    }
+    drain(&mut core, 2);
+    open_shape(&mut core, &mut rng, 2);
+    let sent = drain(&mut core, 2);
+    let opened = sent.iter().find_map(|m| match m {
+        ServerMessage::Opened { buckets, .. } => Some(buckets[0].clone()),
+        _ => None,
+    });
+    let Some(Start::Load { first, .. }) = opened.map(|o| o.start) else { panic!("to be loaded") };
+    let asks = |after: Option<&RowKey>, until: Option<&RowKey>, digests| Narrowed {
+        after: after.cloned(),
+        until: until.cloned(),
+        digests,
+    };
+    let mut address = Some(asks(None, None, true).of(&first));
+    let (mut rows, mut pages, mut keys) = (0, 0, Vec::new());
+    while let Some(page) = address {
+        let chunk = core.chunk(&page, NOW).unwrap();
+        let digests = chunk.digests.unwrap();
+        assert!(chunk.rows.is_empty());
+        let mut after = digests.after.clone();
+        for run in digests.runs {
+            // What differs is asked for in the same way: beside the address of the page.
+            let part = core.chunk(&asks(after.as_ref(), run.to.as_ref(), false).of(&page), NOW).unwrap();
+            assert!(part.next.is_none() && run.rows <= 3);
+            let mut hash = RunHash::default();
+            for at in 0..part.rows.len() {
+                hash.push(part.rows.columns.iter().map(|(_, values)| &values[at]));
+                keys.push(RowKey(vec![part.rows.columns[0].1[at].clone()]));
+            }
+            assert_eq!(hash.finish(run.to.clone()), run);
+            rows += run.rows;
+            after = run.to;
+        }
+        pages += 1;
+        address = chunk.next;
+    }
+    assert_eq!((rows, pages), (25, 2));
+
+    // A part that is longer than a chunk comes in several.
+    let part = core.chunk(&asks(Some(&keys[1]), Some(&keys[20]), false).of(&first), NOW).unwrap();
+    assert_eq!(part.rows.len(), 10);
+    let rest = core.chunk(&part.next.unwrap(), NOW).unwrap();
+    assert_eq!((rest.rows.len(), rest.next), (9, None));
+
+    // An address gives nothing that stands before its own key, and takes no key of another table.
+    let second = core.chunk(&first, NOW).unwrap().next.unwrap();
+    let other = RowKey(vec![Value::Int(1)]);
+    for forged in [
+        asks(Some(&keys[0]), None, false).of(&second),
+        asks(Some(&other), None, false).of(&first),
+        asks(None, Some(&other), true).of(&first),
+        format!("{first}?digest"),
+    ] {
+        let found = core.chunk(&forged, NOW);
+        assert!(matches!(found, Err(ChunkError::Address(AddressError::Forged))), "{forged}: {found:?}");
+    }
 }
 
 /// A device that was long in loading a bucket was told that nothing had happened in it, once nobody else used it (the
@@ -302,4 +372,22 @@ fn a_cursor_older_than_the_log_is_too_old() {
     assert_eq!(found[..2], [Resumption::TooOld; 2], "rule S4");
     assert_eq!(found[3..], [Resumption::Continue; 2]);
     assert_eq!(core.head().epoch, Epoch([3; 16]), "an old cursor is no sign of a restored server");
+}
+
+/// One subject's pushes hold nobody else's up.
+#[test]
+fn whoever_pushes_little_is_in_the_next_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 1, None);
+    (1..=20).for_each(|rseq| core.receive(1, push(1, rseq), NOW, &mut rng));
+    core.connect(2, NOW);
+    let ClientMessage::Hello(bob) = hello(2, None) else { unreachable!() };
+    core.receive(2, ClientMessage::Hello(Hello { token: Some("dev:bob".into()), ..bob }), NOW, &mut rng);
+    drain(&mut core, 2);
+    core.receive(2, push(2, 1), NOW, &mut rng);
+    let committed = core.commit(2, NOW).unwrap();
+    assert_eq!(committed.pushes, [(1, 1), (2, 1)]);
+    let committed = core.commit(2, NOW).unwrap();
+    assert_eq!(committed.pushes, [(1, 2), (1, 3)]);
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use landfall_core::Code;
 use landfall_protocol::{Address, codes};
@@ -13,7 +13,7 @@ use landfall_protocol::{Address, codes};
 use super::shared::Shared;
 use super::wants_json;
 use crate::core::chunks::PREFIX;
-use crate::core::{AddressError, ChunkError, StoredChunk};
+use crate::core::{AddressError, ChunkError, Refused, StoredChunk};
 
 /// The media type of a chunk's binary form.
 const BINARY: &str = "application/vnd.landfall.chunk";
@@ -21,14 +21,22 @@ const BINARY: &str = "application/vnd.landfall.chunk";
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     token: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
     let Ok(Path(token)) = token else {
         return refusal(&shared, StatusCode::NOT_FOUND, codes::BAD_ADDRESS, &AddressError::Forged.to_string());
     };
+    let _pass = match shared.door.chunk() {
+        Ok(pass) => pass,
+        Err(refused) => return busy(&shared, &refused),
+    };
     let now_ms = shared.now().wall_ms;
     let chunks = Arc::clone(&shared.chunks);
-    let address = format!("{PREFIX}{token}");
+    let address = match query {
+        Some(query) => format!("{PREFIX}{token}?{query}"),
+        None => format!("{PREFIX}{token}"),
+    };
     let found = shared.with_reader(move |reader| chunks.get(&address, reader, now_ms)).await;
     if let Some(next) = found.as_ref().and_then(|f| f.as_ref().ok()?.next.clone()) {
         read_ahead(&shared, next, now_ms);
@@ -79,6 +87,14 @@ fn refusal(shared: &Shared, status: StatusCode, code: Code, message: &str) -> Re
     let body = serde_json::json!({"code": code, "message": message}).to_string();
     let headers = [(header::CONTENT_TYPE, "application/json".into()), (header::CACHE_CONTROL, "no-store".into())];
     respond(status, &headers, body)
+}
+
+/// Too many ask at once.
+fn busy(shared: &Shared, refused: &Refused) -> Response<Body> {
+    let said = refused.refusal();
+    let mut response = refusal(shared, StatusCode::SERVICE_UNAVAILABLE, said.code, &said.message);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(refused.retry_after_s()));
+    response
 }
 
 fn json(chunk: &StoredChunk) -> Result<Response<Body>, ChunkError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -17,6 +17,8 @@ pub(super) struct Handle {
     /// Told when it is worth asking the session again. A word that comes while it is busy is kept.
     pub(super) wake: Arc<Notify>,
     position: AtomicU64,
+    /// Against whose allowance it counts.
+    pub(super) subject: OnceLock<Arc<str>>,
     /// Answers that it has not taken yet. Each is to a request, and requests are bounded.
     answers: Mutex<Vec<Event>>,
 }
@@ -62,7 +64,8 @@ impl Sessions {
     pub(super) fn enter(&self) -> Arc<Handle> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let position = AtomicU64::new(u64::MAX);
-        let handle = Arc::new(Handle { id, wake: Arc::default(), position, answers: Mutex::default() });
+        let subject = OnceLock::new();
+        let handle = Arc::new(Handle { id, wake: Arc::default(), position, subject, answers: Mutex::default() });
         self.open().insert(id, Arc::clone(&handle));
         self.count.send_modify(|count| *count += 1);
         handle
@@ -71,6 +74,15 @@ impl Sessions {
     pub(super) fn leave(&self, id: SessionId) {
         self.open().remove(&id);
         self.count.send_modify(|count| *count -= 1);
+    }
+
+    pub(super) fn find(&self, id: SessionId) -> Option<Arc<Handle>> {
+        self.open().get(&id).cloned()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
+        self.open().len() as u64
     }
 
     /// Wakes everybody: the server is ending, the history is another one, or a progress mark is due.

@@ -1,20 +1,20 @@
 //! What all connections share, and the way to the store's threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Sender, TrySendError};
 use rand::SeedableRng;
 use rand::rngs::{ChaCha20Rng, SysRng};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::door::Door;
 use super::readers::Readers;
 use super::sessions::{Handle, Sessions};
 use super::writer::{self, Work};
 use super::{Options, ServeError};
-use crate::core::{Chunks, Committer, PendingPush, chunks, committer, overloaded, reads};
+use crate::core::{Chunks, Committer, PendingPush, SharedHooks, chunks, committer, reads};
 use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
 use crate::session::{Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
@@ -32,10 +32,12 @@ pub(super) struct Shared {
     /// What keeps the writer from committing, since its last attempt.
     pub(super) trouble: Arc<Mutex<Option<writer::Trouble>>>,
     work: Sender<Work>,
-    waiting: Arc<AtomicUsize>,
-    max_waiting: usize,
+    pub(super) door: Arc<Door>,
     readers: Arc<Readers>,
     started: Instant,
+    pub(super) hooks: SharedHooks,
+    /// Told when webhooks are to be asked something.
+    pub(super) to_ask: Arc<Notify>,
 }
 
 impl Shared {
@@ -52,34 +54,40 @@ impl Shared {
         let (work, queue) = crossbeam_channel::bounded(writer::QUEUE);
         let (sessions, head) = (Arc::new(Sessions::default()), store.head());
         let mark = Duration::from_millis(rules.patience.mark_ms);
-        let (metrics, waiting) = (Arc::new(Metrics::default()), Arc::new(AtomicUsize::new(0)));
+        let metrics = Arc::new(Metrics::default());
+        let for_jitter = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(std::io::Error::other)?;
+        let most_waiting = options.memory.waiting_entries;
+        let door = Arc::new(Door::new(options.allowance, most_waiting, for_jitter, Arc::clone(&metrics)));
         let trouble = Arc::default();
         let committer = Committer::new(store, Arc::clone(&hub))?;
+        let (hooks, to_ask) = (committer.hooks(), Arc::<Notify>::default());
         let thread = writer::Writer {
             committer,
             queue,
             marks: writer::Marks::new(Arc::clone(&sessions), mark, head),
             metrics: Arc::clone(&metrics),
-            waiting: Arc::clone(&waiting),
+            door: Arc::clone(&door),
             trouble: Arc::clone(&trouble),
             rng,
             retention: options.retention,
+            to_ask: Arc::clone(&to_ask),
         };
         let handle = std::thread::Builder::new().name("landfall-writer".to_owned()).spawn(move || thread.run())?;
         let shared = Self {
             rules,
             hub,
-            chunks: Arc::new(Chunks::new(key, options.memory.chunk_bytes)),
+            chunks: Arc::new(Chunks::new(key, options.memory.chunk_bytes, options.memory.chunk_sizes)),
             metrics,
             sessions,
             drain: CancellationToken::new(),
             origins: options.origins,
             trouble,
             work,
-            waiting,
-            max_waiting: options.memory.waiting_entries,
+            door,
             readers,
             started: Instant::now(),
+            hooks,
+            to_ask,
         };
         Ok((shared, handle))
     }
@@ -111,7 +119,8 @@ impl Shared {
             lag: head.saturating_sub(slowest),
             ring_bytes: self.hub.ring_bytes(),
             chunks: self.chunks.statistics(),
-            waiting: self.waiting.load(Ordering::Relaxed),
+            waiting: self.door.waiting(),
+            asking: self.hooks.lock().len(),
         }
     }
 
@@ -119,20 +128,19 @@ impl Shared {
     pub(super) fn ask(self: &Arc<Self>, session: &Arc<Handle>, request: Request) {
         let refused = match request {
             Request::Hello { replica, subject, cursor } => {
+                let who: Arc<str> = Arc::from(subject.id.as_str());
+                if let Err(refusal) = self.door.enters(&who) {
+                    return session.answer(Reply::Hello(Err(refusal)));
+                }
+                // A session says Hello once.
+                let _ = session.subject.set(who);
                 let work = Work::Hello { replica, subject, cursor, session: Arc::clone(session) };
                 self.submit(work).err().map(|refusal| Reply::Hello(Err(refusal)))
             }
             Request::Push { id, entries } => {
-                let count = entries.len();
-                let push = PendingPush { session: session.id, id, entries };
-                let waiting = self.waiting.fetch_add(count, Ordering::Relaxed);
-                let work = Work::Push { push, session: Arc::clone(session) };
-                let room = waiting == 0 || waiting + count <= self.max_waiting;
-                let sent = if room { self.submit(work) } else { Err(overloaded()) };
-                sent.err().map(|refusal| {
-                    self.waiting.fetch_sub(count, Ordering::Relaxed);
-                    Reply::Push { id, result: Err(refusal) }
-                })
+                let push = PendingPush::new(session.id, id, entries);
+                let sent = self.wait(push, Some(Arc::clone(session)));
+                sent.err().map(|refusal| Reply::Push { id, result: Err(refusal) })
             }
             Request::Open { id, subject, shape, params, held } => {
                 let (bucket, made) = oneshot::channel();
@@ -152,9 +160,22 @@ impl Shared {
         }
     }
 
+    /// Hands what a webhook has answered to the writer. Where that has no room, the device comes again.
+    pub(super) fn decide(&self, push: PendingPush) {
+        let session = self.sessions.find(push.session);
+        let _ = self.wait(push, session);
+    }
+
+    /// A push waits for its turn.
+    fn wait(&self, push: PendingPush, session: Option<Arc<Handle>>) -> Result<(), Refusal> {
+        let (subject, size) = (Arc::clone(&push.subject), push.size());
+        self.door.push(&push)?;
+        self.submit(Work::Push { push, session }).inspect_err(|_| self.door.decided(&[(subject, size)]))
+    }
+
     fn submit(&self, work: Work) -> Result<(), Refusal> {
         self.work.try_send(work).map_err(|problem| match problem {
-            TrySendError::Full(_) => overloaded(),
+            TrySendError::Full(_) => self.door.overloaded(),
             TrySendError::Disconnected(_) => gone(),
         })
     }

@@ -60,6 +60,9 @@ impl Drop for Connection {
         self.shared.metrics.subscriptions.inc_by(-(self.subscriptions as i64));
         self.shared.metrics.sessions.dec();
         self.shared.sessions.leave(self.handle.id);
+        if let Some(subject) = self.handle.subject.get() {
+            self.shared.door.left(subject);
+        }
     }
 }
 

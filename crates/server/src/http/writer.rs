@@ -2,18 +2,19 @@
 //! one fsync runs, the next group gathers by itself.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use landfall_core::{Code, ReplicaId, Value};
 use landfall_protocol::Cursor;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+use super::door::Door;
 use super::sessions::{Handle, Sessions};
 use crate::buckets::Bucket;
-use crate::core::{Committer, PendingPush, Retention, fresh_epoch};
+use crate::core::fair::Waiting;
+use crate::core::{Committer, FairQueue, PendingPush, Retention, SessionId, fresh_epoch};
 use crate::metrics::Metrics;
 use crate::session::Refusal;
 use crate::store::{Head, Subject};
@@ -31,7 +32,8 @@ const FORGET: Duration = Duration::from_secs(600);
 pub(super) enum Work {
     Push {
         push: PendingPush,
-        session: Arc<Handle>,
+        /// None: nobody waits for the answer any more.
+        session: Option<Arc<Handle>>,
     },
     Hello {
         replica: ReplicaId,
@@ -59,42 +61,60 @@ pub(super) struct Writer {
     pub(super) queue: Receiver<Work>,
     pub(super) marks: Marks,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) door: Arc<Door>,
     pub(super) trouble: Arc<Mutex<Option<Trouble>>>,
     pub(super) rng: rand::rngs::ChaCha20Rng,
     pub(super) retention: Retention,
+    /// Told when webhooks are to be asked something.
+    pub(super) to_ask: Arc<Notify>,
 }
 
-#[derive(Default)]
-struct Group {
-    pushes: Vec<PendingPush>,
-    sessions: Vec<Arc<Handle>>,
-    entries: usize,
+/// A push, and who waits for its answer, if anybody still does.
+struct Queued {
+    push: PendingPush,
+    session: Option<Arc<Handle>>,
+}
+
+impl Waiting for Queued {
+    fn subject(&self) -> &Arc<str> {
+        self.push.subject()
+    }
+
+    fn entries(&self) -> usize {
+        self.push.entries.len()
+    }
 }
 
 impl Writer {
     /// Works until [`Work::Stop`] comes, behind everything that was queued before it.
     pub(super) fn run(mut self) {
+        let mut waiting = FairQueue::default();
         let mut looked = Instant::now();
         // Not at once: a server that has just started has better things to do.
         let mut forget_at = looked + OUTSIDE;
         self.metrics.buckets.set(self.committer.bucket_count() as i64);
         loop {
-            let mut group = Group::default();
             let patience = OUTSIDE.saturating_sub(looked.elapsed()).min(self.marks.due_in().unwrap_or(OUTSIDE));
-            let mut go_on = match self.queue.recv_timeout(patience) {
-                Ok(work) => self.take(work, &mut group),
-                Err(RecvTimeoutError::Timeout) => true,
-                Err(RecvTimeoutError::Disconnected) => false,
-            };
-            while go_on && group.entries < GROUP_ENTRIES {
-                let Ok(work) = self.queue.try_recv() else { break };
-                go_on = self.take(work, &mut group);
+            let mut go_on = true;
+            if waiting.is_empty() {
+                go_on = match self.queue.recv_timeout(patience) {
+                    Ok(work) => self.take(work, &mut waiting),
+                    Err(RecvTimeoutError::Timeout) => true,
+                    Err(RecvTimeoutError::Disconnected) => false,
+                };
             }
-            if !group.pushes.is_empty() {
-                self.commit(group);
+            // What has come by now takes part in the choice; what goes on coming waits for the next one.
+            for _ in 0..self.queue.len() {
+                let Ok(work) = self.queue.try_recv() else { break };
+                go_on = self.take(work, &mut waiting) && go_on;
+            }
+            if !waiting.is_empty() {
+                self.commit(waiting.take(GROUP_ENTRIES));
             }
             if !go_on {
+                while !waiting.is_empty() {
+                    self.commit(waiting.take(GROUP_ENTRIES));
+                }
                 return;
             }
             self.marks.give_due();
@@ -134,13 +154,9 @@ impl Writer {
     }
 
     /// Does or gathers a piece of work; false when it is the last one.
-    fn take(&mut self, work: Work, group: &mut Group) -> bool {
+    fn take(&mut self, work: Work, waiting: &mut FairQueue<Queued>) -> bool {
         match work {
-            Work::Push { push, session } => {
-                group.entries += push.entries.len();
-                group.pushes.push(push);
-                group.sessions.push(session);
-            }
+            Work::Push { push, session } => waiting.push(Queued { push, session }),
             Work::Hello { replica, subject, cursor, session } => {
                 let reply = self.committer.hello(replica, &subject, cursor, fresh_epoch(&mut self.rng));
                 session.answer(reply);
@@ -155,10 +171,12 @@ impl Writer {
         true
     }
 
-    fn commit(&mut self, group: Group) {
+    fn commit(&mut self, group: Vec<Queued>) {
         let began = Instant::now();
-        let mut committed = self.committer.commit(group.pushes, now_ms());
-        self.waiting.fetch_sub(committed.entries, Ordering::Relaxed);
+        let shares: Vec<_> = group.iter().map(|one| (Arc::clone(&one.push.subject), one.push.size())).collect();
+        let (pushes, sessions): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.push, one.session)).unzip();
+        let mut committed = self.committer.commit(pushes, now_ms());
+        self.door.decided(&shares);
         self.metrics.committed(&committed, began.elapsed());
         if let Some(problem) = &committed.failure {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
@@ -168,8 +186,15 @@ impl Writer {
         for (replica, rseq, cause) in &committed.commit.faults {
             tracing::error!(%replica, rseq, "a transaction of a device failed here, its neighbours went on: {cause}");
         }
-        for ((_, reply), session) in committed.replies.drain(..).zip(group.sessions) {
-            session.answer(reply);
+        // A push may have no answer yet, or be part of one that was answered: sessions are found by their number.
+        let sessions: BTreeMap<SessionId, _> = sessions.into_iter().flatten().map(|one| (one.id, one)).collect();
+        for (id, reply) in committed.replies.drain(..) {
+            if let Some(session) = sessions.get(&id) {
+                session.answer(reply);
+            }
+        }
+        if !committed.commit.asks.is_empty() {
+            self.to_ask.notify_one();
         }
         self.committer.publish(&committed);
         self.announce();

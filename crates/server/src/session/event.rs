@@ -6,7 +6,7 @@ use std::sync::Arc;
 use landfall_core::{BucketId, Code, ReplicaId, Stamp, Value};
 use landfall_protocol::client::Held;
 use landfall_protocol::server::WireType;
-use landfall_protocol::{Address, ClientMessage, Cursor, Outcome, ServerMessage};
+use landfall_protocol::{Address, ClientMessage, Cursor, Decision, Outcome, ServerMessage};
 
 use super::HelloAnswer;
 use crate::store::{PushEntry, Subject};
@@ -52,6 +52,7 @@ impl Event {
             Self::TooLarge => "too large",
             Self::Reply(Reply::Hello(_)) => "reply hello",
             Self::Reply(Reply::Push { .. }) => "reply push",
+            Self::Reply(Reply::Decided { .. }) => "reply decided",
             Self::Reply(Reply::Open { .. }) => "reply open",
             Self::ReadDone(_) => "read done",
             Self::Drain => "drain",
@@ -60,7 +61,7 @@ impl Event {
     }
 }
 
-/// A question to the store's writer. Answered by exactly one [`Reply`].
+/// A question to the store's writer. Answered by exactly one [`Reply`], but for [`Reply::Decided`].
 #[derive(Debug)]
 pub enum Request {
     /// A replica says hello.
@@ -105,6 +106,15 @@ pub enum Reply {
         id: u32,
         /// One outcome for each entry, in order. The refusal concerns the push as a whole: nothing is decided.
         result: Result<Vec<Outcome>, Refusal>,
+    },
+    /// What was answered as asked about is decided now.
+    Decided {
+        /// The push that brought it.
+        id: u32,
+        /// The decisions.
+        decisions: Vec<Decision>,
+        /// The server's clock less the device's when it was pushed, milliseconds.
+        shift_ms: i64,
     },
     /// To an Open.
     Open {

@@ -3,6 +3,7 @@
 use landfall_protocol::{ClientMessage, Entry, negotiate};
 
 use super::*;
+use crate::actions::hooks::Heard;
 
 /// What a push says of earlier transactions of its replica.
 struct Known {
@@ -145,7 +146,7 @@ impl Session {
             settled.retain(|rseq| known.settled.contains(rseq));
             let (floor, prior) = (known.floor, txn.rseq <= known.prior);
             let (subject, copied) = (Arc::clone(&self.subject), self.copied.clone());
-            PushEntry { entry, subject, shift_ms, floor, prior, settled, copied }
+            PushEntry { entry, subject, shift_ms, floor, prior, settled, copied, heard: Heard::Nothing }
         };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });

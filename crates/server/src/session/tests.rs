@@ -175,7 +175,7 @@ fn cell(state: State, name: &str) -> Cell<'static> {
         (_, "unreadable" | "damaged") => Fatal("LF-4002"),
         (_, "drain") => Fatal("LF-4010"),
         (Opening, "reply hello") => Goes(Open),
-        (state, "reply hello" | "reply push" | "reply open" | "read done") => Goes(state),
+        (state, "reply hello" | "reply push" | "reply decided" | "reply open" | "read done") => Goes(state),
         (Greeting, "deadline") => Fatal("LF-4005"),
         (Opening, "deadline") => Goes(Opening),
         (Open, "deadline") => Fatal("LF-4010"),
@@ -183,6 +183,11 @@ fn cell(state: State, name: &str) -> Cell<'static> {
         (Greeting | Opening, _) => Fatal("LF-4005"),
         (Open, _) => Goes(Open),
     }
+}
+
+fn decided(id: u32, seq: u64) -> Event {
+    let decisions = vec![Decision { rseq: 1, outcome: Outcome::Accepted { seq } }];
+    Event::Reply(Reply::Decided { id, decisions, shift_ms: 600_000 })
 }
 
 fn events() -> Vec<(&'static str, Event, Moment)> {
@@ -204,6 +209,7 @@ fn events() -> Vec<(&'static str, Event, Moment)> {
         Event::Reply(welcome()),
         Event::Reply(Reply::Push { id: 77, result: Ok(vec![]) }),
         Event::Reply(Reply::Open { id: 77, result: Ok(vec![]) }),
+        decided(77, 9),
         Event::ReadDone(Ok(ReadDone::CatchUp { bucket, to: 9, run: vec![] })),
         Event::Drain,
     ];
@@ -261,6 +267,29 @@ fn a_push_is_answered_after_its_commit_with_the_difference_of_the_clocks() {
         panic!("{sent:?}")
     };
     assert_eq!(decisions, &[Decision { rseq: 1, outcome: Outcome::Accepted { seq: 6 } }]);
+}
+
+/// P19.
+#[test]
+fn what_was_asked_about_is_acknowledged_when_it_is_decided() {
+    let mut world = World::at(State::Open);
+    world.message(push(4));
+    world.session.take_request();
+    let result = Ok(vec![Outcome::Asked { again_ms: 5_000 }]);
+    world.session.handle(Event::Reply(Reply::Push { id: 4, result }), NOW);
+    let asked = ServerMessage::Acknowledge {
+        id: 4,
+        decisions: vec![Decision { rseq: 1, outcome: Outcome::Asked { again_ms: 5_000 } }],
+        shift_ms: 600_000,
+    };
+    assert_eq!(world.sent(), [asked]);
+    world.session.handle(decided(4, 6), NOW);
+    let sent = world.sent();
+    let [ServerMessage::Acknowledge { id: 4, decisions, shift_ms: 600_000 }] = sent.as_slice() else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(decisions[0].outcome, Outcome::Accepted { seq: 6 });
+    assert!(world.session.owes == 6, "the device waits for a mark");
 }
 
 /// P14.
@@ -421,13 +450,14 @@ fn a_new_token_prolongs_the_session_but_never_changes_whose_it_is() {
 proptest! {
     /// Any sequence of events: no panic, positions never go back, requests and queues stay bounded.
     #[test]
-    fn no_sequence_of_events_breaks_a_session(steps in prop::collection::vec((0usize..20, 0u64..3), 0..60)) {
+    fn no_sequence_of_events_breaks_a_session(steps in prop::collection::vec((0usize..21, 0u64..3), 0..60)) {
         let mut world = World::at(State::Greeting);
         let mut at = 0;
         for (step, n) in steps {
             let mut all = events();
             match step {
                 16 => { world.commit(&[n]); }
+                20 => world.session.handle(decided(n as u32, 0), NOW),
                 17 => world.session.handle(Event::Reply(Reply::Open { id: 1, result: Ok(vec![offer(n, Some(n + 4), 3)]) }), NOW),
                 18 => world.session.handle(Event::Reply(Reply::Open { id: 1, result: Ok(vec![offer(n, None, 3)]) }), NOW),
                 19 => world.message(ClientMessage::Resume { bucket: BucketId(n), at: 3 }),

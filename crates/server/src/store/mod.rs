@@ -13,6 +13,7 @@ use landfall_core::predicate::Env;
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::{Entry, Outcome, RowBlock};
 
+use crate::actions::hooks::{Heard, Name, Question};
 use crate::buckets::{Bucket, Template};
 use crate::commit::LogEntry;
 
@@ -70,6 +71,8 @@ pub struct PushEntry {
     pub settled: Vec<u64>,
     /// What its session knows of other databases that use the same replica id.
     pub copied: CopiedFrom,
+    /// What the webhook of its action has said about it.
+    pub heard: Heard,
 }
 
 /// From which number on a replica's transactions are another database's, as far as one session has shown. Shared by the
@@ -176,6 +179,10 @@ pub struct GroupCommit {
     pub counters: Counters,
     /// What went wrong with single entries, for the operator's log: whose, which, and the cause.
     pub faults: Vec<(ReplicaId, u64, String)>,
+    /// What webhooks are to be asked about entries that were not decided for that.
+    pub asks: Vec<(Name, Question)>,
+    /// The entries for which it was made use of what webhooks had said.
+    pub heard: Vec<Name>,
     /// How long the transaction took to reach the disk, once everything was decided: the write of the log and its fsync.
     pub flushed_in: Duration,
 }
@@ -238,12 +245,12 @@ pub struct Page {
     pub more: bool,
 }
 
-/// What a scan for outside writes did.
+/// What one step through the store's tables did.
 #[derive(Clone, Debug, Default)]
-pub struct OutsideWrites {
-    /// What was found, each with a sequence, durably; `outcomes` is empty.
+pub struct Sweep {
+    /// What was found or done, under sequences, durably; `outcomes` is empty.
     pub commit: GroupCommit,
-    /// Whether the scan is through. If not, call again: each call looks at a bounded number of rows.
+    /// Whether it is through. If not, call again: each call looks at a bounded number of rows.
     pub done: bool,
 }
 
@@ -316,7 +323,14 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// Nothing is applied then; call again.
-    fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError>;
+    fn check_outside_writes(&mut self, now_ms: u64) -> Result<Sweep, StoreError>;
+
+    /// Forgets a bounded number of rows of histories that no state within their time needs, under a sequence of their own.
+    /// Each call looks at a bounded number of rows; after the last one it begins anew.
+    ///
+    /// # Errors
+    /// Nothing is forgotten by this call then.
+    fn forget_history(&mut self, now_ms: u64) -> Result<Sweep, StoreError>;
 
     /// A secret kept with the data (a signing key); `fresh` becomes it when there is none of this name.
     ///

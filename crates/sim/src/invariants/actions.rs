@@ -3,12 +3,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use landfall_core::error::codes;
 use landfall_core::{RowKey, Value};
+use landfall_protocol::{Decision, Outcome};
 
 use super::Violation;
 use crate::history::cell;
 use crate::shop::STOCK;
 use crate::world::World;
+
+/// Looks at what a device is told: the shop never gives a number twice, so that no sale is refused for its number. (Two
+/// answers that rest on the same state would be: the first is carried out, the second has to be asked for again.)
+///
+/// # Errors
+/// When one is.
+pub fn told(decisions: &[Decision]) -> Result<(), Violation> {
+    for decision in decisions {
+        if let Outcome::Refused { problem, .. } = &decision.outcome
+            && problem.code == codes::UNIQUE
+            && problem.table.as_deref() == Some("sales")
+        {
+            return Err(Violation::new("actions", format!("transaction {} was refused: {problem}", decision.rseq)));
+        }
+    }
+    Ok(())
+}
 
 /// Looks at the tables of the shop.
 ///

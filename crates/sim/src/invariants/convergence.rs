@@ -58,6 +58,14 @@ pub fn check(world: &World) -> Result<(), String> {
 pub fn rows(world: &World) -> Result<(), Violation> {
     for device in &world.devices {
         let Some(process) = &device.process else { continue };
+        let healed = process.engine.db().reconciled().healed;
+        if healed > 0 {
+            let text = format!(
+                "{}: {healed} rows were other than the server had them, and nothing had changed them",
+                device.name
+            );
+            return Err(Violation::new("convergence", text));
+        }
         let shapes = process.shapes();
         if shapes.is_empty() {
             // Its own accepted transactions stay visible; nothing else is here to be compared.
@@ -93,7 +101,7 @@ fn difference(device: &str, table: &str, expected: &Rows, held: &Rows) -> Violat
 /// A shape's own condition and columns, once more.
 fn shows(shape: &str, params: &BTreeMap<String, Value>, row: &Cells, subject: &str) -> bool {
     match shape {
-        "things_mine" => *cell(row, "owner") == Value::Text(subject.to_owned()),
+        "things_mine" | "things_past" => *cell(row, "owner") == Value::Text(subject.to_owned()),
         "things_shown" => *cell(row, "shown") == Value::Bool(true),
         "things_of_kind" => {
             let least = match params.get("least") {
@@ -111,6 +119,7 @@ fn table_of(shape: &str) -> &str {
     match shape {
         "things_mine" | "things_shown" | "things_of_kind" => "things",
         "tags_of" => "tags",
+        "things_past" => "things_history",
         other => other,
     }
 }

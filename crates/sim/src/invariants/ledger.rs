@@ -190,13 +190,21 @@ fn honest(process: &Process, outbox: &[OutboxEntry], name: &str) -> Result<(), V
             EntryState::Acknowledged(_) => found.acked += 1,
             EntryState::Dead => found.dead += 1,
         }
-        found.bytes += entry.transaction.to_bytes().len() as u64;
+        let bytes = entry.transaction.to_bytes().len() as u64;
+        found.bytes += bytes;
+        if matches!(entry.state, EntryState::Queued | EntryState::Sent) {
+            found.undecided_bytes += bytes;
+        }
     }
-    if told == found {
-        Ok(())
-    } else {
-        Err(Violation::new("counts", format!("{name} is told {told:?} of an outbox that has {found:?}")))
+    if told != found {
+        return Err(Violation::new("counts", format!("{name} is told {told:?} of an outbox that has {found:?}")));
     }
+    let status = process.engine.status();
+    let left = status.sending.map(|sending| (sending.left, sending.bytes_left)).unwrap_or_default();
+    if (status.pending, left) == (found.undecided(), (found.undecided(), found.undecided_bytes)) {
+        return Ok(());
+    }
+    Err(Violation::new("counts", format!("the status of {name} tells {left:?} of {found:?}")))
 }
 
 /// At the end: what any device still holds is on the server as often as it may be, or is a dead letter.

@@ -9,7 +9,7 @@ use landfall_core::{RowKey, Value};
 use landfall_server::commit::{LogEntry, OUTSIDE};
 use rusqlite::types::ValueRef;
 
-use super::{Violation, acknowledged};
+use super::{Violation, acknowledged, past};
 use crate::history::Logged;
 use crate::world::World;
 
@@ -78,7 +78,7 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
 
 fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
     let seq = entry.seq;
-    if entry.replica == OUTSIDE {
+    if entry.replica == OUTSIDE && !past::is_forgetting(world, entry)? {
         return Err(Violation::new("log", format!("sequence {seq} is a write from outside, and there are none")));
     }
     if let Some(first) = world.history.numbers.get(&(entry.replica, entry.rseq)) {
@@ -92,7 +92,8 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         let text = format!("sequence {seq} has stamp {:?}, the server's clock said {}", entry.stamp, entry.at_ms);
         return Err(Violation::new("stamps", text));
     }
-    for change in &entry.changes {
+    // What is forgotten of a history is named, and not told.
+    for change in entry.changes.iter().filter(|_| entry.replica != OUTSIDE) {
         let before = world.history.row_at(&change.table, &change.key, seq);
         if before != change.before.as_ref() {
             let text = format!(
@@ -102,6 +103,10 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
             return Err(Violation::new("log", text));
         }
     }
+    if entry.replica == OUTSIDE {
+        return Ok(());
+    }
+    past::is_kept(world, entry)?;
     if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)) {
         if let Some(until) = transaction.expires_ms.filter(|until| *until < entry.at_ms) {
             let text = format!("sequence {seq} was carried out at {}, and was to be by {until}", entry.at_ms);

@@ -16,18 +16,28 @@
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
 //! | `order` | a transaction is decided after those that it names | [`merge`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
+//! | `history` | each change in a table that keeps its history has its row there, and none is forgotten too early | [`past`] |
+//! | `offline` | without a connection nothing is written that needs the server, or is due too soon | [`offline`] |
+//! | `starvation` | the oldest entry is not passed over for ever | [`offline`] |
 //! | `stamps` | no stamp is ahead of the server's clock | [`log`] |
 //! | `reopen` | what lost power opens again | `world` |
+//! | `starvation` | whoever pushes much is waited for by nobody else | [`fairness`] |
+//! | `paused` | a device that is paused sends nothing | `world` |
+//! | `counts` | what a person is told of the outbox is what is in it | [`ledger`] |
+//! | `expiry` | what expired is not carried out | [`log`] |
 //! | `progress` | the world comes to rest | `world` |
 
 pub mod acknowledged;
 pub mod actions;
 pub mod bounds;
 pub mod convergence;
+pub mod fairness;
 pub mod ledger;
 pub mod live;
 pub mod log;
 pub mod merge;
+pub mod offline;
+pub mod past;
 pub mod policy;
 
 use std::fmt;

@@ -15,7 +15,9 @@ use crate::world::World;
 /// The read rules of the schema, once more.
 pub fn may_read(table: &str, row: &Cells, subject: &str) -> bool {
     match table {
-        "things" => *cell(row, "owner") == Value::Text(subject.to_owned()) || *cell(row, "shown") == Value::Bool(true),
+        "things" | "things_history" => {
+            *cell(row, "owner") == Value::Text(subject.to_owned()) || *cell(row, "shown") == Value::Bool(true)
+        }
         _ => true,
     }
 }
@@ -40,6 +42,7 @@ pub fn message(world: &mut World, conn: ConnId, message: &ServerMessage) -> Resu
             Ok(())
         }
         ServerMessage::CatchUp { bucket, changes: list, .. } => changes(world, conn, *bucket, &list.0),
+        ServerMessage::Acknowledge { decisions, .. } => super::actions::told(decisions),
         _ => Ok(()),
     }
 }

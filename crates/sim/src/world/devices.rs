@@ -5,6 +5,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use landfall_client::engine::{Effect, Engine, Input, Moment};
 use landfall_client::session::StateName;
 use landfall_client::status::Connectivity;
+use landfall_protocol::ClientMessage;
 use landfall_protocol::codec::decode_binary;
 
 use super::{ChunkAnswer, Event, World};
@@ -12,7 +13,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, bounds, ledger, live};
+use crate::invariants::{Violation, bounds, ledger, live, offline};
 use crate::server::SECRET;
 
 impl World {
@@ -62,9 +63,23 @@ impl World {
 
     fn effect(&mut self, device: usize, effect: Effect) -> Result<(), Violation> {
         match effect {
-            Effect::Connect { connection } => self.connect(device, connection),
+            Effect::Connect { connection } => {
+                if let Some(process) = self.devices[device].process.as_mut() {
+                    process.fairness = Default::default();
+                }
+                self.connect(device, connection);
+            }
             Effect::Disconnect { connection } => self.hang_up(device, connection),
-            Effect::Send { connection, message } => self.send_up(device, connection, &message),
+            Effect::Send { connection, message } => {
+                if let ClientMessage::Push { entries, .. } = &message {
+                    if self.is_paused(device) {
+                        let name = &self.devices[device].name;
+                        return Err(Violation::new("paused", format!("{name} sends although it is paused")));
+                    }
+                    offline::pushed(self, device, entries)?;
+                }
+                self.send_up(device, connection, &message);
+            }
             Effect::FetchChunk { request, address } => self.fetch_chunk(device, request, address),
             Effect::Rows { query, diff } => live::differences(self, device, query, &diff)?,
             Effect::Status(status) => {
@@ -134,6 +149,9 @@ impl World {
         }
         let token = self.token(device);
         self.input(device, Input::SetToken { token: Some(token) })?;
+        if self.healing && self.is_paused(device) {
+            self.set_paused(device, false)?;
+        }
         let online = !self.devices[device].offline;
         self.input(device, Input::SetOnline { online })
     }
@@ -201,6 +219,9 @@ impl World {
     pub(crate) fn take_device_coverage(&mut self, device: usize) {
         if let Some(process) = &self.devices[device].process {
             self.coverage.client(process.engine.coverage());
+            let loads = process.engine.db().reconciled();
+            self.coverage.add("load rows kept", loads.kept);
+            self.coverage.add("load rows fetched", loads.fetched);
         }
     }
 
@@ -228,6 +249,9 @@ impl World {
 
     pub(super) fn set_online(&mut self, device: usize, online: bool) -> Result<(), Violation> {
         self.devices[device].offline = !online;
+        if self.healing && self.is_paused(device) {
+            self.set_paused(device, false)?;
+        }
         self.input(device, Input::SetOnline { online })?;
         if online && self.healing { self.input(device, Input::Nudge) } else { Ok(()) }
     }
@@ -249,10 +273,16 @@ impl World {
         let input = match answer {
             ChunkAnswer::Body(body) => match decode_binary(&body) {
                 Ok(chunk) => Input::ChunkLoaded { request, chunk },
-                Err(error) => Input::ChunkFailed { request, gone: false, reason: error.to_string() },
+                Err(error) => {
+                    Input::ChunkFailed { request, gone: false, reason: error.to_string(), retry_after_ms: None }
+                }
             },
-            ChunkAnswer::Gone => Input::ChunkFailed { request, gone: true, reason: "410 Gone".to_owned() },
-            ChunkAnswer::Failed => Input::ChunkFailed { request, gone: false, reason: "503".to_owned() },
+            ChunkAnswer::Gone => {
+                Input::ChunkFailed { request, gone: true, reason: "410 Gone".to_owned(), retry_after_ms: None }
+            }
+            ChunkAnswer::Failed => {
+                Input::ChunkFailed { request, gone: false, reason: "503".to_owned(), retry_after_ms: None }
+            }
         };
         self.input(device, input)
     }

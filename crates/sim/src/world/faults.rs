@@ -12,7 +12,7 @@ use crate::clock::{MILLI, Micros, SECOND};
 use crate::device::{Backup, Device};
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, ledger};
+use crate::invariants::{Violation, ledger, log};
 use crate::network::ConnId;
 use crate::plan::Fault;
 
@@ -266,6 +266,11 @@ impl World {
             Fault::ServerRestore => return self.restore_server(),
             Fault::ServerDrain => self.drain_server()?,
             Fault::ServerBusy => self.server.busy_until = self.now + self.fault_dice.between(1, 8) * SECOND,
+            Fault::Flood => {
+                let flooded = self.flood();
+                self.schedule_commit();
+                return Ok(flooded);
+            }
             Fault::HouseRule => {
                 self.server.house_rule = !self.server.house_rule;
                 self.drain_server()?;
@@ -310,12 +315,24 @@ impl World {
         // forgotten only where nobody does.
         let decided_before_ms = if self.plan.brings_up_the_past() { 0 } else { self.server_moment().wall_ms };
         let unused_since_ms = self.server_moment().wall_ms.saturating_sub(self.fault_dice.between(1_000, 30_000));
+        let now = self.server_moment();
         let Some(process) = self.server.process.as_mut() else { return Ok(false) };
         // A failing disk shows in the next call, as everywhere.
         if process.core.retire_buckets(unused_since_ms).is_ok_and(|retired| retired > 0) {
             self.coverage.hit("server retired a bucket");
         }
-        Ok(process.truncate_log(before, decided_before_ms).is_ok_and(|forgotten| forgotten.sequences > 0))
+        let forgotten = process.truncate_log(before, decided_before_ms).is_ok_and(|forgotten| forgotten.sequences > 0);
+        let before = process.core.head().seq;
+        while process.core.forget_history(now).is_ok_and(|done| !done) {}
+        if process.core.head().seq > before {
+            self.coverage.hit("server forgot of a history");
+        }
+        if !self.server_died() {
+            log::read_new(self)?;
+            self.pump_all()?;
+            self.schedule_server_tick();
+        }
+        Ok(forgotten)
     }
 
     pub(super) fn heal_disk(&mut self, device: usize) {

@@ -6,10 +6,14 @@
 mod cables;
 mod devices;
 mod faults;
+mod flood;
 mod server;
+mod webhook;
 mod work;
 
 use std::collections::BTreeMap;
+
+pub(crate) use webhook::WEBHOOK;
 
 use landfall_core::hash::ContentHash;
 use landfall_core::{ReplicaId, Schema, Transaction};
@@ -66,6 +70,8 @@ pub(crate) enum Event {
     ServerTick { life: u64 },
     /// The server takes the next group of pushes.
     ServerCommit { life: u64 },
+    /// What came of a request to the app's webhook.
+    WebhookSays { life: u64, ticket: u64, said: landfall_server::actions::hooks::Said },
     /// A fault of the plan happens.
     Fault { fault: Fault, mean: Micros },
     /// A lasting fault of a device's disk ends.
@@ -128,6 +134,7 @@ pub struct World {
     pub(crate) trace: Trace,
     pub(crate) net_dice: Dice,
     pub(crate) fault_dice: Dice,
+    pub(crate) hook_dice: Dice,
     pub(crate) buckets: BTreeMap<landfall_core::BucketId, (String, Vec<String>)>,
     /// Transactions that reached the server, as they were sent.
     pub(crate) pushed: BTreeMap<(ReplicaId, u64, ContentHash), Transaction>,
@@ -187,6 +194,7 @@ impl World {
             trace,
             net_dice: Dice::new(seed, "network"),
             fault_dice: Dice::new(seed, "faults"),
+            hook_dice: Dice::new(seed, "hook"),
             buckets: BTreeMap::new(),
             pushed: BTreeMap::new(),
             op_of_content: BTreeMap::new(),
@@ -250,6 +258,7 @@ impl World {
             Event::ServerStart => self.server_start(),
             Event::ServerTick { life } => self.server_tick(life),
             Event::ServerCommit { life } => self.server_commit(life),
+            Event::WebhookSays { life, ticket, said } => self.webhook_says(life, ticket, said),
             Event::Fault { fault, mean } => self.fault(fault, mean),
             Event::DiskHealed { device } => {
                 self.heal_disk(device);

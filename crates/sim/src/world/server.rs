@@ -96,11 +96,22 @@ impl World {
     pub(super) fn server_event(&mut self, conn: ConnId, event: SessionEvent) {
         let now = self.server_moment();
         let Some(process) = self.server.process.as_mut() else { return };
+        let push = match &event {
+            SessionEvent::Message(ClientMessage::Push { id, entries, .. }) => Some((*id, entries.is_empty())),
+            _ => None,
+        };
+        let before = process.core.waiting();
         process.core.handle(conn, event, now, self.server.dice.generator());
+        if let Some((id, empty)) = push.filter(|_| process.core.waiting() > before) {
+            let subject = process.core.session(conn).and_then(|session| session.device()).map(|(_, subject)| subject);
+            // One without transactions is nobody's.
+            let subject = subject.filter(|_| !empty).unwrap_or_default().to_owned();
+            process.waiting.came(conn, id, &subject);
+        }
     }
 
     /// Whether the machine died in what it just did. Then nothing more leaves it.
-    fn server_died(&mut self) -> bool {
+    pub(super) fn server_died(&mut self) -> bool {
         if self.server.disk.power_lost() {
             self.coverage.hit("crash server.within_write");
             self.server_power_off();
@@ -179,10 +190,15 @@ impl World {
         let most = self.net_dice.between(1, self.plan.group as u64) as usize;
         let Some(process) = self.server.process.as_mut() else { return Ok(()) };
         let Some(committed) = process.core.commit(most, now) else { return Ok(()) };
-        let (entries, head) = (committed.entries, committed.commit.head.seq);
+        let (entries, head, pushes) = (committed.entries, committed.commit.head.seq, committed.pushes);
         self.trace.line(self.now, "server", || format!("commits {entries} entries up to {head}"));
         if self.server_died() {
             return Ok(());
+        }
+        // Beside the people there are the noisy one, somebody else, and nobody.
+        let subjects = self.plan.people as u64 + 3;
+        if let Some(process) = self.server.process.as_mut() {
+            process.waiting.decided(&pushes, subjects)?;
         }
         log::read_new(self)?;
         if self.server.messages_left == Some(u64::MAX) {
@@ -211,10 +227,12 @@ impl World {
     }
 
     pub(super) fn schedule_server_tick(&mut self) {
+        self.ask_webhook();
         let now = self.server_moment();
         let life = self.server.life;
         let Some(process) = self.server.process.as_mut() else { return };
-        let Some(deadline) = process.core.deadline_ms(now) else { return };
+        let due = [process.core.deadline_ms(now), process.core.ask_due_ms()];
+        let Some(deadline) = due.into_iter().flatten().min() else { return };
         let at = self.server.clock.virtual_at(deadline).max(self.now + MILLI);
         if self.server.tick_at.is_none_or(|scheduled| at < scheduled) {
             self.server.tick_at = Some(at);

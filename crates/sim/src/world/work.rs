@@ -9,10 +9,10 @@ use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
 use super::{Event, World};
 use crate::clock::MILLI;
-use crate::invariants::{Violation, ledger};
+use crate::invariants::{Violation, ledger, offline};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 15] = [
+const SHAPES: [&str; 18] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -24,8 +24,11 @@ const SHAPES: [&str; 15] = [
     "children",
     "remarks",
     "holds",
+    "dues",
     "tags",
     "tags_of",
+    "things_past",
+    "tags_history",
     "stocks",
     "sales",
 ];
@@ -41,6 +44,9 @@ impl World {
         if self.devices[device].process.is_none() {
             return Ok(());
         }
+        if self.is_paused(device) && self.devices[device].dice.chance(200) {
+            return self.set_paused(device, false);
+        }
         match self.devices[device].dice.below(100) {
             0..=61 => self.write(device),
             62..=65 => self.sketch(device),
@@ -48,6 +54,7 @@ impl World {
             70..=84 => self.open_shape(device),
             85..=89 => self.close_shape(device),
             90..=94 => self.look_after_dead(device),
+            95 => self.set_paused(device, true),
             _ => self.check_device(device),
         }
     }
@@ -59,13 +66,15 @@ impl World {
         let people = self.plan.people;
         self.devices[device].tick += 1;
         let tick = self.devices[device].tick;
+        let before = offline::before(self, device);
         let written = self.engine(device, |engine, moment, dice| {
             let mut choices = dice.fork();
             let newest = engine.db().last_rseq();
             let lately: Vec<u64> = (newest.saturating_sub(5)..=newest).filter(|rseq| *rseq > 0).collect();
             let (dice_of_it, lately) = (&mut choices, &lately[..]);
+            let server_ms = moment.wall_ms.saturating_add_signed(engine.db().clock_offset_ms());
             let mut author =
-                Author { dice: dice_of_it, op, person: &person, people, device: &name, pairs, tick, lately };
+                Author { dice: dice_of_it, op, person: &person, people, device: &name, pairs, tick, server_ms, lately };
             engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.write(tx))
         })?;
         match written {
@@ -75,6 +84,7 @@ impl World {
                     return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
                 }
                 ledger::written(self, device, op);
+                offline::written(self, device, before.as_ref(), written.rseq, &written.gone)?;
             }
             Some(Err(error)) => {
                 self.trace.line(self.now, &name, || format!("could not write {op:?}: {error}"));
@@ -91,6 +101,7 @@ impl World {
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let people = self.plan.people;
         for _ in 0..self.devices[device].dice.between(1, 4) {
+            let before = offline::before(self, device);
             let written = self.engine(device, |engine, moment, dice| {
                 let mut choices = dice.fork();
                 let dice_of_it = &mut choices;
@@ -102,6 +113,7 @@ impl World {
                     device: &name,
                     pairs: false,
                     tick: 0,
+                    server_ms: 0,
                     lately: &[],
                 };
                 engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.sketch(tx))
@@ -110,9 +122,17 @@ impl World {
                 Some(Ok(written)) => {
                     self.trace.line(self.now, &name, || format!("sketched {:?}, {:?}", written.rseq, written.gone));
                     self.coverage.hit(if !written.gone.is_empty() { "work taken up" } else { "work sketched" });
+                    offline::written(self, device, before.as_ref(), written.rseq, &written.gone)?;
                 }
                 Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device)?,
-                Some(Err(DbError::Invalid(_) | DbError::Io(_) | DbError::DiskFull | DbError::Damaged(_))) | None => {}
+                Some(Err(
+                    DbError::Invalid(_)
+                    | DbError::Io(_)
+                    | DbError::DiskFull
+                    | DbError::Damaged(_)
+                    | DbError::OutboxFull { .. },
+                ))
+                | None => {}
                 Some(Err(DbError::RolledBack(_))) if self.disk_is_failing(device) => {}
                 Some(Err(other)) => {
                     return Err(Violation::new("workload", format!("a sketch was refused: {other}")));
@@ -143,7 +163,7 @@ impl World {
             }
             Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device),
             // What others did since may forbid it.
-            Some(Err(DbError::Invalid(_))) => Ok(()),
+            Some(Err(DbError::Invalid(_) | DbError::OutboxFull { .. })) => Ok(()),
             Some(Err(DbError::RolledBack(_))) if self.disk_is_failing(device) => Ok(()),
             other => self.storage_only(other.map(|result| result.map(|_| ()))),
         }
@@ -176,12 +196,27 @@ impl World {
         self.storage_only(result.map(|result| result.map(|_| ())))
     }
 
+    pub(super) fn is_paused(&self, device: usize) -> bool {
+        self.devices[device].process.as_ref().is_some_and(|process| process.engine.db().is_paused())
+    }
+
+    /// The person pauses sending, or goes on.
+    pub(super) fn set_paused(&mut self, device: usize, paused: bool) -> Result<(), Violation> {
+        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("paused: {paused}"));
+        let result = self
+            .engine(device, |engine, moment, dice| engine.set_paused(paused, moment, &mut |bytes| dice.fill(bytes)))?;
+        self.coverage.hit("work paused");
+        self.storage_only(result)
+    }
+
     /// Only without a connection may a write ask for one.
     fn needs_server(&mut self, device: usize) -> Result<(), Violation> {
         self.coverage.hit("work needs the server");
-        let online = self.devices[device].process.as_ref().map(|p| p.engine.status().connectivity.clone());
+        let status = self.devices[device].process.as_ref().map(|p| p.engine.status());
+        let paused = status.is_some_and(|status| status.paused);
+        let online = status.map(|status| status.connectivity.clone());
         match online {
-            Some(Connectivity::Online) => {
+            Some(Connectivity::Online) if !paused => {
                 Err(Violation::new("workload", "a write asks for the server, which is there".to_owned()))
             }
             _ => Ok(()),
@@ -195,6 +230,8 @@ impl World {
             DbError::DiskFull => self.coverage.hit("work disk full"),
             DbError::Aborted(_) => self.coverage.hit("work aborted"),
             DbError::NeedsServer { .. } => self.needs_server(device)?,
+            DbError::TooSoon { .. } => self.needs_server(device)?,
+            DbError::OutboxFull { .. } => self.coverage.hit("work outbox full"),
             DbError::Invalid(_) => self.coverage.hit("work invalid"),
             // A statement that met the failing disk took the whole transaction with it.
             DbError::RolledBack(_) if self.disk_is_failing(device) => self.coverage.hit("work rolled back"),
@@ -296,6 +333,9 @@ impl World {
 
     /// What the model learns from a message that a device is about to hear.
     pub(super) fn before_delivery(&mut self, device: usize, message: &ServerMessage) {
+        if let Some(process) = self.devices[device].process.as_mut() {
+            process.fairness.heard(message);
+        }
         match message {
             ServerMessage::Welcome(welcome) if welcome.resumption == Resumption::NewEpoch => {
                 // Another history: what was newer there is not here.
@@ -314,6 +354,7 @@ impl World {
                         Outcome::Deferred { .. } => "seen deferred",
                         Outcome::Copied => "seen copied",
                         Outcome::Failed { .. } => "seen failed",
+                        Outcome::Asked { .. } => "seen asked",
                     };
                     self.coverage.hit(kind);
                 }

@@ -149,6 +149,7 @@ export class Host {
     this.#durability = "memory";
     this.#mirror.beFirstCopy();
     this.#engine = await openEngine(config, found.frames, found.images, this.#sink(found) as never);
+    if (found.paused) this.#engine.manage("pause", "");
     await this.#mirror.settled();
     this.#begin();
   }
@@ -261,6 +262,7 @@ export class Host {
       case "discard":
         return engine.discard(ask.rseq);
       case "manage":
+        if (ask.verb === "pause" || ask.verb === "resume") this.#mirror?.keep("paused", ask.verb === "pause");
         return engine.manage(ask.verb, ask.arg);
       case "token":
         return engine.setToken(ask.token);
@@ -451,7 +453,8 @@ export class Host {
       disconnected: (connection, reason) => this.#input(() => this.#engine.disconnected(connection, reason)),
       frame: (connection, bytes) => this.#input(() => this.#engine.frame(connection, bytes)),
       chunkLoaded: (request, bytes) => this.#input(() => this.#engine.chunkLoaded(request, bytes)),
-      chunkFailed: (request, gone, reason) => this.#input(() => this.#engine.chunkFailed(request, gone, reason)),
+      chunkFailed: (request, gone, reason, retryAfter) =>
+        this.#input(() => this.#engine.chunkFailed(request, gone, reason, retryAfter)),
     });
   }
 
@@ -501,7 +504,13 @@ async function openMirror(name: string): Promise<{ mirror: Mirror | null; found:
     if (error.exception === "VersionError") throw new LandfallError(error);
     return {
       mirror: null,
-      found: { frames: new Uint8Array(), images: new Uint8Array(), requests: new Map(), online: undefined },
+      found: {
+        frames: new Uint8Array(),
+        images: new Uint8Array(),
+        requests: new Map(),
+        online: undefined,
+        paused: undefined,
+      },
       error,
     };
   }

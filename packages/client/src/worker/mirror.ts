@@ -19,6 +19,8 @@ export interface Found {
   requests: Map<string, number | null>;
   /** What was last wanted of the network, where anything was. */
   online: boolean | undefined;
+  /** Whether sending was paused, where the database does not remember it. */
+  paused: boolean | undefined;
 }
 
 /** A storage failure as the page reads it. */
@@ -101,6 +103,7 @@ export class Mirror {
     const epoch = (((await done(meta.get("epoch"))) as number | undefined) ?? 0) + 1;
     meta.put(epoch, "epoch");
     const online = (await done(meta.get("online"))) as boolean | undefined;
+    const paused = (await done(meta.get("paused"))) as boolean | undefined;
     const stored = (await done(transaction.objectStore("mirror").getAll())) as Stored[];
     const store = transaction.objectStore("requests");
     const [names, requests] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
@@ -113,7 +116,7 @@ export class Mirror {
     await completed(transaction);
     const frames = joined(stored.map(({ frame }) => frame));
     const images = joined(stored.map((entry) => entry.images));
-    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, online } };
+    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, online, paused } };
   }
 
   /** From here on a change is durable before {@link settled} resolves, and `failed` is told when one cannot be. */

@@ -14,7 +14,7 @@ export interface Receiver {
   disconnected(connection: number, reason: string): void;
   frame(connection: number, bytes: Uint8Array): void;
   chunkLoaded(request: number, bytes: Uint8Array): void;
-  chunkFailed(request: number, gone: boolean, reason: string): void;
+  chunkFailed(request: number, gone: boolean, reason: string, retryAfterMs: number | undefined): void;
 }
 
 export class Net {
@@ -86,7 +86,8 @@ export class Net {
       },
       (thrown: Error) => {
         const gone = thrown instanceof Gone;
-        this.#receiver.chunkFailed(request, gone, thrown.message);
+        const wait = thrown instanceof Busy ? thrown.retryAfterMs : undefined;
+        this.#receiver.chunkFailed(request, gone, thrown.message, wait);
       },
     );
   }
@@ -106,7 +107,12 @@ export class Net {
       throw new Error(`the chunk could not be fetched: ${thrown.message}`);
     });
     if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");
-    if (!answer.ok) throw new Error(`the server answered the chunk's address with status ${answer.status}`);
+    if (!answer.ok) {
+      // The form in seconds alone: nobody answers a chunk's address with a date.
+      const seconds = /^\d+$/.exec(answer.headers.get("retry-after") ?? "")?.[0];
+      const message = `the server answered the chunk's address with status ${answer.status}`;
+      throw new Busy(message, seconds === undefined ? undefined : 1000 * Number(seconds));
+    }
     const bytes = new Uint8Array(await answer.arrayBuffer());
     if (bytes.length > MOST_BYTES) throw new Error("the chunk is larger than any that a server makes");
     return bytes;
@@ -135,3 +141,12 @@ export class Net {
 }
 
 class Gone extends Error {}
+
+class Busy extends Error {
+  constructor(
+    message: string,
+    readonly retryAfterMs: number | undefined,
+  ) {
+    super(message);
+  }
+}

@@ -144,7 +144,7 @@ export class Device {
     assert.ok(at >= 0, `nobody asked for ${address}`);
     const [{ request }] = this.#fetches.splice(at, 1);
     if ("gone" in what) this.#client.chunkFailed(request, true, what.gone);
-    else if ("later" in what) this.#client.chunkFailed(request, false, what.later);
+    else if ("later" in what) this.#client.chunkFailed(request, false, what.later, what.wait);
     else if ("frame" in what) this.#client.chunkLoaded(request, unhex(what.frame));
     else this.#client.chunkLoaded(request, toFrame("chunk", JSON.stringify(what)));
   }
@@ -164,6 +164,7 @@ export class Device {
     const client = this.#client;
     if ("online" in what) client.setOnline(what.online);
     else if ("token" in what) client.setToken(what.token);
+    else if ("pause" in what) client.manage(what.pause ? "pause" : "resume", "");
     else if ("nudge" in what) client.nudge();
     else if ("write" in what) return { wrote: client.write(JSON.stringify(what.write), undefined) ?? null };
     else if ("watch" in what) return { watched: JSON.parse(client.watch(what.watch, "[]")[1]) };

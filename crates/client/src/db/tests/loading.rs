@@ -62,8 +62,6 @@ struct World {
     server: Server,
     cut: u64,
     epoch: u8,
-    /// The key after which the next chunk begins.
-    pages: BTreeMap<u64, Option<i64>>,
     /// What the server has opened on this connection: nothing else is in its stream.
     opened: BTreeSet<usize>,
 }
@@ -75,7 +73,7 @@ impl World {
         let mut db = open(&location);
         let server = Server::new();
         db.welcome(&welcome(&server, 0, Resumption::Fresh, 1), NOW).expect("welcome");
-        Self { _dir: dir, location, db, server, cut: 0, epoch: 1, pages: BTreeMap::new(), opened: BTreeSet::new() }
+        Self { _dir: dir, location, db, server, cut: 0, epoch: 1, opened: BTreeSet::new() }
     }
 
     fn handle(&self, shape: usize) -> Option<u64> {
@@ -87,6 +85,12 @@ impl World {
         subscription.buckets.first().map(|b| (b.state, b.at, b.next.is_some()))
     }
 
+    /// What is to be fetched next of a bucket that loads.
+    fn next(&self, shape: usize) -> Option<String> {
+        let subscription = self.db.subscriptions().into_iter().find(|s| s.shape == SHAPES[shape])?;
+        subscription.buckets.first().filter(|b| b.state == BucketState::Loading)?.next.clone()
+    }
+
     /// What the server answers to Open, given what the device says that it holds.
     fn open(&mut self, shape: usize) {
         let handle = self.db.subscribe(SHAPES[shape], BTreeMap::new()).expect("subscribes");
@@ -94,13 +98,7 @@ impl World {
         let start = match self.state(shape) {
             Some((BucketState::Live | BucketState::CatchingUp, at, _)) if at == self.cut => Start::Live,
             Some((BucketState::Live | BucketState::CatchingUp, _, _)) => Start::CatchUp,
-            held => {
-                let goes_on = matches!(held, Some((BucketState::Loading, _, true)));
-                if !goes_on {
-                    self.pages.insert(template.id, None);
-                }
-                Start::Load { at: self.server.head(), first: "/first".into(), rows: 3 }
-            }
+            _ => Start::Load { at: self.server.head(), first: "/first".into(), rows: 3 },
         };
         self.db.opened(handle, &[template.opening(start)]).expect("opens");
         self.opened.insert(shape);
@@ -151,14 +149,9 @@ impl World {
 
     fn chunk(&mut self, shape: usize) {
         let template = TEMPLATES[shape];
-        let loads = matches!(self.state(shape), Some((BucketState::Loading, _, true)));
-        if !loads || !self.db.may_load(BucketId(template.id)) {
-            return;
-        }
-        let after = self.pages.get(&template.id).copied().flatten();
-        let (chunk, last) = self.server.chunk(&template, after, 2);
+        let Some(address) = self.next(shape).filter(|_| self.db.may_load(BucketId(template.id))) else { return };
+        let chunk = self.server.chunk(&template, &address, 2);
         self.db.apply_chunk(&chunk).expect("applies");
-        self.pages.insert(template.id, last.or(after));
     }
 
     fn catch_up(&mut self, shape: usize, by: u64) {
@@ -209,7 +202,7 @@ impl World {
                     if unopened || matches!(self.state(shape), Some((BucketState::Loading, _, false)) | None) {
                         self.open(shape);
                     }
-                    for _ in 0..10 {
+                    for _ in 0..20 {
                         self.chunk(shape);
                     }
                 }
@@ -426,4 +419,101 @@ fn an_acceptance_stands_though_the_server_has_forgotten_it() {
     world.drain();
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]));
+}
+
+/// C6.
+#[test]
+fn what_is_as_it_was_is_not_fetched_again() {
+    let mut world = World::new();
+    (0..12).for_each(|id| world.run(&Step::Remote(3, id, id)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(12));
+    world.drain();
+    let first = world.db.reconciled();
+    assert_eq!((first.kept, first.fetched), (0, 12));
+    world.run(&Step::Write(3, 300));
+    // While the device is away one row changes, one goes and one comes, and the log forgets all that.
+    world.run(&Step::Remote(1, 5, 500));
+    world.run(&Step::Remote(0, 8, 0));
+    world.run(&Step::Remote(3, 12, 12));
+    world.run(&Step::Reconnect(1, 0));
+    assert_eq!(visible(&world.db)[&5], (Some(5), Some(5)), "shown until it is known better");
+    world.drain();
+    world.check();
+    let then = world.db.reconciled();
+    // Runs are of two rows, and one that differs is fetched as a whole.
+    assert_eq!((then.kept, then.fetched - first.fetched, then.healed), (6, 6, 0));
+    assert_eq!(visible(&world.db)[&3], (Some(3), Some(300)), "compared as confirmed, shown with what is pending");
+
+    // A change after that is seen, whatever the sequence of what was kept.
+    world.run(&Step::Reconnect(0, 0));
+    world.run(&Step::Remote(1, 0, 77));
+    world.drain();
+    assert_eq!(visible(&world.db)[&0], (Some(77), Some(0)));
+    world.check();
+}
+
+/// C6: a row that is another here, although nothing changed it, is replaced and reported.
+#[test]
+fn what_diverged_is_healed_and_counted() {
+    let mut world = World::new();
+    (0..4).for_each(|id| world.run(&Step::Remote(3, id, id)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(4));
+    world.drain();
+    // A fault on the server: its state is another, and no sequence says so.
+    world.server.history[4].insert(1, (Some(9), Some(9)));
+    world.run(&Step::Reconnect(1, 0));
+    world.drain();
+    world.check();
+    assert_eq!(world.db.reconciled().healed, 1);
+}
+
+/// C6: a bucket that nobody opened for long has another number.
+#[test]
+fn a_bucket_under_a_new_number_is_compared_with_the_copy_of_the_old_one() {
+    let mut world = World::new();
+    (0..6).for_each(|id| world.run(&Step::Remote(3, id, id)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(6));
+    world.drain();
+    let handle = world.handle(0).expect("open");
+    let before = visible(&world.db);
+    world.db.welcome(&welcome(&world.server, 6, Resumption::TooOld, 1), NOW).expect("welcome");
+    world.db = open(&world.location);
+    let renumbered = Template { id: 77, ..ALL };
+    let start = Start::Load { at: 6, first: "/first".into(), rows: 6 };
+    world.db.opened(handle, &[renumbered.opening(start)]).expect("opens");
+    assert_eq!(visible(&world.db), before, "nothing goes while its successor loads");
+    while let Some(address) = world.next(0) {
+        let chunk = world.server.chunk(&renumbered, &address, 2);
+        world.db.apply_chunk(&chunk).expect("applies");
+    }
+    world.db.apply_catch_up(BucketId(77), 6, &Default::default(), true).expect("applies");
+    assert_eq!((world.db.reconciled().kept, world.db.reconciled().fetched), (6, 0));
+    assert_eq!((visible(&world.db), world.db.is_complete(handle)), (before, true));
+}
+
+/// S6: sequences of a history that is lost say nothing of the new one.
+#[test]
+fn a_row_of_a_lost_history_does_not_hide_later_changes() {
+    let mut world = World::new();
+    (0..6).for_each(|id| world.run(&Step::Remote(3, id, id)));
+    (0..9).for_each(|by| world.run(&Step::Remote(3, 5, 10 + by)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(100));
+    world.drain();
+    world.server.history.truncate(8);
+    world.epoch += 1;
+    world.cut = 7;
+    world.db.welcome(&welcome(&world.server, 7, Resumption::NewEpoch, world.epoch), NOW).expect("welcome");
+    world.opened.clear();
+    world.drain();
+    world.check();
+    assert!(world.db.reconciled().kept > 0, "a row of another history is as good as any");
+    world.run(&Step::Remote(1, 5, 70));
+    world.run(&Step::Reconnect(0, 0));
+    // As a session that was opened while the change was under way: the bucket is behind the cut.
+    world.drain();
+    world.check();
 }

@@ -1,7 +1,7 @@
 //! Properties of the local database.
 
 use landfall_core::schema::{
-    Access, Column, Default as ColumnDefault, DeleteRule, MergeRule, OnDelete, Reference, Schema, Sending, Shape, Table,
+    Access, Column, Default as ColumnDefault, DeleteRule, OnDelete, Reference, Schema, Sending, Shape, Table,
 };
 use landfall_core::value::ColumnType;
 use landfall_core::{Problem, ReplicaId, RowKey, Value};
@@ -23,21 +23,7 @@ mod world;
 
 /// A column without any rule.
 pub(super) fn column(name: &str, ty: ColumnType) -> Column {
-    Column {
-        name: name.into(),
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::Lww,
-        assigned: false,
-    }
+    Column::plain(name, ty)
 }
 
 pub(super) fn table(name: &str, columns: Vec<Column>) -> Table {
@@ -46,6 +32,8 @@ pub(super) fn table(name: &str, columns: Vec<Column>) -> Table {
         primary_key: vec![columns[0].name.clone()],
         columns,
         sync: true,
+        history: None,
+        history_of: None,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),

@@ -78,6 +78,31 @@ fn a_bill_is_scheduled_a_day_ahead_or_paid_with_a_connection() {
     note(&mut db, 4, NOW).expect("there is a connection");
 }
 
+/// A bill that is stopped or put off is judged by the day on which it would have been paid: the bank has to hear of it in
+/// time.
+#[test]
+fn a_scheduled_bill_is_stopped_or_moved_in_time_or_with_a_connection() {
+    let mut db = strict();
+    db.set_online(true);
+    let (soon, later) = (note(&mut db, 1, NOW + DAY / 2), note(&mut db, 2, NOW + 3 * DAY));
+    db.mark_sent(&[soon.expect("writes"), later.expect("writes")]).expect("writes");
+    db.set_online(false);
+    let mut write = |f: &mut dyn FnMut(&mut WriteTx<'_>) -> Result<bool, DbError>| {
+        let written = db.write(NOW, &mut |bytes| bytes.fill(0), f);
+        written.map(|written| written.rseq).map_err(|error| error.code())
+    };
+    let made = |at_ms: u64| [("made", Value::Timestamp(at_ms as i64 * 1_000))];
+    let too_soon = Err(codes::TOO_SOON);
+    assert_eq!(write(&mut |tx| tx.delete("notes", &RowKey(vec![uuid(1)]))), too_soon);
+    assert_eq!(write(&mut |tx| tx.update("notes", &RowKey(vec![uuid(1)]), &made(NOW + 9 * DAY))), too_soon);
+    assert_eq!(write(&mut |tx| tx.update("notes", &RowKey(vec![uuid(2)]), &made(NOW + DAY / 2))), too_soon);
+    assert_eq!(write(&mut |tx| tx.update("notes", &RowKey(vec![uuid(2)]), &made(NOW + 2 * DAY))), Ok(Some(3)));
+    assert_eq!(write(&mut |tx| tx.delete("notes", &RowKey(vec![uuid(2)]))), Ok(Some(4)));
+    // As the bank knows it, before that day: it was never told of the earlier one.
+    let expires = db.entry(3).expect("readable").map(|entry| entry.transaction.expires_ms);
+    assert_eq!(expires, Some(Some(NOW + 2 * DAY)));
+}
+
 /// P18. By the server's clock: setting the device's clock back does not make it younger.
 #[test]
 fn what_expires_is_not_sent_later_and_takes_along_what_needs_it() {

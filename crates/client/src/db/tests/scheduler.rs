@@ -21,6 +21,8 @@ enum Step {
     Send(usize),
     /// What becomes of one that is in flight.
     Answer { which: usize, kind: u8 },
+    /// What the app had to be asked about is decided after all.
+    Owed { which: usize, kind: u8 },
     /// A person throws a dead letter away.
     Discard(usize),
     /// The connection is lost: nothing is in flight any more.
@@ -36,7 +38,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => write.prop_map(|(row, priority, back, bound)| Step::Write { row, priority, back, bound }),
         3 => (1usize..5).prop_map(Step::Send),
-        5 => (0usize..8, 0u8..6).prop_map(|(which, kind)| Step::Answer { which, kind }),
+        5 => (0usize..8, 0u8..7).prop_map(|(which, kind)| Step::Answer { which, kind }),
+        2 => (0usize..4, 1u8..4).prop_map(|(which, kind)| Step::Owed { which, kind }),
         1 => (0usize..3).prop_map(Step::Discard),
         1 => Just(Step::Lost),
         2 => (-40_000i64..40_000).prop_map(Step::Time),
@@ -115,18 +118,25 @@ impl World {
 
     fn answer(&mut self, rseq: u64, kind: u8) {
         let outcome = match kind {
+            // It follows one that is not decided: it is offered again.
+            _ if self.open[&rseq].iter().any(|p| self.open.contains_key(p)) => Outcome::Deferred { missing: 0 },
             0 => {
                 let problem = Problem::new(codes::REQUIRED, "the server failed on it");
                 Outcome::Failed { problem }
             }
-            // It follows one that is not decided: it is offered again.
-            _ if self.open[&rseq].iter().any(|p| self.open.contains_key(p)) => Outcome::Deferred { missing: 0 },
+            6 => Outcome::Asked { again_ms: 7_000 },
             1 => Outcome::Refused { problem: Problem::new(codes::REQUIRED, "no"), because_of: None },
             _ => Outcome::Accepted { seq: rseq },
         };
         self.in_flight.remove(&rseq);
+        let attempts = self.entry(rseq).attempts;
         self.db.decide(&[decision(rseq, outcome.clone())], self.now).expect("decides");
         match outcome {
+            Outcome::Asked { .. } => {
+                let entry = self.entry(rseq);
+                assert_eq!((entry.next_attempt_ms, entry.attempts), (Some(self.now + 7_000), attempts));
+                self.failed.insert(rseq, self.now + 7_000);
+            }
             Outcome::Failed { .. } => {
                 let due = self.entry(rseq).next_attempt_ms.expect("waits for its next attempt");
                 assert!(due > self.now && due <= self.now + 30_000);
@@ -159,6 +169,13 @@ impl World {
             }
             Step::Answer { which, kind } => {
                 let rseq = self.in_flight.iter().nth(*which).copied();
+                if let Some(rseq) = rseq {
+                    self.answer(rseq, *kind);
+                }
+            }
+            Step::Owed { which, kind } => {
+                let waits = |rseq: &&u64| !self.in_flight.contains(*rseq) && self.open.contains_key(*rseq);
+                let rseq = self.failed.keys().filter(waits).nth(*which).copied();
                 if let Some(rseq) = rseq {
                     self.answer(rseq, *kind);
                 }
@@ -274,6 +291,26 @@ fn nothing_waits_for_ever() {
 }
 
 /// The wait survives a restart, and a clock that is set back does not prolong it.
+/// Where the bytes of seven entries fill a batch, the eighth choice, that of the oldest, is the first of the next one.
+#[test]
+fn what_is_urgent_and_large_does_not_use_up_the_turn_of_the_oldest() {
+    let mut world = World::new();
+    let old = world.write(0, Some(0), None);
+    let mut in_flight = FlatSet::new();
+    for row in 1..60 {
+        world.write(row, Some(90), None);
+    }
+    let bytes = world.db.entry_body(old).expect("readable").expect("there").len();
+    for _ in 0..2 {
+        let batch = world.db.sendable(64, 7 * (bytes + 2), &in_flight, world.now).expect("readable");
+        assert!((5..=8).contains(&batch.len()), "a batch of {} entries shows nothing", batch.len());
+        for entry in batch {
+            in_flight.insert(entry.transaction.rseq);
+        }
+    }
+    assert!(in_flight.contains(&old), "{in_flight:?}");
+}
+
 #[test]
 fn a_failed_entry_waits_and_is_counted() {
     let mut world = World::new();
@@ -296,4 +333,41 @@ fn a_failed_entry_waits_and_is_counted() {
     world.now -= 3_600_000;
     assert_eq!(world.send(usize::MAX), [poison], "its successor is still in flight");
     assert_eq!(world.entry(poison).attempts, 2);
+}
+
+/// Steps of SQLite's machine that one choice takes, with so many entries queued.
+fn steps_of_a_choice(queued: i64) -> usize {
+    let mut world = World::new();
+    for row in 0..queued {
+        let cells = [("id", Value::Int(row)), ("a", Value::Int(row))];
+        let written = world.db.write(NOW, &mut |bytes| bytes.fill(0), |tx| {
+            tx.set_priority((row % 3) as u8 * 10);
+            tx.insert("counters", &cells)
+        });
+        written.expect("writes");
+    }
+    let in_flight: FlatSet<u64> = world
+        .db
+        .sendable(8, usize::MAX, &FlatSet::new(), NOW)
+        .expect("readable")
+        .iter()
+        .map(|entry| entry.transaction.rseq)
+        .collect();
+    let steps = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&steps);
+    let count = move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        false
+    };
+    world.db.conn.progress_handler(1, Some(count)).expect("is set");
+    assert_eq!(world.db.sendable(8, usize::MAX, &in_flight, NOW).expect("readable").len(), 8);
+    world.db.next_attempt_in_ms(NOW).expect("readable");
+    world.db.next_expiry_in_ms(NOW).expect("readable");
+    steps.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+#[test]
+fn a_choice_costs_the_same_however_long_the_queue_is() {
+    let (few, many) = (steps_of_a_choice(40), steps_of_a_choice(400));
+    assert!(many < few + few / 4, "{few} steps with 40 entries queued, {many} with 400");
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use landfall_core::error::codes;
 use landfall_core::{BucketId, Epoch, Operation, Problem, Stamp, Transaction};
 use landfall_protocol::batch::{Change, ChangeList, RowBlock};
+use landfall_protocol::digest::{Digests, Narrowed, Run, RunHash, bare};
 use landfall_protocol::server::{
     BucketChanges, Chunk, Decision, Limits, Opening, Outcome, Resumption, Start, Welcome, WireType,
 };
@@ -120,13 +121,30 @@ impl Server {
         (1..=self.head()).rev().find(|s| self.at(*s).get(&id) != self.at(s - 1).get(&id)).unwrap_or(0)
     }
 
-    /// A page of a bucket after a key, as it is now.
-    pub fn chunk(&self, template: &Template, after: Option<i64>, rows: usize) -> (Chunk, Option<i64>) {
+    /// What an address gives now: `/first` or `/KEY`, narrowed down. At most so many rows; digests are of two rows each.
+    pub fn chunk(&self, template: &Template, address: &str, rows: usize) -> Chunk {
+        let part = Narrowed::parse(address).expect("an address of ours");
+        let key = |key: &Option<RowKey>| match key.as_ref().map(|k| &k.0[..]) {
+            Some([Value::Int(id)]) => Some(*id),
+            None => None,
+            other => panic!("an integer key, not {other:?}"),
+        };
+        let after = key(&part.after).or_else(|| bare(address)[1..].parse().ok());
+        let until = key(&part.until);
+        let within = |id: i64| after.is_none_or(|a| id > a) && until.is_none_or(|u| id <= u);
         let matching = self.at(self.head()).iter().filter(|(_, r)| (template.rows)(**r));
-        let mut page: Vec<_> = matching.filter(|(id, _)| after.is_none_or(|a| **id > a)).take(rows + 1).collect();
+        let rows = if part.digests { 2 * rows } else { rows };
+        let mut page: Vec<_> = matching.filter(|(id, _)| within(**id)).take(rows + 1).collect();
         let more = page.len() > rows;
         page.truncate(rows);
-        let last = page.last().map(|(id, _)| **id);
+        let last = page.last().map(|(id, _)| **id).filter(|_| more);
+        let next = last.map(|id| Narrowed { after: None, ..part.clone() }.of(&format!("/{id}")));
+        let (bucket, read_at) = (BucketId(template.id), self.head());
+        if part.digests {
+            let to = last.map(self::key).or(part.until);
+            let digests = Digests { after: after.map(self::key), runs: template.runs(&page, to) };
+            return Chunk { bucket, read_at, rows: RowBlock::default(), next, digests: Some(digests) };
+        }
         let int = |v: Option<i64>| v.map_or(Value::Null, Value::Int);
         let mut columns = vec![(ColumnType::Integer, page.iter().map(|(id, _)| Value::Int(**id)).collect())];
         if template.shows_a {
@@ -134,10 +152,7 @@ impl Server {
         }
         columns.push((ColumnType::Integer, page.iter().map(|(_, r)| int(r.1)).collect()));
         let seqs = page.iter().map(|(id, _)| self.last_change(**id)).collect();
-        let next = more.then(|| format!("/{}", last.unwrap_or(0)));
-        let chunk =
-            Chunk { bucket: BucketId(template.id), read_at: self.head(), rows: RowBlock { seqs, columns }, next };
-        (chunk, last)
+        Chunk { bucket, read_at, rows: RowBlock { seqs, columns }, next, digests: None }
     }
 }
 
@@ -145,6 +160,21 @@ impl Template {
     fn cells(&self, row: Row) -> Vec<(u16, Value)> {
         let int = |v: Option<i64>| v.map_or(Value::Null, Value::Int);
         if self.shows_a { vec![(1, int(row.0)), (2, int(row.1))] } else { vec![(1, int(row.1))] }
+    }
+
+    /// Digests of two rows each; the last one goes on to `to`.
+    fn runs(&self, page: &[(&i64, &Row)], to: Option<RowKey>) -> Vec<Run> {
+        let last = page.chunks(2).count().saturating_sub(1);
+        let mut runs: Vec<Run> = Vec::new();
+        for (at, pair) in page.chunks(2).enumerate() {
+            let mut hash = RunHash::default();
+            for (id, row) in pair {
+                let cells = self.cells(**row).into_iter().map(|(_, value)| value);
+                hash.push(&std::iter::once(Value::Int(**id)).chain(cells).collect::<Vec<_>>());
+            }
+            runs.push(hash.finish(if at == last { to.clone() } else { pair.last().map(|(id, _)| key(**id)) }));
+        }
+        if runs.is_empty() { vec![RunHash::default().finish(to)] } else { runs }
     }
 
     pub fn opening(&self, start: Start) -> Opening {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use landfall_core::hash::Cells;
 use landfall_core::predicate::SqlFunction;
 use landfall_core::schema::ddl::{Place, RECURSIVE_TRIGGERS};
-use landfall_core::schema::{Access, Column, DeleteRule, MergeRule, Schema, Table};
+use landfall_core::schema::{Access, Column, DeleteRule, Schema, Table};
 use landfall_core::value::SqliteValue;
 use landfall_core::{ColumnType, RowKey, Value};
 use rusqlite::functions::{Context, FunctionFlags};
@@ -17,21 +17,7 @@ use crate::live::cells::{stored, to_bind, typed};
 use crate::live::{LiveQueries, LiveQuery, Notified, QueryId, Recorder, Row, Watched};
 
 fn column(name: &str, ty: ColumnType) -> Column {
-    Column {
-        name: name.into(),
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::Lww,
-        assigned: false,
-    }
+    Column::plain(name, ty)
 }
 
 fn table(name: &str, columns: &[(&str, ColumnType)], key: &[&str], search: &[&str]) -> Table {
@@ -40,6 +26,8 @@ fn table(name: &str, columns: &[(&str, ColumnType)], key: &[&str], search: &[&st
         columns: columns.iter().map(|(name, ty)| column(name, *ty)).collect(),
         primary_key: key.iter().map(ToString::to_string).collect(),
         sync: true,
+        history: None,
+        history_of: None,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: landfall_core::schema::Sending::default(),

@@ -26,7 +26,7 @@ fn welcome(copied: bool) -> Event {
 }
 
 fn chunk_failed(gone: bool) -> Event {
-    Event::ChunkFailed { bucket: BUCKET, gone, reason: "cut".into() }
+    Event::ChunkFailed { bucket: BUCKET, gone, reason: "cut".into(), retry_after_ms: None }
 }
 
 fn chunk_loaded(next: Option<Address>) -> Event {
@@ -64,8 +64,8 @@ impl World {
     fn subscribe(&mut self) {
         let id = self.session.opening(HANDLE);
         self.take(&Event::Opened { id, load: vec![(BUCKET, "/chunk".into())] });
-        assert!(self.session.pushed(vec![1]).is_some());
-        assert!(self.session.pushed(vec![]).is_none(), "the outbox has no more");
+        assert!(self.session.pushed(vec![1], START_MS).is_some());
+        assert!(self.session.pushed(vec![], START_MS).is_none(), "the outbox has no more");
     }
 
     fn take(&mut self, event: &Event) -> Vec<Command> {
@@ -112,6 +112,11 @@ fn own_rows() -> Vec<Row> {
     vec![
         Row(E::SetOnline, "yes", |_| Event::SetOnline { online: true }),
         Row(E::SetOnline, "no", |_| Event::SetOnline { online: false }),
+        Row(E::SetPaused, "yes", |_| Event::SetPaused { paused: true }),
+        Row(E::SetPaused, "no", |w| {
+            w.take(&Event::SetPaused { paused: true });
+            Event::SetPaused { paused: false }
+        }),
         Row(E::SetToken, "", |_| Event::SetToken),
         Row(E::Nudge, "", |_| Event::Nudge),
         Row(E::Written, "", |_| Event::Written),

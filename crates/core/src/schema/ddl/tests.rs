@@ -6,25 +6,11 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use super::*;
-use crate::schema::{Access, DeleteRule, MergeRule, OnDelete, Reference, Sending};
+use crate::schema::{Access, DeleteRule, OnDelete, Reference, Sending};
 use crate::value::Decimal;
 
 fn column(name: &str, ty: ColumnType) -> Column {
-    Column {
-        name: name.into(),
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::Lww,
-        assigned: false,
-    }
+    Column::plain(name, ty)
 }
 
 fn table(name: &str, columns: Vec<Column>) -> Table {
@@ -33,6 +19,8 @@ fn table(name: &str, columns: Vec<Column>) -> Table {
         primary_key: vec![columns[0].name.clone()],
         columns,
         sync: true,
+        history: None,
+        history_of: None,
         on_delete_conflict: DeleteRule::UpdateWins,
         access: Access::default(),
         sending: Sending::default(),

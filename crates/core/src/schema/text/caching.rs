@@ -2,14 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use super::reader::{Entry, Section};
+use super::reader::{Entry, LONGEST_MS, Section};
 use super::{Report, names};
 use crate::error::codes;
 use crate::schema::Sending;
 use crate::schema::caching::{Caching, NamedPolicy, Policy, Strategy, parse_age, parse_bytes};
-
-/// The longest age or time-out that can be declared: a hundred years.
-const LONGEST_MS: u64 = 100 * 366 * 86_400_000;
 
 pub(super) fn read(top: &mut Section<'_>, report: &mut Report) -> Caching {
     let mut caching = Caching::default();

@@ -47,7 +47,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftCo
     let named = names::check("column", entry.key, &entry.key_span, report);
     if let Some(word) = entry.value.as_str() {
         let ty = named_type(word, &entry.span, report)?;
-        let column = plain(entry.key, complete(ty, None, &entry.span, report)?);
+        let column = Column::plain(entry.key, complete(ty, None, &entry.span, report)?);
         let (name_span, type_span) = (entry.key_span.clone(), entry.span.clone());
         let draft =
             DraftColumn { column, name_span, type_span, required_span: None, assigned_span: None, reference: None };
@@ -70,7 +70,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftCo
     let type_span = ty_entry.map_or_else(|| entry.key_span.clone(), |e| e.span);
     let ty = ty.and_then(|ty| complete(ty, scale, &type_span, report));
     let mut draft = DraftColumn {
-        column: plain(entry.key, ty.unwrap_or(ColumnType::Json)),
+        column: Column::plain(entry.key, ty.unwrap_or(ColumnType::Json)),
         name_span: entry.key_span.clone(),
         type_span,
         required_span: None,
@@ -80,24 +80,6 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftCo
     read_rules(&mut section, &mut draft, ty, report);
     section.finish(report);
     (named && ty.is_some()).then_some(draft)
-}
-
-fn plain(name: &str, ty: ColumnType) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::Lww,
-        assigned: false,
-    }
 }
 
 /// A type by name, a decimal's scale still open.

@@ -8,6 +8,11 @@ use super::{Report, Span, names};
 use crate::error::codes;
 use crate::schema::caching::{parse_age, parse_bytes};
 
+/// A day, milliseconds.
+pub(super) const DAY_MS: u64 = 24 * 3_600 * 1_000;
+/// The longest time that can be declared: a hundred years, milliseconds.
+pub(super) const LONGEST_MS: u64 = 100 * 366 * DAY_MS;
+
 /// A key with its value.
 #[derive(Clone, Debug)]
 pub(super) struct Entry<'t> {

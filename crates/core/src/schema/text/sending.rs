@@ -1,6 +1,6 @@
 //! How writes are sent, and what may wait for the network.
 
-use super::reader::{Entry, Section, Word};
+use super::reader::{DAY_MS, Entry, Section, Word};
 use super::{Report, names};
 use crate::error::codes;
 use crate::schema::text::tables::DraftTable;
@@ -8,7 +8,6 @@ use crate::schema::{Column, Offline, OutboxLimits, Schedule, Sending};
 use crate::value::ColumnType;
 
 const SECOND_MS: u64 = 1_000;
-const DAY_MS: u64 = 24 * 3_600 * SECOND_MS;
 const YEAR_MS: u64 = 366 * DAY_MS;
 
 /// What is written ahead, before the columns are known.

@@ -95,6 +95,11 @@ pub(super) fn compile(
             .help("query it directly, without a shape; or remove `sync = false`");
         return None;
     }
+    if let Some((_, span)) = draft.columns.iter().flatten().next().filter(|_| table.table.history_of.is_some()) {
+        report
+            .add(codes::NOT_APPLICABLE, span.clone(), format!("a shape of `{name}` cannot leave columns out"))
+            .help("remove `columns`: a row is restored from its history, and must be there as a whole");
+    }
     for (i, (column, span)) in draft.columns.iter().flatten().enumerate() {
         let earlier = draft.columns.iter().flatten().take(i);
         if table.column(column).is_none() {

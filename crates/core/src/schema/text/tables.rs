@@ -4,7 +4,7 @@ use super::columns::{self, DraftColumn};
 use super::names;
 use super::reader::{Entry, Section, Word};
 use super::sending::{self, DraftSchedule};
-use super::{MAX_COLUMNS, Report, Span};
+use super::{MAX_COLUMNS, Report, Span, history};
 use crate::error::codes;
 use crate::schema::{Access, DeleteRule, Sending, Table};
 
@@ -24,6 +24,7 @@ pub(super) struct DraftTable<'t> {
     pub(super) search_span: Span,
     pub(super) sync_span: Span,
     pub(super) schedule: Option<DraftSchedule<'t>>,
+    pub(super) history_span: Span,
     pub(super) access: Vec<Entry<'t>>,
     pub(super) access_span: Span,
 }
@@ -68,6 +69,8 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
             sending: Sending::default(),
             schedule: None,
             search: Vec::new(),
+            history: None,
+            history_of: None,
         },
         name_span: entry.key_span.clone(),
         columns: Vec::new(),
@@ -78,6 +81,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
         search_span: 0..0,
         sync_span: entry.key_span.clone(),
         schedule: None,
+        history_span: 0..0,
         access: Vec::new(),
         access_span: 0..0,
     };
@@ -92,6 +96,10 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     if let Some(entry) = section.take("search") {
         draft.search = entry.words(report).unwrap_or_default();
         draft.search_span = entry.span;
+    }
+    if let Some(entry) = section.take("history") {
+        draft.table.history = history::read(&entry, report);
+        draft.history_span = entry.span;
     }
     if let Some(entry) = section.take("sync") {
         draft.table.sync = entry.boolean(report).unwrap_or(true);

@@ -11,7 +11,7 @@ fn place(key: Vec<landfall_core::Value>) -> Place {
 proptest! {
     #[test]
     fn an_address_says_what_was_put_into_it(bucket: u64, at: u64, expires_ms: u64, text in "[a\\x00]{0,20}") {
-        let chunks = Chunks::new([1; 32], 0);
+        let chunks = Chunks::new([1; 32], 0, Sizes::default());
         let after = Some(RowKey(vec![landfall_core::Value::Text(text)]));
         let place = Place { bucket: BucketId(bucket), at, expires_ms, after };
         prop_assert_eq!(chunks.open(&chunks.seal(&place, EPOCH), EPOCH), Ok(place));
@@ -19,7 +19,7 @@ proptest! {
 
     #[test]
     fn whatever_is_changed_in_an_address_makes_it_worthless(at in 0usize..80, flip in 1u8..=255) {
-        let chunks = Chunks::new([1; 32], 0);
+        let chunks = Chunks::new([1; 32], 0, Sizes::default());
         let address = chunks.seal(&place(vec![landfall_core::Value::Int(5)]), EPOCH);
         let token = address.strip_prefix(PREFIX).unwrap();
         let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
@@ -31,7 +31,7 @@ proptest! {
 
     #[test]
     fn garbage_is_no_address(text in ".{0,120}") {
-        let chunks = Chunks::new([1; 32], 0);
+        let chunks = Chunks::new([1; 32], 0, Sizes::default());
         prop_assert_eq!(chunks.open(&text, EPOCH), Err(AddressError::Forged));
         prop_assert_eq!(chunks.open(&format!("{PREFIX}{text}"), EPOCH), Err(AddressError::Forged));
     }
@@ -40,10 +40,10 @@ proptest! {
 /// C1, C5.
 #[test]
 fn an_address_is_of_one_server_and_one_history_and_does_not_show_keys() {
-    let chunks = Chunks::new([1; 32], 0);
+    let chunks = Chunks::new([1; 32], 0, Sizes::default());
     let secret = "ada@example.org";
     let address = chunks.seal(&place(vec![landfall_core::Value::Text(secret.into())]), EPOCH);
-    assert_eq!(Chunks::new([2; 32], 0).open(&address, EPOCH), Err(AddressError::Forged));
+    assert_eq!(Chunks::new([2; 32], 0, Sizes::default()).open(&address, EPOCH), Err(AddressError::Forged));
     assert_eq!(chunks.open(&address, Epoch([8; 16])), Err(AddressError::Forged));
     let bytes = URL_SAFE_NO_PAD.decode(address.strip_prefix(PREFIX).unwrap()).unwrap();
     assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));

@@ -100,7 +100,7 @@ fn asks(push: PushEntry, action: &str, args: &[(&str, Value)]) -> PushEntry {
 }
 
 /// The next transaction of a device: an order, and the action.
-fn order(device: &mut Device, id: &str, how: Option<&str>) -> PushEntry {
+pub(crate) fn order(device: &mut Device, id: &str, how: Option<&str>) -> PushEntry {
     let push = device.write(vec![insert("orders", id, &[("product", text("lamp"))])]);
     let how = how.map(|how| ("how", text(how)));
     asks(push, "checkout", &[("order", text(id))].into_iter().chain(how).collect::<Vec<_>>())

@@ -9,6 +9,7 @@ use landfall_core::schema::Schema;
 use landfall_core::{CellWrite, Code, Epoch, Operation, ReplicaId, RowKey, Stamp, Transaction, Value};
 use landfall_protocol::{Change, ChangeList, Entry, Outcome};
 
+use crate::actions::hooks::Heard;
 use crate::buckets::Bucket;
 use crate::store::{CopiedFrom, Fresh, GroupCommit, Page, PushEntry, Store, StoreReader, Subject};
 
@@ -127,6 +128,7 @@ impl Device {
             prior: false,
             settled: vec![],
             copied: CopiedFrom::default(),
+            heard: Heard::Nothing,
         }
     }
 }

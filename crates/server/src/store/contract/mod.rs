@@ -11,15 +11,18 @@ mod actions;
 mod buckets;
 mod decisions;
 mod faults;
+mod history;
 mod kit;
 mod outside;
 mod property;
 mod rows;
+mod webhooks;
 mod workload;
 
 pub(crate) use kit::*;
 pub(crate) use {
-    access::*, actions::*, buckets::*, decisions::*, faults::*, outside::*, property::*, rows::*, workload::*,
+    access::*, actions::*, buckets::*, decisions::*, faults::*, history::*, outside::*, property::*, rows::*,
+    webhooks::*, workload::*,
 };
 
 /// A database to test on; it lives as long as the value. Other programs reach it from other threads.
@@ -60,6 +63,16 @@ macro_rules! store_contract {
             a_handler_that_fails_harms_nobody_else,
             an_action_that_cannot_be_is_refused,
             a_handler_runs_again_when_its_group_does,
+            changes_leave_their_history,
+            a_history_begins_with_what_a_row_was,
+            a_history_that_is_long_gets_sequences_of_its_own,
+            of_a_history_what_no_state_needs_is_forgotten,
+            a_history_that_was_erased_begins_anew,
+            a_delete_from_outside_is_in_the_history_however_late,
+            nobody_but_the_server_writes_a_history,
+            what_is_asked_about_holds_up_nobody_else,
+            an_answer_rests_on_rows_as_they_were,
+            a_webhook_that_fails_harms_nobody_else,
             a_replica_keeps_its_owner,
             sequences_have_no_holes_and_chain_on,
             a_restored_server_begins_a_new_history,

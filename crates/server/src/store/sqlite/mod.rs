@@ -15,15 +15,14 @@ use landfall_core::schema::Schema;
 use landfall_core::{BucketId, Epoch, ReplicaId};
 use rusqlite::{Connection, params};
 
-use super::{
-    Fresh, GroupCommit, Head, OutsideWrites, PushEntry, ReplicaState, Store, StoreError, StoreReader, Truncated,
-};
+use super::{Fresh, GroupCommit, Head, PushEntry, ReplicaState, Store, StoreError, StoreReader, Sweep, Truncated};
 use crate::actions::Actions;
 use crate::buckets::{Bucket, BucketIndex, Template, encode_env};
 use crate::commit::{Faults, Group, Known, Plan};
 
 mod open;
 mod outside;
+mod past;
 mod read;
 mod retention;
 mod tables;
@@ -80,6 +79,7 @@ pub struct SqliteStore {
     uses: BTreeMap<BucketId, u64>,
     head: Head,
     scan: outside::Scan,
+    walk: past::Walk,
     next_bucket: u64,
     /// The app's own code.
     actions: Actions,
@@ -121,6 +121,7 @@ impl SqliteStore {
             uses,
             head,
             scan: outside::Scan::default(),
+            walk: past::Walk::default(),
             actions: Actions::default(),
             faults: Faults::default(),
             next_bucket,
@@ -293,11 +294,26 @@ impl Store for SqliteStore {
         })
     }
 
-    fn check_outside_writes(&mut self, now_ms: u64) -> Result<OutsideWrites, StoreError> {
+    fn forget_history(&mut self, now_ms: u64) -> Result<Sweep, StoreError> {
+        let mut walk = self.walk.clone();
+        let due = walk.step(&lock(&self.conn), &self.tables, &self.plan, now_ms)?;
+        let done = due.is_none();
+        let commit = match due.filter(|due| !due.keys.is_empty()) {
+            None => self.nothing(),
+            Some(due) => self.group(now_ms, |mut group| {
+                group.forget_history(due.history, &due.keys)?;
+                group.finish(Vec::new())
+            })?,
+        };
+        self.walk = walk;
+        Ok(Sweep { commit, done })
+    }
+
+    fn check_outside_writes(&mut self, now_ms: u64) -> Result<Sweep, StoreError> {
         let mut scan = self.scan.clone();
         scan.begin(&lock(&self.conn))?;
         if scan.is_done() {
-            return Ok(OutsideWrites { commit: self.nothing(), done: true });
+            return Ok(Sweep { commit: self.nothing(), done: true });
         }
         let keys = scan.step(&lock(&self.conn), &self.tables, &self.plan)?;
         let commit = if keys.is_empty() {
@@ -312,7 +328,7 @@ impl Store for SqliteStore {
         };
         let done = scan.is_done();
         self.scan = scan;
-        Ok(OutsideWrites { commit, done })
+        Ok(Sweep { commit, done })
     }
 
     fn secret(&mut self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {

@@ -210,6 +210,15 @@ impl<'a> StoreTx for SqliteTx<'a> {
         self.put_bookkeeping(table, key, meta, (None, Some(image)), exists.book)
     }
 
+    fn forget_row(&mut self, table: usize, key: &RowKey) -> Result<(), StoreError> {
+        const BOOK: &str = "DELETE FROM _landfall_rows WHERE tbl = ? AND key = ?";
+        let tables = self.tables;
+        let table = &tables[table];
+        self.statement(&table.delete)?.execute(params_from_iter(key.0.iter().map(Bind)))?;
+        self.statement(BOOK)?.execute(params![table.name, key.to_bytes()])?;
+        Ok(())
+    }
+
     fn referrers(
         &mut self,
         table: usize,

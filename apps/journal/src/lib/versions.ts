@@ -1,0 +1,98 @@
+// The versions of a note: its history in steps that a person remembers as one. Whoever writes pauses, and every pause is a
+// change; what one device changed within some minutes is one version.
+
+import { diffWordsWithSpace } from "diff";
+import type { NotesHistory } from "../landfall.gen";
+import { labels, listed } from "./words";
+
+/** What one device changed within so many milliseconds is one version. */
+const LONGEST_MS = 5 * 60_000;
+
+/** One version. */
+export interface Version {
+  /** Names it, however it grows. */
+  readonly id: string;
+  /** The change that ended it: the note as it was then. */
+  readonly last: NotesHistory;
+  /** The note before it, where that is known. */
+  readonly before: NotesHistory | null;
+  readonly changes: number;
+  /** What became of the note, in words. */
+  readonly deed: string;
+}
+
+/** Whether a change goes into the version of these, oldest first. */
+function goesOn(group: readonly NotesHistory[], change: NotesHistory): boolean {
+  const first = group[0] as NotesHistory;
+  if (change.change_kind !== "update" || !["insert", "update"].includes(first.change_kind)) return false;
+  if (change.change_device !== first.change_device || change.change_device === null) return false;
+  const [from, to] = [first, change].map(({ change_written }) => Date.parse(change_written ?? ""));
+  return (to as number) - (from as number) <= LONGEST_MS;
+}
+
+const print = ({ title, body, pinned, mood }: NotesHistory) => JSON.stringify([title, body, pinned, mood]);
+
+/** The changes that made the note again what it had been before: each stands by itself, and so does what it replaced. */
+function returns(changes: readonly NotesHistory[]): Set<NotesHistory> {
+  const oldest = new Map(changes.map((change, at) => [print(change), at]));
+  return new Set(changes.filter((change, at) => (oldest.get(print(change)) ?? at) > at + 1));
+}
+
+function deed(of: readonly NotesHistory[]): string {
+  const kinds = new Set(of.map(({ change_kind }) => change_kind));
+  if (kinds.has("insert")) return "Written";
+  if (kinds.has("delete")) return "Deleted";
+  if (kinds.has("before")) return "As it was before its history began";
+  const columns = new Set(of.flatMap(({ change_columns }) => (change_columns as string[] | null) ?? []));
+  const last = of[0] as NotesHistory;
+  if (columns.size === 1 && columns.has("pinned")) return last.pinned ? "Pinned" : "Unpinned";
+  const said = labels("notes", [...columns]);
+  return said.length === 0 ? "Changed" : `Changed ${listed(said)}`;
+}
+
+/** The versions, newest first, of changes that come newest first. */
+export function versionsOf(changes: readonly NotesHistory[]): Version[] {
+  // Each begins with its oldest change, so that a version stays what it is while the newest one grows.
+  const groups: NotesHistory[][] = [];
+  const back = returns(changes);
+  for (const change of changes.toReversed()) {
+    const group = groups.at(-1);
+    const alone = back.has(change) || (group?.some((one) => back.has(one)) ?? false);
+    if (group !== undefined && !alone && goesOn(group, change)) group.push(change);
+    else groups.push([change]);
+  }
+  const newestFirst = groups.reverse().map((group) => group.toReversed());
+  return newestFirst.map((group, at) => ({
+    id: (group.at(-1) as NotesHistory).change_id,
+    last: group[0] as NotesHistory,
+    before: newestFirst[at + 1]?.[0] ?? null,
+    changes: group.length,
+    deed: deed(group),
+  }));
+}
+
+/** A piece of a text beside another one. */
+export interface Piece {
+  readonly text: string;
+  readonly was: "same" | "added" | "removed";
+}
+
+/** Longer texts are compared as a whole: a word for word comparison of them would take too long. */
+const COMPARE_MAX = 60_000;
+
+/** What became of a text, word by word. */
+export function compared(before: string, after: string): Piece[] {
+  if (before === after) return after === "" ? [] : [{ text: after, was: "same" }];
+  const whole = [
+    { text: before, was: "removed" },
+    { text: after, was: "added" },
+  ] as const;
+  const pieces: readonly Piece[] =
+    before.length + after.length > COMPARE_MAX
+      ? whole
+      : diffWordsWithSpace(before, after).map(({ value, added, removed }) => ({
+          text: value,
+          was: added ? "added" : removed ? "removed" : "same",
+        }));
+  return pieces.filter(({ text }) => text !== "");
+}

@@ -1,0 +1,111 @@
+// What became of a note: who wrote what when, what each version changed, and the way back, also for a note that was deleted.
+
+import assert from "node:assert/strict";
+import {
+  elsewhere,
+  fields,
+  findings,
+  open,
+  picture,
+  serve,
+  signIn,
+  standing,
+  stayOffline,
+  story,
+  write,
+} from "./support.mjs";
+
+const drawer = (page) => page.getByRole("dialog", { name: "History" });
+const said = (page, text) => page.getByRole("status").getByText(text).waitFor();
+
+async function openHistory(page) {
+  await page.getByRole("button", { name: "History of this note" }).click();
+  await drawer(page).waitFor();
+}
+
+story("a note's versions are compared, and an older one is brought back", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await write(page, "Ferry", "It leaves at nine.");
+  await standing(page, "saved");
+  await elsewhere(scope, server, "ada", [
+    ".open my_notes",
+    ".sync",
+    "update notes set body = 'It leaves at ten.' where title = 'Ferry'",
+  ]);
+  await page.waitForFunction(() => document.querySelector("textarea.body")?.value === "It leaves at ten.");
+
+  await openHistory(page);
+  const newest = drawer(page).getByRole("button", { name: /Changed text, on another device/ });
+  await newest.waitFor();
+  await drawer(page)
+    .getByRole("button", { name: /Written, on this device/ })
+    .waitFor();
+  // By keyboard alone: open the newest, and read what it changed.
+  await newest.focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await newest.getAttribute("aria-expanded"), "true");
+  assert.equal(await drawer(page).locator("del").innerText(), "nine");
+  assert.equal(await drawer(page).locator("ins").innerText(), "ten");
+  assert.equal(await drawer(page).getByRole("button", { name: "Make the note this again" }).isDisabled(), true);
+  await picture(page, "history-compared");
+  assert.deepEqual(await findings(page, "history"), []);
+
+  await drawer(page)
+    .getByRole("button", { name: /Written, on this device/ })
+    .click();
+  await drawer(page).getByRole("button", { name: "Make the note this again" }).click();
+  await said(page, "The note is again what it was.");
+  await drawer(page).getByText("as it is now").first().waitFor();
+  await page.keyboard.press("Escape");
+  assert.equal(await fields(page).text.inputValue(), "It leaves at nine.");
+});
+
+story("a note that was deleted is brought back from its history", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await write(page, "Lighthouse", "White, with a red band.");
+  await standing(page, "saved");
+  const address = page.url();
+  await elsewhere(scope, server, "ada", [".open my_notes", ".sync", "delete from notes where title = 'Lighthouse'"]);
+  await page.getByText("This note is not here.").waitFor();
+  assert.equal(page.url(), address);
+  await page.getByRole("button", { name: "Its history" }).click();
+  await drawer(page)
+    .getByRole("button", { name: /Deleted, on another device/ })
+    .click();
+  await drawer(page).getByRole("button", { name: "Bring this note back" }).click();
+  await said(page, "The note is back, without its tags.");
+  await page.keyboard.press("Escape");
+  await standing(page, "saved");
+  assert.equal(await fields(page).text.inputValue(), "White, with a red band.");
+});
+
+story("without a network it says what is missing, and what is not in it yet", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server, { scheme: "dark" });
+  await signIn(page, "ada");
+  await write(page, "Tide", "High at noon.");
+  await standing(page, "saved");
+  await stayOffline(page, true);
+  await fields(page).text.fill("High at one.");
+  await fields(page).text.blur();
+  await standing(page, "pending");
+  await page.setViewportSize({ width: 390, height: 844 });
+  await picture(page, "history-phone-note");
+  await openHistory(page);
+  await drawer(page).getByText("It is fetched when there is a connection.").waitFor();
+  await drawer(page).getByText("Your last changes are not with the server yet.").waitFor();
+  await picture(page, "history-offline");
+  assert.deepEqual(await findings(page, "history offline"), []);
+  await page.keyboard.press("Escape");
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await stayOffline(page, false);
+  await standing(page, "saved");
+  await openHistory(page);
+  await drawer(page)
+    .getByRole("button", { name: /Written, on this device/ })
+    .waitFor();
+});

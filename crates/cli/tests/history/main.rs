@@ -1,0 +1,152 @@
+//! `docs/history.md`, run: its schema, its Rust, a server and two devices of one person, and somebody else.
+
+#![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use landfall_client::db::Rows;
+use landfall_client::driver::{Client, ClientOptions};
+use landfall_core::{RowKey, Schema, Value};
+use landfall_server::auth::Authenticator;
+use landfall_server::http::{Options, serve};
+use landfall_server::session::Rules;
+use landfall_server::store::{Fresh, SqliteOptions, SqliteStore};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+mod going_back;
+
+/// How long anything may take before the test fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn document() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/history.md")).unwrap()
+}
+
+fn block(document: &str, begin: &str) -> String {
+    let (_, rest) = document.split_once(begin).unwrap_or_else(|| panic!("the document has no {begin}"));
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+const NOTE: Value = Value::Uuid([1; 16]);
+
+async fn device(dir: &Path, name: &str, address: &str, schema: &Schema) -> Client {
+    let (person, _) = name.split_once('-').unwrap();
+    let options = ClientOptions::new(dir.join(name), schema.clone());
+    let client = Client::open(options.with_server(address, format!("dev:{person}"))).await.unwrap();
+    client.open_shape("my_notes", Default::default()).await.unwrap();
+    client.open_shape("note_history", [("note".to_owned(), NOTE)].into()).await.unwrap();
+    client
+}
+
+/// Waits until the device sees exactly these changes: kind, title, author; newest first. Gives what names them.
+async fn sees(client: &Client, wanted: &[(&str, &str, &str)]) -> Vec<Value> {
+    let wanted: Vec<Vec<Value>> =
+        wanted.iter().map(|(kind, title, by)| vec![text(kind), text(title), text(by)]).collect();
+    let mut watch = client.watch("select * from notes_history").await.unwrap();
+    let watched = async {
+        loop {
+            let rows = going_back::changes(client, NOTE).await.unwrap();
+            if columns(&rows, &["change_kind", "title", "change_by"]) == wanted {
+                return columns(&rows, &["change_id"]).concat();
+            }
+            watch.next().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, watched).await.unwrap_or_else(|_| panic!("{wanted:?} never came"))
+}
+
+fn columns(rows: &Rows, names: &[&str]) -> Vec<Vec<Value>> {
+    let at: Vec<_> = names.iter().map(|name| rows.columns.iter().position(|column| column == name).unwrap()).collect();
+    rows.rows.iter().map(|row| at.iter().map(|at| row[*at].clone()).collect()).collect()
+}
+
+async fn titles_of(client: &Client, at_us: i64) -> Vec<Value> {
+    let rows = going_back::notes_of(client, at_us).await.unwrap();
+    columns(&rows, &["title"]).concat()
+}
+
+async fn accepted_at(client: &Client, change: &Value) -> i64 {
+    let sql = "select change_at from notes_history where change_id = ?";
+    match client.query(sql, vec![change.clone()]).await.unwrap().rows[..] {
+        [ref row] => match row[0] {
+            Value::Timestamp(at_us) => at_us,
+            ref other => panic!("{other:?}"),
+        },
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_on_history_is_true() {
+    let document = document();
+    assert_eq!(block(&document, "```rust,no_run\n"), include_str!("going_back.rs"));
+    let schema = Schema::parse("landfall.toml", &block(&document, "```toml\n")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(
+        SqliteOptions::path(dir.path().join("server.db")),
+        schema.clone(),
+        Fresh::from_bytes([7; 48]),
+        1,
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let rules = Rules::new(&schema, Authenticator::new().with_development(true));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let server = tokio::spawn(serve(listener, Box::new(store.unwrap()), rules, Options::default(), stopped));
+
+    let phone = device(dir.path(), "ada-phone.db", &address, &schema).await;
+    let laptop = device(dir.path(), "ada-laptop.db", &address, &schema).await;
+    let eve = device(dir.path(), "eve-phone.db", &address, &schema).await;
+    let row = [("id", NOTE), ("owner", text("ada")), ("title", text("Sea"))];
+    phone.write(move |tx| tx.insert("notes", &row)).await.unwrap();
+    let first = sees(&laptop, &[("insert", "Sea", "ada")]).await;
+    let key = || RowKey::single(NOTE);
+    for title in ["Se", "Shore"] {
+        laptop.write(move |tx| tx.update("notes", &key(), &[("title", text(title))])).await.unwrap();
+    }
+    // Every step is kept, however fast they came.
+    let steps = [("update", "Shore", "ada"), ("update", "Se", "ada"), ("insert", "Sea", "ada")];
+    sees(&phone, &steps).await;
+    laptop.write(move |tx| tx.delete("notes", &key())).await.unwrap();
+    let all = sees(&phone, &[&[("delete", "Shore", "ada")], &steps[..]].concat()).await;
+    let devices = phone.query("select count(distinct change_device) from notes_history", vec![]).await.unwrap();
+    assert_eq!(devices.rows, [[Value::Int(2)]]);
+
+    // As it was at each moment; before the first there was nothing, after the last nothing is left.
+    let made = accepted_at(&phone, &first[0]).await;
+    let deleted = accepted_at(&phone, &all[0]).await;
+    assert_eq!(titles_of(&phone, made - 1).await, []);
+    assert_eq!(titles_of(&phone, deleted).await, []);
+    if made < accepted_at(&phone, &all[2]).await {
+        assert_eq!(titles_of(&phone, made).await, [text("Sea")]);
+    }
+
+    // What was deleted comes back as it was after the first change.
+    assert!(going_back::back(&phone, all[3].clone()).await.unwrap());
+    let back = [("insert", "Sea", "ada"), ("delete", "Shore", "ada")];
+    sees(&laptop, &[&back[..], &steps[..]].concat()).await;
+    assert!(!going_back::back(&phone, all[3].clone()).await.unwrap(), "that is how it is");
+    assert!(going_back::back(&phone, all[1].clone()).await.unwrap());
+    sees(&laptop, &[&[("update", "Shore", "ada")], &back[..], &steps[..]].concat()).await;
+
+    // Nobody else sees any of it, and nobody writes it.
+    assert_eq!(eve.query("select * from notes_history", vec![]).await.unwrap().rows, Vec::<Vec<Value>>::new());
+    let change = first[0].clone();
+    let written = phone.write(move |tx| tx.delete("notes_history", &RowKey::single(change))).await;
+    assert!(written.unwrap_err().to_string().contains("[LF-2010]"));
+
+    for client in [phone, laptop, eve] {
+        client.close().await;
+    }
+    stop.send(()).unwrap();
+    server.await.unwrap().unwrap();
+}

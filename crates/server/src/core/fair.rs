@@ -1,0 +1,190 @@
+//! Pushes that wait for a commit, by subject: each group takes from all subjects in turn, so that whoever pushes much
+//! waits for themselves and nobody else does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// Most entries of one subject in a group, but for a single larger push. What comes of others meanwhile waits for one
+/// such group at most, and a group of so many entries is not held up by its fsync.
+pub const SUBJECT_GROUP_ENTRIES: usize = 512;
+
+/// What a queue looks at.
+pub trait Waiting {
+    /// Whose it is.
+    fn subject(&self) -> &Arc<str>;
+    /// How many entries it has.
+    fn entries(&self) -> usize;
+}
+
+/// Items by subject, each subject's in the order in which they came.
+#[derive(Debug)]
+pub struct FairQueue<T> {
+    subjects: BTreeMap<Arc<str>, VecDeque<T>>,
+    /// Subjects that wait, the one whose turn it is first.
+    turns: VecDeque<Arc<str>>,
+    len: usize,
+    entries: usize,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self { subjects: BTreeMap::new(), turns: VecDeque::new(), len: 0, entries: 0 }
+    }
+}
+
+impl<T: Waiting> FairQueue<T> {
+    /// Items that wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Their entries.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// An item waits, behind those of its subject.
+    pub fn push(&mut self, item: T) {
+        (self.len, self.entries) = (self.len + 1, self.entries + item.entries());
+        // Without turns all are one: first come, first served.
+        let subject: Arc<str> = match landfall_core::mutant::active("fairness-ignored") {
+            true => Arc::from(""),
+            false => Arc::clone(item.subject()),
+        };
+        match self.subjects.get_mut(&subject) {
+            Some(waiting) => waiting.push_back(item),
+            None => {
+                self.subjects.insert(Arc::clone(&subject), VecDeque::from([item]));
+                self.turns.push_back(subject);
+            }
+        }
+    }
+
+    /// The next group: one item of each subject in turn, and again, until it has `most` entries, at least one item. Who
+    /// had no turn is first in the next group, so that with n subjects a subject's first item is in one of the next n.
+    pub fn take(&mut self, most: usize) -> Vec<T> {
+        let (mut group, mut entries) = (Vec::new(), 0);
+        // Those that may still have a turn in this group, and how much of it they have.
+        let mut round: VecDeque<(Arc<str>, usize)> = self.turns.drain(..).map(|subject| (subject, 0)).collect();
+        let mut done = VecDeque::new();
+        while let Some((subject, taken)) = round.pop_front() {
+            let Some(waiting) = self.subjects.get_mut(&subject) else { continue };
+            let size = waiting.front().map_or(0, Waiting::entries);
+            if !group.is_empty() && entries + size > most {
+                // The group is full. Whoever has had nothing of it comes first in the next one.
+                round.push_front((subject, taken));
+                break;
+            }
+            if taken > 0 && taken + size > SUBJECT_GROUP_ENTRIES {
+                done.push_back(subject);
+                continue;
+            }
+            (entries, self.entries, self.len) = (entries + size, self.entries - size, self.len - 1);
+            group.extend(waiting.pop_front());
+            if waiting.is_empty() {
+                self.subjects.remove(&subject);
+            } else {
+                // An item without entries counts, too.
+                round.push_back((subject, taken + size.max(1)));
+            }
+        }
+        let (served, waiting): (Vec<_>, Vec<_>) = round.into_iter().partition(|(_, taken)| *taken > 0);
+        self.turns.extend(waiting.into_iter().map(|(subject, _)| subject));
+        self.turns.extend(done);
+        self.turns.extend(served.into_iter().map(|(subject, _)| subject));
+        group
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Item(Arc<str>, usize, u64);
+
+    impl Waiting for Item {
+        fn subject(&self) -> &Arc<str> {
+            &self.0
+        }
+
+        fn entries(&self) -> usize {
+            self.1
+        }
+    }
+
+    fn item(subject: &str, entries: usize, number: u64) -> Item {
+        Item(subject.into(), entries, number)
+    }
+
+    #[test]
+    fn whoever_pushes_little_is_in_the_next_group() {
+        let mut queue = FairQueue::default();
+        for n in 0..40 {
+            queue.push(item("noisy", 500, n));
+        }
+        queue.push(item("ada", 1, 100));
+        queue.push(item("ada", 1, 101));
+        let group = queue.take(2_000);
+        let of: Vec<(&str, u64)> = group.iter().map(|i| (&*i.0, i.2)).collect();
+        assert_eq!(of, [("noisy", 0), ("ada", 100), ("ada", 101)], "and the noisy one has one push in it");
+        assert_eq!((queue.len(), queue.entries()), (39, 39 * 500));
+    }
+
+    #[test]
+    fn a_single_push_is_taken_however_large() {
+        let mut queue = FairQueue::default();
+        queue.push(item("ada", 9_000, 1));
+        queue.push(item("bob", 1, 2));
+        assert_eq!(queue.take(100), [item("ada", 9_000, 1)]);
+        assert_eq!(queue.take(100), [item("bob", 1, 2)]);
+        assert_eq!(queue.take(100), []);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_starves_nothing_is_lost_and_order_is_kept(
+            steps in prop::collection::vec((0usize..5, 0usize..700, any::<bool>()), 1..200),
+            most in 1usize..2_000,
+        ) {
+            let mut queue = FairQueue::default();
+            // For each item that waits: its subject, and the group in which it must be at the latest.
+            let mut waiting: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
+            let (mut groups, mut last) = (0u64, [None; 5]);
+            let mut check = |group: Vec<Item>, groups: u64, waiting: &mut BTreeMap<u64, (usize, u64)>| {
+                for Item(subject, _, number) in group {
+                    let (of, by) = waiting.remove(&number).unwrap();
+                    assert_eq!(*subject, *of.to_string());
+                    assert!(groups <= by, "group {groups} for what was due by {by}");
+                    assert!(last[of].is_none_or(|before| before < number), "a subject's own come in order");
+                    last[of] = Some(number);
+                }
+            };
+            for (number, (subject, entries, takes)) in steps.into_iter().enumerate() {
+                let ahead = waiting.values().filter(|(of, _)| *of == subject).count() as u64;
+                queue.push(item(&subject.to_string(), entries, number as u64));
+                waiting.insert(number as u64, (subject, groups + (ahead + 1) * 5));
+                if takes {
+                    groups += 1;
+                    let group = queue.take(most);
+                    let size: usize = group.iter().map(|i| i.1).sum();
+                    prop_assert!(group.len() == 1 || size <= most);
+                    check(group, groups, &mut waiting);
+                }
+                prop_assert_eq!(queue.len(), waiting.len());
+            }
+            while !queue.is_empty() {
+                groups += 1;
+                check(queue.take(most), groups, &mut waiting);
+            }
+            prop_assert!(waiting.is_empty() && queue.entries() == 0);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Who is let in, for all threads: [`Admission`] with the server's own clock and randomness.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rand::Rng;
+use rand::rngs::ChaCha20Rng;
+
+use crate::core::{Admission, Allowance, Limit, PendingPush, Refused};
+use crate::metrics::Metrics;
+use crate::session::Refusal;
+
+/// Requests for chunks that may wait for a reader of the store: each holds a thread.
+const CHUNK_REQUESTS: u64 = 256;
+/// How long those beyond are told to wait, milliseconds, at least.
+const CHUNK_WAIT_MS: u64 = 1_000;
+
+pub(super) struct Door {
+    inner: Mutex<Inner>,
+    metrics: Arc<Metrics>,
+    started: Instant,
+    chunks: AtomicU64,
+    connections: u64,
+}
+
+struct Inner {
+    admission: Admission,
+    rng: ChaCha20Rng,
+}
+
+/// A request for a chunk that was let in; it is over when this is dropped.
+pub(super) struct ChunkPass<'a>(&'a AtomicU64);
+
+impl Drop for ChunkPass<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Door {
+    pub(super) fn new(allowance: Allowance, most_waiting: usize, rng: ChaCha20Rng, metrics: Arc<Metrics>) -> Self {
+        let admission = Admission::new(allowance, most_waiting as u64);
+        let (chunks, connections) = (AtomicU64::new(0), allowance.connections);
+        Self { inner: Mutex::new(Inner { admission, rng }), metrics, started: Instant::now(), chunks, connections }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// What [`Admission`] says now; a refusal is counted.
+    fn ask(&self, f: impl FnOnce(&mut Admission, u64, u64) -> Result<(), Refused>) -> Result<(), Refusal> {
+        let now_ms = self.now_ms();
+        let result = {
+            let mut inner = self.inner();
+            let draw = inner.rng.next_u64();
+            f(&mut inner.admission, now_ms, draw)
+        };
+        result.map_err(|refused| {
+            self.metrics.refused(refused.limit);
+            refused.refusal()
+        })
+    }
+
+    /// A session of a subject begins.
+    pub(super) fn enters(&self, subject: &Arc<str>) -> Result<(), Refusal> {
+        self.ask(|admission, now_ms, draw| admission.enters(subject, now_ms, draw))
+    }
+
+    /// It ends.
+    pub(super) fn left(&self, subject: &Arc<str>) {
+        self.inner().admission.left(subject);
+    }
+
+    /// A push is to wait for a commit.
+    pub(super) fn push(&self, push: &PendingPush) -> Result<(), Refusal> {
+        let (size, bytes) = (push.size(), push.bytes());
+        self.ask(|admission, now_ms, draw| admission.push(&push.subject, size, bytes, now_ms, draw))
+    }
+
+    /// Pushes were decided.
+    pub(super) fn decided(&self, pushes: &[(Arc<str>, u64)]) {
+        let mut inner = self.inner();
+        pushes.iter().for_each(|(subject, entries)| inner.admission.decided(subject, *entries));
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.inner().admission.waiting() as usize
+    }
+
+    /// The writer's queue is full.
+    pub(super) fn overloaded(&self) -> Refusal {
+        self.refused(Limit::Waiting, 250).refusal()
+    }
+
+    fn refused(&self, limit: Limit, wait_ms: u64) -> Refused {
+        self.metrics.refused(limit);
+        Refused::after(limit, wait_ms, self.inner().rng.next_u64())
+    }
+
+    /// Whether another connection is taken at all, before anybody knows whose it is.
+    pub(super) fn connects(&self, open: u64) -> Result<(), Refused> {
+        // Some room for those that are about to be let in, or refused with a word of why.
+        let most = self.connections.saturating_add(self.connections / 8);
+        if self.connections == 0 || open < most { Ok(()) } else { Err(self.refused(Limit::Connections, 5_000)) }
+    }
+
+    /// A chunk is asked for.
+    pub(super) fn chunk(&self) -> Result<ChunkPass<'_>, Refused> {
+        let pass = ChunkPass(&self.chunks);
+        if self.chunks.fetch_add(1, Ordering::Relaxed) < CHUNK_REQUESTS {
+            return Ok(pass);
+        }
+        Err(self.refused(Limit::Chunks, CHUNK_WAIT_MS))
+    }
+}

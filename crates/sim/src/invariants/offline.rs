@@ -1,0 +1,137 @@
+//! `offline`: without a connection nothing is written that needs the server, and nothing that is due too soon. `bounds`: no
+//! write makes the outbox larger than the schema allows. `starvation`: the oldest entry is not passed over for ever.
+
+use std::collections::BTreeSet;
+
+use landfall_client::db::EntryState;
+use landfall_client::status::Connectivity;
+use landfall_core::schema::Offline;
+use landfall_core::{Operation, Value};
+use landfall_protocol::server::Decision;
+use landfall_protocol::{Entry, Outcome, ServerMessage};
+
+use super::Violation;
+use crate::world::World;
+
+/// Newer entries that may be sent before the oldest one: every eighth choice is the oldest.
+const MOST_BEFORE_THE_OLDEST: usize = 7;
+
+/// How a device stood before a write.
+#[derive(Debug)]
+pub struct Before {
+    online: bool,
+    entries: u64,
+    /// The server's clock, as far as the device knows it.
+    server_ms: u64,
+}
+
+/// How a device stands now.
+pub fn before(world: &World, device: usize) -> Option<Before> {
+    let machine = &world.devices[device];
+    let engine = &machine.process.as_ref()?.engine;
+    let counts = engine.db().counts();
+    Some(Before {
+        online: engine.status().connectivity == Connectivity::Online,
+        entries: counts.pending + counts.sent + counts.acked + counts.dead,
+        server_ms: machine.moment(world.now).wall_ms.saturating_add_signed(engine.db().clock_offset_ms()),
+    })
+}
+
+/// A write returned.
+///
+/// # Errors
+/// When it should have been refused.
+pub fn written(
+    world: &mut World,
+    device: usize,
+    before: Option<&Before>,
+    rseq: Option<u64>,
+    gone: &[u64],
+) -> Result<(), Violation> {
+    let (Some(before), Some(rseq)) = (before, rseq) else { return Ok(()) };
+    let most = world.schema.outbox.max_entries;
+    if before.entries >= most && gone.is_empty() {
+        let text =
+            format!("transaction {rseq} was taken into an outbox of {} entries, allowed are {most}", before.entries);
+        return Err(Violation::new("bounds", text));
+    }
+    let entry = world.devices[device].process.as_ref().and_then(|p| p.engine.db().entry(rseq).ok().flatten());
+    let Some(entry) = entry.filter(|_| !before.online) else { return Ok(()) };
+    world.coverage.hit("check offline.written");
+    for operation in &entry.transaction.operations {
+        needs_no_server(world, operation, before)?;
+    }
+    Ok(())
+}
+
+fn needs_no_server(world: &World, operation: &Operation, before: &Before) -> Result<(), Violation> {
+    let Some(table) = world.schema.table(operation.table()) else { return Ok(()) };
+    if table.sending.offline == Offline::Deny {
+        return Err(Violation::new("offline", format!("'{}' was written without a connection", table.name)));
+    }
+    let due = table.schedule.as_ref().and_then(|schedule| Some((schedule, operation.value(&schedule.by)?)));
+    if let Some((schedule, Value::Timestamp(due))) = due {
+        let ahead = (*due / 1_000) as i128 - i128::from(before.server_ms);
+        if ahead < i128::from(schedule.lead_ms) {
+            let text = format!("'{}' was written without a connection, {ahead} ms ahead", table.name);
+            return Err(Violation::new("offline", text));
+        }
+    }
+    Ok(())
+}
+
+/// What a connection has carried so far.
+#[derive(Debug, Default)]
+pub struct Fairness {
+    offered: BTreeSet<u64>,
+    /// The oldest entry that was not offered, and how many newer ones were offered since it is that.
+    oldest: (u64, usize),
+}
+
+impl Fairness {
+    /// What was not decided takes part in the next choices again: it is older than what was passed over.
+    pub fn heard(&mut self, message: &ServerMessage) {
+        let open = |d: &&Decision| !matches!(d.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });
+        match message {
+            // What else is under way was offered, and has no answer yet.
+            ServerMessage::Acknowledge { decisions, .. } => {
+                for decision in decisions.iter().filter(open) {
+                    self.offered.remove(&decision.rseq);
+                    self.oldest = (0, 0);
+                }
+            }
+            ServerMessage::Error { .. } => *self = Self::default(),
+            _ => {}
+        }
+    }
+}
+
+/// A device offers entries.
+///
+/// # Errors
+/// When it passes over the oldest once too often.
+pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(), Violation> {
+    let machine = &mut world.devices[device];
+    let Some(process) = machine.process.as_mut() else { return Ok(()) };
+    // What follows a copied entry is not offered under this id any more (P8).
+    if world.ledger.copied.contains(&process.engine.db().replica()) {
+        return Ok(());
+    }
+    let fairness = &mut process.fairness;
+    fairness.offered.extend(entries.iter().map(|entry| entry.transaction.rseq));
+    let outbox = process.engine.outbox().unwrap_or_default();
+    let waits = outbox.iter().filter(|entry| matches!(entry.state, EntryState::Queued | EntryState::Sent));
+    let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains(&entry.rseq));
+    let Some(oldest) = waits.map(|entry| entry.rseq).min() else { return Ok(()) };
+    if fairness.oldest.0 != oldest {
+        fairness.oldest = (oldest, 0);
+        return Ok(());
+    }
+    fairness.oldest.1 += entries.iter().filter(|entry| entry.transaction.rseq > oldest).count();
+    world.coverage.hit("check starvation.oldest");
+    if fairness.oldest.1 <= MOST_BEFORE_THE_OLDEST {
+        return Ok(());
+    }
+    let text = format!("{} offers {} newer entries before {oldest}, the oldest", machine.name, fairness.oldest.1);
+    Err(Violation::new("starvation", text))
+}

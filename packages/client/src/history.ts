@@ -1,0 +1,102 @@
+// The history of a table: what became of its rows, as far as the open shapes of `<table>_history` hold it here. It is a
+// table like any other; here are the questions that are asked of it.
+
+import type { Column, Database, KeyOf, LiveQuery, Param, RowOf, Schema, Transaction } from "./types.js";
+
+/** The tables that keep their history. */
+export type Recorded<Tables> = {
+  [T in keyof Tables & string]: `${T}_history` extends keyof Tables ? T : never;
+}[keyof Tables & string];
+
+/** A change of a row of a table: the row after it (before it, for a delete), and who made it, when, from which device. */
+export type ChangeOf<Tables, T extends string> = `${T}_history` extends keyof Tables
+  ? RowOf<Tables, `${T}_history`>
+  : never;
+
+const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
+
+function keyOf(schema: Schema, table: string, key: unknown): [string, Param][] {
+  const columns = schema.tables[table]?.key ?? [];
+  if (columns.length === 1) return [[columns[0] as string, key as Param]];
+  return columns.map((column) => [column, (key as Record<string, Param>)[column] as Param]);
+}
+
+/**
+ * The changes of a row, newest first, kept true while somebody is subscribed: the newest 500, unless `limit` says how many.
+ * What this device writes is in it once the server has accepted it.
+ */
+export function changesOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
+  db: Database<Tables, Shapes, Actions>,
+  schema: Schema<Tables, Shapes, Actions>,
+  table: T,
+  key: KeyOf<Tables, T>,
+  limit = 500,
+): LiveQuery<ChangeOf<Tables, T>> {
+  const parts = keyOf(schema as unknown as Schema, table, key);
+  const where = parts.map(([column]) => `${quote(column)} = ?`).join(" AND ");
+  return db.live(
+    `SELECT * FROM ${quote(`${table}_history`)} WHERE ${where} ORDER BY change_seq DESC, change_kind = 'before' LIMIT ?`,
+    [...parts.map(([, value]) => value), limit],
+  );
+}
+
+/**
+ * The rows of a table as they were at a moment (by the server's clock), told from the history that this device holds. A row
+ * of which no change is held is taken as it is, also one that is not sent yet; one that the person may no longer see is
+ * taken as it was last seen. Longer ago than the history is kept, rows may be missing.
+ */
+export function asOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
+  db: Database<Tables, Shapes, Actions>,
+  schema: Schema<Tables, Shapes, Actions>,
+  table: T,
+  moment: Date,
+): Promise<RowOf<Tables, T>[]> {
+  const { key, columns } = (schema as unknown as Schema).tables[table] as Schema["tables"][string];
+  const list = Object.keys(columns).map(quote).join(", ");
+  const past = quote(`${table}_history`);
+  const same = key.map((column) => `past.${quote(column)} = now.${quote(column)}`).join(" AND ");
+  // A bare column beside max() is that of the row with the maximum (SQLite, "Bare columns in an aggregate query").
+  return db.query(
+    `SELECT ${list} FROM ${past} WHERE change_id IN (SELECT id FROM
+       (SELECT change_id AS id, change_kind AS kind, max(change_seq) FROM ${past}
+        WHERE change_at <= ? OR change_at IS NULL GROUP BY change_row) WHERE kind <> 'delete')
+     UNION ALL SELECT ${list} FROM ${quote(table)} AS now
+       WHERE NOT EXISTS (SELECT 1 FROM ${past} AS past WHERE ${same})`,
+    [moment],
+  );
+}
+
+/**
+ * Makes a row again what it was after a change, or before it, if that was its delete. It is a write like any other: queued,
+ * merged, checked, in the history, and undone.
+ */
+export async function restore<Tables, Shapes, Actions, T extends Recorded<Tables>>(
+  tx: Transaction<Tables, Actions>,
+  schema: Schema<Tables, Shapes, Actions>,
+  table: T,
+  change: ChangeOf<Tables, T>,
+): Promise<void> {
+  const { key, columns } = (schema as unknown as Schema).tables[table] as Schema["tables"][string];
+  const image = change as unknown as Record<string, Param>;
+  // What the server fills is the server's to fill; and what is required now may not have been there then.
+  const isMine = ([name, { assigned, nullable }]: [string, Column]) => !assigned && (nullable || image[name] !== null);
+  const mine = Object.entries(columns)
+    .filter(isMine)
+    .map(([name]) => name);
+  const pick = (names: string[]) => Object.fromEntries(names.map((name) => [name, image[name]]));
+  const where = key.map((column) => `${quote(column)} = ?`).join(" AND ");
+  const now = await tx.query(
+    `SELECT 1 FROM ${quote(table)} WHERE ${where}`,
+    key.map((column) => image[column] as Param),
+  );
+  if (now.length === 0) return tx.insert(table, pick(mine) as never);
+  const id = key.length === 1 ? image[key[0] as string] : pick([...key]);
+  tx.update(table, id as never, pick(mine.filter((name) => !key.includes(name))) as never);
+}
+
+/** This device as `change_device` names it. It changes when the database is copied, or made anew. */
+export async function thisDevice<Tables, Shapes, Actions>(db: Database<Tables, Shapes, Actions>): Promise<string> {
+  const sql = "SELECT lower(hex(value)) AS id FROM _landfall_meta WHERE name = 'replica'";
+  const [found] = await db.query<{ id: string }>(sql);
+  return (found?.id ?? "").replace(/(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
