@@ -1,11 +1,12 @@
 //! `merge`, `order`: what the server makes of a transaction, told from what was pushed.
 
-use landfall_core::hash::ContentHash;
+use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::schema::Column;
-use landfall_core::{CellWrite, Operation, ReplicaId, Transaction};
+use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Transaction, Value};
 use landfall_server::commit::LogEntry;
 
 use super::Violation;
+use crate::history::cell;
 use crate::world::World;
 
 /// Looks at a transaction that is about to be added to the history.
@@ -32,6 +33,22 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
         };
         for write in operation.cells() {
             wins(world, entry, operation, write, base)?;
+        }
+    }
+    handled(entry)
+}
+
+/// What a handler writes rests on the rows as they are at that moment: nothing is concurrent to it, whenever the
+/// transaction itself was written. So whoever got a number for a sale took something from the stock.
+fn handled(entry: &LogEntry) -> Result<(), Violation> {
+    let left = |row: Option<&Cells>| row.map(|row| cell(row, "left").clone());
+    for sale in entry.changes.iter().filter(|c| c.table == "sales" && c.before.is_none()) {
+        let Some(after) = sale.after.as_ref().filter(|row| matches!(cell(row, "number"), Value::Int(_))) else { continue };
+        let stock = RowKey::single(cell(after, "product").clone());
+        let takes = |c: &&landfall_server::commit::RowChange| c.table == "stocks" && c.key == stock;
+        if !entry.changes.iter().filter(takes).any(|c| left(c.before.as_ref()) != left(c.after.as_ref())) {
+            let text = format!("sequence {} sells {stock:?}, and what its handler wrote to the stock is lost", entry.seq);
+            return Err(Violation::new("merge", text));
         }
     }
     Ok(())
