@@ -463,10 +463,6 @@ impl Session {
     }
 
     fn forget_connection(&mut self) {
-        if !self.pushes.is_empty() {
-            // It may have been too much for the network.
-            self.batch.failed();
-        }
         self.batch.reconnected();
         self.pushes.clear();
         self.opens.disconnected();
@@ -480,6 +476,10 @@ impl Session {
     }
 
     fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>) {
+        if !self.pushes.is_empty() {
+            // It may have been too much for the network. Where this side hangs up nothing is learned of that.
+            self.batch.failed();
+        }
         self.forget_connection();
         if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
             self.last_error = Some(reason.to_owned());

@@ -217,7 +217,7 @@ impl ServerCore {
         let held = self.committer.hooks().lock().said(ticket, said, now.mono_ms, random);
         let Some(push) = held.map(PendingPush::of_held) else { return };
         // Where there is no room for it, its device comes again, and hears of it then.
-        if self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, random).is_ok() {
+        if self.admission.returns(&push.subject, push.size(), now.mono_ms, random).is_ok() {
             self.waiting.push(push);
         }
     }

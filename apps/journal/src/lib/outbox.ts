@@ -93,9 +93,9 @@ export async function sendFixed(
   });
 }
 
-/** Whether the entry that a call named is there no more. */
+/** Whether the entry that a call named is there no more, or cannot be taken back any more. */
 export function isGone(problem: unknown): boolean {
-  return problem instanceof LandfallError && problem.code === "LF-5025";
+  return problem instanceof LandfallError && ["LF-5025", "LF-5037"].includes(problem.code);
 }
 
 /**

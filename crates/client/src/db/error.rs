@@ -62,6 +62,8 @@ pub mod codes {
     pub const IMPORTED: Code = Code::of("LF-5035");
     /// A file is not an outbox that can be read here.
     pub const BAD_FILE: Code = Code::of("LF-5036");
+    /// A transaction that cannot be taken back.
+    pub const NOT_UNDOABLE: Code = Code::of("LF-5037");
 }
 
 /// Why a database could not be opened. Nothing on disk was changed.
@@ -210,6 +212,15 @@ pub enum DbError {
         /// The state that it should have.
         state: &'static str,
     },
+    /// What the transaction replaced is not known, so that it cannot be taken back.
+    #[error(
+        "transaction {rseq} cannot be taken back: either it asked for an action and is on its way, or what it replaced is \
+         not kept any more; write what is to be instead [LF-5037]"
+    )]
+    NotUndoable {
+        /// The transaction.
+        rseq: u64,
+    },
     /// The server sent what cannot be applied.
     #[error("the server sent data that this device cannot apply ({0}); close and open the shape again [LF-5026]")]
     ServerData(String),
@@ -284,6 +295,7 @@ impl DbError {
             Self::RolledBack(_) => codes::ROLLED_BACK,
             Self::Invalid(problem) => problem.code.clone(),
             Self::NoSuchEntry { .. } => codes::NO_SUCH_ENTRY,
+            Self::NotUndoable { .. } => codes::NOT_UNDOABLE,
             Self::ServerData(_) => codes::SERVER_DATA,
             Self::LoadingAnew => codes::LOADING_ANEW,
             Self::NeedsServer { .. } => codes::NEEDS_SERVER,

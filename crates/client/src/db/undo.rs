@@ -118,7 +118,8 @@ impl Database {
     /// Takes back one transaction of this database, whatever was written since.
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is a dead letter, or too old; otherwise as [`Database::write`].
+    /// [`DbError::NotUndoable`] when it asked for an action, or is too old; [`DbError::NoSuchEntry`] when it is a dead letter,
+    /// or was never written; otherwise as [`Database::write`].
     pub fn undo(
         &mut self,
         rseq: u64,
@@ -135,7 +136,13 @@ impl Database {
         now_ms: u64,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Written<Undone>, DbError> {
-        let (operations, before) = self.kept_for_undo(rseq)?.ok_or(DbError::NoSuchEntry { rseq, state: "undoable" })?;
+        let Some((operations, before)) = self.kept_for_undo(rseq)? else {
+            let written = (1..=self.last_rseq()).contains(&rseq) && self.state_of(rseq)? != Some(DEAD);
+            return Err(match written {
+                true => DbError::NotUndoable { rseq },
+                false => DbError::NoSuchEntry { rseq, state: "undoable" },
+            });
+        };
         self.write(now_ms, random, |tx| {
             let mut left = Vec::new();
             // What was made last goes first.

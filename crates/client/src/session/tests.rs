@@ -151,6 +151,25 @@ fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
     assert_eq!(after, before / 2);
 }
 
+/// A connection that breaks under a push may have had too much of it; one that this side closes tells nothing.
+#[test]
+fn only_a_connection_that_breaks_makes_the_next_push_smaller() {
+    let size_after = |event: Event| {
+        let mut session = session_in(StateName::Online);
+        session.pushed(vec![1], 1_000).unwrap();
+        session.handle(&event, 1_000, &mut dice());
+        if !matches!(session.state(), State::Connecting { .. }) {
+            session.handle(&Event::Nudge, 1_000, &mut dice());
+        }
+        session.handle(&Event::Connected, 1_000, &mut dice());
+        let welcome = Event::Welcome { limits: LIMITS, copied: false };
+        let push = session.handle(&welcome, 1_000, &mut dice());
+        push.into_iter().find_map(|c| if let Command::Push { max_entries, .. } = c { Some(max_entries) } else { None })
+    };
+    assert_eq!(size_after(Event::SetToken), Some(64));
+    assert_eq!(size_after(Event::Disconnected { reason: String::new() }), Some(32));
+}
+
 /// Pausing stops what is sent, and nothing else.
 #[test]
 fn a_pause_keeps_back_pushes_alone() {

@@ -225,17 +225,12 @@ impl Admission {
         now_ms: u64,
         draw: u64,
     ) -> Result<(), Refused> {
-        let (allowance, all, most) = (self.allowance, self.waiting, self.most_waiting);
-        let unbounded = landfall_core::mutant::active("pushes-unbounded");
-        if !unbounded && all > 0 && all + entries > most {
-            return Err(Refused::after(Limit::Waiting, ROOM_MS, draw));
+        let allowance = self.allowance;
+        if let Some(limit) = self.has_no_room(subject, entries, now_ms) {
+            return Err(Refused::after(limit, ROOM_MS, draw));
         }
         let now_us = now_ms.saturating_mul(1_000);
         let uses = self.uses(subject, now_ms);
-        let own = allowance.subject_waiting;
-        if !unbounded && own > 0 && uses.waiting > 0 && uses.waiting + entries > own {
-            return Err(Refused::after(Limit::SubjectWaiting, ROOM_MS, draw));
-        }
         let burst = allowance.burst_seconds;
         let (late, next_entries) = uses.entries.look(entries, allowance.subject_entries, burst, now_us);
         let (later, next_bytes) = uses.bytes.look(bytes, allowance.subject_bytes, burst, now_us);
@@ -247,6 +242,36 @@ impl Admission {
         uses.waiting += entries;
         self.waiting += entries;
         Ok(())
+    }
+
+    /// What was taken before, and was asked about meanwhile, is to wait for a commit again; it was counted in the rate
+    /// when it came. When it is decided, tell [`Admission::decided`].
+    ///
+    /// # Errors
+    /// When there is no room for it: nothing of it counts then.
+    pub fn returns(&mut self, subject: &Arc<str>, entries: u64, now_ms: u64, draw: u64) -> Result<(), Refused> {
+        if let Some(limit) = self.has_no_room(subject, entries, now_ms) {
+            return Err(Refused::after(limit, ROOM_MS, draw));
+        }
+        self.uses(subject, now_ms).waiting += entries;
+        self.waiting += entries;
+        Ok(())
+    }
+
+    /// The limit for which so many more transactions of a subject cannot wait. A subject of which something waits may
+    /// have no more of the room than it leaves free (A. K. Choudhury and E. L. Hahne, "Dynamic queue length thresholds
+    /// for shared-memory packet switches", 1998): n who flood leave an n+1st of the room to all others.
+    fn has_no_room(&mut self, subject: &Arc<str>, entries: u64, now_ms: u64) -> Option<Limit> {
+        let (own, all, most) = (self.allowance.subject_waiting, self.waiting, self.most_waiting);
+        let waiting = self.uses(subject, now_ms).waiting;
+        let free = most.saturating_sub(all);
+        match () {
+            () if landfall_core::mutant::active("pushes-unbounded") => None,
+            () if own > 0 && waiting > 0 && waiting + entries > own => Some(Limit::SubjectWaiting),
+            () if waiting > 0 && waiting + entries > free => Some(Limit::SubjectWaiting),
+            () if all > 0 && entries > free => Some(Limit::Waiting),
+            () => None,
+        }
     }
 
     /// A push was decided, or could not be.
@@ -322,8 +347,38 @@ mod tests {
         assert_eq!(limit(admission.push(&bob, 301, 0, 0, 0)), Limit::Waiting);
         assert_eq!(admission.push(&bob, 300, 0, 0, 0), Ok(()));
         admission.decided(&ada, 400);
-        assert_eq!(admission.push(&ada, 400, 0, 0, 0), Ok(()));
+        assert_eq!(admission.returns(&ada, 400, 0, 0), Ok(()));
         assert_eq!(admission.waiting(), 700);
+    }
+
+    #[test]
+    fn those_who_flood_leave_room_for_others() {
+        let mut admission = Admission::new(Allowance::NONE, 1_000);
+        let flooders = ["eve", "mallory", "trudy"].map(name);
+        for _ in 0..1_000 {
+            for flooder in &flooders {
+                let _ = admission.push(flooder, 1, 0, 0, 0);
+            }
+        }
+        assert_eq!(admission.waiting(), 750, "a quarter is free");
+        for n in 0..250 {
+            assert_eq!(admission.push(&name(&n.to_string()), 1, 0, 0, 0), Ok(()), "visitor {n}");
+        }
+        let limit = |result: Result<(), Refused>| result.unwrap_err().limit;
+        assert_eq!(limit(admission.push(&name("late"), 1, 0, 0, 0)), Limit::Waiting);
+        assert_eq!(limit(admission.push(&flooders[0], 1, 0, 0, 0)), Limit::SubjectWaiting);
+        // Once it was asked about it is still of the one who pushed it.
+        assert_eq!(limit(admission.returns(&flooders[0], 1, 0, 0)), Limit::SubjectWaiting);
+    }
+
+    #[test]
+    fn what_returns_is_counted_in_the_rate_once() {
+        let (ada, mut admission) = (name("ada"), Admission::new(ALLOWANCE, 1_000));
+        assert_eq!(admission.push(&ada, 200, 0, 0, 0), Ok(()));
+        admission.decided(&ada, 200);
+        assert_eq!(admission.returns(&ada, 200, 0, 0), Ok(()));
+        admission.decided(&ada, 200);
+        assert_eq!(admission.push(&ada, 100, 0, 1_000, 0), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! An address is a capability: (bucket, position, key to continue after, expiry), authenticated with a key that stays in
 //! the store, and masked, so that row keys do not show in the logs of proxies. It names the same content for everybody
 //! who loads the same bucket at about the same time, which is what makes it worth caching. What it names may be narrowed
-//! down, or asked for as digests ([`Narrowed`]): less than the address gives needs no signature of its own.
+//! down, or asked for as digests ([`Narrowed`]): less than the address gives needs no signature of its own. The keys by
+//! which a device narrows it down are its own words, and do show.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use minicbor::bytes::ByteVec;
 use rand::Rng;
 
 use crate::buckets::Bucket;
-use crate::store::{Page, Store, StoreError, StoreReader};
+use crate::store::{KeySpan, Store, StoreError, StoreReader};
 
 /// Where addresses begin.
 pub const PREFIX: &str = "/v1/chunks/";
@@ -263,11 +264,9 @@ impl Chunks {
         } else {
             (self.sizes.rows, MAX_BYTES)
         };
-        let mut page = reader.page(&bucket, place.after.as_ref(), rows, bytes)?;
+        let span = KeySpan { after: place.after.as_ref(), until: until.as_ref() };
+        let page = reader.page(&bucket, span, rows, bytes)?;
         let keys = bucket.template.key_columns;
-        if let Some(until) = until {
-            cut_off(&mut page, keys, until);
-        }
         let next = page.last_key.clone().filter(|_| page.more).map(|after| {
             let next = self.seal(&Place { after: Some(after), ..place.clone() }, epoch);
             Narrowed { after: None, until: until.clone(), digests: *digests }.of(&next)
@@ -341,17 +340,6 @@ fn is_key_of(bucket: &Bucket, key: &RowKey) -> bool {
 
 fn key_at(rows: &RowBlock, keys: usize, at: usize) -> RowKey {
     RowKey(rows.columns.iter().take(keys).filter_map(|(_, values)| values.get(at).cloned()).collect())
-}
-
-/// Drops what follows `until`.
-fn cut_off(page: &mut Page, keys: usize, until: &RowKey) {
-    let until = until.to_bytes();
-    let beyond = |at: &usize| key_at(&page.rows, keys, *at).to_bytes() > until;
-    if let Some(at) = (0..page.rows.len()).find(beyond) {
-        page.rows.split_off(at);
-        page.more = false;
-    }
-    page.more &= page.last_key.as_ref().is_some_and(|last| last.to_bytes() < until);
 }
 
 /// The digests of rows, in runs; the last one goes on to `to`.

@@ -290,7 +290,7 @@ fn a_process_that_dies_after_the_commit_answers_a_resend_with_the_same_decision(
 #[test]
 fn a_group_takes_whole_pushes_and_more_than_there_is_room_for_is_refused_for_now() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut core, mut rng) = server(store(&dir), Memory { waiting_entries: 3, ..Memory::default() });
+    let (mut core, mut rng) = server(store(&dir), Memory { waiting_entries: 5, ..Memory::default() });
     greet(&mut core, &mut rng, 1, None);
     for rseq in 1..=4 {
         core.receive(1, push(1, rseq), NOW, &mut rng);

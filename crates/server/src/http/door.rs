@@ -1,5 +1,6 @@
 //! Who is let in, for all threads: [`Admission`] with the server's own clock and randomness.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use rand::Rng;
 use rand::rngs::ChaCha20Rng;
 
+use crate::auth::ANONYMOUS;
 use crate::core::{Admission, Allowance, Limit, PendingPush, Refused};
 use crate::metrics::Metrics;
 use crate::session::Refusal;
@@ -27,6 +29,21 @@ pub(super) struct Door {
 struct Inner {
     admission: Admission,
     rng: ChaCha20Rng,
+}
+
+/// Against whose allowance a session of this subject counts, from this address. Who has no token may be anybody: there a
+/// network counts as a person, which is one address, or with IPv6 the 64 bits that a provider gives to one household.
+pub(super) fn payer(subject: &str, from: IpAddr) -> Arc<str> {
+    if subject != ANONYMOUS {
+        return Arc::from(subject);
+    }
+    Arc::from(match from.to_canonical() {
+        IpAddr::V4(address) => format!("{ANONYMOUS} {address}"),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{ANONYMOUS} {a:x}:{b:x}:{c:x}:{d:x}")
+        }
+    })
 }
 
 /// A request for a chunk that was let in; it is over when this is dropped.
@@ -78,10 +95,13 @@ impl Door {
         self.inner().admission.left(subject);
     }
 
-    /// A push is to wait for a commit.
+    /// A push is to wait for a commit, for the first time or after it was asked about.
     pub(super) fn push(&self, push: &PendingPush) -> Result<(), Refusal> {
-        let (size, bytes) = (push.size(), push.bytes());
-        self.ask(|admission, now_ms, draw| admission.push(&push.subject, size, bytes, now_ms, draw))
+        let (subject, size, bytes) = (&push.subject, push.size(), push.bytes());
+        self.ask(|admission, now_ms, draw| match push.answered {
+            true => admission.returns(subject, size, now_ms, draw),
+            false => admission.push(subject, size, bytes, now_ms, draw),
+        })
     }
 
     /// Pushes were decided.
@@ -118,5 +138,20 @@ impl Door {
             return Ok(pass);
         }
         Err(self.refused(Limit::Chunks, CHUNK_WAIT_MS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_without_a_token_are_told_apart_by_their_network() {
+        let of = |address: &str| payer(ANONYMOUS, address.parse().unwrap());
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::2"));
+        assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
+        assert_eq!(*payer("ada", IpAddr::from([192, 0, 2, 1])), *"ada", "wherever she is");
     }
 }

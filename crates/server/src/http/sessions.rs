@@ -1,6 +1,7 @@
 //! The open connections: where each stands, how it is woken, and what was answered to it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub(super) struct Handle {
     /// Told when it is worth asking the session again. A word that comes while it is busy is kept.
     pub(super) wake: Arc<Notify>,
     position: AtomicU64,
+    /// From where it came.
+    pub(super) from: IpAddr,
     /// Against whose allowance it counts.
     pub(super) subject: OnceLock<Arc<str>>,
     /// Answers that it has not taken yet. Each is to a request, and requests are bounded.
@@ -61,11 +64,11 @@ impl Sessions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn enter(&self) -> Arc<Handle> {
+    pub(super) fn enter(&self, from: IpAddr) -> Arc<Handle> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let position = AtomicU64::new(u64::MAX);
         let subject = OnceLock::new();
-        let handle = Arc::new(Handle { id, wake: Arc::default(), position, subject, answers: Mutex::default() });
+        let handle = Arc::new(Handle { id, wake: Arc::default(), position, from, subject, answers: Mutex::default() });
         self.open().insert(id, Arc::clone(&handle));
         self.count.send_modify(|count| *count += 1);
         handle

@@ -9,7 +9,7 @@ use rand::rngs::{ChaCha20Rng, SysRng};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::door::Door;
+use super::door::{Door, payer};
 use super::readers::Readers;
 use super::sessions::{Handle, Sessions};
 use super::writer::{self, Work};
@@ -128,7 +128,7 @@ impl Shared {
     pub(super) fn ask(self: &Arc<Self>, session: &Arc<Handle>, request: Request) {
         let refused = match request {
             Request::Hello { replica, subject, cursor } => {
-                let who: Arc<str> = Arc::from(subject.id.as_str());
+                let who = payer(&subject.id, session.from);
                 if let Err(refusal) = self.door.enters(&who) {
                     return session.answer(Reply::Hello(Err(refusal)));
                 }
@@ -167,7 +167,10 @@ impl Shared {
     }
 
     /// A push waits for its turn.
-    fn wait(&self, push: PendingPush, session: Option<Arc<Handle>>) -> Result<(), Refusal> {
+    fn wait(&self, mut push: PendingPush, session: Option<Arc<Handle>>) -> Result<(), Refusal> {
+        if let Some(payer) = session.as_ref().and_then(|session| session.subject.get()) {
+            push.subject = Arc::clone(payer);
+        }
         let (subject, size) = (Arc::clone(&push.subject), push.size());
         self.door.push(&push)?;
         self.submit(Work::Push { push, session }).inspect_err(|_| self.door.decided(&[(subject, size)]))

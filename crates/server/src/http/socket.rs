@@ -1,6 +1,6 @@
 //! One WebSocket: carries events into the session and messages out of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +39,11 @@ struct Connection {
 /// One span for each session: whatever the log says of it names the peer, and the device once that is known.
 pub(super) async fn run(socket: WebSocket, shared: Arc<Shared>, peer: SocketAddr) {
     let span = tracing::info_span!("session", %peer, replica = Empty, subject = Empty);
-    converse(socket, shared).instrument(span).await;
+    converse(socket, shared, peer.ip()).instrument(span).await;
 }
 
-async fn converse(socket: WebSocket, shared: Arc<Shared>) {
-    let handle = shared.sessions.enter();
+async fn converse(socket: WebSocket, shared: Arc<Shared>, from: IpAddr) {
+    let handle = shared.sessions.enter(from);
     shared.metrics.sessions.inc();
     let nobody = shared.hub.audience(Vec::new());
     let session = Session::new(Arc::clone(&shared.rules), nobody.clone(), shared.now());

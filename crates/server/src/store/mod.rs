@@ -232,6 +232,22 @@ pub struct LogSlice {
     pub to: u64,
 }
 
+/// The keys after one, up to another, in the order of their stored form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeySpan<'a> {
+    /// It begins after this key; `None`: with the first.
+    pub after: Option<&'a RowKey>,
+    /// It ends with this key; `None`: with the last.
+    pub until: Option<&'a RowKey>,
+}
+
+impl<'a> KeySpan<'a> {
+    /// All that follow a key.
+    pub fn after(after: Option<&'a RowKey>) -> Self {
+        Self { after, until: None }
+    }
+}
+
 /// Rows of a bucket in key order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
@@ -403,7 +419,7 @@ pub trait StoreReader: Send {
     fn page(
         &self,
         bucket: &Bucket,
-        after_key: Option<&RowKey>,
+        keys: KeySpan<'_>,
         max_rows: usize,
         max_bytes: usize,
     ) -> Result<Page, StoreError>;

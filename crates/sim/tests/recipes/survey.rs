@@ -122,7 +122,7 @@ fn what_is_on_its_way_is_final_and_is_taken_once() {
     world.until(|world| world.head() > head);
     world.no_network(phone);
     let refused = world.app(phone, |app, now, random| app.withdraw(rseq, now, random)).unwrap_err();
-    assert_eq!(refused.code().as_str(), "LF-5025");
+    assert_eq!(refused.code().as_str(), "LF-5037");
     world.power_cut(phone);
     world.server_power_cut();
     world.start(phone);

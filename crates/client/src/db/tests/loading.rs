@@ -517,3 +517,26 @@ fn a_row_of_a_lost_history_does_not_hide_later_changes() {
     world.drain();
     world.check();
 }
+
+/// S6: neither do copies that were being replaced when the history was lost. A write to one of their rows saw nothing of the
+/// new history, so that what somebody else does there is concurrent to it.
+#[test]
+fn a_copy_of_a_lost_history_is_no_base_in_the_next_one() {
+    let mut world = World::new();
+    (0..6).for_each(|id| world.run(&Step::Remote(3, id, id)));
+    (0..9).for_each(|by| world.run(&Step::Remote(3, 5, 10 + by)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(100));
+    world.drain();
+    world.run(&Step::Reconnect(1, 0));
+    world.server.history.truncate(8);
+    (world.epoch, world.cut) = (world.epoch + 1, 7);
+    world.db.welcome(&welcome(&world.server, 7, Resumption::NewEpoch, world.epoch), NOW).expect("welcome");
+    world.opened.clear();
+    world.run(&Step::Write(5, 300));
+    let written = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
+    let bases = written.iter().flat_map(|e| &e.transaction.operations).map(|o| match o {
+        Operation::Insert { base, .. } | Operation::Update { base, .. } | Operation::Delete { base, .. } => *base,
+    });
+    assert_eq!(bases.collect::<Vec<_>>(), [0], "nothing of this history was seen there");
+}

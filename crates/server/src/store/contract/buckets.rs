@@ -7,7 +7,7 @@ use landfall_core::Value;
 use landfall_protocol::Change;
 
 use super::*;
-use crate::store::Subject;
+use crate::store::{KeySpan, Subject};
 
 /// L5.
 pub(crate) fn buckets_see_rows_come_change_and_go<B: Backend>() {
@@ -147,9 +147,18 @@ pub(crate) fn a_log_slice_is_complete_up_to_where_it_says<B: Backend>() {
     assert_eq!((slice.runs.len(), slice.to), (3, 4));
     let slice = reader.bucket_log(quiet.id, 0, 5, 10).unwrap();
     assert_eq!((slice.runs.len(), slice.to), (0, 5), "quiet buckets make progress too");
-    let page = reader.page(&lists, None, 2, 1 << 20).unwrap();
+    let all = KeySpan::default();
+    let page = reader.page(&lists, all, 2, 1 << 20).unwrap();
     assert_eq!((page.rows.len(), page.more, page.read_at, page.rows.seqs.clone()), (2, true, 5, vec![1, 2]));
-    assert_eq!(reader.page(&lists, None, 10, 1).unwrap().rows.len(), 1, "at least one row");
-    assert_eq!(reader.page(&quiet, None, 10, 100).unwrap().last_key, None);
+    assert_eq!(reader.page(&lists, all, 10, 1).unwrap().rows.len(), 1, "at least one row");
+    assert_eq!(reader.page(&quiet, all, 10, 100).unwrap().last_key, None);
+    let (first, middle) = (key("0"), key("2"));
+    let part = KeySpan { after: Some(&first), until: Some(&middle) };
+    let page = reader.page(&lists, part, 10, 1 << 20).unwrap();
+    assert_eq!((page.rows.seqs.clone(), page.more, page.last_key), (vec![2, 3], false, Some(middle.clone())));
+    let page = reader.page(&lists, part, 1, 1 << 20).unwrap();
+    assert_eq!((page.rows.seqs.clone(), page.more), (vec![2], true));
+    let page = reader.page(&lists, KeySpan { after: Some(&middle), until: Some(&middle) }, 10, 1 << 20).unwrap();
+    assert_eq!((page.rows.len(), page.more), (0, false), "nothing is between a key and itself");
     assert_eq!(reader.count_rows(&lists).unwrap(), 5);
 }

@@ -11,7 +11,7 @@ use landfall_protocol::{Change, ChangeList, Entry, Outcome};
 
 use crate::actions::hooks::Heard;
 use crate::buckets::Bucket;
-use crate::store::{CopiedFrom, Fresh, GroupCommit, Page, PushEntry, Store, StoreReader, Subject};
+use crate::store::{CopiedFrom, Fresh, GroupCommit, KeySpan, Page, PushEntry, Store, StoreReader, Subject};
 
 /// The server's clock in tests, unless a test says otherwise.
 pub(crate) const NOW: u64 = 1_000_000;
@@ -223,7 +223,7 @@ pub(crate) fn page_rows(bucket: &Bucket, page: &Page) -> Rows {
 pub(crate) fn query(reader: &dyn StoreReader, bucket: &Bucket) -> Rows {
     let (mut rows, mut after) = (Rows::new(), None);
     loop {
-        let page = reader.page(bucket, after.as_ref(), 1_000, 1 << 20).expect("the page is read");
+        let page = reader.page(bucket, KeySpan::after(after.as_ref()), 1_000, 1 << 20).expect("the page is read");
         rows.extend(page_rows(bucket, &page));
         if !page.more {
             return rows;

@@ -13,7 +13,7 @@ use super::tx::{signed, unsigned};
 use super::values::Bind;
 use crate::buckets::{Bucket, Template, decode_env};
 use crate::commit::{LogEntry, stamp_from};
-use crate::store::{Head, LogSlice, Page, ReplicaState, StoreError, StoreReader};
+use crate::store::{Head, KeySpan, LogSlice, Page, ReplicaState, StoreError, StoreReader};
 
 /// Rows that a page looks at for each row that it may return.
 const LOOKED_AT_PER_ROW: usize = 20;
@@ -204,7 +204,7 @@ impl StoreReader for SqliteReader {
     fn page(
         &self,
         bucket: &Bucket,
-        after_key: Option<&RowKey>,
+        keys: KeySpan<'_>,
         max_rows: usize,
         max_bytes: usize,
     ) -> Result<Page, StoreError> {
@@ -212,7 +212,9 @@ impl StoreReader for SqliteReader {
         let table = self.table(bucket)?;
         let snapshot = conn.unchecked_transaction()?;
         let read_at = read_head(&snapshot)?.seq;
+        let after_key = keys.after;
         let mut page = PageBuilder::new(table, bucket, max_rows.max(1), max_bytes);
+        page.until = keys.until.map(RowKey::to_bytes);
         let (columns, values) = narrowing(bucket);
         let mut walk = snapshot.prepare_cached(Sequences::WALK)?;
         let mut sequences = Sequences {
@@ -232,8 +234,12 @@ impl StoreReader for SqliteReader {
                 more = true;
                 break;
             }
-            page.look_at(row, |key| sequences.of(&key.to_bytes()))?;
+            if !page.look_at(row, |key| sequences.of(key))? {
+                break;
+            }
         }
+        let ended = |last: &RowKey| page.until.as_ref().is_some_and(|until| last.to_bytes() >= *until);
+        more &= !page.last_key.as_ref().is_some_and(ended);
         Ok(Page { read_at, rows: page.rows, last_key: page.last_key, more })
     }
 
@@ -308,6 +314,8 @@ struct PageBuilder<'a> {
     /// Their values in the present row.
     cells: Cells,
     rows: RowBlock,
+    /// The key with which the page ends, as stored.
+    until: Option<Vec<u8>>,
     last_key: Option<RowKey>,
     looked_at: usize,
     max_rows: usize,
@@ -326,6 +334,7 @@ impl<'a> PageBuilder<'a> {
             bucket,
             positions: columns.iter().filter_map(|(name, _)| position(name)).collect(),
             rows: RowBlock { seqs: Vec::new(), columns: columns.iter().map(|(_, ty)| (*ty, Vec::new())).collect() },
+            until: None,
             last_key: None,
             looked_at: 0,
             max_rows,
@@ -356,18 +365,23 @@ impl<'a> PageBuilder<'a> {
         Ok(self.bucket.holds(&self.cells))
     }
 
+    /// Takes the next row; false when the page ends before it.
     fn look_at(
         &mut self,
         row: &rusqlite::Row<'_>,
-        seq_of: impl FnOnce(&RowKey) -> Result<u64, StoreError>,
-    ) -> Result<(), StoreError> {
+        seq_of: impl FnOnce(&[u8]) -> Result<u64, StoreError>,
+    ) -> Result<bool, StoreError> {
         // Another program wrote what is no key: nobody can name this row.
         let Some(key) = self.table.key_in(row)? else {
-            return Ok(());
+            return Ok(true);
         };
+        let stored = key.to_bytes();
+        if self.until.as_ref().is_some_and(|until| stored > *until) {
+            return Ok(false);
+        }
         self.looked_at += 1;
         if self.bucket.template.predicate.is_none() || self.holds(row)? {
-            self.rows.seqs.push(seq_of(&key)?);
+            self.rows.seqs.push(seq_of(&stored)?);
             for ((ty, values), at) in self.rows.columns.iter_mut().zip(&self.positions) {
                 let part = self.table.key.iter().position(|key| key == at).and_then(|part| key.0.get(part));
                 let value = match part {
@@ -379,6 +393,6 @@ impl<'a> PageBuilder<'a> {
             }
         }
         self.last_key = Some(key);
-        Ok(())
+        Ok(true)
     }
 }
