@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_core::error::codes;
-use landfall_core::{BucketId, Origin, Problem};
+use landfall_core::{BucketId, Operation, Origin, Problem};
 use landfall_protocol::server::{Outcome, Resumption, Start};
 use proptest::prelude::*;
 
