@@ -274,7 +274,7 @@ impl Client {
 
     /// A socket is gone, or never opened.
     pub fn disconnected(&mut self, connection: f64, reason: JsString) {
-        self.input(Input::Disconnected { connection: connection as u64, reason: text(&reason) });
+        self.input(Input::Disconnected { connection: connection as u64, reason: text(&reason), retry_after_ms: None });
     }
 
     /// A message came over a socket.

@@ -14,8 +14,8 @@ use rand::TryRng as _;
 use tokio::sync::{broadcast, mpsc as tokio_mpsc, oneshot, watch};
 
 use crate::db::{
-    DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Rows, Selection, Undone, Withdrawal, WriteTx,
-    Written,
+    Backup, DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Rows, Selection, Undone, Withdrawal,
+    WriteTx, Written,
 };
 use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
 use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff, Watched};
@@ -364,8 +364,26 @@ impl Client {
     ///
     /// # Errors
     /// When there is no such entry; otherwise as [`Client::write`].
-    pub async fn withdraw(&self, rseq: u64) -> Result<Withdrawal, ClientError> {
-        Ok(self.with(move |engine, now, random| engine.withdraw(rseq, now, random)).await??.value)
+    pub async fn withdraw(&self, rseq: u64) -> Result<Written<Withdrawal>, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.withdraw(rseq, now, random)).await??)
+    }
+
+    /// Takes back one transaction of this device, whatever was written since. The answer has the number of the transaction
+    /// that does it; none when everything was left as it is.
+    ///
+    /// # Errors
+    /// When it is a dead letter, or too old; otherwise as [`Client::write`].
+    pub async fn undo_one(&self, rseq: u64) -> Result<Written<Undone>, ClientError> {
+        Ok(self.with(move |engine, now, random| engine.undo(rseq, now, random)).await??)
+    }
+
+    /// The copies of the whole outbox that were made before something was thrown away, the newest first. Each is a file
+    /// that [`Client::import_outbox`] takes in.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn backups(&self) -> Result<Vec<Backup>, ClientError> {
+        Ok(self.with(|engine, _, _| engine.db().backups()).await??)
     }
 
     /// Takes back the newest transaction of this device that was not taken back; `None` when there is none. It leaves
@@ -373,16 +391,16 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::write`].
-    pub async fn undo(&self) -> Result<Option<Undone>, ClientError> {
-        Ok(self.with(|engine, now, random| engine.undo_last(now, random)).await??.map(|written| written.value))
+    pub async fn undo(&self) -> Result<Option<Written<Undone>>, ClientError> {
+        Ok(self.with(|engine, now, random| engine.undo_last(now, random)).await??)
     }
 
     /// Does again what was taken back last, unless something else was written since; `None` when there is nothing.
     ///
     /// # Errors
     /// As [`Client::write`].
-    pub async fn redo(&self) -> Result<Option<Undone>, ClientError> {
-        Ok(self.with(|engine, now, random| engine.redo_last(now, random)).await??.map(|written| written.value))
+    pub async fn redo(&self) -> Result<Option<Written<Undone>>, ClientError> {
+        Ok(self.with(|engine, now, random| engine.redo_last(now, random)).await??)
     }
 
     /// Gives a new token, or none.

@@ -13,8 +13,8 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 
 use crate::changes::ChangeSet;
 use crate::db::{
-    BucketState, Completeness, Database, DbError, EntryState, HeldBucket, Location, OpenError, Options, OutboxEntry,
-    RowImage, Rows,
+    BucketState, Completeness, Counts, Database, DbError, Decided, EntryState, HeldBucket, Location, OpenError, Options,
+    OutboxEntry, RowImage, Rows,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};
@@ -55,6 +55,8 @@ pub enum Input {
         connection: u64,
         /// Why, in a sentence.
         reason: String,
+        /// How long to wait, where that was said instead of a connection. Milliseconds.
+        retry_after_ms: Option<u64>,
     },
     /// A message arrived.
     Frame {
@@ -409,7 +411,9 @@ impl Engine {
                 Event::SetToken
             }
             Input::Connected { connection } if connection == current => Event::Connected,
-            Input::Disconnected { connection, reason } if connection == current => Event::Disconnected { reason },
+            Input::Disconnected { connection, reason, retry_after_ms } if connection == current => {
+                Event::Disconnected { reason, retry_after_ms }
+            }
             Input::BadFrame { connection, reason } if connection == current => Event::Violation {
                 reason: format!(
                     "a message of the server cannot be read ({reason}); something on the way may change messages: \
@@ -577,14 +581,17 @@ impl Engine {
         let before = self.db.counts();
         match self.db.expire(now.wall_ms) {
             Ok(expired) if expired.refused.is_empty() => {}
-            Ok(expired) => {
-                self.pace.ended(before, self.db.counts());
-                self.undo_changed = true;
-                self.announce(&expired.changes);
-            }
+            Ok(expired) => self.ended(before, &expired),
             // Whatever comes next meets the same fault, and tells of it.
             Err(_) => {}
         }
+    }
+
+    /// Entries became dead letters without a word of the server's.
+    fn ended(&mut self, before: Counts, decided: &Decided) {
+        self.pace.ended(before, self.db.counts());
+        self.undo_changed = true;
+        self.announce(&decided.changes);
     }
 
     fn send(&mut self, message: ClientMessage) {
@@ -673,6 +680,15 @@ impl Engine {
         let budget = self.session.push_bytes();
         let entries = loop {
             let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), now.wall_ms)?;
+            if let [entry] = &entries[..]
+                && !self.session.takes(entry.transaction.to_bytes().len())
+            {
+                // It would end the session, and the next one, and keep back whatever comes after it.
+                let before = self.db.counts();
+                let ended = self.db.end_too_large(entry.transaction.rseq, now.wall_ms)?;
+                self.ended(before, &ended);
+                continue;
+            }
             if !last_under_id {
                 break entries;
             }

@@ -17,7 +17,7 @@ mod opens;
 mod table;
 mod words;
 
-pub use backoff::{Backoff, MAX_BACKOFF_MS};
+pub use backoff::{Backoff, MAX_BACKOFF_MS, MAX_TOLD_MS};
 pub use table::{EventName, StateName};
 pub use words::{Command, Event};
 
@@ -37,6 +37,8 @@ const MAX_PUSHES_IN_FLIGHT: usize = 2;
 /// Chunks asked for at once; further loads wait for one of these to end. As many as a browser opens connections.
 const MAX_FETCHES_IN_FLIGHT: usize = 6;
 /// How long deferred entries wait before they are offered again, unless a decision comes first.
+/// What a push has beside its transactions, at most, but for the numbers of what those follow.
+const PUSH_OVERHEAD_BYTES: usize = 4 << 10;
 const DEFERRED_PAUSE_MS: u64 = 250;
 /// After this long a chunk that came before the answer to an Open is fetched again.
 const POSTPONED_MS: u64 = 100;
@@ -107,7 +109,10 @@ pub struct Session {
     opens: Opens,
     loading: FlatMap<BucketId, Loading>,
     batch: Batch,
-    paused_until_ms: u64,
+    /// The server asks to wait: nothing that it answers to another push shortens that.
+    told_until_ms: u64,
+    /// What was offered waits for something else: soon, or as soon as something was decided.
+    deferred_until_ms: u64,
     /// The person wants nothing to be sent for now.
     paused: bool,
     copied: bool,
@@ -140,7 +145,8 @@ impl Session {
             opens: Opens::default(),
             loading: FlatMap::new(),
             batch: Batch::default(),
-            paused_until_ms: 0,
+            told_until_ms: 0,
+            deferred_until_ms: 0,
             paused: false,
             copied: false,
             undecidable: FlatSet::new(),
@@ -197,6 +203,11 @@ impl Session {
     /// As the database remembers it. Afterwards [`Event::SetPaused`] tells.
     pub fn set_paused(&mut self, paused: bool) {
         self.paused = paused;
+    }
+
+    /// Whether the server takes a message with a transaction of so many bytes.
+    pub fn takes(&self, bytes: usize) -> bool {
+        bytes.saturating_add(PUSH_OVERHEAD_BYTES) <= self.limits.frame_bytes as usize
     }
 
     /// Most bytes of the next push.
@@ -312,7 +323,8 @@ impl Session {
         let online = self.state == State::Online;
         // With no room for another push there is nothing to wake up for: an answer will.
         let waits = online && self.more_to_send && !self.paused && self.pushes.len() < MAX_PUSHES_IN_FLIGHT;
-        let paused = (waits && self.paused_until_ms > 0).then_some(self.paused_until_ms);
+        let paused_until_ms = self.told_until_ms.max(self.deferred_until_ms);
+        let paused = (waits && paused_until_ms > 0).then_some(paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
         let chunks = self.loading.values().filter_map(|l| l.retry_at_ms);
         let again = self.offer_again_at_ms.filter(|_| online);
@@ -364,7 +376,12 @@ impl Session {
             }
             Event::SetToken => self.set_token(now_ms, &mut out),
             Event::Nudge => self.nudge(now_ms, &mut out),
-            Event::Disconnected { reason } => self.lost(reason, now_ms, random),
+            Event::Disconnected { reason, retry_after_ms } => {
+                self.lost(reason, now_ms, random);
+                if let (State::Waiting { until_ms }, Some(told)) = (&mut self.state, retry_after_ms) {
+                    *until_ms = (*until_ms).max(now_ms + told.min(&MAX_TOLD_MS));
+                }
+            }
             Event::Fault { reason } => self.fault(reason, now_ms, random, &mut out),
             Event::Violation { reason } => {
                 self.disconnect(&mut out);
@@ -469,7 +486,7 @@ impl Session {
         // Another session of the server has to be shown it again, before what follows it.
         self.undecidable.clear();
         self.more_to_send = true;
-        self.paused_until_ms = 0;
+        (self.told_until_ms, self.deferred_until_ms) = (0, 0);
         self.pong_by_ms = None;
         self.report_at_ms = None;
         self.unreported_bytes = 0;
@@ -607,15 +624,16 @@ impl Session {
         };
         let limit = self.limits.push_entries as usize;
         self.batch.answered(now_ms.saturating_sub(flight.sent_ms), limit);
-        self.paused_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
+        self.deferred_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
     }
 
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         if self.paused && !landfall_core::mutant::active("pause-ignored") {
             return;
         }
-        if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && now_ms >= self.paused_until_ms {
-            self.paused_until_ms = 0;
+        let may_send = now_ms >= self.told_until_ms.max(self.deferred_until_ms);
+        if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && may_send {
+            (self.told_until_ms, self.deferred_until_ms) = (0, 0);
             let max_entries = self.batch.entries(self.limits.push_entries as usize);
             out.push(Command::Push { max_entries, last_under_id: self.copied });
         } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
@@ -668,7 +686,7 @@ impl Session {
             }
         } else {
             // Those that were told the same time do not all come at that time.
-            let told = retry_after_ms.unwrap_or(0).min(MAX_BACKOFF_MS);
+            let told = retry_after_ms.unwrap_or(0).min(MAX_TOLD_MS);
             loading.retry_at_ms = Some(now_ms + told + loading.backoff.next_ms(random));
         }
     }
@@ -712,7 +730,7 @@ impl Session {
             State::Stopped { until_ms: now_ms + STOPPED_RETRY_MS }
         } else {
             let own = self.backoff.next_ms(random);
-            State::Waiting { until_ms: now_ms + retry_after_ms.unwrap_or(0).min(MAX_BACKOFF_MS).max(own) }
+            State::Waiting { until_ms: now_ms + retry_after_ms.unwrap_or(0).min(MAX_TOLD_MS).max(own) }
         };
     }
 
@@ -731,7 +749,7 @@ impl Session {
             self.batch.failed();
             self.more_to_send = true;
             let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));
-            self.paused_until_ms = now_ms + wait.clamp(1, MAX_BACKOFF_MS);
+            self.told_until_ms = now_ms + wait.clamp(1, MAX_TOLD_MS);
         } else {
             self.opens.refused(id, format!("{message} [{code}]"), retry_after_ms, now_ms, random);
         }

@@ -7,7 +7,7 @@ use super::{Failure, Shell, failed};
 
 impl Shell {
     pub(super) async fn withdraw(&self, rseq: u64) -> Result<(), Failure> {
-        match self.client.withdraw(rseq).await.map_err(failed)? {
+        match self.client.withdraw(rseq).await.map_err(failed)?.value {
             Withdrawal::Withdrawn { with_it, .. } => {
                 let text = match with_it.len() {
                     0 => format!("transaction {rseq} was never sent, and is gone"),
@@ -23,12 +23,12 @@ impl Shell {
     }
 
     pub(super) async fn undo(&self) -> Result<(), Failure> {
-        self.taken_back(self.client.undo().await.map_err(failed)?, "there is nothing to undo");
+        self.taken_back(self.client.undo().await.map_err(failed)?.map(|written| written.value), "there is nothing to undo");
         Ok(())
     }
 
     pub(super) async fn redo(&self) -> Result<(), Failure> {
-        self.taken_back(self.client.redo().await.map_err(failed)?, "there is nothing to do again");
+        self.taken_back(self.client.redo().await.map_err(failed)?.map(|written| written.value), "there is nothing to do again");
         Ok(())
     }
 

@@ -194,7 +194,7 @@ impl Device {
         let connection = self.connection;
         self.input(match what.get("down") {
             None => Input::Connected { connection },
-            Some(reason) => Input::Disconnected { connection, reason: text(reason).to_owned() },
+            Some(reason) => Input::Disconnected { connection, reason: text(reason).to_owned(), retry_after_ms: None },
         });
     }
 

@@ -45,7 +45,7 @@ CREATE TABLE _landfall_buckets (bucket INTEGER PRIMARY KEY, tbl INT NOT NULL, co
 CREATE TABLE _landfall_outbox (rseq INTEGER PRIMARY KEY, state INT NOT NULL, seq INT, attempts INT NOT NULL DEFAULT 0,
   next_attempt_ms INT NOT NULL DEFAULT 0, created_ms INT NOT NULL, body BLOB NOT NULL, preview BLOB, problem BLOB,
   images BLOB, priority INT NOT NULL DEFAULT 50, parked INT NOT NULL DEFAULT 0, acked_ms INT,
-  handed INT NOT NULL DEFAULT 0, expires_ms INT, before BLOB, stack INT) STRICT;
+  handed INT NOT NULL DEFAULT 0, expires_ms INT, before BLOB, stack INT, failures BLOB) STRICT;
 CREATE INDEX _landfall_outbox_states ON _landfall_outbox (state, rseq);
 CREATE TABLE _landfall_touched (tbl INT NOT NULL, key BLOB NOT NULL, rseq INT NOT NULL, inserts INT NOT NULL,
   PRIMARY KEY (tbl, key, rseq)) STRICT, WITHOUT ROWID;
@@ -79,6 +79,7 @@ ALTER TABLE _landfall_outbox ADD COLUMN handed INT NOT NULL DEFAULT 0;
 ALTER TABLE _landfall_outbox ADD COLUMN expires_ms INT;
 ALTER TABLE _landfall_outbox ADD COLUMN before BLOB;
 ALTER TABLE _landfall_outbox ADD COLUMN stack INT;
+ALTER TABLE _landfall_outbox ADD COLUMN failures BLOB;
 ALTER TABLE _landfall_acked ADD COLUMN before BLOB;
 ALTER TABLE _landfall_acked ADD COLUMN stack INT;
 UPDATE _landfall_outbox SET handed = 1;
@@ -378,6 +379,19 @@ pub(super) struct Memory {
     pub sets: Arc<Sets>,
     /// Whether anything may be done again (`undo`).
     pub redo: bool,
+    /// How many entries became dead letters since the database was opened.
+    pub buried: u64,
+    /// The last copy of the outbox that was made since then.
+    pub backed_up: Option<BackedUp>,
+}
+
+/// What a copy of the outbox holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BackedUp {
+    pub at_ms: u64,
+    /// It holds the entries up to this number, as they still are unless more became dead letters since.
+    pub last_rseq: u64,
+    pub buried: u64,
 }
 
 impl Memory {
@@ -388,6 +402,8 @@ impl Memory {
             shapes: Arc::new(load_shapes(conn)?),
             sets: Arc::new(load_sets(conn)?),
             redo: has_redo(conn)?,
+            buried: 0,
+            backed_up: None,
         })
     }
 }

@@ -13,7 +13,7 @@ use rusqlite::params;
 use super::bookkeeping::{QUEUED, decode};
 use super::error::DbError;
 use super::record::Net;
-use super::undo::Before;
+use super::undo::{Before, REDO, UNDO};
 use super::write::{Wishes, WriteTx};
 use super::{Database, Written};
 
@@ -23,6 +23,8 @@ pub(super) struct Older {
     pub before: Before,
     pub priority: u8,
     pub stack: Option<i64>,
+    /// It has no other end than its tables give it.
+    pub is_plain: bool,
     /// What it and the new transaction do together.
     pub sum: Vec<Operation>,
 }
@@ -43,7 +45,7 @@ impl Database {
     /// answer says which.
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not in the outbox, or a dead letter; otherwise as [`Database::write`].
+    /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter; otherwise as [`Database::write`].
     pub fn edit<R>(
         &mut self,
         rseq: u64,
@@ -71,7 +73,8 @@ impl Database {
         }
         // Where a history is kept every step is to be in it.
         let in_history = |o: &Operation| self.schema.table(o.table()).is_some_and(|table| table.history.is_some());
-        let plain = wishes.after.is_empty() && wishes.requires.is_empty() && wishes.stack.is_none();
+        let plain = wishes.after.is_empty() && wishes.requires.is_empty();
+        let plain = plain && wishes.stack.is_none() && wishes.expires_ms.is_none();
         let plain = plain && !net.operations.iter().any(in_history);
         let within = self.schema.outbox.collapse_ms;
         if !plain || within == 0 || self.memory.meta.counts.pending == 0 {
@@ -79,19 +82,32 @@ impl Database {
         }
         let recent = (now_ms + 1).saturating_sub(within)..=now_ms;
         let older = self.open_entry(self.memory.meta.last_rseq, recent, net)?;
-        let fits = |o: &Older| supersedes(net, &o.transaction.operations) && wishes.urgency(o.priority);
+        // What has an end of its own, or is an undo, or none that can be undone, stays what it is.
+        let fits = |o: &Older| {
+            o.stack == Some(UNDO)
+                && o.is_plain
+                && supersedes(net, &o.transaction.operations)
+                && wishes.urgency(o.priority)
+        };
         Ok(older.filter(fits))
     }
 
-    /// An entry that may still be changed: never handed to the network, not queued anew, without previews, nothing follows
-    /// it, and what it and `net` do together is a net change. It was written within these times.
+    /// Whether a transaction has no other end than its tables give it.
+    fn is_plain(&self, transaction: &Transaction, created_ms: u64) -> bool {
+        let lasts = self.schema.sending(transaction).lasts_ms();
+        let until = lasts.map(|lasts| self.server_ms(created_ms).saturating_add(lasts));
+        transaction.expires_ms == until
+    }
+
+    /// An entry that may still be changed: never handed to the network, not queued anew, without previews, not an undo that
+    /// may be done again, nothing follows it, and what it and `net` do together is a net change. It was written within these times.
     fn open_entry(&self, rseq: u64, written_ms: RangeInclusive<u64>, net: &Net) -> Result<Option<Older>, DbError> {
-        let sql = "SELECT body, before, priority, stack FROM _landfall_outbox
+        let sql = "SELECT body, before, priority, stack, created_ms FROM _landfall_outbox
                    WHERE rseq = ? AND state = ? AND handed = 0 AND parked = 0 AND preview IS NULL
-                     AND created_ms BETWEEN ? AND ?";
+                     AND stack IS NOT ? AND created_ms BETWEEN ? AND ?";
         let mut statement = self.conn.prepare_cached(sql)?;
         let (from, to) = (*written_ms.start() as i64, *written_ms.end() as i64);
-        let mut rows = statement.query(params![rseq as i64, QUEUED, from, to])?;
+        let mut rows = statement.query(params![rseq as i64, QUEUED, REDO, from, to])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let (Some(before), transaction) = (row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, Vec<u8>>(0)?) else {
             return Ok(None);
@@ -101,7 +117,9 @@ impl Database {
             return Ok(None);
         }
         let Some(sum) = sum(&transaction.operations, net) else { return Ok(None) };
-        Ok(Some(Older { transaction, before: decode(&before)?, priority: row.get(2)?, stack: row.get(3)?, sum }))
+        let is_plain = self.is_plain(&transaction, row.get::<_, i64>(4)? as u64);
+        let (before, priority, stack) = (decode(&before)?, row.get(2)?, row.get(3)?);
+        Ok(Some(Older { transaction, before, priority, stack, is_plain, sum }))
     }
 
     /// The older entry goes; the sum touches all that it touched, so that no row looks different for it.

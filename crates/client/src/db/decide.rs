@@ -12,7 +12,7 @@ use rusqlite::params;
 use super::Database;
 use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, encode, first_undecided};
 use super::error::{DbError, codes as own};
-use super::outbox::StoredImages;
+use super::outbox::{Failure, MOST_FAILURES, StoredImages};
 use super::overlay::{Batch, operations};
 use crate::changes::ChangeSet;
 use crate::session::MAX_BACKOFF_MS;
@@ -30,6 +30,15 @@ pub struct Decided {
     pub is_soon: bool,
     /// The server knows another database under this replica id: call [`Database::new_replica`].
     pub copied: bool,
+    /// When that was, by the device's clock. Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+}
+
+impl Decided {
+    /// What is decided now.
+    pub(super) fn at(now_ms: u64) -> Self {
+        Self { at_ms: now_ms, ..Self::default() }
+    }
 }
 
 impl Database {
@@ -39,7 +48,7 @@ impl Database {
     /// When the database cannot be written; the decisions will come again.
     pub fn decide(&mut self, decisions: &[Decision], now_ms: u64) -> Result<Decided, DbError> {
         self.transact(|db| {
-            let (mut decided, mut batch) = (Decided::default(), Batch::default());
+            let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
             for decision in decisions {
                 db.decide_one(decision, now_ms, &mut decided, &mut batch)?;
             }
@@ -81,6 +90,7 @@ impl Database {
             Outcome::Failed { problem } => {
                 let sql = "UPDATE _landfall_outbox SET problem = ? WHERE rseq = ?";
                 self.conn.prepare_cached(sql)?.execute(params![encode(problem), rseq as i64])?;
+                self.note_failure(rseq, problem, now_ms)?;
                 self.park_failed(rseq, now_ms)
             }
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
@@ -95,6 +105,23 @@ impl Database {
                 Ok(())
             }
         }
+    }
+
+    /// An entry that is larger than any message that the server takes becomes a dead letter: it could never arrive.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn end_too_large(&mut self, rseq: u64, now_ms: u64) -> Result<Decided, DbError> {
+        self.transact(|db| {
+            let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
+            if let Some(state @ (QUEUED | SENT)) = db.state_of(rseq)? {
+                let text = "it is larger than what this server takes at once; write it again in several transactions";
+                db.refuse(rseq, state, &Problem::new(codes::BAD_TRANSACTION, text), &mut decided, &mut batch)?;
+            }
+            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
+            db.flush(batch, &mut decided.changes)?;
+            Ok(decided)
+        })
     }
 
     /// Puts an entry into the overlay, if it is not there: one that was hidden with a refused predecessor, or one that
@@ -130,7 +157,7 @@ impl Database {
         decided: &mut Decided,
         batch: &mut Batch,
     ) -> Result<(), DbError> {
-        self.bury(rseq, state, problem, batch)?;
+        self.bury(rseq, state, problem, decided.at_ms, batch)?;
         decided.refused.push(rseq);
         let mut gone = FlatSet::from([rseq]);
         // What follows an entry is younger than it: taken in order of age, each is looked at when the fate of all that it
@@ -145,7 +172,7 @@ impl Database {
                 let what = if problem.code == own::WITHDRAWN { "withdrawn" } else { "refused" };
                 let shared =
                     Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was {what}"));
-                self.share_fate(later, state, &shared, batch)?;
+                self.share_fate(later, state, &shared, decided.at_ms, batch)?;
                 gone.insert(later);
                 open.extend(self.followers(later)?);
                 if state == QUEUED {
@@ -162,7 +189,15 @@ impl Database {
     }
 
     /// The entry becomes a dead letter, with the rows as they are seen now.
-    fn bury(&mut self, rseq: u64, state: i64, problem: &Problem, batch: &mut Batch) -> Result<(), DbError> {
+    fn bury(
+        &mut self,
+        rseq: u64,
+        state: i64,
+        problem: &Problem,
+        at_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
+        self.note_failure(rseq, problem, at_ms)?;
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
         let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
@@ -173,15 +208,35 @@ impl Database {
 
     /// An entry that was never sent dies with the one it requires. One that was sent only leaves the overlay: the server
     /// may know it, and has the last word.
-    fn share_fate(&mut self, rseq: u64, state: i64, problem: &Problem, batch: &mut Batch) -> Result<(), DbError> {
+    fn share_fate(
+        &mut self,
+        rseq: u64,
+        state: i64,
+        problem: &Problem,
+        at_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
         if state == QUEUED {
-            return self.bury(rseq, state, problem, batch);
+            return self.bury(rseq, state, problem, at_ms, batch);
         }
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
         let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
         let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
         self.conn.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    /// Takes note of when an entry failed and why; the last [`MOST_FAILURES`] are kept.
+    fn note_failure(&self, rseq: u64, problem: &Problem, at_ms: u64) -> Result<(), DbError> {
+        let sql = "SELECT failures FROM _landfall_outbox WHERE rseq = ?";
+        let stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        let mut failures: Vec<Failure> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+        failures.push(Failure { at_ms, problem: problem.clone() });
+        let beyond = failures.len().saturating_sub(MOST_FAILURES);
+        failures.drain(..beyond);
+        let sql = "UPDATE _landfall_outbox SET failures = ? WHERE rseq = ?";
+        self.conn.prepare_cached(sql)?.execute(params![encode(&failures), rseq as i64])?;
         Ok(())
     }
 

@@ -14,9 +14,9 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value as Json;
 
 use super::Database;
-use super::bookkeeping::{DEAD, decode, encode};
+use super::bookkeeping::{BackedUp, DEAD, decode, encode};
 use super::error::{DbError, codes};
-use super::outbox::{EntryState, OutboxEntry, StoredImages};
+use super::outbox::{EntryState, Failure, OutboxEntry, StoredImages};
 
 /// What the first field of a file says.
 const KIND: &str = "landfall outbox";
@@ -24,6 +24,8 @@ const KIND: &str = "landfall outbox";
 const VERSION: u64 = 1;
 /// So many backups are kept.
 const BACKUPS: i64 = 5;
+/// A copy of the whole outbox is not made again within so many milliseconds, where it would say the same of what goes.
+const BACKUP_HOLDS_MS: u64 = 60_000;
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +78,14 @@ impl Database {
             if let Some(problem) = &entry.problem {
                 object.text("code", &problem.code.to_string());
                 object.text("message", &problem.message);
+            }
+            if !entry.failures.is_empty() {
+                object.list("failures", &entry.failures, |failure, out| {
+                    let mut object = Object::new(out);
+                    object.field("at_ms").push_str(&failure.at_ms.to_string());
+                    object.text("code", &failure.problem.code.to_string());
+                    object.text("message", &failure.problem.message);
+                });
             }
             object.list("rows", &entry.transaction.operations, |operation, out| {
                 string(&format!("{} {}", operation.table(), operation.key()), out);
@@ -164,15 +174,22 @@ impl Database {
         (transaction.after, transaction.requires) = (Vec::new(), Vec::new());
         (transaction.replica, transaction.rseq) = (self.memory.meta.replica, rseq);
         transaction.stamp.replica = transaction.replica;
-        let written_ms = entry.get("written_ms").and_then(Json::as_u64).unwrap_or(now_ms);
+        // It is not part of the check sum: a person may have changed it.
+        let written_ms = entry.get("written_ms").and_then(Json::as_u64).unwrap_or(now_ms).min(now_ms);
         let body = transaction.to_bytes();
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, handed)
-                   VALUES (?, ?, ?, ?, ?, ?, 1)";
-        let row = params![rseq as i64, DEAD, written_ms as i64, body, encode(&problem), encode(&images)];
+        if let Err(full) = self.check_room(body.len()) {
+            return Ok(Err(full.to_string()));
+        }
+        let failures = encode(&vec![Failure { at_ms: now_ms, problem: problem.clone() }]);
+        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, failures, handed)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, 1)";
+        let row =
+            params![rseq as i64, DEAD, written_ms as i64, body, encode(&problem), encode(&images), failures];
         self.conn.prepare_cached(sql)?.execute(row)?;
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;
         meta.counts.added(DEAD, body.len());
+        self.memory.buried += 1;
         Ok(Ok(Some(rseq)))
     }
 
@@ -201,7 +218,19 @@ impl Database {
         Ok(backups.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Keeps a copy of the outbox. An older one with the same content is not kept twice.
+    /// Keeps a copy of the outbox before entries go, unless one of a moment ago holds them as they are.
+    pub(super) fn back_up_before(&mut self, rseqs: &[u64], why: &str, now_ms: u64) -> Result<(), DbError> {
+        let buried = self.memory.buried;
+        let holds = self.memory.backed_up.is_some_and(|copy| {
+            let age_ms = now_ms.checked_sub(copy.at_ms);
+            copy.buried == buried
+                && age_ms.is_some_and(|age_ms| age_ms < BACKUP_HOLDS_MS)
+                && rseqs.iter().all(|rseq| *rseq <= copy.last_rseq)
+        });
+        if holds { Ok(()) } else { self.back_up(why, now_ms) }
+    }
+
+    /// Keeps a copy of the outbox.
     pub(super) fn back_up(&mut self, why: &str, now_ms: u64) -> Result<(), DbError> {
         let mut entries = self.outbox()?;
         entries.retain(|e| !matches!(e.state, EntryState::Acknowledged(_)));
@@ -217,6 +246,8 @@ impl Database {
         if let Some(beyond) = beyond {
             self.conn.prepare_cached("DELETE FROM _landfall_backups WHERE id <= ?")?.execute([beyond])?;
         }
+        let (last_rseq, buried) = (self.last_rseq(), self.memory.buried);
+        self.memory.backed_up = Some(BackedUp { at_ms: now_ms, last_rseq, buried });
         Ok(())
     }
 }

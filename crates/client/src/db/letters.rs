@@ -34,7 +34,7 @@ impl Database {
     pub fn discard(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
         self.dead_letter(rseq)?;
         self.transact(|db| {
-            db.back_up("before a dead letter was discarded", now_ms)?;
+            db.back_up_before(&[rseq], "before a dead letter was discarded", now_ms)?;
             db.drop_dead(rseq)
         })
     }
@@ -64,15 +64,22 @@ impl WriteTx<'_> {
         if let Some(action) = entry.transaction.action.clone() {
             self.ask(action)?;
         }
+        // It is as urgent as its author said, unless that is said anew.
+        self.keep_priority(entry.priority);
         self.supersede(rseq)
     }
 
-    /// A dead letter goes: this transaction takes its place.
+    /// A dead letter goes: this transaction takes its place. A copy of the whole outbox is kept ([`Database::backups`]): what
+    /// was refused is in it as it was.
     ///
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it is not a dead letter.
     pub fn supersede(&mut self, rseq: u64) -> Result<(), DbError> {
-        self.database().drop_dead(rseq)?;
+        let now_ms = self.now_ms();
+        let database = self.database();
+        database.dead_letter(rseq)?;
+        database.back_up_before(&[rseq], "before a dead letter was written again", now_ms)?;
+        database.drop_dead(rseq)?;
         self.gone(rseq);
         Ok(())
     }

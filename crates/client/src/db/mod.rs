@@ -77,7 +77,7 @@ pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
 pub use export::{Backup, Imported};
 pub use images::RowImage;
-pub use outbox::{Counts, EntryState, OutboxEntry};
+pub use outbox::{Counts, EntryState, Failure, OutboxEntry};
 pub use query::Rows;
 pub use reconcile::Reconciled;
 pub use undo::{Left, Undone};

@@ -5,6 +5,7 @@ use landfall_core::hash::Cells;
 use landfall_core::wide::WideMap;
 use landfall_core::{Problem, RowKey, Transaction};
 use landfall_protocol::Entry;
+use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
@@ -13,7 +14,21 @@ use super::error::DbError;
 
 /// What [`parse_entry`] reads.
 const ENTRY: &str = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images, priority,
-    CASE WHEN parked = 1 AND state < 2 THEN next_attempt_ms END, state = 0 AND handed = 0 FROM _landfall_outbox";
+    CASE WHEN parked = 1 AND state < 2 THEN next_attempt_ms END, state = 0 AND handed = 0, failures
+    FROM _landfall_outbox";
+/// So many failures of an entry are remembered.
+pub(super) const MOST_FAILURES: usize = 8;
+
+/// When an entry failed, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Failure {
+    /// When the device heard of it, by its clock. Milliseconds since the Unix epoch.
+    #[n(0)]
+    pub at_ms: u64,
+    /// What was said.
+    #[n(1)]
+    pub problem: Problem,
+}
 
 /// Where an entry stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +67,8 @@ pub struct OutboxEntry {
     pub transaction: Transaction,
     /// Why it was refused, or what the server last failed with.
     pub problem: Option<Problem>,
+    /// Its failures, the oldest first, at most eight. The last one of a dead letter is that of which it died.
+    pub failures: Vec<Failure>,
     /// Of a dead letter: the rows as they were seen when it was refused, by table and key.
     pub images: WideMap<(String, RowKey), Cells>,
 }
@@ -243,6 +260,7 @@ impl Database {
         let row = params![to, rseq as i64, SENT];
         let bytes = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0))?;
         self.memory.meta.counts.moved(from, Some(to), bytes as u64);
+        self.memory.buried += u64::from(to == DEAD);
         Ok(())
     }
 }
@@ -256,6 +274,7 @@ fn parse_entry(row: &rusqlite::Row<'_>) -> Result<OutboxEntry, DbError> {
     };
     let problem: Option<Vec<u8>> = row.get(6)?;
     let images: Option<Vec<u8>> = row.get(7)?;
+    let failures: Option<Vec<u8>> = row.get(11)?;
     let images: StoredImages = images.as_deref().map(decode).transpose()?.unwrap_or_default();
     Ok(OutboxEntry {
         rseq: row.get::<_, i64>(0)? as u64,
@@ -268,6 +287,7 @@ fn parse_entry(row: &rusqlite::Row<'_>) -> Result<OutboxEntry, DbError> {
         waits_for: Vec::new(),
         transaction: decode(&row.get::<_, Vec<u8>>(5)?)?,
         problem: problem.as_deref().map(decode).transpose()?,
+        failures: failures.as_deref().map(decode).transpose()?.unwrap_or_default(),
         images: images.into_iter().map(|(table, key, cells)| ((table, key), cells)).collect(),
     })
 }

@@ -129,13 +129,13 @@ impl Database {
     ///
     /// # Errors
     /// When the database cannot be read, or written while something is due.
-    pub fn expire(&mut self, now_ms: u64) -> Result<Decided, DbError> {
-        let now_ms = self.server_ms(now_ms);
+    pub fn expire(&mut self, here_ms: u64) -> Result<Decided, DbError> {
+        let now_ms = self.server_ms(here_ms);
         if self.next_expiry()?.is_none_or(|at| at > now_ms) {
             return Ok(Decided::default());
         }
         self.transact(|db| {
-            let (mut decided, mut batch) = (Decided::default(), Batch::default());
+            let (mut decided, mut batch) = (Decided::at(here_ms), Batch::default());
             let sql = "SELECT rseq FROM _landfall_outbox INDEXED BY _landfall_outbox_expiry
                        WHERE state < 2 AND handed = 0 AND expires_ms IS NOT NULL AND expires_ms <= ? ORDER BY rseq";
             let mut statement = db.conn.prepare_cached(sql)?;

@@ -90,6 +90,17 @@ impl Database {
         Ok(())
     }
 
+    /// Whether a delete of this row would take others along.
+    pub(super) fn has_cascading(&self, table: &str, key: &RowKey) -> Result<bool, DbError> {
+        let Some(value) = key.0.first() else { return Ok(false) };
+        for (child, column, on_delete) in referring(&self.tables.list, table) {
+            if on_delete == OnDelete::Cascade && !child.keys_where(&self.conn, column, value, 1)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn preview_one(
         &mut self,
         child: &AppTable,

@@ -95,7 +95,7 @@ impl Database {
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Option<Written<Undone>>, DbError> {
         match self.newest(UNDO)? {
-            Some(rseq) => self.take_back(rseq, REDO, now_ms, random).map(Some),
+            Some(rseq) => self.take_back_or_pass(rseq, REDO, now_ms, random).map(Some),
             None => Ok(None),
         }
     }
@@ -110,9 +110,24 @@ impl Database {
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Option<Written<Undone>>, DbError> {
         match self.can_redo()? {
-            Some(rseq) => self.take_back(rseq, UNDO, now_ms, random).map(Some),
+            Some(rseq) => self.take_back_or_pass(rseq, UNDO, now_ms, random).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// As [`Database::undo`]. What a rule does not let happen is passed by: the next call goes on to the one before it.
+    fn take_back_or_pass(
+        &mut self,
+        rseq: u64,
+        stack: i64,
+        now_ms: u64,
+        random: &mut dyn FnMut(&mut [u8]),
+    ) -> Result<Written<Undone>, DbError> {
+        let taken = self.take_back(rseq, stack, now_ms, random);
+        if let Err(DbError::Invalid(_) | DbError::NeedsServer { .. } | DbError::TooSoon { .. }) = &taken {
+            self.transact(|db| db.mark(rseq, None))?;
+        }
+        taken
     }
 
     /// Takes back one transaction of this database, whatever was written since.
@@ -229,7 +244,8 @@ fn put_back<'o>(
             Some(written) => written != value,
             None => !value.is_null() && !key.0.contains(value),
         });
-        if others {
+        // Nor would the delete take along what hangs on the row; what this very transaction wrote there is gone by now.
+        if others || tx.database().has_cascading(table, key)? {
             leave(None);
             return Ok(());
         }
@@ -240,7 +256,11 @@ fn put_back<'o>(
             leave(None);
             return Ok(());
         }
-        let row: Vec<(&str, Value)> = before.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        // What the server had filled is the server's to fill again.
+        let app = tx.database().tables.get(table)?;
+        let assigned = |name: &str| app.table.column(name).is_some_and(|column| column.assigned);
+        let row = before.iter().filter(|(name, _)| !assigned(name));
+        let row: Vec<(&str, Value)> = row.map(|(name, value)| (name.as_str(), value.clone())).collect();
         return tx.insert(table, &row);
     }
     let Some(now) = now else {

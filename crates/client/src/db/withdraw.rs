@@ -25,23 +25,26 @@ pub enum Withdrawal {
 }
 
 impl Database {
-    /// Withdraws an entry that is not decided, or not settled. What was never handed to the network is removed as if it had
-    /// never been written; anything else is taken back by a new transaction, as [`Database::undo`] does.
+    /// Withdraws what was written. What was never handed to the network is removed as if it had never been written, and a
+    /// copy of the whole outbox is kept ([`Database::backups`]); anything else, also what has settled meanwhile, is taken
+    /// back by a new transaction, as [`Database::undo`] does.
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not in the outbox, or a dead letter; otherwise as [`Database::write`].
+    /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter; [`DbError::NotUndoable`] when its action is
+    /// on its way, or it is too old; otherwise as [`Database::write`].
     pub fn withdraw(
         &mut self,
         rseq: u64,
         now_ms: u64,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Written<Withdrawal>, DbError> {
-        let entry = self.entry(rseq)?.ok_or(DbError::NoSuchEntry { rseq, state: "undecided" })?;
-        if !self.is_open(rseq)? {
+        let entry = self.entry(rseq)?;
+        let Some(entry) = entry.filter(|entry| entry.is_open) else {
             return Ok(self.undo(rseq, now_ms, random)?.map(Withdrawal::TakenBack));
-        }
+        };
         self.transact(|db| {
-            let (mut decided, mut batch) = (Decided::default(), Batch::default());
+            db.back_up_before(&[rseq], "before an entry was withdrawn", now_ms)?;
+            let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
             let problem = Problem::new(codes::WITHDRAWN, "it was withdrawn before it was sent");
             db.refuse(rseq, QUEUED, &problem, &mut decided, &mut batch)?;
             db.drop_entry(rseq, DEAD)?;

@@ -47,7 +47,7 @@ pub struct WriteTx<'a> {
 }
 
 /// What the app asks of a transaction beside what it writes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Wishes {
     /// The request that it carries out.
     pub request: Option<String>,
@@ -271,6 +271,15 @@ impl WriteTx<'_> {
         self.wishes.stack = Some(stack);
     }
 
+    pub(super) fn keep_priority(&mut self, priority: u8) {
+        self.wishes.priority.get_or_insert(priority);
+    }
+
+    /// When the transaction began, by the device's clock.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.db.shared.lock().now_ms
+    }
+
     pub(super) fn gone(&mut self, rseq: u64) {
         self.wishes.gone.push(rseq);
     }
@@ -278,12 +287,15 @@ impl WriteTx<'_> {
     /// This transaction changes an entry of the outbox: as [`Database::edit`].
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when it is not in the outbox, or a dead letter.
+    /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter.
     pub fn edit(&mut self, rseq: u64) -> Result<(), DbError> {
-        if self.db.state_of(rseq)?.is_none_or(|state| state == DEAD) {
-            return Err(DbError::NoSuchEntry { rseq, state: "undecided" });
+        self.check_predecessor(rseq)?;
+        match self.db.state_of(rseq)? {
+            Some(DEAD) => return Err(DbError::NoSuchEntry { rseq, state: "undecided" }),
+            // It has settled meanwhile: this transaction is one of its own.
+            None => {}
+            Some(_) => self.wishes.edits = Some(rseq),
         }
-        self.wishes.edits = Some(rseq);
         Ok(())
     }
 
@@ -369,6 +381,7 @@ impl WriteTx<'_> {
     /// What `f` returns.
     pub fn savepoint<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, DbError>) -> Result<R, DbError> {
         let name = format!("landfall_{}", self.depth);
+        let before = (self.db.memory.clone(), self.wishes.clone());
         self.db.conn.prepare_cached(&format!("SAVEPOINT {name}"))?.execute([])?;
         self.depth += 1;
         let result = f(self);
@@ -376,6 +389,8 @@ impl WriteTx<'_> {
         self.still_open("a statement of this savepoint")?;
         if result.is_err() {
             self.db.conn.prepare_cached(&format!("ROLLBACK TO {name}"))?.execute([])?;
+            // What the part said of the outbox, and wished for, goes with it.
+            (self.db.memory, self.wishes) = before;
         }
         self.db.conn.prepare_cached(&format!("RELEASE {name}"))?.execute([])?;
         result

@@ -124,11 +124,14 @@ impl Network {
         let (outgoing, messages) = tokio_mpsc::unbounded_channel();
         let (server, inputs, http) = (self.server.clone(), self.inputs.clone(), self.http.clone());
         let task = self.runtime.spawn(async move {
-            let reason = match serve(&server, id, messages, &inputs).await {
-                Ok(reason) => reason,
-                Err(error) => explain(&http, &server, &error).await,
+            let (reason, retry_after_ms) = match serve(&server, id, messages, &inputs).await {
+                Ok(reason) => (reason, None),
+                Err(error) => match busy(&error) {
+                    Some(wait_ms) => (format!("{} takes no more connections now", server.base), Some(wait_ms)),
+                    None => (explain(&http, &server, &error).await, None),
+                },
             };
-            let _ = inputs.send(Message::Input(Input::Disconnected { connection: id, reason }));
+            let _ = inputs.send(Message::Input(Input::Disconnected { connection: id, reason, retry_after_ms }));
         });
         self.connection = Some(Connection { id, outgoing, task });
     }
@@ -207,6 +210,16 @@ fn read(connection: u64, message: WsMessage) -> Option<Input> {
         Ok(message) => Input::Frame { connection, message },
         Err(error) => Input::BadFrame { connection, reason: error.to_string() },
     })
+}
+
+/// How long the server, or a proxy before it, asks to wait where it has no room for a connection. Milliseconds.
+fn busy(error: &WsError) -> Option<u64> {
+    let WsError::Http(answer) = error else { return None };
+    if !matches!(answer.status().as_u16(), 429 | 503) {
+        return None;
+    }
+    let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
+    Some(seconds.unwrap_or(0).saturating_mul(1_000))
 }
 
 /// A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server.

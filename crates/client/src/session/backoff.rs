@@ -4,6 +4,9 @@ use super::Entropy;
 
 /// No wait is longer than this many milliseconds.
 pub const MAX_BACKOFF_MS: u64 = 30_000;
+/// A server, or a proxy before it, that says how long to wait is believed up to here, milliseconds: its waits differ, so
+/// that those who were told to wait do not come back together, and cutting them short would undo that.
+pub const MAX_TOLD_MS: u64 = 600_000;
 /// The first wait is below this many milliseconds.
 const FIRST_MS: u64 = 400;
 

@@ -2,7 +2,7 @@
 
 use landfall_core::flat::{FlatMap, FlatSet};
 
-use super::{Backoff, Entropy, MAX_BACKOFF_MS};
+use super::{Backoff, Entropy, MAX_TOLD_MS};
 
 /// Why a subscription could not be opened, and when it is tried again.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl Opens {
         self.unanswered.remove(&id);
         let Some(handle) = self.handles.remove(&id) else { return };
         let mut backoff = self.failures.remove(&handle).map(|f| f.backoff).unwrap_or_default();
-        let retry_at_ms = retry_after_ms.map(|wait| now_ms + wait.min(MAX_BACKOFF_MS).max(backoff.next_ms(random)));
+        let retry_at_ms = retry_after_ms.map(|wait| now_ms + wait.min(MAX_TOLD_MS).max(backoff.next_ms(random)));
         self.failures.insert(handle, Failure { reason, retry_at_ms, backoff });
     }
 

@@ -31,7 +31,7 @@ fn examples() -> Vec<Event> {
     vec![
         Event::Tick,
         Event::Connected,
-        Event::Disconnected { reason: reason() },
+        Event::Disconnected { reason: reason(), retry_after_ms: None },
         Event::Welcome { limits: LIMITS, copied: false },
         Event::Acknowledge { id, deferred: false, copied: Vec::new() },
         Event::Opened { id, load: vec![(bucket, "/v1/chunks/a".into())] },
@@ -60,7 +60,7 @@ fn session_in(state: StateName) -> Session {
     let mut random = dice();
     let path: &[Event] = match state {
         StateName::Idle => &[Event::SetOnline { online: false }],
-        StateName::Waiting => &[Event::Tick, Event::Disconnected { reason: String::new() }],
+        StateName::Waiting => &[Event::Tick, Event::Disconnected { reason: String::new(), retry_after_ms: None }],
         StateName::Connecting => &[Event::Tick],
         StateName::Greeting => &[Event::Tick, Event::Connected],
         StateName::Online => &[Event::Tick, Event::Connected, Event::Welcome { limits: LIMITS, copied: false }],
@@ -151,6 +151,29 @@ fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
     assert_eq!(after, before / 2);
 }
 
+/// P13: what is answered to another push does not shorten the wait.
+#[test]
+fn a_server_that_says_how_long_to_wait_is_waited_for() {
+    let mut session = session_in(StateName::Online);
+    let first = session.pushed(vec![1], 1_000).unwrap();
+    let second = session.pushed(vec![2], 1_000).unwrap();
+    session.handle(&error(codes::OVERLOADED, false, Some(second)), 1_000, &mut dice());
+    let answer = Event::Acknowledge { id: first, deferred: false, copied: Vec::new() };
+    let is_push = |c: &Command| matches!(c, Command::Push { .. });
+    assert!(!session.handle(&answer, 1_100, &mut dice()).iter().any(is_push), "a push before the time is up");
+    assert_eq!(session.deadline_ms(), Some(1_700));
+    assert!(session.handle(&Event::Tick, 1_700, &mut dice()).iter().any(is_push));
+}
+
+/// S11: instead of a connection there may be a word of when to come again, and it may be longer than the device's own waits.
+#[test]
+fn a_refused_connection_is_tried_again_when_it_was_said() {
+    let mut session = session_in(StateName::Connecting);
+    let refused = Event::Disconnected { reason: "busy".into(), retry_after_ms: Some(45_000) };
+    session.handle(&refused, 1_000, &mut dice());
+    assert_eq!(session.deadline_ms(), Some(46_000));
+}
+
 /// A connection that breaks under a push may have had too much of it; one that this side closes tells nothing.
 #[test]
 fn only_a_connection_that_breaks_makes_the_next_push_smaller() {
@@ -167,7 +190,7 @@ fn only_a_connection_that_breaks_makes_the_next_push_smaller() {
         push.into_iter().find_map(|c| if let Command::Push { max_entries, .. } = c { Some(max_entries) } else { None })
     };
     assert_eq!(size_after(Event::SetToken), Some(64));
-    assert_eq!(size_after(Event::Disconnected { reason: String::new() }), Some(32));
+    assert_eq!(size_after(Event::Disconnected { reason: String::new(), retry_after_ms: None }), Some(32));
 }
 
 /// Pausing stops what is sent, and nothing else.
@@ -186,7 +209,7 @@ fn a_pause_keeps_back_pushes_alone() {
     assert!(session.handle(&Event::Live { bytes: 5_000 }, 1_000, &mut dice()).contains(&Command::Applied));
     assert_eq!(session.deadline_ms(), Some(1_000 + PING_INTERVAL_MS), "it does not wake up for what it may not send");
     // Another connection does not forget it.
-    session.handle(&Event::Disconnected { reason: String::new() }, 1_000, &mut dice());
+    session.handle(&Event::Disconnected { reason: String::new(), retry_after_ms: None }, 1_000, &mut dice());
     session.handle(&Event::Nudge, 1_000, &mut dice());
     session.handle(&Event::Connected, 1_000, &mut dice());
     let welcome = Event::Welcome { limits: LIMITS, copied: false };

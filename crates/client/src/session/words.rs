@@ -14,6 +14,8 @@ pub enum Event {
     Disconnected {
         /// Why, for the status.
         reason: String,
+        /// How long to wait, where that was said instead of a connection. Milliseconds.
+        retry_after_ms: Option<u64>,
     },
     /// The server welcomed us.
     Welcome {

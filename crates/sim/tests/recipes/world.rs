@@ -230,7 +230,7 @@ impl World {
             }
             if tell {
                 let reason = "the network is gone".to_owned();
-                self.input(device, Input::Disconnected { connection: name, reason });
+                self.input(device, Input::Disconnected { connection: name, reason, retry_after_ms: None });
             }
         }
     }
@@ -497,7 +497,7 @@ impl World {
             return self.input(device, Input::Connected { connection });
         }
         self.connections.remove(&conn);
-        self.input(device, Input::Disconnected { connection, reason: "the server is not there".to_owned() });
+        self.input(device, Input::Disconnected { connection, reason: "the server is not there".to_owned(), retry_after_ms: None });
     }
 
     fn hears(&mut self, conn: u64, frame: &[u8]) {

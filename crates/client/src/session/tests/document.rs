@@ -45,7 +45,7 @@ impl World {
             StateName::Online => None,
             StateName::Idle => Some(Event::SetOnline { online: false }),
             StateName::Waiting | StateName::Connecting | StateName::Greeting => {
-                Some(Event::Disconnected { reason: "cut".into() })
+                Some(Event::Disconnected { reason: "cut".into(), retry_after_ms: None })
             }
             StateName::SignIn => Some(error(codes::NEEDS_SIGN_IN, true, None)),
             StateName::Stopped => Some(error(codes::UPGRADE_NEEDED, true, None)),
@@ -160,7 +160,7 @@ fn message_rows() -> Vec<Row> {
     use EventName as E;
     vec![
         Row(E::Connected, "", |_| Event::Connected),
-        Row(E::Disconnected, "", |_| Event::Disconnected { reason: "cut".into() }),
+        Row(E::Disconnected, "", |_| Event::Disconnected { reason: "cut".into(), retry_after_ms: None }),
         Row(E::Violation, "", |_| Event::Violation { reason: "nonsense".into() }),
         Row(E::Welcome, "", |_| welcome(false)),
         Row(E::Welcome, "the database was copied (S7)", |_| welcome(true)),
