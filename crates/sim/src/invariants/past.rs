@@ -32,6 +32,8 @@ fn of_row<'a>(world: &'a World, history: &'a str, row: &Value) -> Vec<(&'a RowKe
 /// # Errors
 /// When what it changes is not in the history as it happened.
 pub fn is_kept(world: &World, entry: &LogEntry) -> Result<(), Violation> {
+    let pushed = world.pushed.get(&(entry.replica, entry.rseq, entry.hash));
+    let action = pushed.map(|t| t.action.as_ref().map_or(Value::Null, |action| Value::Text(action.name.clone())));
     for (table, history) in histories(world) {
         let mut kept: Vec<&RowChange> = entry.changes.iter().filter(|c| c.table == history).collect();
         for change in entry.changes.iter().filter(|c| c.table == table.name && c.before != c.after) {
@@ -41,7 +43,7 @@ pub fn is_kept(world: &World, entry: &LogEntry) -> Result<(), Violation> {
                 let is_it = |c: &&RowChange| {
                     c.after
                         .as_ref()
-                        .is_some_and(|past| tells(table, past, &row, kind, shown) && is_by(past, kind, entry))
+                        .is_some_and(|past| tells(table, past, &row, kind, shown) && is_by(past, kind, entry, action.as_ref()))
                 };
                 let Some(at) = kept.iter().position(is_it) else {
                     let text =
@@ -77,7 +79,7 @@ fn tells(table: &Table, past: &Cells, row: &Value, kind: &str, shown: &Cells) ->
         && image(table, shown).iter().all(same)
 }
 
-fn is_by(past: &Cells, kind: &str, entry: &LogEntry) -> bool {
+fn is_by(past: &Cells, kind: &str, entry: &LogEntry, action: Option<&Value>) -> bool {
     if kind == "before" {
         return *cell(past, "change_seq") == Value::Int(0) && cell(past, "change_at").is_null();
     }
@@ -90,6 +92,7 @@ fn is_by(past: &Cells, kind: &str, entry: &LogEntry) -> bool {
     ]
     .iter()
     .all(|(name, value)| cell(past, name) == value)
+        && action.is_none_or(|action| cell(past, "change_action") == action)
 }
 
 /// Whether an entry is the server's forgetting of histories.

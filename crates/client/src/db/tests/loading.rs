@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::world::*;
 use super::*;
-use crate::db::{BucketState, Completeness};
+use crate::db::{BucketState, Completeness, Undone, Withdrawal, WriteTx};
 
 const TEMPLATES: [Template; 3] = [ALL, BIG_A, BIG_B];
 const SHAPES: [&str; 3] = ["counters", "big_a", "big_b"];
@@ -539,4 +539,23 @@ fn a_copy_of_a_lost_history_is_no_base_in_the_next_one() {
         Operation::Insert { base, .. } | Operation::Update { base, .. } | Operation::Delete { base, .. } => *base,
     });
     assert_eq!(bases.collect::<Vec<_>>(), [0], "nothing of this history was seen there");
+}
+
+/// Online an entry is settled within moments: what is said of it then is a new transaction, and says so.
+#[test]
+fn what_has_settled_is_edited_and_withdrawn_by_a_new_transaction() {
+    let (mut world, first) = acknowledged();
+    world.run(&Step::Live(5));
+    assert_eq!(world.db.outbox().expect("readable"), [], "settled");
+    let mut zero = |bytes: &mut [u8]| bytes.fill(0);
+    let change = |tx: &mut WriteTx<'_>| tx.update("counters", &key(1), &[("b", Value::Int(6))]);
+    let edited = world.db.edit(first.rseq, NOW, &mut zero, change).expect("edits");
+    assert!(!edited.value.in_place);
+    let own = edited.rseq.expect("an entry");
+    assert!(matches!(world.db.withdraw(own, NOW, &mut zero).expect("gone").value, Withdrawal::Withdrawn { .. }));
+    let taken_back = world.db.withdraw(first.rseq, NOW, &mut zero).expect("taken back").value;
+    assert_eq!(taken_back, Withdrawal::TakenBack(Undone { of: first.rseq, left: Vec::new() }));
+    assert!(visible(&world.db).is_empty());
+    let unknown = world.db.edit(99, NOW, &mut zero, |_| Ok(())).expect_err("it was never written");
+    assert_eq!(unknown.code().as_str(), "LF-5025");
 }

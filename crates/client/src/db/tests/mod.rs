@@ -19,6 +19,7 @@ mod overlay;
 mod policy;
 mod revision;
 mod scheduler;
+mod trouble;
 mod world;
 
 /// A column without any rule.

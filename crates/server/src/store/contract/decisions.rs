@@ -214,6 +214,25 @@ pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
     accept(&mut *store, d);
 }
 
+/// P4: one that names itself, or one to come, is not right, and keeps nothing back.
+pub(crate) fn nothing_follows_what_is_not_older<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    let mut ann = Device::new(1, "ann");
+    let list = |id: &str| vec![insert("lists", id, &[("name", text("x"))])];
+    let own = ann.follow(list("a"), &[1], &[]);
+    let later = ann.follow(list("b"), &[], &[3]);
+    let fine = ann.write(list("c"));
+    let group = commit(&mut *store, &[own, later, fine]);
+    for outcome in &group.outcomes[..2] {
+        assert!(
+            matches!(outcome, Outcome::Refused { problem, .. } if problem.code.as_str() == "LF-3007"),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(group.outcomes[2], Outcome::Accepted { seq: 1 });
+}
+
 /// P5.
 pub(crate) fn fate_is_shared_and_order_is_not<B: Backend>() {
     let backend = B::fresh();

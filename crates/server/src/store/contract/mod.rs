@@ -53,6 +53,7 @@ macro_rules! store_contract {
             entries_of_one_replica_may_come_in_any_order,
             holes_in_the_numbers_are_no_obstacle,
             an_entry_waits_for_its_predecessor_across_groups,
+            nothing_follows_what_is_not_older,
             fate_is_shared_and_order_is_not,
             a_refusal_never_undoes_its_neighbours,
             a_transaction_that_the_database_rejects_harms_nobody_else,

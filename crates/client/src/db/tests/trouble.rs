@@ -1,0 +1,265 @@
+//! What goes wrong in between: undo that meets a rule, writes over an undo, files that were edited, rules that became
+//! stricter, entries that nobody takes.
+
+use std::collections::BTreeMap;
+
+use landfall_core::error::codes as core;
+use landfall_core::{Problem, Transaction};
+use landfall_protocol::server::Outcome;
+
+use super::world::decision;
+use super::*;
+use crate::db::{EntryState, Undone, WriteTx, codes};
+
+fn zero(bytes: &mut [u8]) {
+    bytes.fill(0);
+}
+
+fn set_a(db: &mut Database, at: u64, id: i64, a: i64) -> u64 {
+    let cells = [("id", Value::Int(id)), ("a", Value::Int(a))];
+    db.write(NOW + at, &mut zero, |tx| tx.upsert("counters", &cells)).expect("writes").rseq.expect("an entry")
+}
+
+fn a_of(db: &Database, id: i64) -> Value {
+    rows(db, &format!("SELECT a FROM counters WHERE id = {id}"))[0][0].clone()
+}
+
+fn undo(db: &mut Database, at: u64) -> Undone {
+    db.undo_last(NOW + at, &mut zero).expect("writes").expect("something to undo").value
+}
+
+fn collapsing() -> Database {
+    let mut schema = schema();
+    schema.outbox.collapse_ms = 1_000;
+    Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens")
+}
+
+fn note(db: &mut Database, n: u8, title: &str) -> u64 {
+    let cells = [("id", uuid(n)), ("title", text(title))];
+    db.write(NOW, &mut zero, |tx| tx.insert("notes", &cells)).expect("writes").rseq.expect("an entry")
+}
+
+fn refuse(db: &mut Database, rseq: u64, at: u64) {
+    let refused = Outcome::Refused { problem: Problem::new(core::REQUIRED, "rude"), because_of: None };
+    db.decide(&[decision(rseq, refused)], NOW + at).expect("decides");
+}
+
+/// What a person writes right after an undo is theirs: it is undone by itself, and nothing does the undone over it.
+#[test]
+fn a_write_right_after_an_undo_is_not_part_of_it() {
+    let mut db = collapsing();
+    let first = set_a(&mut db, 0, 1, 1);
+    db.mark_sent(&[first]).expect("writes");
+    set_a(&mut db, 2_000, 1, 2);
+    undo(&mut db, 2_100);
+    set_a(&mut db, 2_200, 1, 3);
+    assert_eq!(db.can_redo().expect("readable"), None, "something else was written since");
+    undo(&mut db, 2_300);
+    assert_eq!(a_of(&db, 1), Value::Int(1));
+}
+
+#[test]
+fn an_end_is_not_handed_to_what_has_none() {
+    let mut db = collapsing();
+    let made = set_a(&mut db, 0, 1, 1);
+    let brief = db.write(NOW + 10, &mut zero, |tx| {
+        tx.expire_at(NOW + 500);
+        tx.update("counters", &key(1), &[("a", Value::Int(2))])
+    });
+    let brief = brief.expect("writes").rseq.expect("an entry");
+    let lasting = set_a(&mut db, 20, 1, 3);
+    let entries: Vec<u64> = db.outbox().expect("readable").iter().map(|e| e.rseq).collect();
+    assert_eq!(entries, [made, brief, lasting]);
+    assert_eq!(db.expire(NOW + 600).expect("writes").refused, [brief]);
+    assert_eq!(a_of(&db, 1), Value::Int(3));
+}
+
+/// One key press says why; the next one goes on.
+#[test]
+fn an_undo_that_a_rule_does_not_let_happen_is_passed_by() {
+    let mut db = memory();
+    set_a(&mut db, 0, 1, 1);
+    let made = note(&mut db, 1, "pinned");
+    let pin = |tx: &mut WriteTx<'_>| {
+        tx.leave_out_of_undo();
+        tx.insert("pins", &[("id", Value::Int(1)), ("note", uuid(1))])
+    };
+    db.write(NOW, &mut zero, pin).expect("writes");
+    let error = db.undo_last(NOW, &mut zero).expect_err("a pin is on it");
+    assert_eq!(error.code(), core::STILL_REFERENCED);
+    assert_ne!(db.can_undo().expect("readable"), Some(made));
+    undo(&mut db, 0);
+    assert!(rows(&db, "SELECT * FROM counters").is_empty());
+}
+
+/// The row was mine; what hangs on it need not be.
+#[test]
+fn undoing_an_insert_takes_nothing_along() {
+    let mut db = memory();
+    let made = note(&mut db, 1, "a post");
+    let comment = |tx: &mut WriteTx<'_>| tx.insert("tags", &[("id", Value::Int(1)), ("note", uuid(1))]);
+    db.write(NOW, &mut zero, comment).expect("writes");
+    let undone = db.undo(made, NOW, &mut zero).expect("writes");
+    assert_eq!((undone.rseq, undone.value.left.len()), (None, 1));
+    assert_eq!(rows(&db, "SELECT id FROM tags"), [[Value::Int(1)]]);
+}
+
+#[test]
+fn a_deleted_row_comes_back_without_what_the_server_had_filled() {
+    let mut schema = schema();
+    let counters = schema.tables.iter_mut().find(|t| t.name == "counters").expect("counters");
+    counters.columns[2].assigned = true;
+    let mut db = Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens");
+    let made = set_a(&mut db, 0, 1, 7);
+    db.conn.execute_batch("UPDATE counters SET b = 4711").expect("as the server's change would");
+    db.decide(&[decision(made, Outcome::Accepted { seq: 1 })], NOW).expect("decides");
+    db.write(NOW, &mut zero, |tx| tx.delete("counters", &key(1))).expect("writes");
+    assert!(undo(&mut db, 0).left.is_empty());
+    assert_eq!(a_of(&db, 1), Value::Int(7));
+}
+
+/// A part that is given up takes back what it said of the outbox, too.
+#[test]
+fn a_savepoint_gives_a_dead_letter_back() {
+    let mut db = memory();
+    let rseq = note(&mut db, 1, "rude");
+    refuse(&mut db, rseq, 0);
+    let written = db.write(NOW, &mut zero, |tx| {
+        let part = tx.savepoint(|tx| {
+            tx.retry(rseq)?;
+            Err::<(), _>(DbError::Aborted("no".into()))
+        });
+        assert!(part.is_err());
+        tx.upsert("counters", &[("id", Value::Int(1)), ("a", Value::Int(1))])
+    });
+    assert_eq!(written.expect("writes").gone, Vec::<u64>::new());
+    assert_eq!(db.counts().dead, 1);
+    assert_eq!(db.entry(rseq).expect("readable").map(|e| e.state), Some(EntryState::Dead));
+}
+
+#[test]
+fn what_is_withdrawn_or_written_again_is_in_a_copy() {
+    let mut db = memory();
+    let (rude, open) = (note(&mut db, 1, "rude"), note(&mut db, 2, "open"));
+    refuse(&mut db, rude, 0);
+    db.withdraw(open, NOW, &mut zero).expect("withdraws");
+    db.retry(rude, NOW, &mut zero).expect("retries");
+    let backups = db.backups().expect("readable");
+    assert_eq!(backups.len(), 1, "one copy holds both");
+    assert_eq!(backups[0].file.matches("\"body\"").count(), 2);
+    // A minute later it may be asked for again.
+    let open = note(&mut db, 3, "open");
+    db.withdraw(open, NOW + 60_000, &mut zero).expect("withdraws");
+    assert_eq!(db.backups().expect("readable").len(), 2);
+}
+
+#[test]
+fn a_dead_letter_knows_when_and_why_it_failed_each_time() {
+    let mut db = memory();
+    let rseq = note(&mut db, 1, "x");
+    let failed = |db: &mut Database, n: u64| {
+        let problem = Problem::new(core::ATTEMPTS_USED_UP, format!("fault {n}"));
+        db.decide(&[decision(rseq, Outcome::Failed { problem })], NOW + n).expect("decides");
+    };
+    (1..=9).for_each(|n| failed(&mut db, n));
+    refuse(&mut db, rseq, 10);
+    let letter = db.entry(rseq).expect("readable").expect("there");
+    let told: Vec<_> = letter.failures.iter().map(|f| (f.at_ms - NOW, f.problem.message.as_str())).collect();
+    assert_eq!(told.len(), 8, "the last eight");
+    assert_eq!((told[0], told[7]), ((3, "fault 3"), (10, "rude")));
+    assert!(db.export(Some(rseq), NOW).expect("exports").contains("fault 9"));
+}
+
+#[test]
+fn a_retry_is_as_urgent_as_it_was() {
+    let mut db = memory();
+    let urgent = |tx: &mut WriteTx<'_>| {
+        tx.set_priority(100);
+        tx.insert("notes", &[("id", uuid(1)), ("title", text("a dose"))])
+    };
+    let rseq = db.write(NOW, &mut zero, urgent).expect("writes").rseq.expect("an entry");
+    refuse(&mut db, rseq, 0);
+    let again = db.retry(rseq, NOW, &mut zero).expect("retries").rseq.expect("an entry");
+    assert_eq!(db.entry(again).expect("readable").expect("there").priority, 100);
+}
+
+/// Whatever a person did to a file, what is taken in is sound, and the rest says why not.
+#[test]
+fn an_edited_file_is_taken_in_as_far_as_it_is_sound() {
+    let mut db = memory();
+    note(&mut db, 1, "mine");
+    let file = db.export(None, NOW).expect("exports");
+    let fresh = |max_entries: u64| {
+        let mut schema = schema();
+        schema.outbox.max_entries = max_entries;
+        Database::open(&Location::Memory, schema, Options::default(), NOW, replica(5)).expect("opens")
+    };
+    let field = |name: &str| {
+        let from = file.find(&format!("\"{name}\":\"")).expect("there") + name.len() + 4;
+        from..from + file[from..].find('"').expect("its end")
+    };
+    let with = |name: &str, value: &str| {
+        let at = field(name);
+        format!("{}{value}{}", &file[..at.start], &file[at.end..])
+    };
+    for (edited, why) in [
+        (with("check", "AAAAAAAAAAAAAAAAAAAAAA=="), "changed"),
+        (with("images", "gA"), "changed"),
+        (with("body", "no base64!"), "not readable"),
+        (with("body", ""), "changed"),
+    ] {
+        let imported = fresh(100).import(&edited, NOW).expect("imports");
+        assert!(imported.added.is_empty() && imported.refused[0].contains(why), "{why}: {imported:?}");
+    }
+    let late = file.replace(&format!("\"written_ms\":{NOW}"), "\"written_ms\":18446744073709551615");
+    let mut other = fresh(100);
+    let imported = other.import(&late, NOW).expect("imports");
+    assert_eq!(other.entry(imported.added[0]).expect("readable").expect("there").created_ms, NOW);
+    let full = fresh(0).import(&file, NOW).expect("imports");
+    assert!(full.added.is_empty() && full.refused[0].contains("LF-5033"), "{full:?}");
+}
+
+/// An outbox from an older schema: what a stricter rule does not take is refused by itself, here as on the server.
+#[test]
+fn entries_of_an_older_schema_meet_stricter_rules_one_by_one() {
+    let mut stricter = schema();
+    stricter.version += 1;
+    let notes = stricter.tables.iter_mut().find(|t| t.name == "notes").expect("notes");
+    notes.columns.iter_mut().find(|c| c.name == "title").expect("title").max_length = Some(5);
+    let mut lost = memory();
+    let (long, fine) = (note(&mut lost, 1, "much too long"), note(&mut lost, 2, "fine"));
+    let all: Vec<Transaction> = lost.outbox().expect("readable").into_iter().map(|e| e.transaction).collect();
+    let mut db = Database::open(&Location::Memory, stricter, Options::default(), NOW, replica(8)).expect("opens");
+    db.recover(replica(1), fine, &all, &[], &[], NOW).expect("recovers");
+    let states: BTreeMap<u64, EntryState> =
+        db.outbox().expect("readable").into_iter().map(|e| (e.rseq, e.state)).collect();
+    assert_eq!(states, [(long, EntryState::Dead), (fine, EntryState::Sent)].into());
+    let letter = db.entry(long).expect("readable").expect("there");
+    assert_eq!(letter.problem.map(|p| p.code), Some(core::TOO_LONG));
+}
+
+/// Whatever an app names, no entry waits for itself or for one to come.
+#[test]
+fn nothing_follows_what_is_not_older() {
+    let mut db = memory();
+    let first = note(&mut db, 1, "x");
+    for unknown in [0, first + 1, u64::MAX] {
+        for require in [false, true] {
+            let write = |tx: &mut WriteTx<'_>| if require { tx.require(unknown) } else { tx.follow(unknown) };
+            let error = db.write(NOW, &mut zero, write).expect_err("it is not there");
+            assert_eq!(error.code(), codes::NO_SUCH_ENTRY, "{unknown}");
+        }
+    }
+}
+
+#[test]
+fn what_the_server_could_never_take_does_not_keep_the_rest_back() {
+    let mut db = memory();
+    let (large, next) = (note(&mut db, 1, "large"), note(&mut db, 2, "next"));
+    let ended = db.end_too_large(large, NOW).expect("writes");
+    assert_eq!(ended.refused, [large]);
+    let letter = db.entry(large).expect("readable").expect("kept");
+    assert_eq!((letter.state, letter.problem.map(|p| p.code)), (EntryState::Dead, Some(core::BAD_TRANSACTION)));
+    let sent = db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
+    assert_eq!(sent.iter().map(|e| e.transaction.rseq).collect::<Vec<_>>(), [next]);
+}
