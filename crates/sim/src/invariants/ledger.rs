@@ -201,10 +201,11 @@ fn honest(process: &Process, outbox: &[OutboxEntry], name: &str) -> Result<(), V
     }
     let status = process.engine.status();
     let left = status.sending.map(|sending| (sending.left, sending.bytes_left)).unwrap_or_default();
-    if (status.pending, left) == (found.undecided(), (found.undecided(), found.undecided_bytes)) {
+    let dead = status.dead;
+    if (status.pending, dead, left) == (found.undecided(), found.dead, (found.undecided(), found.undecided_bytes)) {
         return Ok(());
     }
-    Err(Violation::new("counts", format!("the status of {name} tells {left:?} of {found:?}")))
+    Err(Violation::new("counts", format!("the status of {name} tells {left:?} and {dead} dead of {found:?}")))
 }
 
 /// At the end: what any device still holds is on the server as often as it may be, or is a dead letter.
