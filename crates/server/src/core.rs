@@ -230,13 +230,9 @@ impl ServerCore {
         let hooks = self.committer.hooks();
         loop {
             let Some(held) = hooks.lock().back() else { return };
-            let name = held.name;
             let push = PendingPush::of_held(held);
-            match self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, self.draw) {
-                Ok(()) => self.waiting.push(push),
-                // Where there is no room for it, its device comes again, and hears of it then.
-                Err(_) => hooks.lock().let_go(&name),
-            }
+            self.admission.back(&push.subject, push.size(), now.mono_ms);
+            self.waiting.push(push);
         }
     }
 

@@ -355,7 +355,8 @@ impl Hooks {
                 // The app's fault: the same request would be answered alike.
                 self.bytes -= question.body.len();
                 let is_long = (200..=299).contains(&status);
-                let why = if is_long { "its answer is too long".to_owned() } else { format!("it answered with {status}") };
+                let why =
+                    if is_long { "its answer is too long".to_owned() } else { format!("it answered with {status}") };
                 return self.finish(&name, Verdict::Failed(why), now_ms);
             }
             Said::Nothing(why) => (why, None),

@@ -249,6 +249,12 @@ impl Admission {
         Ok(())
     }
 
+    /// What was taken once waits again. Nothing is asked of it: how much of that there is is bounded elsewhere.
+    pub fn back(&mut self, subject: &Arc<str>, entries: u64, now_ms: u64) {
+        self.uses(subject, now_ms).waiting += entries;
+        self.waiting += entries;
+    }
+
     /// A push was decided, or could not be.
     pub fn decided(&mut self, subject: &Arc<str>, entries: u64) {
         if let Some(uses) = self.subjects.get_mut(subject) {

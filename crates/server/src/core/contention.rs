@@ -44,7 +44,9 @@ impl Shop {
         let fresh = Fresh { epoch: Epoch([3; 16]), seed: [7; 32] };
         let store = SqliteStore::open(SqliteOptions::path(&path), schema.clone(), fresh, NOW.wall_ms).unwrap();
         let outside = rusqlite::Connection::open(path).unwrap();
-        outside.execute("INSERT INTO products (id, stock) VALUES ('lamp', ?), ('till', 1000000)", [lamps]).unwrap();
+        outside
+            .execute("INSERT INTO products (id, stock) VALUES ('lamp', ?), ('till', 1000000)", [lamps as i64])
+            .unwrap();
         let store = store.with_actions(Actions::new().on_webhook("checkout"));
         let rules = Arc::new(Rules::new(&schema, Authenticator::new().with_development(true)));
         let mut rng = ChaCha20Rng::seed_from_u64(1);

@@ -84,6 +84,12 @@ impl Door {
         self.ask(|admission, now_ms, draw| admission.push(&push.subject, size, bytes, now_ms, draw))
     }
 
+    /// What was taken once waits again.
+    pub(super) fn back(&self, push: &PendingPush) {
+        let now_ms = self.now_ms();
+        self.inner().admission.back(&push.subject, push.size(), now_ms);
+    }
+
     /// Pushes were decided.
     pub(super) fn decided(&self, pushes: &[(Arc<str>, u64)]) {
         let mut inner = self.inner();

@@ -167,8 +167,10 @@ impl Shared {
             let Some(held) = self.hooks.lock().back() else { return };
             let name = held.name;
             let push = PendingPush::of_held(held);
-            let session = self.sessions.find(push.session);
-            if self.wait(push, session).is_err() {
+            let (subject, size, session) = (Arc::clone(&push.subject), push.size(), self.sessions.find(push.session));
+            self.door.back(&push);
+            if self.submit(Work::Push { push, session }).is_err() {
+                self.door.decided(&[(subject, size)]);
                 self.hooks.lock().let_go(&name);
             }
         }

@@ -17,6 +17,8 @@ const LONGEST_BUSY_MS: u64 = 10_000;
 pub(super) const LONGEST_ASKED_MS: u64 = 60_000;
 /// So long the questions to a hook that takes none wait here; then their devices come again.
 const PATIENCE_MS: u64 = 30_000;
+/// Whoever comes while it takes no questions does not come again sooner.
+const LEAST_AWAY_MS: u64 = 1_000;
 /// When places become free is not guessed to be sooner than this, or later.
 const ROOM_MS: (u64, u64) = (200, 5_000);
 
@@ -108,8 +110,8 @@ impl Lane {
 
     /// How long it takes no further questions: it has taken none, and others are there to try whether it does now.
     pub(super) fn closed_for(&self, now_ms: u64) -> Option<u64> {
-        let (least_ms, wait_ms) = (ROOM_MS.0, self.until_ms.saturating_sub(now_ms));
-        (self.away.is_some() && (wait_ms > 0 || self.known > 0)).then(|| wait_ms.max(least_ms))
+        let wait_ms = self.until_ms.saturating_sub(now_ms);
+        (self.away.is_some() && (wait_ms > 0 || self.known > 0)).then(|| wait_ms.max(LEAST_AWAY_MS))
     }
 
     /// When a place is likely to be free for the one that is the `ahead`-th to wait for one, of `places`.
