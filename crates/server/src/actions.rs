@@ -125,7 +125,7 @@ impl Actions {
     }
 
     pub(crate) fn is_webhook(&self, action: &str) -> bool {
-        self.hooks.contains(action)
+        self.hooks.contains(action) && !self.handlers.contains_key(action)
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -142,6 +142,8 @@ pub struct Halt(pub(crate) Reason);
 pub(crate) enum Reason {
     Refused(Problem),
     Failed(String),
+    /// Its webhook's answer makes no sense; what is wrong with it is for the operator.
+    Nonsense(String),
     /// Its webhook has not answered yet; to be offered again after so long.
     Asked {
         again_ms: u64,

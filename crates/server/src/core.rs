@@ -64,6 +64,8 @@ pub struct ServerCore {
     /// Sessions that count against what their subject may have.
     entered: BTreeMap<SessionId, Arc<str>>,
     coverage: Coverage,
+    /// Drawn with the last push, for jitter.
+    draw: u64,
 }
 
 /// How often each cell of the table of states × events was reached: (state, event), as `docs/protocol.md` names them.
@@ -98,6 +100,7 @@ impl ServerCore {
             admission: Admission::new(allowance, memory.waiting_entries as u64),
             entered: BTreeMap::new(),
             coverage: Coverage::new(),
+            draw: 0,
         })
     }
 
@@ -164,7 +167,8 @@ impl ServerCore {
             }
             Request::Push { id, entries } => {
                 let push = PendingPush::new(session, id, entries);
-                match self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, rng.next_u64()) {
+                self.draw = rng.next_u64();
+                match self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, self.draw) {
                     Err(refused) => Some(Reply::Push { id, result: Err(refused.refusal()) }),
                     Ok(()) => {
                         self.waiting.push(push);
@@ -194,17 +198,20 @@ impl ServerCore {
             return None;
         }
         group.iter().for_each(|push| self.admission.decided(&push.subject, push.size()));
-        let mut committed = self.committer.commit(group, now.wall_ms);
+        let mut committed = self.committer.commit(group, now, self.draw);
         for (id, reply) in committed.replies.drain(..) {
             self.tell(id, Event::Reply(reply), now);
         }
         self.committer.publish(&committed);
+        self.take_back(now);
         Some(committed)
     }
 
     /// The next request to a webhook. Report what came of it with [`ServerCore::said`].
     pub fn next_ask(&mut self, now: Moment) -> Option<Ask> {
-        self.committer.hooks().lock().next(now.mono_ms)
+        let ask = self.committer.hooks().lock().next(now.mono_ms);
+        self.take_back(now);
+        ask
     }
 
     /// When to call [`ServerCore::next_ask`] again at the latest, on the monotonic clock.
@@ -214,10 +221,17 @@ impl ServerCore {
 
     /// What came of a request to a webhook. When that settles it, its transaction waits for [`ServerCore::commit`].
     pub fn said(&mut self, ticket: u64, said: Said, now: Moment, random: u64) {
-        let held = self.committer.hooks().lock().said(ticket, said, now.mono_ms, random);
-        let Some(push) = held.map(PendingPush::of_held) else { return };
-        // Where there is no room for it, its device comes again, and hears of it then.
-        if self.admission.returns(&push.subject, push.size(), now.mono_ms, random).is_ok() {
+        self.committer.hooks().lock().said(ticket, said, now.mono_ms, random);
+        self.take_back(now);
+    }
+
+    /// What can go on waits for a commit.
+    fn take_back(&mut self, now: Moment) {
+        let hooks = self.committer.hooks();
+        loop {
+            let Some(held) = hooks.lock().back() else { return };
+            let push = PendingPush::of_held(held);
+            self.admission.back(&push.subject, push.size(), now.mono_ms);
             self.waiting.push(push);
         }
     }
@@ -332,5 +346,7 @@ pub fn fresh_epoch(rng: &mut dyn Rng) -> Epoch {
     Epoch(bytes)
 }
 
+#[cfg(test)]
+mod contention;
 #[cfg(test)]
 mod tests;

@@ -174,7 +174,7 @@ impl Metrics {
             ("deferred", counted.deferred),
             ("copied", counted.copied),
             ("failed", counted.failed),
-            ("asked", committed.commit.asks.len() as u64),
+            ("asked", counted.asked),
         ];
         for (outcome, count) in by_outcome {
             self.entries.get_or_create(&OutcomeLabel { outcome }).inc_by(count);
@@ -189,7 +189,9 @@ impl Metrics {
         let result = match said {
             Said::Answer { status: 200..=299, body: Some(_), .. } => "answered",
             Said::Answer { status: 200..=299, .. } => "too_long",
+            Said::Answer { status: 429 | 503, .. } => "overloaded",
             Said::Answer { .. } => "not_taken",
+            Said::Unreachable(_) => "unreachable",
             Said::Nothing(_) => "nothing",
         };
         self.webhooks.get_or_create(&WebhookLabel { action: action.to_owned(), result }).inc();

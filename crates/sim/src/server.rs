@@ -120,8 +120,12 @@ impl SharedStore {
 }
 
 impl Store for SharedStore {
-    fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError> {
-        self.lock().commit_group(pushes, now_ms)
+    fn commit_group(&mut self, pushes: &[PushEntry], room: usize, now_ms: u64) -> Result<GroupCommit, StoreError> {
+        self.lock().commit_group(pushes, room, now_ms)
+    }
+
+    fn asks_webhook(&self, action: &str) -> bool {
+        self.lock().asks_webhook(action)
     }
 
     fn bucket_count(&self) -> usize {

@@ -32,7 +32,10 @@ pub enum Says {
 /// A question as it came.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// The idempotency key.
     pub id: String,
+    /// The question's own id.
+    pub message: String,
     pub question: Json,
 }
 
@@ -54,7 +57,12 @@ pub struct Hook {
 impl Hook {
     /// One that answers by `mind`, which is told of the question and how many came before it.
     pub fn new(mind: impl Fn(&Asked, usize) -> Says + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", mind)
+    }
+
+    /// The same at an address.
+    pub fn at(address: &str, mind: impl Fn(&Asked, usize) -> Says + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (heard, mind): (Arc<Heard>, Mind) = (Arc::default(), Arc::new(mind));
         let all = Arc::clone(&heard);
@@ -94,13 +102,14 @@ fn serve(stream: &TcpStream, heard: &Heard, mind: &Mind) -> bool {
     let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()).unwrap();
     let mut body = vec![0; header("content-length").parse().unwrap()];
     reader.read_exact(&mut body).unwrap();
-    let id = header("webhook-id");
+    let message = header("webhook-id");
     let secret = Secret::parse(SECRET).unwrap();
-    let signed = signatures(&[secret], &id, header("webhook-timestamp").parse().unwrap(), &body);
+    let signed = signatures(&[secret], &message, header("webhook-timestamp").parse().unwrap(), &body);
     assert_eq!(header("webhook-signature"), signed);
     let question: Json = serde_json::from_slice(&body).unwrap();
-    assert_eq!(question["id"], id.as_str());
-    let asked = Asked { id, question };
+    let id = question["id"].as_str().unwrap().to_owned();
+    assert!(message.starts_with(&id) && message.len() > id.len(), "{message}");
+    let asked = Asked { id, message, question };
     let before = {
         let mut all = heard.asked.lock().unwrap();
         all.push(asked.clone());

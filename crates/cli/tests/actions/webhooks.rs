@@ -204,13 +204,78 @@ async fn two_orders_that_rest_on_one_row_are_decided_one_after_the_other() {
         _ => (refused(&laptop, other).await, 10),
     };
     assert_eq!(problem.code.as_str(), "sold_out");
-    assert!(asked[2].id == asked[0].id || asked[2].id == asked[1].id);
+    let before = asked[..2].iter().find(|one| one.id == asked[2].id).expect("the same key");
+    assert_ne!(before.message, asked[2].message, "it is another question");
     let database = rusqlite::Connection::open(shop.server.data.join("landfall.db")).unwrap();
     let orders: i64 = database.query_row("select count(*) from orders", [], |row| row.get(0)).unwrap();
     assert_eq!((orders, shop.stock()), (1, 1));
     let number: i64 = database.query_row("select number from orders", [], |row| row.get(0)).unwrap();
     sees(&shop.phone, &[(left, 2, Some(number))]).await;
     sees(&laptop, &[(left, 2, Some(number))]).await;
+}
+
+/// Each changes the row that all of them were shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_orders_of_one_product_are_decided_after_about_as_many_questions() {
+    const N: usize = 40;
+    let numbers = Numbers::default();
+    let shop = Shop::new(move |asked, _| Says::Json(sell(&asked.question, numbers.of(asked)))).await;
+    shop.server.sql("update products set stock = 100");
+    for id in 0..N as u8 {
+        order(&shop.phone, 10 + id, 1).await;
+    }
+    let sql = "select count(*) from orders where number is not null";
+    let mut changes = shop.phone.watch(sql).await.unwrap();
+    let decided = async {
+        while shop.phone.query(sql, vec![]).await.unwrap().rows != [[Value::Int(N as i64)]] {
+            changes.next().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, decided).await.expect("all are decided");
+    let asked = shop.hook.asked(N);
+    assert!(asked.len() <= 2 * N, "{} questions", asked.len());
+    assert_eq!(shop.stock(), 100 - N as i64);
+}
+
+/// An app that is started again costs no attempt: not while it is away, and not while it has too much to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_away_for_long_uses_up_no_attempts() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let schema = block(&document(), "```toml\n");
+    let server = Server::start(dir.path(), &schema, &[format!("checkout=http://{address}/hook")], &[]);
+    server.sql(&format!("insert into products (id, name, stock) values ('{LAMP}', 'Lamp', 3)"));
+    let phone = device(dir.path(), "phone.db", &server.url(), &parse(&schema)).await;
+    order(&phone, 10, 2).await;
+    let unreachable = |page: &str| {
+        let line = page.lines().find(|line| line.contains("result=\"unreachable\""));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let began = std::time::Instant::now();
+    while unreachable(&metrics(&server.address)) < 5 {
+        assert!(began.elapsed() < PATIENCE, "it is not tried again");
+        tokio::task::yield_now().await;
+    }
+    let hook = Hook::at(&address, |asked, before| match before {
+        0 => Says::Status(429),
+        1..4 => Says::Status(503),
+        _ => Says::Json(sell(&asked.question, 1)),
+    });
+    sees(&phone, &[(10, 2, Some(1))]).await;
+    let asked = hook.asked(5);
+    assert!(asked.iter().all(|one| one.id == asked[0].id), "one key");
+    let page = metrics(&server.address);
+    assert!(page.contains("landfall_entries_total{outcome=\"failed\"} 0"), "{page}");
+}
+
+/// What is wrong with an answer is for the operator: no word of it reaches a device.
+#[tokio::test(flavor = "multi_thread")]
+async fn words_of_a_nonsense_answer_reach_no_device() {
+    let shop = Shop::new(|_, _| Says::Json(json!({ "operations": "hunter2" }))).await;
+    let rseq = order(&shop.phone, 10, 2).await;
+    let problem = refused(&shop.phone, rseq).await;
+    assert_eq!(problem.code.as_str(), "LF-3009");
+    assert!(problem.message.contains("makes no sense") && !problem.message.contains("hunter2"), "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +290,7 @@ async fn a_server_killed_in_the_middle_of_a_question_asks_under_the_same_key() {
     shop.server.crash_and_start();
     sees(&shop.phone, &[(10, 2, Some(1))]).await;
     let asked = shop.hook.asked(2);
-    assert_eq!((&asked[0].id, &asked[0].question), (&asked[1].id, &asked[1].question));
+    assert_eq!((&asked[0].message, &asked[0].question), (&asked[1].message, &asked[1].question));
     assert_eq!(shop.stock(), 1);
 }
 

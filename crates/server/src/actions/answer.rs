@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::hooks::Seen;
-use super::{ActionHandler, Call, Halt};
+use super::{ActionHandler, Call, Halt, Reason};
 use crate::commit::Plan;
 
 /// Most bytes of an answer.
@@ -95,7 +95,7 @@ enum Change {
 /// Reads an answer.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence.
+/// What is wrong with it, for the operator: it may have words of the answer's in it, which no device is told.
 pub(crate) fn read(bytes: &[u8], plan: &Plan) -> Result<Wish, String> {
     // The library would take a list for an object without names.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
@@ -209,7 +209,8 @@ impl ActionHandler for Decided {
         };
         for (table, key) in drop {
             if !call.drop_operation(table, key) {
-                return Err(Halt::fail(format!("its answer drops what is not there: {key} of '{table}'")));
+                let text = format!("its answer drops what is not there: {key} of '{table}'");
+                return Err(Halt(Reason::Nonsense(text)));
             }
         }
         for change in operations {

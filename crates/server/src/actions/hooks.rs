@@ -1,20 +1,38 @@
 //! Asking the app's webhooks about transactions: who is asked next, again after how long, and what becomes of what they
-//! say. A state machine without I/O: a driver makes the requests that [`Hooks::next`] gives, and reports what came of each.
+//! say. A state machine without I/O: a driver makes the requests that [`Hooks::next`] gives, reports what came of each, and
+//! hands the transactions that [`Hooks::back`] gives to the committer.
 //!
-//! A transaction is known by its [`Name`]. While it is being asked about it is held here, and whoever offers it is told so;
-//! when there is a verdict [`Hooks::said`] hands it back, to be decided. A verdict that nobody takes is forgotten after a
-//! while, and the hook is asked again under the same id: it has to answer the same id alike.
+//! A transaction is known by its [`Name`]. While it is being asked about it is held here, and whoever offers it is told so.
+//! It is handed back when there is a verdict, or when it is its turn to be asked: only a commit can put a question, since
+//! only that sees the rows. A verdict that nobody takes is forgotten after a while, and the hook is asked again.
+//!
+//! What an app may remember: the answer to a question, under the question's own id ([`Name::message`]), which is of the
+//! transaction, the round and the rows with their versions. What it must not: one answer for each transaction, which would
+//! be given for rows that have moved meanwhile, again and again.
+//!
+//! Four kinds of trouble: a hook that cannot be reached uses up nothing, and is tried by one question at a time ([`Lane`]);
+//! one that is overloaded is asked less; one that is asked and gives no answer is asked again, [`TRIES`] times, which is an
+//! attempt of the transaction's; and one that answers what cannot be is not asked again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
 use std::sync::Arc;
-
-use landfall_core::RowKey;
-use landfall_core::hash::hash128;
-use landfall_core::txn::Origin;
 
 use crate::core::SessionId;
 use crate::store::PushEntry;
+
+mod asking;
+mod lane;
+mod name;
+mod rows;
+mod terms;
+
+pub use name::Name;
+pub use rows::RowId;
+pub use terms::{Again, Ask, Heard, Held, Moved, Next, Question, Said, Seen, Verdict};
+
+use asking::{Asking, State};
+use lane::{LONGEST_ASKED_MS, Lane};
+use rows::{Place, Rows};
 
 /// Most requests under way at once, per server.
 pub const MOST_RUNNING: usize = 64;
@@ -26,7 +44,7 @@ pub const MOST_KNOWN: usize = 10_000;
 pub const MOST_KNOWN_PER_HOOK: usize = 4_000;
 /// The same for one subject: whoever has more is asked to come again.
 pub const MOST_KNOWN_PER_SUBJECT: usize = 64;
-/// Most bytes of questions that are held.
+/// Most bytes of questions that are held, but for the last one.
 pub const MOST_BYTES: usize = 64 << 20;
 /// How often a hook is tried for one question, the first time included.
 pub const TRIES: u8 = 3;
@@ -34,172 +52,25 @@ pub const TRIES: u8 = 3;
 pub const ROUNDS: u8 = 5;
 /// How long a verdict is kept for whoever comes back.
 pub const KEPT_MS: u64 = 60_000;
-/// After how long a device comes back at the latest. It hears of the decision sooner while its session lasts.
-const AGAIN_MS: u64 = 5_000;
 /// The longest wait between two tries, unless the hook says otherwise.
 const LONGEST_MS: u64 = 10_000;
-/// The longest wait that a hook may ask for.
-const LONGEST_ASKED_MS: u64 = 60_000;
 
-/// The idempotency key of a transaction: the same for every request about it, whoever brings it, under which identity, and
-/// when. Made of its author, the identity under which it was queued first, and what is asked; never of its bases, which a
-/// restored server lowers.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name([u8; 16]);
+/// What those are told for whom there is no room: each something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    random: u64,
+    turned_away: u64,
+}
 
-impl Name {
-    /// Of a transaction that asks for an action.
-    pub fn of(push: &PushEntry) -> Option<Self> {
-        let txn = &push.entry.transaction;
-        let action = txn.action.as_ref()?;
-        let own = Origin { replica: txn.replica, rseq: txn.rseq, hash: push.entry.hash };
-        let first = txn.origin.unwrap_or(own);
-        let mut operations = txn.operations.clone();
-        operations.iter_mut().for_each(|operation| operation.limit_base(0));
-        // Writing to a Vec cannot fail.
-        let bytes = minicbor::to_vec(("webhook", &push.subject.id, first.replica, first.rseq, action, operations));
-        Some(Self(hash128(&bytes.unwrap_or_default())))
+impl Waits {
+    /// Of one push. `random` is for jitter.
+    pub fn new(random: u64) -> Self {
+        Self { random, turned_away: 0 }
     }
 
-    /// As it travels.
-    pub fn id(&self) -> String {
-        self.to_string()
+    fn jitter(&self, name: &Name, wait_ms: u64) -> Heard {
+        Heard::Later { again_ms: wait_ms + name.share_of(self.random) % (wait_ms / 2 + 1) }
     }
-
-    /// After how long a device offers it again. Not all at once.
-    pub fn again_ms(&self) -> u64 {
-        AGAIN_MS + u64::from(self.0[0]) * 10
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("lf_")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A row as it was when somebody looked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Its table.
-    pub table: String,
-    /// The row.
-    pub key: RowKey,
-    /// Changes whenever the row does; absent when it was not there.
-    pub version: Option<String>,
-}
-
-/// What is asked about a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The action whose hook is asked.
-    pub action: String,
-    /// The question as it travels.
-    pub body: Vec<u8>,
-    /// The rows that it shows.
-    pub rows: Vec<Seen>,
-    /// From 1; larger when the rows moved under an answer, or the hook wanted to see more.
-    pub round: u8,
-}
-
-/// A transaction that is asked about, and who wants to know.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Whose answer it is; the session may be over.
-    pub session: SessionId,
-    /// The push that brought it last.
-    pub push: u32,
-    /// The transaction.
-    pub entry: PushEntry,
-}
-
-/// A request to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// Names the request to [`Hooks::said`].
-    pub ticket: u64,
-    /// The action whose hook is asked.
-    pub action: String,
-    /// The idempotency key.
-    pub id: String,
-    /// What is asked.
-    pub body: Vec<u8>,
-}
-
-/// What came of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// An answer, whatever it says.
-    Answer {
-        /// The status.
-        status: u16,
-        /// `Retry-After`, when there is one.
-        retry_after_ms: Option<u64>,
-        /// The body, as far as it is not too long; then none.
-        body: Option<Vec<u8>>,
-    },
-    /// No answer, and why: no connection, or too slow.
-    Nothing(String),
-}
-
-/// What is known of a question in the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The hook answered.
-    Answered {
-        /// What it said.
-        body: Vec<u8>,
-        /// What it was shown.
-        rows: Vec<Seen>,
-        /// In which round.
-        round: u8,
-    },
-    /// It did not, and why.
-    Failed(String),
-}
-
-/// What the hooks know of a transaction that is about to be decided.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Heard {
-    /// Nobody was asked, or it was forgotten.
-    #[default]
-    Nothing,
-    /// It is being asked.
-    Waiting,
-    /// There is a verdict.
-    Verdict(Arc<Verdict>),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum State {
-    Waiting,
-    Running(u64),
-    Pausing,
-    Done { verdict: Arc<Verdict> },
-}
-
-#[derive(Debug)]
-struct Asking {
-    question: Question,
-    held: Held,
-    tries: u8,
-    state: State,
-}
-
-/// What is asked of one hook.
-#[derive(Debug, Default)]
-struct Lane {
-    /// In the order in which they are to be asked.
-    waiting: VecDeque<Name>,
-    running: usize,
-    known: usize,
 }
 
 /// See the module's documentation. All times are of one clock that never goes back, in milliseconds.
@@ -207,68 +78,193 @@ struct Lane {
 pub struct Hooks {
     known: BTreeMap<Name, Asking>,
     lanes: BTreeMap<String, Lane>,
+    rows: Rows,
     /// The hook that was asked last: the others come first.
     last: String,
     pausing: BTreeSet<(u64, Name)>,
+    /// Those with a verdict, to be handed back.
+    decided: VecDeque<Name>,
     /// Verdicts, oldest first, and since when.
     done: VecDeque<(u64, Name)>,
-    running: BTreeMap<u64, Name>,
+    /// What is asked, and since when.
+    running: BTreeMap<u64, (Name, u64)>,
     subjects: BTreeMap<String, usize>,
     bytes: usize,
     next_ticket: u64,
+    next_order: u64,
+    now_ms: u64,
 }
 
 impl Hooks {
-    /// What is known of a transaction that somebody offers. Who that is will be told.
-    pub fn hear(&mut self, name: &Name, session: SessionId, push: u32) -> Heard {
-        let Some(asking) = self.known.get_mut(name) else { return Heard::Nothing };
-        (asking.held.session, asking.held.push) = (session, push);
-        match &asking.state {
-            State::Done { verdict } => Heard::Verdict(Arc::clone(verdict)),
-            _ => Heard::Waiting,
+    /// What is known of a transaction that somebody offers, before its commit. What it gives, but for [`Heard::Later`], is
+    /// the commit's until it says what came of it: [`Hooks::put`], [`Hooks::used`] or [`Hooks::let_go`].
+    pub fn hear(
+        &mut self,
+        name: Name,
+        entry: &PushEntry,
+        (session, push): (SessionId, u32),
+        now_ms: u64,
+        waits: &mut Waits,
+    ) -> Heard {
+        if let Some(asking) = self.known.get_mut(&name) {
+            // Under another identity it is another entry's answer that its device waits for: that one asks again.
+            if asking.held.entry.entry.hash == entry.entry.hash {
+                (asking.held.session, asking.held.push) = (session, push);
+            }
+            let heard = match &asking.state {
+                _ if asking.taken => None,
+                State::Done(_, verdict) => Some(Heard::Verdict(name, Arc::clone(verdict))),
+                State::Turn => Some(Heard::Turn(name, asking.again.clone())),
+                _ => None,
+            };
+            asking.taken |= heard.is_some();
+            return heard.unwrap_or(Heard::Later { again_ms: name.again_ms() });
         }
-    }
-
-    /// Asks about a transaction, unless that is under way. False when there is no room: its device has to come again.
-    pub fn ask(&mut self, name: Name, question: Question, held: Held) -> bool {
-        if self.known.contains_key(&name) {
-            return true;
+        let Some(action) = entry.entry.transaction.action.as_ref().map(|action| &action.name) else {
+            return Heard::Nothing;
+        };
+        let subject = &entry.subject.id;
+        let of_subject = self.subjects.get(subject).copied().unwrap_or(0);
+        let (all, bytes) = (self.known.len(), self.bytes);
+        let lane = self.lanes.entry(action.clone()).or_default();
+        if let Some(wait_ms) = lane.closed_for(now_ms) {
+            return waits.jitter(&name, wait_ms);
         }
-        let of_hook = self.lanes.get(&question.action).map_or(0, |lane| lane.known);
-        let of_subject = self.subjects.get(&held.entry.subject.id).copied().unwrap_or(0);
-        let size = question.body.len();
-        if self.known.len() >= MOST_KNOWN
-            || of_hook >= MOST_KNOWN_PER_HOOK
-            || of_subject >= MOST_KNOWN_PER_SUBJECT
-            || self.bytes + size > MOST_BYTES
-        {
-            return false;
+        let is_own = of_subject >= MOST_KNOWN_PER_SUBJECT;
+        if is_own || all >= MOST_KNOWN || lane.known >= MOST_KNOWN_PER_HOOK || bytes >= MOST_BYTES {
+            let places = if is_own { of_subject } else { MOST_PER_HOOK };
+            let wait_ms = lane.room_in(waits.turned_away, places);
+            waits.turned_away += 1;
+            return waits.jitter(&name, wait_ms);
         }
-        self.bytes += size;
-        *self.subjects.entry(held.entry.subject.id.clone()).or_default() += 1;
-        let lane = self.lanes.entry(question.action.clone()).or_default();
         lane.known += 1;
-        lane.waiting.push_back(name);
-        self.known.insert(name, Asking { question, held, tries: 0, state: State::Waiting });
-        true
+        *self.subjects.entry(subject.clone()).or_default() += 1;
+        let asking = Asking {
+            held: Held { name, session, push, entry: entry.clone() },
+            action: action.clone(),
+            order: self.next_order,
+            state: State::Turn,
+            rows: Vec::new(),
+            holds: false,
+            again: None,
+            taken: true,
+            tries: 0,
+            trouble: String::new(),
+        };
+        self.next_order += 1;
+        self.known.insert(name, asking);
+        Heard::Turn(name, None)
     }
 
-    /// A verdict was made use of, or was none.
+    /// Bytes of questions for which there is room.
+    pub fn room(&self) -> usize {
+        MOST_BYTES.saturating_sub(self.bytes)
+    }
+
+    /// A commit found what is to be asked about a transaction that it was told of.
+    pub fn put(&mut self, name: &Name, next: Next) {
+        let Some(asking) = self.known.get_mut(name).filter(|asking| asking.taken) else { return };
+        let place = asking.place();
+        asking.taken = false;
+        if matches!(asking.state, State::Done(..)) {
+            (asking.tries, asking.again) = (0, None);
+        }
+        match next {
+            Next::Ask(question) => {
+                let ids: Vec<RowId> = question.rows.iter().map(|row| RowId::of(&row.table, &row.key)).collect();
+                if asking.again.take().is_some() && asking.holds {
+                    ids.iter().zip(&question.rows).for_each(|(id, row)| self.rows.shown(*id, row.version.as_deref()));
+                }
+                self.rows.show(place, &ids);
+                let before = std::mem::replace(&mut asking.rows, ids);
+                let gone: Vec<RowId> = before.iter().filter(|id| !asking.rows.contains(id)).copied().collect();
+                if std::mem::take(&mut asking.holds) {
+                    self.rows.release(&before);
+                }
+                self.rows.hide(place, &gone, false);
+                self.bytes += question.body.len();
+                asking.state = State::Waiting(question);
+                self.enter(name);
+            }
+            Next::Contend(again, moved) => {
+                asking.again = Some(Arc::new(again));
+                asking.state = State::Parked;
+                if std::mem::take(&mut asking.holds) {
+                    self.rows.release(&asking.rows);
+                }
+                moved.iter().for_each(|moved| self.heat(moved));
+                if let Some(asking) = self.known.get(name) {
+                    self.rows.wait(place, &asking.rows);
+                }
+            }
+        }
+    }
+
+    /// Whoever has a question waits for a place to ask it, or where that is not possible for its turn.
+    fn enter(&mut self, name: &Name) {
+        let Some(asking) = self.known.get_mut(name) else { return };
+        asking.holds = self.rows.hold(asking.place(), &asking.rows);
+        if asking.holds {
+            self.lanes.entry(asking.action.clone()).or_default().waiting.push_back(*name);
+        } else {
+            self.bytes -= asking.park();
+        }
+    }
+
+    /// A row has moved: what was asked about it as it was will have to be asked again, and what was not yet waits.
+    fn heat(&mut self, moved: &Moved) {
+        for place in self.rows.heat(moved.row, moved.version.as_deref()) {
+            let Some(asking) = self.known.get_mut(&place.1) else { continue };
+            let at = asking.rows.iter().position(|id| *id == moved.row);
+            let seen = at.and_then(|at| asking.seen().get(at)).map(|seen| seen.version.as_deref());
+            let is_stale = seen.is_some_and(|version| version != moved.version.as_deref());
+            let is_waiting = matches!(asking.state, State::Waiting(_));
+            if asking.holds && (is_stale || is_waiting) {
+                asking.holds = false;
+                self.rows.release(&asking.rows);
+            }
+            if is_waiting {
+                self.bytes -= asking.park();
+                self.rows.wait(place, &asking.rows);
+            }
+        }
+    }
+
+    /// A transaction was decided, or will not be: what is known of it is forgotten.
     pub fn used(&mut self, name: &Name) {
-        if self.known.get(name).is_some_and(|asking| matches!(asking.state, State::Done { .. })) {
+        if self.known.get(name).is_some_and(|asking| matches!(asking.state, State::Turn | State::Done(..))) {
             self.remove(name);
+        }
+    }
+
+    /// A transaction that was handed back, or heard of, is not decided now. A verdict stays; whoever had a turn has it no
+    /// more.
+    pub fn let_go(&mut self, name: &Name) {
+        let Some(asking) = self.known.get_mut(name) else { return };
+        match asking.state {
+            State::Done(..) => {
+                asking.taken = false;
+                if std::mem::take(&mut asking.holds) {
+                    self.rows.release(&asking.rows);
+                }
+            }
+            State::Turn => self.remove(name),
+            _ => {}
         }
     }
 
     /// Forgets everything: what is asked is of a history that is no more. Answers that are under way say nothing then.
     pub fn clear(&mut self) {
-        *self = Self { next_ticket: self.next_ticket, ..Self::default() };
+        *self = Self { next_ticket: self.next_ticket, now_ms: self.now_ms, ..Self::default() };
     }
 
     fn remove(&mut self, name: &Name) {
         let Some(asking) = self.known.remove(name) else { return };
-        self.bytes -= asking.question.body.len();
-        if let Some(lane) = self.lanes.get_mut(&asking.question.action) {
+        self.rows.hide(asking.place(), &asking.rows, asking.holds);
+        if let State::Waiting(question) | State::Running(_, question) | State::Pausing(question) = &asking.state {
+            self.bytes -= question.body.len();
+        }
+        if let Some(lane) = self.lanes.get_mut(&asking.action) {
             lane.known -= 1;
         }
         let subject = &asking.held.entry.subject.id;
@@ -282,83 +278,165 @@ impl Hooks {
 
     /// The next request to make, if one may be made now.
     pub fn next(&mut self, now_ms: u64) -> Option<Ask> {
+        self.now_ms = now_ms;
         self.forget(now_ms);
         while let Some((_, name)) = self.pausing.first().copied().filter(|(until_ms, _)| *until_ms <= now_ms) {
             self.pausing.pop_first();
-            if let Some(asking) = self.known.get_mut(&name).filter(|asking| asking.state == State::Pausing) {
-                asking.state = State::Waiting;
-                self.lanes.entry(asking.question.action.clone()).or_default().waiting.push_back(name);
-            }
+            let Some(asking) = self.known.get_mut(&name) else { continue };
+            asking.state = match std::mem::replace(&mut asking.state, State::Parked) {
+                State::Pausing(question) => State::Waiting(question),
+                other => {
+                    asking.state = other;
+                    continue;
+                }
+            };
+            self.enter(&name);
         }
-        if self.running.len() >= MOST_RUNNING {
-            return None;
+        while self.running.len() < MOST_RUNNING {
+            let open = || self.lanes.iter().filter(|(_, lane)| lane.is_open(now_ms)).map(|(action, _)| action);
+            let action = open().find(|action| **action > self.last).or_else(|| open().next())?.clone();
+            let lane = self.lanes.get_mut(&action)?;
+            let name = lane.waiting.pop_front()?;
+            // Some do not wait any more.
+            let Some(asking) = self.known.get_mut(&name) else { continue };
+            let ticket = self.next_ticket;
+            asking.state = match std::mem::replace(&mut asking.state, State::Parked) {
+                State::Waiting(question) => State::Running(ticket, question),
+                other => {
+                    asking.state = other;
+                    continue;
+                }
+            };
+            let State::Running(_, question) = &asking.state else { continue };
+            lane.running += 1;
+            self.next_ticket += 1;
+            self.running.insert(ticket, (name, now_ms));
+            self.last.clone_from(&action);
+            return Some(Ask { ticket, action, id: name.message(&question.body), body: question.body.clone() });
         }
-        let (before, after): (Vec<_>, Vec<_>) = self
-            .lanes
-            .iter()
-            .filter(|(_, lane)| lane.running < MOST_PER_HOOK && !lane.waiting.is_empty())
-            .partition(|(action, _)| **action <= self.last);
-        let action = after.first().or(before.first()).map(|(action, _)| (*action).clone())?;
-        let lane = self.lanes.get_mut(&action)?;
-        let name = lane.waiting.pop_front()?;
-        let asking = self.known.get_mut(&name)?;
-        lane.running += 1;
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        asking.tries += 1;
-        asking.state = State::Running(ticket);
-        self.running.insert(ticket, name);
-        self.last.clone_from(&action);
-        Some(Ask { ticket, action, id: name.id(), body: asking.question.body.clone() })
+        None
     }
 
-    /// What came of a request. When that is a verdict, the transaction is handed back: it can be decided. What is said a
-    /// second time, or about a question that is no more, says nothing.
-    pub fn said(&mut self, ticket: u64, said: Said, now_ms: u64, random: u64) -> Option<Held> {
-        let name = self.running.remove(&ticket)?;
-        let asking = self.known.get_mut(&name).filter(|asking| asking.state == State::Running(ticket))?;
-        if let Some(lane) = self.lanes.get_mut(&asking.question.action) {
-            lane.running -= 1;
+    /// What came of a request. What is said a second time, or about a question that is no more, says nothing.
+    pub fn said(&mut self, ticket: u64, said: Said, now_ms: u64, random: u64) {
+        let Some((name, since_ms)) = self.running.remove(&ticket) else { return };
+        let Some(asking) = self.known.get_mut(&name) else { return };
+        let question = match std::mem::replace(&mut asking.state, State::Parked) {
+            State::Running(of, question) if of == ticket => question,
+            other => {
+                asking.state = other;
+                return;
+            }
+        };
+        let action = asking.action.clone();
+        let lane = self.lanes.entry(action.clone()).or_default();
+        lane.running -= 1;
+        if !matches!(said, Said::Answer { status: 429 | 503, .. } | Said::Unreachable(_) | Said::Nothing(_)) {
+            lane.answered(now_ms.saturating_sub(since_ms));
         }
         let (trouble, wait_ms) = match said {
+            Said::Answer { status: 429 | 503, retry_after_ms, .. } => {
+                lane.overloaded(retry_after_ms, now_ms, random);
+                return self.put_off(&name, question, now_ms);
+            }
+            Said::Unreachable(_) => {
+                lane.unreachable(now_ms, random);
+                return self.put_off(&name, question, now_ms);
+            }
             Said::Answer { status: 200..=299, body: Some(body), .. } => {
-                let Question { rows, round, .. } = &asking.question;
-                let verdict = Verdict::Answered { body, rows: rows.clone(), round: *round };
-                return self.finish(name, verdict, now_ms);
+                self.bytes -= question.body.len();
+                let Question { rows, round, .. } = question;
+                return self.finish(&name, Verdict::Answered { body, rows, round }, now_ms);
             }
-            Said::Answer { status: 200..=299, body: None, .. } => {
-                return self.finish(name, Verdict::Failed("its answer is too long".to_owned()), now_ms);
-            }
-            Said::Answer { status: status @ (408 | 429 | 500..=599), retry_after_ms, .. } => {
+            Said::Answer { status: status @ (408 | 500..=599), retry_after_ms, .. } => {
                 (format!("it answered with {status}"), retry_after_ms)
             }
             Said::Answer { status, .. } => {
                 // The app's fault: the same request would be answered alike.
-                return self.finish(name, Verdict::Failed(format!("it answered with {status}")), now_ms);
+                self.bytes -= question.body.len();
+                let is_long = (200..=299).contains(&status);
+                let why =
+                    if is_long { "its answer is too long".to_owned() } else { format!("it answered with {status}") };
+                return self.finish(&name, Verdict::Failed(why), now_ms);
             }
             Said::Nothing(why) => (why, None),
         };
+        asking.tries += 1;
         if asking.tries >= TRIES {
-            return self.finish(name, Verdict::Failed(format!("{trouble}, {TRIES} times")), now_ms);
+            self.bytes -= question.body.len();
+            return self.finish(&name, Verdict::Failed(format!("{trouble}, {TRIES} times")), now_ms);
+        }
+        asking.trouble = trouble;
+        // Others that show these rows need not wait for it.
+        asking.state = State::Pausing(question);
+        if std::mem::take(&mut asking.holds) {
+            self.rows.release(&asking.rows);
         }
         // Full jitter.
         let ceiling = (500u64 << asking.tries).min(LONGEST_MS);
         let wait_ms = wait_ms.map_or(random % (ceiling + 1), |asked| asked.min(LONGEST_ASKED_MS));
-        asking.state = State::Pausing;
         self.pausing.insert((now_ms + wait_ms, name));
-        None
     }
 
-    fn finish(&mut self, name: Name, verdict: Verdict, now_ms: u64) -> Option<Held> {
-        let asking = self.known.get_mut(&name)?;
-        asking.state = State::Done { verdict: Arc::new(verdict) };
-        self.done.push_back((now_ms, name));
-        Some(asking.held.clone())
+    /// Its hook takes no questions now: it is the first to be asked when it does. Where that takes too long, nobody waits
+    /// here: devices come again, which is no attempt. What was asked before and had no answer is one.
+    fn put_off(&mut self, name: &Name, question: Question, now_ms: u64) {
+        let Some(asking) = self.known.get_mut(name) else { return };
+        asking.state = State::Waiting(question);
+        let action = asking.action.clone();
+        let lane = self.lanes.entry(action.clone()).or_default();
+        lane.waiting.push_front(*name);
+        if !lane.is_lost(now_ms) {
+            return;
+        }
+        lane.waiting.clear();
+        let waits = |asking: &Asking| matches!(asking.state, State::Waiting(_) | State::Pausing(_) | State::Parked);
+        let lost = self.known.iter().filter(|(_, asking)| asking.action == action && waits(asking));
+        let lost: Vec<(Name, u8)> = lost.map(|(name, asking)| (*name, asking.tries)).collect();
+        for (name, tries) in lost {
+            let Some(asking) = self.known.get_mut(&name).filter(|_| tries > 0) else {
+                self.remove(&name);
+                continue;
+            };
+            let why = format!("{}, and then it took no question", asking.trouble);
+            self.bytes -= asking.park();
+            // It waits for no turn any more.
+            self.rows.hide(asking.place(), &asking.rows, std::mem::take(&mut asking.holds));
+            asking.rows.clear();
+            self.finish(&name, Verdict::Failed(why), now_ms);
+        }
+    }
+
+    fn finish(&mut self, name: &Name, verdict: Verdict, now_ms: u64) {
+        let Some(asking) = self.known.get_mut(name) else { return };
+        asking.state = State::Done(now_ms, Arc::new(verdict));
+        self.decided.push_back(*name);
+        self.done.push_back((now_ms, *name));
+    }
+
+    /// The next transaction that can go on: there is a verdict, or it is its turn to be asked. It is to be decided by the
+    /// committer; where that is not possible, tell [`Hooks::let_go`].
+    pub fn back(&mut self) -> Option<Held> {
+        while let Some(name) = self.decided.pop_front() {
+            let asking = self.known.get(&name);
+            if let Some(asking) = asking.filter(|asking| !asking.taken && matches!(asking.state, State::Done(..))) {
+                return Some(asking.held.clone());
+            }
+        }
+        while let Some(place) = self.rows.candidate() {
+            let Some(asking) = self.known.get_mut(&place.1) else { continue };
+            if matches!(asking.state, State::Parked) && self.rows.hold(place, &asking.rows) {
+                (asking.state, asking.holds) = (State::Turn, true);
+                return Some(asking.held.clone());
+            }
+        }
+        None
     }
 
     /// When to call [`Hooks::next`] again at the latest.
     pub fn deadline_ms(&self) -> Option<u64> {
-        self.pausing.first().map(|(until_ms, _)| *until_ms)
+        let lanes = self.lanes.values().filter_map(|lane| lane.due_ms(self.now_ms));
+        lanes.chain(self.pausing.first().map(|(until_ms, _)| *until_ms)).min()
     }
 
     /// How many transactions are asked about, or wait with a verdict.
@@ -372,10 +450,14 @@ impl Hooks {
     }
 
     fn forget(&mut self, now_ms: u64) {
-        while let Some((_, name)) = self.done.front().copied().filter(|(at, _)| at.saturating_add(KEPT_MS) <= now_ms) {
+        let is_old = |at: u64| at.saturating_add(KEPT_MS) <= now_ms;
+        while let Some((_, name)) = self.done.front().copied().filter(|(at, _)| is_old(*at)) {
             self.done.pop_front();
-            // The same transaction may be asked about anew by now.
-            self.used(&name);
+            // The same transaction may have another verdict by now.
+            let asking = self.known.get(&name);
+            if asking.is_some_and(|a| !a.taken && matches!(a.state, State::Done(at, _) if is_old(at))) {
+                self.remove(&name);
+            }
         }
     }
 }

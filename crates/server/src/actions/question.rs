@@ -1,6 +1,7 @@
 //! What a webhook is asked, as JSON: values in the form that `landfall_core::value` gives for their types. The form is in
 //! `docs/actions.md`.
 
+use bytes::Bytes;
 use landfall_core::hash::Cells;
 use landfall_core::{Action, Operation, RowKey};
 use serde_json::{Map, Value as Json, json};
@@ -42,9 +43,9 @@ pub(crate) fn question(
         "operations": operations.iter().map(operation_json).collect::<Vec<_>>(),
         "rows": rows_json,
     });
-    let body = body.to_string().into_bytes();
+    let body = Bytes::from(body.to_string());
     let rows = rows.into_iter().map(|row| row.seen).collect();
-    (body.len() <= MOST_BYTES).then(|| Question { action: action.name.clone(), body, rows, round })
+    (body.len() <= MOST_BYTES).then_some(Question { body, rows, round })
 }
 
 fn row_json(row: &Shown) -> Json {

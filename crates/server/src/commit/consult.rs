@@ -9,7 +9,7 @@ use super::Group;
 use super::tx::{Found, StoreTx};
 use crate::actions::Reason;
 use crate::actions::answer::{self, Decided, Wish};
-use crate::actions::hooks::{Heard, Name, ROUNDS, Seen, Verdict};
+use crate::actions::hooks::{Again, Heard, Moved, Name, Next, ROUNDS, RowId, Seen, Verdict};
 use crate::actions::question::{self, MOST_ROWS, Shown};
 use crate::store::{PushEntry, StoreError};
 
@@ -23,33 +23,44 @@ impl<T: StoreTx> Group<'_, T> {
         own: &[Operation],
     ) -> Result<Result<Decided, Reason>, StoreError> {
         let failed = |text: String| Ok(Err(Reason::Failed(text)));
-        let Some(name) = Name::of(push) else { return failed("it asks for no action".into()) };
-        let verdict = match &push.heard {
-            Heard::Waiting => return Ok(Err(Reason::Asked { again_ms: name.again_ms() })),
-            Heard::Nothing => {
-                let rows = self.rows_about(action, own);
-                return self.put_question(&name, push, action, own, rows, 1);
+        let (name, verdict) = match &push.heard {
+            Heard::Later { again_ms } => return Ok(Err(Reason::Asked { again_ms: *again_ms })),
+            Heard::Nothing => match Name::of(push) {
+                Some(name) => return self.put_first_question(&name, push, action, own),
+                None => return failed("it asks for no action".into()),
+            },
+            Heard::Turn(name, None) => return self.put_first_question(name, push, action, own),
+            Heard::Turn(name, Some(again)) => {
+                return self.put_question(name, push, action, own, again.rows.clone(), again.round);
             }
-            Heard::Verdict(verdict) => verdict,
+            Heard::Verdict(name, verdict) => (name, verdict),
         };
-        self.heard.push(name);
         let (body, shown, round) = match &**verdict {
             Verdict::Failed(why) => return failed(why.clone()),
             Verdict::Answered { body, rows, round } => (body, rows, *round),
         };
         let mut rows: Vec<(String, RowKey)> = shown.iter().map(|row| (row.table.clone(), row.key.clone())).collect();
         match answer::read(body, self.plan) {
-            Err(nonsense) => failed(nonsense),
+            Err(nonsense) => Ok(Err(Reason::Nonsense(nonsense))),
             Ok(Wish::Decide(decided)) => {
                 let rests_on = decided.rests_on.as_deref().unwrap_or(shown);
-                if !self.have_moved(rests_on)? || landfall_core::mutant::active("versions-ignored") {
+                let moved = self.moved(rests_on)?;
+                if moved.is_empty() || landfall_core::mutant::active("versions-ignored") {
                     return Ok(Ok(decided));
                 }
-                match decided.rests_on {
-                    _ if round < ROUNDS => self.put_question(&name, push, action, own, rows, round + 1),
-                    Some(_) => failed(format!("the rows that its answer rests on changed each of {ROUNDS} times")),
+                let is_as_shown = rests_on.iter().all(|row| shown.contains(row));
+                match (is_as_shown, round < ROUNDS) {
+                    (true, true) => {
+                        let again = Again { rows, round: round + 1 };
+                        self.asks.push((*name, Next::Contend(again, moved)));
+                        Ok(Err(Reason::Asked { again_ms: name.again_ms() }))
+                    }
                     // Others were quicker each time: that is nobody's fault, and no attempt. Its device comes again.
-                    None => Ok(Err(Reason::Asked { again_ms: name.again_ms() })),
+                    (true, false) => Ok(Err(Reason::Asked { again_ms: name.again_ms() })),
+                    (false, true) => self.put_question(name, push, action, own, rows, round + 1),
+                    (false, false) => {
+                        failed(format!("each of {ROUNDS} answers rests on versions that its question did not show"))
+                    }
                 }
             }
             Ok(Wish::Read(more)) => {
@@ -65,9 +76,20 @@ impl<T: StoreTx> Group<'_, T> {
                 if round >= ROUNDS {
                     return failed(format!("it wanted to read more each of {ROUNDS} times"));
                 }
-                self.put_question(&name, push, action, own, rows, round + 1)
+                self.put_question(name, push, action, own, rows, round + 1)
             }
         }
+    }
+
+    fn put_first_question(
+        &mut self,
+        name: &Name,
+        push: &PushEntry,
+        action: &Action,
+        own: &[Operation],
+    ) -> Result<Result<Decided, Reason>, StoreError> {
+        let rows = self.rows_about(action, own);
+        self.put_question(name, push, action, own, rows, 1)
     }
 
     /// The rows that the transaction writes, and those that the action's arguments name.
@@ -106,6 +128,9 @@ impl<T: StoreTx> Group<'_, T> {
         if rows.len() > MOST_ROWS {
             return Ok(Err(Reason::Refused(too_long())));
         }
+        if self.room == 0 {
+            return Ok(Err(Reason::Asked { again_ms: name.again_ms() }));
+        }
         let mut shown = Vec::with_capacity(rows.len());
         for (table, key) in rows {
             let found = self.look(&table, &key)?;
@@ -115,22 +140,25 @@ impl<T: StoreTx> Group<'_, T> {
         }
         match question::question(name, push, action, own, shown, round) {
             Some(question) => {
-                self.asks.push((*name, question));
+                self.room = self.room.saturating_sub(question.body.len());
+                self.asks.push((*name, Next::Ask(question)));
                 Ok(Err(Reason::Asked { again_ms: name.again_ms() }))
             }
             None => Ok(Err(Reason::Refused(too_long()))),
         }
     }
 
-    /// Whether one of these rows is not as it was.
-    fn have_moved(&mut self, rows: &[Seen]) -> Result<bool, StoreError> {
-        for row in rows {
-            let found = self.look(&row.table, &row.key)?;
-            if found.as_ref().and_then(|found| self.version(&row.table, &row.key, found)) != row.version {
-                return Ok(true);
+    /// Those of these rows that are not as they were.
+    fn moved(&mut self, rows: &[Seen]) -> Result<Vec<Moved>, StoreError> {
+        let mut moved = Vec::new();
+        for Seen { table, key, version: before } in rows {
+            let found = self.look(table, key)?;
+            let version = found.as_ref().and_then(|found| self.version(table, key, found));
+            if version != *before {
+                moved.push(Moved { row: RowId::of(table, key), version });
             }
         }
-        Ok(false)
+        Ok(moved)
     }
 
     /// The row as it is; a write behind the store's back has its sequence by then.

@@ -23,7 +23,7 @@ use landfall_core::txn::Origin;
 use landfall_core::{BucketId, Code, Problem, ReplicaId, Stamp};
 use landfall_protocol::Outcome;
 
-use crate::actions::hooks::{Name, Question};
+use crate::actions::hooks::{Name, Next};
 use crate::actions::{Actions, Reason};
 use crate::buckets::{BucketIndex, Fan};
 use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
@@ -81,9 +81,9 @@ pub struct Group<'a, T: StoreTx> {
     careful: bool,
     found: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked.
-    asks: Vec<(Name, Question)>,
-    /// What they have said, and was made use of.
-    heard: Vec<Name>,
+    asks: Vec<(Name, Next)>,
+    /// Bytes of questions for which there is room.
+    room: usize,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
@@ -108,7 +108,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             careful: false,
             found: Vec::new(),
             asks: Vec::new(),
-            heard: Vec::new(),
+            room: 0,
         }
     }
 
@@ -116,6 +116,12 @@ impl<'a, T: StoreTx> Group<'a, T> {
     #[must_use]
     pub fn careful(self) -> Self {
         Self { careful: true, ..self }
+    }
+
+    /// The same group, which may put questions to webhooks until there is no room for them: so many bytes.
+    #[must_use]
+    pub fn with_room(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     /// Decides entries in the order given, except that an entry waits for those of its predecessors that come later.
@@ -166,7 +172,6 @@ impl<'a, T: StoreTx> Group<'a, T> {
             counters: self.counters,
             faults: self.found,
             asks: self.asks,
-            heard: self.heard,
             flushed_in: Duration::ZERO,
         })
     }
@@ -384,7 +389,15 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Some(action) => match self.act(push, action, operations)? {
                 Ok(Acted { own, added }) => (own, added),
                 Err(Reason::Refused(problem)) => return refused(problem),
-                Err(Reason::Asked { again_ms }) => return Ok(Err(Outcome::Asked { again_ms })),
+                Err(Reason::Asked { again_ms }) => {
+                    self.counters.asked += 1;
+                    return Ok(Err(Outcome::Asked { again_ms }));
+                }
+                Err(Reason::Nonsense(what)) => {
+                    let words = format!("the app's webhook of '{}' gave an answer that makes no sense", action.name);
+                    let cause = format!("{words}: {what}");
+                    return Ok(Err(self.note_fault(push, &store_codes::HANDLER, &words, cause)));
+                }
                 Err(Reason::Failed(cause)) => {
                     let words = format!("the app's handler of '{}' failed: {cause}", action.name);
                     return Ok(Err(self.note_fault(push, &store_codes::HANDLER, &words, words.clone())));

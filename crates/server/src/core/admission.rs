@@ -244,18 +244,10 @@ impl Admission {
         Ok(())
     }
 
-    /// What was taken before, and was asked about meanwhile, is to wait for a commit again; it was counted in the rate
-    /// when it came. When it is decided, tell [`Admission::decided`].
-    ///
-    /// # Errors
-    /// When there is no room for it: nothing of it counts then.
-    pub fn returns(&mut self, subject: &Arc<str>, entries: u64, now_ms: u64, draw: u64) -> Result<(), Refused> {
-        if let Some(limit) = self.has_no_room(subject, entries, now_ms) {
-            return Err(Refused::after(limit, ROOM_MS, draw));
-        }
+    /// What was taken once waits again. Nothing is asked of it: how much of that there is is bounded elsewhere.
+    pub fn back(&mut self, subject: &Arc<str>, entries: u64, now_ms: u64) {
         self.uses(subject, now_ms).waiting += entries;
         self.waiting += entries;
-        Ok(())
     }
 
     /// The limit for which so many more transactions of a subject cannot wait. A subject of which something waits may
@@ -347,7 +339,7 @@ mod tests {
         assert_eq!(limit(admission.push(&bob, 301, 0, 0, 0)), Limit::Waiting);
         assert_eq!(admission.push(&bob, 300, 0, 0, 0), Ok(()));
         admission.decided(&ada, 400);
-        assert_eq!(admission.returns(&ada, 400, 0, 0), Ok(()));
+        admission.back(&ada, 400, 0);
         assert_eq!(admission.waiting(), 700);
     }
 
@@ -367,16 +359,14 @@ mod tests {
         let limit = |result: Result<(), Refused>| result.unwrap_err().limit;
         assert_eq!(limit(admission.push(&name("late"), 1, 0, 0, 0)), Limit::Waiting);
         assert_eq!(limit(admission.push(&flooders[0], 1, 0, 0, 0)), Limit::SubjectWaiting);
-        // Once it was asked about it is still of the one who pushed it.
-        assert_eq!(limit(admission.returns(&flooders[0], 1, 0, 0)), Limit::SubjectWaiting);
     }
 
     #[test]
-    fn what_returns_is_counted_in_the_rate_once() {
+    fn what_was_asked_about_is_counted_in_the_rate_once() {
         let (ada, mut admission) = (name("ada"), Admission::new(ALLOWANCE, 1_000));
         assert_eq!(admission.push(&ada, 200, 0, 0, 0), Ok(()));
         admission.decided(&ada, 200);
-        assert_eq!(admission.returns(&ada, 200, 0, 0), Ok(()));
+        admission.back(&ada, 200, 0);
         admission.decided(&ada, 200);
         assert_eq!(admission.push(&ada, 100, 0, 1_000, 0), Ok(()));
     }

@@ -7,10 +7,10 @@ use landfall_core::{Epoch, ReplicaId, Value};
 use landfall_protocol::{Cursor, Decision, Outcome, Resumption, codes};
 
 use super::fair::Waiting;
-use crate::actions::hooks::{Heard, Held, Hooks, Name};
+use crate::actions::hooks::{Heard, Held, Hooks, Name, Next, Waits};
 use crate::buckets::Bucket;
 use crate::hub::Hub;
-use crate::session::{HelloAnswer, Refusal, Reply};
+use crate::session::{HelloAnswer, Moment, Refusal, Reply};
 use crate::store::{GroupCommit, PushEntry, Store, StoreError, StoreReader, Subject, Truncated};
 
 /// Names a connection within a server.
@@ -27,7 +27,7 @@ pub struct PendingPush {
     pub subject: Arc<str>,
     /// Its transactions.
     pub entries: Vec<PushEntry>,
-    /// Whether the push was answered before: these were asked about, and are decided now.
+    /// Whether the push was answered before: these were asked about, and are decided or asked about now.
     pub answered: bool,
 }
 
@@ -51,7 +51,7 @@ impl PendingPush {
         Self { session, id, subject, entries, answered: false }
     }
 
-    /// What was asked about, and has a verdict now.
+    /// What was asked about, and can go on now.
     pub fn of_held(held: Held) -> Self {
         Self { answered: true, ..Self::new(held.session, held.push, vec![held.entry]) }
     }
@@ -113,6 +113,8 @@ pub struct Committed {
     pub pushes: Vec<(SessionId, u32)>,
     /// How many entries the group had.
     pub entries: usize,
+    /// Whether it was about entries that webhooks are asked about: [`Hooks`] may have something to ask, or to give back.
+    pub asked: bool,
     /// What the store did; empty when it failed.
     pub commit: GroupCommit,
     /// Why nothing was decided, if so.
@@ -182,23 +184,28 @@ impl Committer {
         self.hooks.clone()
     }
 
-    /// Decides a group in one transaction and one fsync.
-    pub fn commit(&mut self, pushes: Vec<PendingPush>, now_ms: u64) -> Committed {
+    /// Decides a group in one transaction and one fsync. `random` is for the jitter of what devices are told.
+    pub fn commit(&mut self, pushes: Vec<PendingPush>, now: Moment, random: u64) -> Committed {
         let mut entries = Vec::with_capacity(pushes.iter().map(|push| push.entries.len()).sum());
         let mut shares = Vec::with_capacity(pushes.len());
         let names = pushes.iter().map(|push| (push.session, push.id)).collect();
-        let mut asking = BTreeMap::new();
+        // Those that the hooks told of, by their place in the group.
+        let mut heard = Vec::new();
         let since = self.store.common_seq();
         for PendingPush { session, id, entries: mut own, answered, .. } in pushes {
+            let mut waits = Waits::new(random);
             for (at, entry) in own.iter_mut().enumerate() {
                 if entry.prior {
                     entry.rest_on(since);
                 }
-                if let Some(name) = Name::of(entry) {
-                    let heard = self.hooks.lock().hear(&name, session, id);
-                    // A verdict is made use of once, also when its entry has come twice.
-                    let is_first = asking.insert(name, (entries.len() + at, session, id)).is_none();
-                    entry.heard = if is_first { heard } else { Heard::Waiting };
+                let action = entry.entry.transaction.action.as_ref();
+                if !action.is_some_and(|action| self.store.asks_webhook(&action.name)) {
+                    continue;
+                }
+                let Some(name) = Name::of(entry) else { continue };
+                entry.heard = self.hooks.lock().hear(name, entry, (session, id), now.mono_ms, &mut waits);
+                if !matches!(entry.heard, Heard::Later { .. }) {
+                    heard.push((entries.len() + at, name));
                 }
             }
             let shift_ms = own.first().map_or(0, |entry| entry.shift_ms);
@@ -206,31 +213,32 @@ impl Committer {
             entries.append(&mut own);
         }
         let count = entries.len();
-        let (mut commit, failure) = match self.store.commit_group(&entries, now_ms) {
+        let room = if heard.is_empty() { 0 } else { self.hooks.lock().room() };
+        let (mut commit, failure) = match self.store.commit_group(&entries, room, now.wall_ms) {
             Ok(commit) => (commit, None),
             Err(problem) => (GroupCommit::default(), Some(problem)),
         };
-        self.ask(&commit, &entries, &asking);
+        self.settle(&mut commit, &heard);
         let rseqs = entries.iter().map(|entry| entry.entry.transaction.rseq);
         let mut outcomes = rseqs.zip(std::mem::take(&mut commit.outcomes));
         let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref());
         let replies = shares.into_iter().filter_map(answer).collect();
-        Committed { replies, pushes: names, entries: count, commit, failure }
+        Committed { replies, pushes: names, entries: count, asked: !heard.is_empty(), commit, failure }
     }
 
-    /// Takes note of what webhooks are to be asked, now that no transaction is open.
-    fn ask(&self, commit: &GroupCommit, entries: &[PushEntry], asking: &BTreeMap<Name, (usize, SessionId, u32)>) {
-        if commit.asks.is_empty() && commit.heard.is_empty() {
+    /// Tells the hooks what came of what they told of, now that no transaction is open.
+    fn settle(&self, commit: &mut GroupCommit, heard: &[(usize, Name)]) {
+        if heard.is_empty() {
             return;
         }
+        let mut asks: BTreeMap<Name, Next> = std::mem::take(&mut commit.asks).into_iter().collect();
         let mut hooks = self.hooks.lock();
-        commit.heard.iter().for_each(|name| hooks.used(name));
-        for (name, question) in &commit.asks {
-            let Some((at, session, push)) = asking.get(name).copied() else { continue };
-            if let Some(entry) = entries.get(at).cloned() {
-                let entry = PushEntry { heard: Default::default(), ..entry };
-                // Where there is no room for it, its device comes again.
-                hooks.ask(*name, question.clone(), Held { session, push, entry });
+        for (at, name) in heard {
+            match (asks.remove(name), commit.outcomes.get(*at)) {
+                (Some(next), _) => hooks.put(name, next),
+                // Nothing was decided about it.
+                (None, None | Some(Outcome::Deferred { .. })) => hooks.let_go(name),
+                (None, Some(_)) => hooks.used(name),
             }
         }
     }

@@ -95,13 +95,16 @@ impl Door {
         self.inner().admission.left(subject);
     }
 
-    /// A push is to wait for a commit, for the first time or after it was asked about.
+    /// A push is to wait for a commit.
     pub(super) fn push(&self, push: &PendingPush) -> Result<(), Refusal> {
-        let (subject, size, bytes) = (&push.subject, push.size(), push.bytes());
-        self.ask(|admission, now_ms, draw| match push.answered {
-            true => admission.returns(subject, size, now_ms, draw),
-            false => admission.push(subject, size, bytes, now_ms, draw),
-        })
+        let (size, bytes) = (push.size(), push.bytes());
+        self.ask(|admission, now_ms, draw| admission.push(&push.subject, size, bytes, now_ms, draw))
+    }
+
+    /// What was taken once waits again.
+    pub(super) fn back(&self, push: &PendingPush) {
+        let now_ms = self.now_ms();
+        self.inner().admission.back(&push.subject, push.size(), now_ms);
     }
 
     /// Pushes were decided.

@@ -60,7 +60,7 @@ impl Shared {
         let door = Arc::new(Door::new(options.allowance, most_waiting, for_jitter, Arc::clone(&metrics)));
         let trouble = Arc::default();
         let committer = Committer::new(store, Arc::clone(&hub))?;
-        let (hooks, to_ask) = (committer.hooks(), Arc::<Notify>::default());
+        let (hooks, to_ask, started) = (committer.hooks(), Arc::<Notify>::default(), Instant::now());
         let thread = writer::Writer {
             committer,
             queue,
@@ -71,6 +71,7 @@ impl Shared {
             rng,
             retention: options.retention,
             to_ask: Arc::clone(&to_ask),
+            started,
         };
         let handle = std::thread::Builder::new().name("landfall-writer".to_owned()).spawn(move || thread.run())?;
         let shared = Self {
@@ -85,7 +86,7 @@ impl Shared {
             work,
             door,
             readers,
-            started: Instant::now(),
+            started,
             hooks,
             to_ask,
         };
@@ -160,17 +161,26 @@ impl Shared {
         }
     }
 
-    /// Hands what a webhook has answered to the writer. Where that has no room, the device comes again.
-    pub(super) fn decide(&self, push: PendingPush) {
-        let session = self.sessions.find(push.session);
-        let _ = self.wait(push, session);
+    /// Hands what can go on to the writer. Where that has no room, the device comes again.
+    pub(super) fn take_back(&self) {
+        loop {
+            let Some(held) = self.hooks.lock().back() else { return };
+            let name = held.name;
+            let mut push = PendingPush::of_held(held);
+            let session = self.sessions.find(push.session);
+            charge(&mut push, session.as_ref());
+            let (subject, size) = (Arc::clone(&push.subject), push.size());
+            self.door.back(&push);
+            if self.submit(Work::Push { push, session }).is_err() {
+                self.door.decided(&[(subject, size)]);
+                self.hooks.lock().let_go(&name);
+            }
+        }
     }
 
     /// A push waits for its turn.
     fn wait(&self, mut push: PendingPush, session: Option<Arc<Handle>>) -> Result<(), Refusal> {
-        if let Some(payer) = session.as_ref().and_then(|session| session.subject.get()) {
-            push.subject = Arc::clone(payer);
-        }
+        charge(&mut push, session.as_ref());
         let (subject, size) = (Arc::clone(&push.subject), push.size());
         self.door.push(&push)?;
         self.submit(Work::Push { push, session }).inspect_err(|_| self.door.decided(&[(subject, size)]))

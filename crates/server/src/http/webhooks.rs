@@ -15,7 +15,6 @@ use super::shared::Shared;
 use crate::actions::answer::MOST_BYTES;
 use crate::actions::hooks::{Ask, Said};
 use crate::actions::sign::{Secret, signatures};
-use crate::core::PendingPush;
 
 /// How long a webhook may take for one answer, to the last byte.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,7 +37,9 @@ pub(super) async fn run(shared: Arc<Shared>, webhooks: Webhooks) {
     }
     let timeout = webhooks.timeout.unwrap_or(TIMEOUT);
     let agent = concat!("landfall/", env!("CARGO_PKG_VERSION"));
-    let client = Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none()).user_agent(agent);
+    // Half of the time, so that one that cannot be reached is told from one that does not answer.
+    let client = Client::builder().timeout(timeout).connect_timeout(timeout / 2);
+    let client = client.redirect(reqwest::redirect::Policy::none()).user_agent(agent);
     let (client, mut rng) = match (client.build(), ChaCha20Rng::try_from_rng(&mut SysRng)) {
         (Ok(client), Ok(rng)) => (client, rng),
         (client, rng) => {
@@ -52,6 +53,7 @@ pub(super) async fn run(shared: Arc<Shared>, webhooks: Webhooks) {
     loop {
         loop {
             let ask = shared.hooks.lock().next(shared.now().mono_ms);
+            shared.take_back();
             let Some(ask) = ask else { break };
             let (client, webhooks, shared) = (client.clone(), Arc::clone(&webhooks), Arc::clone(&shared));
             requests.spawn(async move {
@@ -69,10 +71,7 @@ pub(super) async fn run(shared: Arc<Shared>, webhooks: Webhooks) {
                 // A task ends with an error only when it panics, which it does not.
                 let Ok((ticket, action, said)) = done else { continue };
                 note(&action, &said);
-                let held = shared.hooks.lock().said(ticket, said, shared.now().mono_ms, rng.next_u64());
-                if let Some(held) = held {
-                    shared.decide(PendingPush::of_held(held));
-                }
+                shared.hooks.lock().said(ticket, said, shared.now().mono_ms, rng.next_u64());
             }
             () = until(due) => {}
         }
@@ -92,6 +91,7 @@ fn note(action: &str, said: &Said) {
         Said::Answer { status: status @ 200..=299, .. } => tracing::debug!(action, status, "the webhook has answered"),
         Said::Answer { status, .. } => tracing::warn!(action, status, "the webhook did not take the question"),
         Said::Nothing(why) => tracing::warn!(action, why, "the webhook did not answer"),
+        Said::Unreachable(why) => tracing::warn!(action, why, "the webhook was not asked"),
     }
 }
 
@@ -136,9 +136,11 @@ async fn body(mut response: Response) -> Result<Option<Vec<u8>>, reqwest::Error>
 /// No answer, in words that tell devices nothing of where it is.
 fn nothing(problem: &reqwest::Error, timeout: Duration) -> Said {
     tracing::debug!("a webhook failed: {problem}");
-    Said::Nothing(match problem {
-        problem if problem.is_timeout() => format!("it did not answer within {} s", timeout.as_secs_f32()),
-        problem if problem.is_connect() => "it cannot be reached".to_owned(),
-        _ => "the connection to it broke".to_owned(),
-    })
+    match problem {
+        problem if problem.is_connect() => Said::Unreachable("it cannot be reached".to_owned()),
+        problem if problem.is_timeout() => {
+            Said::Nothing(format!("it did not answer within {} s", timeout.as_secs_f32()))
+        }
+        _ => Said::Nothing("the connection to it broke".to_owned()),
+    }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use landfall_core::{Code, ReplicaId, Value};
 use landfall_protocol::Cursor;
+use rand::Rng as _;
 use tokio::sync::{Notify, oneshot};
 
 use super::door::Door;
@@ -16,7 +17,7 @@ use crate::buckets::Bucket;
 use crate::core::fair::Waiting;
 use crate::core::{Committer, FairQueue, PendingPush, Retention, SessionId, fresh_epoch};
 use crate::metrics::Metrics;
-use crate::session::Refusal;
+use crate::session::{Moment, Refusal};
 use crate::store::{Head, Subject};
 
 /// Most pieces of work that wait. Beyond that the answer is LF-4009.
@@ -67,6 +68,8 @@ pub(super) struct Writer {
     pub(super) retention: Retention,
     /// Told when webhooks are to be asked something.
     pub(super) to_ask: Arc<Notify>,
+    /// Since when the monotonic clock runs.
+    pub(super) started: Instant,
 }
 
 /// A push, and who waits for its answer, if anybody still does.
@@ -175,7 +178,7 @@ impl Writer {
         let began = Instant::now();
         let shares: Vec<_> = group.iter().map(|one| (Arc::clone(&one.push.subject), one.push.size())).collect();
         let (pushes, sessions): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.push, one.session)).unzip();
-        let mut committed = self.committer.commit(pushes, now_ms());
+        let mut committed = self.committer.commit(pushes, self.now(), self.rng.next_u64());
         self.door.decided(&shares);
         self.metrics.committed(&committed, began.elapsed());
         if let Some(problem) = &committed.failure {
@@ -193,7 +196,7 @@ impl Writer {
                 session.answer(reply);
             }
         }
-        if !committed.commit.asks.is_empty() {
+        if committed.asked {
             self.to_ask.notify_one();
         }
         self.committer.publish(&committed);
@@ -214,6 +217,10 @@ impl Writer {
             }
         }
         self.announce();
+    }
+
+    fn now(&self) -> Moment {
+        Moment { wall_ms: now_ms(), mono_ms: self.started.elapsed().as_millis() as u64 }
     }
 
     fn announce(&mut self) {

@@ -13,7 +13,7 @@ use landfall_core::predicate::Env;
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::{Entry, Outcome, RowBlock};
 
-use crate::actions::hooks::{Heard, Name, Question};
+use crate::actions::hooks::{Heard, Name, Next};
 use crate::buckets::{Bucket, Template};
 use crate::commit::LogEntry;
 
@@ -71,7 +71,7 @@ pub struct PushEntry {
     pub settled: Vec<u64>,
     /// What its session knows of other databases that use the same replica id.
     pub copied: CopiedFrom,
-    /// What the webhook of its action has said about it.
+    /// What is known of it where its action has a webhook.
     pub heard: Heard,
 }
 
@@ -180,9 +180,7 @@ pub struct GroupCommit {
     /// What went wrong with single entries, for the operator's log: whose, which, and the cause.
     pub faults: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked about entries that were not decided for that.
-    pub asks: Vec<(Name, Question)>,
-    /// The entries for which it was made use of what webhooks had said.
-    pub heard: Vec<Name>,
+    pub asks: Vec<(Name, Next)>,
     /// How long the transaction took to reach the disk, once everything was decided: the write of the log and its fsync.
     pub flushed_in: Duration,
 }
@@ -202,6 +200,8 @@ pub struct Counters {
     pub copied: u64,
     /// Entries that the server failed on and did not decide.
     pub failed: u64,
+    /// Entries that are asked about, or are to be.
+    pub asked: u64,
     /// Rows changed, cascades among them.
     pub rows: u64,
     /// Writes behind the store's back that were given a sequence.
@@ -274,11 +274,15 @@ pub struct Sweep {
 pub trait Store: Send {
     /// Decides all entries in one transaction and one fsync, each by itself: a refusal leaves nothing and never undoes
     /// its neighbours. Entries of one replica may stand in any order. `now_ms` is the server's clock, milliseconds since
-    /// the Unix epoch; stamps never pass it.
+    /// the Unix epoch; stamps never pass it. Questions to webhooks are put until they have `room` bytes, and the one more
+    /// that goes beyond; what would have to be asked after that is to come again.
     ///
     /// # Errors
     /// Nothing of the group is applied then, and the store can be used again.
-    fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError>;
+    fn commit_group(&mut self, pushes: &[PushEntry], room: usize, now_ms: u64) -> Result<GroupCommit, StoreError>;
+
+    /// Whether a webhook decides on this action.
+    fn asks_webhook(&self, action: &str) -> bool;
 
     /// How many buckets there are.
     fn bucket_count(&self) -> usize;

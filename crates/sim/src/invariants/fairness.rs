@@ -25,9 +25,9 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The server has taken a push.
-    pub fn came(&mut self, session: SessionId, id: u32, subject: &str) {
-        let ahead = self.pushes.values().filter(|push| push.subject == subject).count() as u64;
+    /// The server has taken a push. Of what it asks webhooks about, `asking`, some may be ahead of it.
+    pub fn came(&mut self, session: SessionId, id: u32, subject: &str, asking: usize) {
+        let ahead = (self.pushes.values().filter(|push| push.subject == subject).count() + asking) as u64;
         let arrived = Arrived { subject: subject.to_owned(), group: self.groups, ahead };
         self.pushes.insert((session, id), arrived);
     }

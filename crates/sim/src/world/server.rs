@@ -106,7 +106,7 @@ impl World {
             let subject = process.core.session(conn).and_then(|session| session.device()).map(|(_, subject)| subject);
             // One without transactions is nobody's.
             let subject = subject.filter(|_| !empty).unwrap_or_default().to_owned();
-            process.waiting.came(conn, id, &subject);
+            process.waiting.came(conn, id, &subject, process.core.asking());
         }
     }
 

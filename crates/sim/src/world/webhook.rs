@@ -7,7 +7,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::invariants::Violation;
 
 /// What a webhook may do to a request.
-pub(crate) const WEBHOOK: [&str; 7] = [
+pub(crate) const WEBHOOK: [&str; 9] = [
     "webhook answers",
     "webhook answers twice",
     "webhook answers too late",
@@ -15,6 +15,8 @@ pub(crate) const WEBHOOK: [&str; 7] = [
     "webhook is down",
     "webhook answers nonsense",
     "webhook refuses to answer",
+    "webhook cannot be reached",
+    "webhook is overloaded",
 ];
 
 impl World {
@@ -24,6 +26,8 @@ impl World {
         while let Some(ask) = self.server.process.as_mut().and_then(|process| process.core.next_ask(now)) {
             self.ask_one(&ask);
         }
+        // Some may be decided now, or asked about.
+        self.schedule_commit();
     }
 
     fn ask_one(&mut self, ask: &Ask) {
@@ -46,12 +50,18 @@ impl World {
             1 => says.push((soon + dice.between(1, 3_000) * MILLI, said(200, &answer))),
             2 => says = vec![(2 * SECOND, late()), (2 * SECOND + soon, said(200, &answer))],
             3 => says = vec![(2 * SECOND, late())],
-            4 => says = vec![(soon, said(503, "")), (soon, said(200, &answer))],
+            4 => says = vec![(soon, said(500, "")), (soon, said(200, &answer))],
             5 => {
                 let nonsense = ["", "[]", "{\"operations\": 5}", "{\"drop\": [{\"table\": \"tills\", \"key\": 1}]}"];
                 says = vec![(soon, said(200, nonsense[dice.index(nonsense.len())]))];
             }
             6 => says = vec![(soon, said(404, "")), (soon, said(200, &answer))],
+            7 => says = vec![(soon, Said::Unreachable("there is no way to it".to_owned()))],
+            8 => {
+                let (status, retry_after_ms) =
+                    if dice.chance(500) { (429, Some(dice.below(4_000))) } else { (503, None) };
+                says = vec![(soon, Said::Answer { status, retry_after_ms, body: None })];
+            }
             _ => {}
         }
         self.coverage.hit(WEBHOOK[what]);
@@ -68,7 +78,6 @@ impl World {
         if let Some(process) = self.server.process.as_mut() {
             process.core.said(ticket, said, now, random);
         }
-        self.schedule_commit();
         self.schedule_server_tick();
         Ok(())
     }

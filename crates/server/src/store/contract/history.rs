@@ -174,7 +174,7 @@ pub(crate) fn of_a_history_what_no_state_needs_is_forgotten<B: Backend>() {
     let mut store = backend.open(&with_history("\"2d\""));
     let mut ann = Device::new(1, "ann");
     let mut write = |store: &mut dyn Store, day: u64, operation: Operation| {
-        let group = store.commit_group(&[ann.write(vec![operation])], NOW + day * DAY_MS).unwrap();
+        let group = store.commit_group(&[ann.write(vec![operation])], usize::MAX, NOW + day * DAY_MS).unwrap();
         accepted(&group.outcomes[0])
     };
     let seq = write(&mut *store, 0, note("ann", "0"));

@@ -171,7 +171,7 @@ pub(crate) fn mark(item: &str, word: &str) -> Operation {
 }
 
 pub(crate) fn commit(store: &mut dyn Store, pushes: &[PushEntry]) -> GroupCommit {
-    store.commit_group(pushes, NOW).expect("the group commits")
+    store.commit_group(pushes, usize::MAX, NOW).expect("the group commits")
 }
 
 /// Commits one entry that must be accepted; gives its sequence.

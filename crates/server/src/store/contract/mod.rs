@@ -73,6 +73,7 @@ macro_rules! store_contract {
             nobody_but_the_server_writes_a_history,
             what_is_asked_about_holds_up_nobody_else,
             an_answer_rests_on_rows_as_they_were,
+            what_cannot_be_asked_now_comes_again,
             a_webhook_that_fails_harms_nobody_else,
             a_replica_keeps_its_owner,
             sequences_have_no_holes_and_chain_on,

@@ -57,7 +57,7 @@ pub(crate) fn a_clock_that_was_years_ahead_does_not_decide_for_years<B: Backend>
     let first = accept(&mut *store, a);
     let mut then = stamped(ann.write(vec![update("items", "i", first, &[("title", text("then"))])]), NOW);
     then.shift_ms = 315_360_000_000;
-    let group = store.commit_group(&[then], NOW + 315_360_000_000).unwrap();
+    let group = store.commit_group(&[then], usize::MAX, NOW + 315_360_000_000).unwrap();
     assert_eq!(group.stamp.wall_ms, NOW + 315_360_000_000);
     // The clock is right again; bob has not seen what ann wrote.
     let b = stamped(bob.write(vec![update("items", "i", first, &[("title", text("bob"))])]), NOW);

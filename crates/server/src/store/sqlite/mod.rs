@@ -188,8 +188,9 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit_group(&mut self, pushes: &[PushEntry], now_ms: u64) -> Result<GroupCommit, StoreError> {
-        let committed = self.group(now_ms, |mut group| {
+    fn commit_group(&mut self, pushes: &[PushEntry], room: usize, now_ms: u64) -> Result<GroupCommit, StoreError> {
+        let committed = self.group(now_ms, |group| {
+            let mut group = group.with_room(room);
             let outcomes = group.decide(pushes)?;
             group.finish(outcomes)
         });
@@ -197,10 +198,14 @@ impl Store for SqliteStore {
             return committed;
         }
         self.group(now_ms, |group| {
-            let mut group = group.careful();
+            let mut group = group.with_room(room).careful();
             let outcomes = group.decide(pushes)?;
             group.finish(outcomes)
         })
+    }
+
+    fn asks_webhook(&self, action: &str) -> bool {
+        self.actions.is_webhook(action)
     }
 
     fn has_signed(&self, seq: u64, chain: u64) -> bool {

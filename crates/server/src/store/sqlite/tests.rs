@@ -147,7 +147,7 @@ fn a_full_disk_loses_nothing_and_the_store_goes_on() {
     let small = ann.write(vec![contract::insert("lists", "b", &[])]);
     let large = ann.write(vec![contract::insert("lists", "c", &[("name", big)])]);
     let group = [small, large];
-    let error = store.commit_group(&group, contract::NOW).unwrap_err();
+    let error = store.commit_group(&group, usize::MAX, contract::NOW).unwrap_err();
     assert!(matches!(error, StoreError::DiskFull), "{error}");
     assert_eq!(store.head().seq, 1);
     store.limit_pages(None);
