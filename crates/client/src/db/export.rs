@@ -24,6 +24,9 @@ const KIND: &str = "landfall outbox";
 const VERSION: u64 = 1;
 /// So many backups are kept.
 const BACKUPS: i64 = 5;
+/// What the copy is from that is made when sending is held back. The last of these is kept beside the others: reviewing
+/// may make many.
+pub(super) const BEFORE_REPLAY: &str = "before what waited through a long absence was sent";
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,7 +218,9 @@ impl Database {
         let sql = "SELECT id FROM _landfall_backups ORDER BY id DESC LIMIT 1 OFFSET ?";
         let beyond: Option<i64> = self.conn.prepare_cached(sql)?.query_row([BACKUPS], |r| r.get(0)).optional()?;
         if let Some(beyond) = beyond {
-            self.conn.prepare_cached("DELETE FROM _landfall_backups WHERE id <= ?")?.execute([beyond])?;
+            let sql = "DELETE FROM _landfall_backups WHERE id <= ?1 AND id <> coalesce(
+                         (SELECT max(id) FROM _landfall_backups WHERE why = ?2), 0)";
+            self.conn.prepare_cached(sql)?.execute(params![beyond, BEFORE_REPLAY])?;
         }
         Ok(())
     }
