@@ -7,7 +7,7 @@
 
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
-use landfall_core::{Operation, RowKey, Transaction, Value};
+use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::params;
 
 use super::Database;
@@ -105,6 +105,9 @@ impl Database {
             return Ok(());
         };
         let away_ms = server_ms.saturating_sub(since_ms);
+        if mutant::active("absence-not-noticed") {
+            return Ok(());
+        }
         if away_ms <= limits.review_after_ms || self.memory.meta.counts.undecided() < limits.review_entries {
             return Ok(());
         }
