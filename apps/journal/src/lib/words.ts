@@ -148,7 +148,9 @@ export function heldBack({ entries, conflicts, complete }: HeldBack): string {
   if (conflicts === 0) return complete ? `${waits}. Others changed none of it since.` : `${waits}.`;
   const more = complete ? "" : " so far";
   const touched = `${plural(conflicts, "touches something", "touch things")} that others changed since${more}`;
-  return entries === 1 ? `1 change waits to be sent, and touches something that others changed since.` : `${waits}; ${touched}.`;
+  return entries === 1
+    ? `1 change waits to be sent, and touches something that others changed since.`
+    : `${waits}; ${touched}.`;
 }
 
 function said(value: unknown): string {
@@ -160,7 +162,10 @@ function said(value: unknown): string {
 /** What others did meanwhile: `The title is “Bread” now, and was “Shopping”.` */
 export function changedSince({ table, column, now, was }: ChangedSince): string {
   const kind = table === "tags" ? "tag" : (THINGS[table] ?? "row");
-  if (column === null) return `Somebody deleted the ${kind} meanwhile. It comes back with your change.`;
+  if (column === null) {
+    const back = table === "notes" || table === "posts" ? " It comes back with your change." : "";
+    return `Somebody deleted the ${kind} meanwhile.${back}`;
+  }
   const [label = column] = labels(table, [column]);
   const before = was === undefined || was === null ? "" : `, and was ${said(was)}`;
   return `Somebody changed the ${label}: it is ${said(now)} now${before}.`;

@@ -24,6 +24,8 @@ struct Device {
     seconds: u64,
     off_ms: u64,
     connection: u64,
+    /// Where the server stands.
+    head: u64,
     /// The entries that were offered.
     pushed: Vec<u64>,
 }
@@ -38,7 +40,7 @@ impl Device {
         let location = Location::Path(path.to_owned());
         let now = Moment { wall_ms: NOON + 1_000 * seconds, mono_ms: 1_000 * seconds };
         let engine = Engine::open(&location, schema, Options::default(), now, &mut entropy).expect("opens");
-        Self { engine, seconds, off_ms: 0, connection: 0, pushed: Vec::new() }
+        Self { engine, seconds, off_ms: 0, connection: 0, head: 10, pushed: Vec::new() }
     }
 
     fn now(&self) -> Moment {
@@ -72,7 +74,7 @@ impl Device {
         self.hear(ServerMessage::Welcome(Welcome {
             version: 1,
             epoch: Epoch([4; 16]),
-            head: 10,
+            head: self.head,
             start: 10,
             chain: 10,
             resumption,
@@ -252,9 +254,11 @@ fn it_says_whether_all_that_others_did_is_here() {
     for _ in 0..2 {
         device.write("notes").expect("writes");
     }
-    device.seconds = 2 * HOUR;
+    (device.seconds, device.head) = (2 * HOUR, 11);
     device.connect(Resumption::Continue);
-    assert_eq!(device.review().map(|r| r.complete), Some(false), "the shape is not answered yet");
+    assert_eq!(device.review().map(|r| r.complete), Some(false), "something is outstanding");
     device.hear(ServerMessage::Opened { id: 2, buckets: vec![opening(Start::Live)] });
+    assert_eq!(device.review().map(|r| r.complete), Some(false));
+    device.live();
     assert_eq!(device.review().map(|r| r.complete), Some(true));
 }
