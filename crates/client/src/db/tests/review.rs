@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall_core::schema::OutboxLimits;
 use landfall_protocol::server::{Outcome, Resumption, Start};
+use proptest::prelude::*;
 
 use super::world::*;
 use super::*;
@@ -242,4 +243,87 @@ fn the_copy_from_before_is_kept_however_much_is_thrown_away() {
     let backups = world.db.backups().expect("readable");
     let whys: Vec<bool> = backups.iter().map(|b| b.why.contains("long absence")).collect();
     assert_eq!(whys, [false, false, false, false, false, true]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The app sets a column of a row, made where it is not there; or deletes the row.
+    Write(i64, Option<(bool, i64)>),
+    /// Somebody else does.
+    Remote(i64, Option<(bool, i64)>),
+    CatchUp,
+    /// One of the entries is taken back, or set to something else.
+    Withdraw(prop::sample::Index),
+    Edit(prop::sample::Index, i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let change = || (1i64..7, prop::option::weighted(0.8, (any::<bool>(), 0i64..4)));
+    prop_oneof![
+        4 => change().prop_map(|(id, to)| Step::Write(id, to)),
+        4 => change().prop_map(|(id, to)| Step::Remote(id, to)),
+        3 => Just(Step::CatchUp),
+        1 => any::<prop::sample::Index>().prop_map(Step::Withdraw),
+        1 => (any::<prop::sample::Index>(), 0i64..4).prop_map(|(at, to)| Step::Edit(at, to)),
+    ]
+}
+
+impl World {
+    fn run(&mut self, step: &Step) {
+        let random = &mut |bytes: &mut [u8]| bytes.fill(3);
+        let undecided = self.db.undecided().expect("readable");
+        let one = |at: &prop::sample::Index| (!undecided.is_empty()).then(|| undecided[at.index(undecided.len())]);
+        match step {
+            Step::Write(id, None) => {
+                self.db.write(NOW, random, |tx| tx.delete("counters", &key(*id))).expect("writes");
+            }
+            Step::Write(id, Some((first, to))) => {
+                let column = if *first { "a" } else { "b" };
+                let cells = [("id", Value::Int(*id)), (column, Value::Int(*to))];
+                self.db.write(NOW, random, |tx| tx.upsert("counters", &cells)).expect("writes");
+            }
+            Step::Remote(id, None) => self.server.remote(*id, None),
+            Step::Remote(id, Some((first, to))) => {
+                let (a, b) = self.server.at(self.server.head()).get(id).copied().unwrap_or_default();
+                self.server.remote(*id, Some(if *first { (Some(*to), b) } else { (a, Some(*to)) }));
+            }
+            Step::CatchUp => self.catch_up(),
+            Step::Withdraw(at) => {
+                if let Some(rseq) = one(at) {
+                    self.db.withdraw(rseq, NOW, random).expect("withdraws");
+                }
+            }
+            Step::Edit(at, to) => {
+                if let Some(rseq) = one(at) {
+                    let sql = format!("UPDATE counters SET a = {to} WHERE id = (SELECT min(id) FROM counters)");
+                    self.db.edit(rseq, NOW, random, |tx| tx.execute(&sql, &[])).expect("edits");
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// What is kept up to date row by row is what a look at all of it finds.
+    #[test]
+    fn what_is_counted_is_what_is_there(
+        before in prop::collection::vec(step(), 0..12),
+        after in prop::collection::vec(step(), 1..30),
+    ) {
+        let mut world = World::few();
+        set(&mut world.db, "UPDATE counters SET a = 11 WHERE id = 1");
+        before.iter().for_each(|step| world.run(step));
+        if world.db.counts().undecided() == 0 {
+            return Ok(());
+        }
+        world.come(31);
+        for step in &after {
+            world.run(step);
+            let told = world.changed();
+            world.db.watch_held();
+            prop_assert_eq!(world.changed(), told, "after {:?}", step);
+        }
+    }
 }
