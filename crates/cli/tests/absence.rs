@@ -93,6 +93,41 @@ fn number(file: &Path, sql: &str) -> i64 {
     rusqlite::Connection::open(file).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
+/// All of it goes, while the app reads and writes: each write is there at once, whatever is under way. Gives the number of
+/// the last note.
+async fn drain(phone: &Client) -> i64 {
+    let mut status = phone.status();
+    let mut troubles = Vec::new();
+    phone.replay().await.unwrap();
+    let mut written = ENTRIES + 1;
+    let drain = async {
+        loop {
+            let (pending, error) = {
+                let now = status.borrow_and_update();
+                (now.pending, now.last_error.clone())
+            };
+            troubles.extend(error);
+            if pending == 0 {
+                return;
+            }
+            if written < ENTRIES + 200 {
+                written += 1;
+                let id = written;
+                let one = phone.write(move |tx| tx.insert("notes", &[("id", id.into()), ("title", "during".into())]));
+                assert!(one.await.unwrap().rseq.is_some());
+                let sql = "SELECT title FROM notes WHERE id = ?";
+                let rows = phone.query(sql, vec![Value::Int(id)]).await.unwrap();
+                assert_eq!(rows.rows, [[Value::Text("during".into())]]);
+            } else {
+                status.changed().await.unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, drain).await.expect("drains");
+    assert_eq!(troubles, Vec::<String>::new(), "no time-out, and no other trouble");
+    written
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_changes_after_a_month_are_asked_about_and_then_drain() {
     let dir = tempfile::tempdir().unwrap();
@@ -154,36 +189,7 @@ async fn ten_thousand_changes_after_a_month_are_asked_about_and_then_drain() {
     caught_up(&phone, ENTRIES as u64).await;
     assert_eq!(phone.status().borrow().review.unwrap().conflicts, CHANGED as u64 - 1, "one was taken back");
 
-    // All of it goes, while the app reads and writes. Each write is there at once, whatever is under way.
-    let mut status = phone.status();
-    let mut troubles = Vec::new();
-    phone.replay().await.unwrap();
-    let mut written = ENTRIES + 1;
-    let drain = async {
-        loop {
-            let (pending, error) = {
-                let now = status.borrow_and_update();
-                (now.pending, now.last_error.clone())
-            };
-            troubles.extend(error);
-            if pending == 0 {
-                return;
-            }
-            if written < ENTRIES + 200 {
-                written += 1;
-                let id = written;
-                let one = phone.write(move |tx| tx.insert("notes", &[("id", id.into()), ("title", "during".into())]));
-                assert!(one.await.unwrap().rseq.is_some());
-                let sql = "SELECT title FROM notes WHERE id = ?";
-                let rows = phone.query(sql, vec![Value::Int(id)]).await.unwrap();
-                assert_eq!(rows.rows, [[Value::Text("during".into())]]);
-            } else {
-                status.changed().await.unwrap();
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, drain).await.expect("drains");
-    assert_eq!(troubles, Vec::<String>::new(), "no time-out, and no other trouble");
+    let written = drain(&phone).await;
     let end = until(&phone, "settled", |now| now.acknowledged == 0 && now.sending.is_none()).await;
     assert_eq!((end.review, end.pending, end.dead), (None, 0, 0));
 
