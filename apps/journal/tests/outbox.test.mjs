@@ -7,6 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   banner,
+  builtWith,
   elsewhere,
   fields,
   findings,
@@ -115,6 +116,58 @@ story("sending is paused and goes on, by keyboard, and a reload does not forget 
   await drawer(page).getByText("1 waiting", { exact: true }).waitFor();
   await drawer(page).getByRole("button", { name: "Go on sending" }).press("Enter");
   await drawer(page).getByText("Everything is with the server.").waitFor();
+});
+
+/** A second is long here. */
+const IMPATIENT = { max_entries: 1000, max_bytes: 1e8, collapse_ms: 0, review_after_ms: 1000, review_entries: 2 };
+
+story("after a long absence the person looks before anything is sent, by keyboard", async (scope) => {
+  const server = await serve(scope, { app: await builtWith(scope, IMPATIENT) });
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await jot(page, "Shopping");
+  await standing(page, "saved");
+  await stayOffline(page, true);
+  const left = Date.now();
+  await fields(page).title.fill("Shopping on Friday");
+  await fields(page).title.blur();
+  await standing(page, "pending");
+  await jot(page, "Only here");
+  await elsewhere(scope, server, "ada", [
+    ".open my_notes",
+    ".sync",
+    "update notes set title = 'Shopping on Monday'",
+    "insert into notes (owner, title) values ('ada', 'From elsewhere')",
+  ]);
+  await page.waitForFunction((since) => Date.now() > since + 1500, left);
+  await stayOffline(page, false);
+
+  // What others did is here, and nothing has left.
+  await page.getByRole("option", { name: "From elsewhere" }).waitFor();
+  await banner(page, "You were away for").getByText("1 touches something that others changed since.").waitFor();
+  await shows(page, ["Shopping on Friday", "Only here", "From elsewhere"]);
+  await elsewhere(scope, server, "ada", ["insert into notes (owner, title) values ('ada', 'Still held')"]);
+  await page.getByRole("option", { name: "Still held" }).waitFor();
+  await page.reload();
+  await banner(page, "You were away for").getByRole("button", { name: "Look at them" }).press("Enter");
+  await drawer(page).waitFor();
+  const concerned = drawer(page).getByRole("list", { name: "Changed by others since" });
+  await concerned
+    .getByText("Somebody changed the title: it is “Shopping on Monday” now, and was “Shopping”.")
+    .waitFor();
+  await drawer(page).getByText("New note “Only here”", { exact: true }).waitFor();
+  await drawer(page).getByText("Held back until you send it").first().waitFor();
+  assert.deepEqual(await findings(page, "held"), []);
+  await picture(page, "desk-light-16-held");
+
+  // What others wrote is right: the own change is taken back, and the rest goes.
+  await concerned.getByRole("button", { name: "Take back: Changed the title" }).press("Enter");
+  await drawer(page).getByText("Others changed none of it since.").waitFor();
+  await drawer(page).getByRole("button", { name: "Send all" }).press("Enter");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  await page.getByRole("button", { name: "Close" }).click();
+  await banner(page, "You were away for").waitFor({ state: "detached" });
+  await shows(page, ["Shopping on Monday", "Only here", "From elsewhere", "Still held"]);
 });
 
 story("what was refused is shown as it was written, fixed and sent again", async (scope) => {

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, readFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { test } from "node:test";
@@ -24,6 +25,29 @@ export async function serve(scope, { app = DIST, args = [] } = {}) {
     pause: () => process.kill(server.pid, "SIGSTOP"),
     resume: () => process.kill(server.pid, "SIGCONT"),
   });
+}
+
+/** The app as it would be built from a schema with this `[outbox]`: a copy of it, whose service worker knows it too. */
+export async function builtWith(scope, outbox) {
+  const copy = path.join(await folder(scope), "app");
+  await cp(DIST, copy, { recursive: true, filter: (from) => !/\.(br|gz)$/.test(from) });
+  const digest = (text) => createHash("sha256").update(text).digest("base64");
+  let worker = await readFile(path.join(copy, "sw.js"), "utf8");
+  let changed = 0;
+  for (const name of await readdir(copy, { recursive: true })) {
+    if (!name.endsWith(".js") || name === "sw.js") continue;
+    const before = await readFile(path.join(copy, name), "utf8");
+    // The compiled schema is JSON within a string of the script, in whichever quotes.
+    const after = before.replace(/\{(\\?")name\1:\1journal\1,/, (found, quote) => {
+      changed += 1;
+      return `${found}${JSON.stringify({ outbox }).slice(1, -1).replaceAll('"', quote)},`;
+    });
+    worker = worker.replace(digest(before), digest(after));
+    await writeFile(path.join(copy, name), after);
+  }
+  assert.equal(changed, 1, "the schema is in one file");
+  await writeFile(path.join(copy, "sw.js"), worker);
+  return copy;
 }
 
 /** What another device of `person` writes: SQL, one transaction a line, synced before this resolves. */

@@ -71,6 +71,7 @@ SQL                     read or write; statements separated by ; are one transac
 .import FILE            entries of such a file, as refused transactions to retry
 .offline   .online      disconnect, connect
 .pause     .resume      send nothing, while changes of others still come; go on
+.review    .replay      after a long absence: what is held back, and what others changed of it; send it
 .help      .quit        this text; leave (nothing is lost)";
 
 /// Runs the shell.
@@ -265,6 +266,8 @@ impl Shell {
                 self.client.resume().await.map_err(failed)?;
                 self.say("sending goes on", json!({ "paused": false }));
             }
+            ".review" => render::review(&self.client.review().await.map_err(failed)?, self.json),
+            ".replay" => self.replay().await?,
             ".sync" => self.sync(rest).await?,
             ".watch" => self.watch(rest).await?,
             ".unwatch" => {
@@ -367,7 +370,9 @@ impl Shell {
                 let settled = {
                     let now = status.borrow_and_update();
                     match now.connectivity {
-                        Connectivity::Online if now.paused && now.pending > 0 => return Err(trouble(&now)),
+                        Connectivity::Online if (now.paused || now.review.is_some()) && now.pending > 0 => {
+                            return Err(trouble(&now));
+                        }
                         Connectivity::NeedsSignIn | Connectivity::Stopped => return Err(trouble(&now)),
                         Connectivity::Offline { retry_in_ms: None } => return Err(trouble(&now)),
                         Connectivity::Online => now.pending == 0,
@@ -417,6 +422,9 @@ impl Shell {
 fn trouble(status: &Status) -> Failure {
     let reason = match (&status.connectivity, &status.last_error) {
         (Connectivity::Offline { retry_in_ms: None }, _) => "this device is offline by choice; type .online first",
+        (_, _) if status.review.is_some() => {
+            "it is held back since this device was away for long; see .review, type .replay"
+        }
         (_, _) if status.paused && status.pending > 0 => "sending is paused; type .resume first",
         (_, Some(error)) => error,
         (Connectivity::Online, None) => "the server is still sending; try .sync again",

@@ -8,12 +8,14 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_client::db::{Backup, EntryState, Imported, Left, OutboxEntry, Rows, Undone, Withdrawal, Written};
+use landfall_client::db::{
+    Backup, EntryState, Imported, Left, OutboxEntry, Reviewed, Rows, Undone, Withdrawal, Written,
+};
 use landfall_client::live::{Row, RowsDiff};
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::json::{list, string};
 use landfall_core::value::{ColumnType, MAX_SAFE_INTEGER, SqliteValue};
-use landfall_core::{Operation, Value};
+use landfall_core::{Operation, RowKey, Value};
 use serde_json::{Value as Json, json};
 
 /// Appends a value.
@@ -123,81 +125,112 @@ fn verb(operation: &Operation) -> &'static str {
 /// The outbox, as the app sees it. What the server accepted is no longer its concern.
 pub fn outbox(entries: &[OutboxEntry]) -> String {
     let mut out = String::new();
-    list(entries, &mut out, |entry, out| {
-        let state = match entry.state {
-            EntryState::Queued => "pending",
-            // The server failed on it, and it waits for its next attempt.
-            EntryState::Sent if entry.next_attempt_ms.is_some() => "pending",
-            EntryState::Sent => "sending",
-            EntryState::Acknowledged(_) => "sent",
-            EntryState::Dead => "failed",
-        };
-        let _ = write!(
-            out,
-            "{{\"rseq\":{},\"state\":\"{state}\",\"attempts\":{},\"created\":{},\"priority\":{},",
-            entry.rseq, entry.attempts, entry.created_ms, entry.priority
-        );
-        if let Some(at_ms) = entry.next_attempt_ms {
-            let _ = write!(out, "\"next\":{at_ms},");
-        }
-        if let Some(at_ms) = entry.transaction.expires_ms {
-            let _ = write!(out, "\"expires\":{at_ms},");
-        }
-        if entry.is_open {
-            out.push_str("\"open\":true,");
-        }
-        if !entry.waits_for.is_empty() {
-            let _ = write!(out, "\"after\":{},", json!(entry.waits_for));
-        }
-        out.push_str("\"rows\":");
-        list(&entry.transaction.operations, out, |operation, out| {
-            out.push_str("{\"table\":");
-            string(operation.table(), out);
-            out.push_str(",\"key\":");
-            row(&operation.key().0, out);
-            let _ = write!(out, ",\"op\":\"{}\",\"cells\":{{", verb(operation));
-            for (at, write) in operation.cells().iter().enumerate() {
-                if at > 0 {
-                    out.push(',');
-                }
-                string(&write.column, out);
-                out.push(':');
-                value(&write.value, out);
-            }
-            out.push_str("}}");
-        });
-        if let Some(action) = &entry.transaction.action {
-            out.push_str(",\"action\":{\"name\":");
-            string(&action.name, out);
-            out.push_str(",\"columns\":");
-            list(action.args.keys(), out, |name, out| string(name, out));
-            out.push_str(",\"args\":");
-            list(action.args.values(), out, value);
-            out.push('}');
-        }
-        if let Some(problem) = &entry.problem {
-            let error = json!({"code": problem.code.to_string(), "message": problem.message,
-                "table": problem.table, "column": problem.column});
-            let _ = write!(out, ",\"error\":{error}");
-        }
+    list(entries, &mut out, |one, out| {
+        entry(one, out);
         out.push('}');
     });
     out
 }
 
-fn left(list_of: &[Left], out: &mut String) {
-    list(list_of, out, |one, out| {
-        out.push_str("{\"table\":");
-        string(&one.table, out);
-        out.push_str(",\"key\":");
-        row(&one.key.0, out);
-        out.push_str(",\"column\":");
-        match &one.column {
-            Some(column) => string(column, out),
-            None => out.push_str("null"),
-        }
+/// What is held back after a long absence: entries of the outbox, with what others have changed since.
+pub fn review(reviewed: &[Reviewed]) -> String {
+    let mut out = String::new();
+    list(reviewed, &mut out, |one, out| {
+        entry(&one.entry, out);
+        out.push_str(",\"changed\":");
+        list(&one.changed, out, |changed, out| {
+            row_name(&changed.table, &changed.key, changed.column.as_deref(), out);
+            for (name, part) in [("was", &changed.was), ("now", &changed.now), ("own", &changed.own)] {
+                if let Some(part) = part {
+                    let _ = write!(out, ",\"{name}\":");
+                    value(part, out);
+                }
+            }
+            out.push('}');
+        });
         out.push('}');
     });
+    out
+}
+
+/// An entry, but for the end of its object.
+fn entry(entry: &OutboxEntry, out: &mut String) {
+    let state = match entry.state {
+        EntryState::Queued => "pending",
+        // The server failed on it, and it waits for its next attempt.
+        EntryState::Sent if entry.next_attempt_ms.is_some() => "pending",
+        EntryState::Sent => "sending",
+        EntryState::Acknowledged(_) => "sent",
+        EntryState::Dead => "failed",
+    };
+    let _ = write!(
+        out,
+        "{{\"rseq\":{},\"state\":\"{state}\",\"attempts\":{},\"created\":{},\"priority\":{},",
+        entry.rseq, entry.attempts, entry.created_ms, entry.priority
+    );
+    if let Some(at_ms) = entry.next_attempt_ms {
+        let _ = write!(out, "\"next\":{at_ms},");
+    }
+    if let Some(at_ms) = entry.transaction.expires_ms {
+        let _ = write!(out, "\"expires\":{at_ms},");
+    }
+    if entry.is_open {
+        out.push_str("\"open\":true,");
+    }
+    if !entry.waits_for.is_empty() {
+        let _ = write!(out, "\"after\":{},", json!(entry.waits_for));
+    }
+    out.push_str("\"rows\":");
+    list(&entry.transaction.operations, out, |operation, out| {
+        out.push_str("{\"table\":");
+        string(operation.table(), out);
+        out.push_str(",\"key\":");
+        row(&operation.key().0, out);
+        let _ = write!(out, ",\"op\":\"{}\",\"cells\":{{", verb(operation));
+        for (at, write) in operation.cells().iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            string(&write.column, out);
+            out.push(':');
+            value(&write.value, out);
+        }
+        out.push_str("}}");
+    });
+    if let Some(action) = &entry.transaction.action {
+        out.push_str(",\"action\":{\"name\":");
+        string(&action.name, out);
+        out.push_str(",\"columns\":");
+        list(action.args.keys(), out, |name, out| string(name, out));
+        out.push_str(",\"args\":");
+        list(action.args.values(), out, value);
+        out.push('}');
+    }
+    if let Some(problem) = &entry.problem {
+        let error = json!({"code": problem.code.to_string(), "message": problem.message,
+            "table": problem.table, "column": problem.column});
+        let _ = write!(out, ",\"error\":{error}");
+    }
+}
+
+fn left(list_of: &[Left], out: &mut String) {
+    list(list_of, out, |one, out| {
+        row_name(&one.table, &one.key, one.column.as_deref(), out);
+        out.push('}');
+    });
+}
+
+/// A column of a row, but for the end of its object.
+fn row_name(table: &str, key: &RowKey, column: Option<&str>, out: &mut String) {
+    out.push_str("{\"table\":");
+    string(table, out);
+    out.push_str(",\"key\":");
+    row(&key.0, out);
+    out.push_str(",\"column\":");
+    match column {
+        Some(column) => string(column, out),
+        None => out.push_str("null"),
+    }
 }
 
 fn taken_back(undone: &Undone, rseq: Option<u64>) -> String {
@@ -246,6 +279,10 @@ pub fn status(status: &Status) -> String {
         json!({"done": s.done, "failed": s.failed, "left": s.left, "bytesLeft": s.bytes_left,
             "timeToGoMs": s.time_to_go_ms})
     });
+    let review = status.review.map(|r| {
+        json!({"entries": r.entries, "conflicts": r.conflicts, "awayMs": r.away_ms, "since": r.since_ms,
+            "complete": r.complete})
+    });
     let progress = status.loading.map(|p| json!({"loaded": p.rows, "total": p.expected}));
     json!({
         "connectivity": connectivity,
@@ -254,6 +291,7 @@ pub fn status(status: &Status) -> String {
         "failed": status.dead,
         "sending": sending,
         "paused": status.paused,
+        "review": review,
         "canUndo": status.can_undo,
         "canRedo": status.can_redo,
         "lastSyncedAt": status.last_synced_ms,

@@ -464,7 +464,8 @@ impl Client {
     }
 
     /// What is done to the outbox beside writing: `undo` and `redo` (nothing, or the number of an entry to take back),
-    /// `withdraw` (a number), `export` (nothing or a number), `import` (a file), `backups`. The answer is JSON.
+    /// `withdraw` (a number), `export` (nothing or a number), `import` (a file), `backups`, `pause` and `resume`, `review`
+    /// and `replay`. The answer is JSON.
     pub fn manage(&mut self, verb: JsString, argument: JsString) -> Result<JsString> {
         let (verb, argument) = (text(&verb), text(&argument));
         let answer = self.managed(&verb, &argument);
@@ -493,6 +494,11 @@ impl Client {
             ("import", _) => json::imported(&engine.import(argument, at)?),
             ("pause" | "resume", _) => {
                 engine.set_paused(verb == "pause", at, &mut entropy)?;
+                "null".to_owned()
+            }
+            ("review", _) => json::review(&engine.review()?),
+            ("replay", _) => {
+                engine.replay(at, &mut entropy)?;
                 "null".to_owned()
             }
             ("backups", _) => json::backups(&engine.db().backups()?),

@@ -14,8 +14,8 @@ use rand::TryRng as _;
 use tokio::sync::{broadcast, mpsc as tokio_mpsc, oneshot, watch};
 
 use crate::db::{
-    Backup, DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Rows, Selection, Undone, Withdrawal,
-    WriteTx, Written,
+    Backup, DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Reviewed, Rows, Selection, Undone,
+    Withdrawal, WriteTx, Written,
 };
 use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
 use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff, Watched};
@@ -434,6 +434,23 @@ impl Client {
     /// When the database cannot be written; nothing changed then.
     pub async fn resume(&self) -> Result<(), ClientError> {
         Ok(self.with(|engine, now, random| engine.set_paused(false, now, random)).await??)
+    }
+
+    /// What is held back after a long absence ([`Status::review`]): each entry, oldest first, with what others have
+    /// changed since of what it writes. Empty while nothing is held back.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn review(&self) -> Result<Vec<Reviewed>, ClientError> {
+        Ok(self.with(|engine, _, _| engine.review()).await??)
+    }
+
+    /// Sends what was held back. On disk when it resolves.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub async fn replay(&self) -> Result<(), ClientError> {
+        Ok(self.with(|engine, now, random| engine.replay(now, random)).await??)
     }
 
     /// Looks at the network at once.

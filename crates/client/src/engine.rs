@@ -21,6 +21,7 @@ use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{self, Status};
 
+mod away;
 mod cache;
 mod loading;
 mod pace;
@@ -182,6 +183,8 @@ pub struct Engine {
     /// When an entry expires that was never handed to the network, in monotonic milliseconds.
     expires_at_ms: Option<u64>,
     pace: pace::Pace,
+    /// The server's clock when it was heard of last, and the monotonic one then.
+    heard: Option<away::Heard>,
 }
 
 fn fill_id(random: &mut Entropy<'_>) -> ReplicaId {
@@ -206,7 +209,7 @@ impl Engine {
         let live = LiveQueries::new(db.recorder());
         let status = Status { last_synced_ms: db.synced_ms(), ..Status::default() };
         let mut session = Session::new(false, false);
-        session.set_paused(db.is_paused());
+        session.set_paused(away::sends_nothing(&db));
         let mut engine = Self {
             db,
             session,
@@ -225,7 +228,9 @@ impl Engine {
             undo_changed: true,
             expires_at_ms: None,
             pace: pace::Pace::default(),
+            heard: None,
         };
+        engine.db.watch_held();
         engine.refresh_status(now);
         Ok(engine)
     }
@@ -478,6 +483,7 @@ impl Engine {
                 self.db.set_clock_offset((clock_ms as i64).saturating_sub(now.wall_ms as i64))?;
                 self.status.clock_off_by_ms = status::worth_a_word(self.db.clock_offset_ms());
                 self.status.token_expires_in_ms = token_expires_in_ms;
+                self.heard_clock(clock_ms, now);
                 Event::Pong
             }
             ServerMessage::Error { code, message, fatal, retry_after_ms, about } => {
@@ -507,6 +513,7 @@ impl Engine {
         }
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
         let changes = self.db.welcome(welcome, now.wall_ms)?;
+        self.came_back(welcome.clock_ms, now);
         // First: what is shown of a history that the server has lost is not complete any more.
         self.refresh_completeness();
         self.announce(&changes);
@@ -573,6 +580,7 @@ impl Engine {
             }
         }
         self.note_synced(event, now);
+        self.end_empty_hold();
         self.refresh_status(now);
     }
 

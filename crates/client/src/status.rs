@@ -64,6 +64,21 @@ pub struct Sending {
     pub time_to_go_ms: Option<u64>,
 }
 
+/// What is held back since the device came back from a long absence, until [`crate::Engine::replay`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Review {
+    /// Transactions that wait for it: all that are not decided, those that were written since included.
+    pub entries: u64,
+    /// Those of them that write what others have changed since ([`crate::Engine::review`]).
+    pub conflicts: u64,
+    /// How long the device had no session with the server, milliseconds.
+    pub away_ms: u64,
+    /// Since when, by the device's clock.
+    pub since_ms: u64,
+    /// Whether all that others did meanwhile is here. Until then there may be more conflicts.
+    pub complete: bool,
+}
+
 /// The status of the client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Status {
@@ -75,6 +90,8 @@ pub struct Status {
     pub sending: Option<Sending>,
     /// Whether sending is paused ([`crate::Engine::set_paused`]).
     pub paused: bool,
+    /// Set while sending is held back after a long absence.
+    pub review: Option<Review>,
     /// Transactions that the server accepted and that have not come back in the shapes yet.
     pub acknowledged: u64,
     /// Dead letters: refused for good, waiting for a person.

@@ -57,11 +57,22 @@ pub struct OutboxLimits {
     /// A transaction that says again all that the one right before it said, within this time, takes that one up, as long
     /// as it was never handed to the network. Milliseconds; 0: never.
     pub collapse_ms: u64,
+    /// A device that had no session with the server for longer than this holds back what it has to send, until the
+    /// person has been told and lets it go. Milliseconds, 1 second to 366 days; 0: never.
+    pub review_after_ms: u64,
+    /// It does so when at least so many transactions are not decided: 1 to 10,000,000.
+    pub review_entries: u64,
 }
 
 impl std::default::Default for OutboxLimits {
     fn default() -> Self {
-        Self { max_entries: 250_000, max_bytes: 256_000_000, collapse_ms: 1_000 }
+        Self {
+            max_entries: 250_000,
+            max_bytes: 256_000_000,
+            collapse_ms: 1_000,
+            review_after_ms: 30 * 24 * 3_600 * 1_000,
+            review_entries: 100,
+        }
     }
 }
 

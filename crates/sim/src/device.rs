@@ -108,6 +108,8 @@ pub struct Device {
     pub disk_errors: u64,
     /// The app wants to be offline.
     pub offline: bool,
+    /// When it last had a session, by the server's clock; `None`: not since it has these files.
+    pub online_ms: Option<u64>,
     /// The ids that its database has had.
     pub replicas: BTreeSet<ReplicaId>,
 }
@@ -134,6 +136,7 @@ impl Device {
             seen_ticks: BTreeMap::new(),
             disk_errors: 0,
             offline: false,
+            online_ms: None,
             replicas: BTreeSet::new(),
         }
     }

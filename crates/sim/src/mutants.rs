@@ -43,6 +43,8 @@ pub const ALL: &[Mutant] = &[
     mutant("room-ignored", &["bounds"]),
     mutant("age-ignored", &["starvation"]),
     mutant("pause-ignored", &["paused"]),
+    mutant("replay-without-review", &["review"]),
+    mutant("absence-not-noticed", &["review"]),
     mutant("clone-not-recognised", &["convergence"]),
     mutant("epoch-not-noticed", &["acknowledged", "convergence", "flicker"]),
     mutant("restore-not-noticed", &["acknowledged", "convergence", "flicker"]),
@@ -170,6 +172,7 @@ mod tests {
             "reopen",
             "progress",
             "paused",
+            "review",
             "starvation",
         ];
         for name in all {

@@ -46,6 +46,7 @@ faults! {
     Clone = "device.clone": "A device's files are copied to another device, and both go on.",
     DeviceRestore = "device.restore": "A device goes back to an old copy of its files.",
     Offline = "device.offline": "The app goes offline by choice for a while.",
+    Away = "device.away": "The app is offline for so long that what it has to send is held back when it returns.",
     Nudge = "device.nudge": "The system says that the network may have changed.",
     ClockForward = "device.clock_forward": "A device's clock jumps ahead, by minutes to years.",
     ClockBack = "device.clock_back": "A device's clock jumps back, by minutes to years.",
@@ -139,13 +140,17 @@ impl Plan {
         let mut faults = Vec::new();
         // One run in twelve has no fault at all: what fails there is not about faults.
         let share = if dice.chance(80) { 0 } else { dice.between(80, 450) };
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Away) {
             if dice.chance(share) {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
         }
         if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
             faults.retain(|(fault, _)| *fault != Fault::HouseRule);
+        }
+        let mut away = Dice::new(seed, "away");
+        if share > 0 && away.chance(300) {
+            faults.push((Fault::Away, away.between(10, 30) * SECOND));
         }
         let mut hook = Dice::new(seed, "webhook");
         let restored = faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);

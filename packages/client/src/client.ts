@@ -2,7 +2,7 @@ import { codes, dataOf, type ErrorData, fail, LandfallError, wordsOf } from "./e
 import { Link } from "./link.js";
 import { Live } from "./live.js";
 import { State } from "./observable.js";
-import { OutboxState } from "./outbox.js";
+import { decodeReview, OutboxState, type WireReview } from "./outbox.js";
 import type { Ask, Config, News, WireStatus } from "./protocol.js";
 import { OpenShape } from "./shape.js";
 import { Tokens } from "./tokens.js";
@@ -36,6 +36,7 @@ const UNKNOWN: Status = {
   failed: 0,
   sending: null,
   paused: false,
+  review: null,
   canUndo: false,
   canRedo: false,
   lastSyncedAt: null,
@@ -154,6 +155,8 @@ class Client implements Database {
       export: async (rseq) => (await this.ask({ do: "manage", verb: "export", arg: String(rseq ?? "") })) as string,
       pause: () => this.#manage("pause"),
       resume: () => this.#manage("resume"),
+      review: async () => (await this.#manage<WireReview[]>("review")).map((one) => decodeReview(this.#schema, one)),
+      replay: () => this.#manage("replay"),
       import: (file) => this.#manage("import", file),
       backups: async () =>
         (await this.#manage<OutboxBackup[]>("backups")).map((one) => ({ ...one, at: new Date(one.at) })),
@@ -318,7 +321,8 @@ class Client implements Database {
 
   #setStatus(wire: WireStatus): void {
     const lastSyncedAt = wire.lastSyncedAt === null ? null : new Date(wire.lastSyncedAt);
-    this.status.set({ ...wire, lastSyncedAt });
+    const review = wire.review === null ? null : { ...wire.review, since: new Date(wire.review.since) };
+    this.status.set({ ...wire, lastSyncedAt, review });
     if (wire.connectivity === "needs-sign-in") this.#tokens.renew();
   }
 

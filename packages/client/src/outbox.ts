@@ -1,5 +1,5 @@
 import { State } from "./observable.js";
-import type { EntryState, OutboxEntry, RowChange, Schema } from "./types.js";
+import type { ChangedSince, EntryState, OutboxEntry, ReviewEntry, RowChange, Schema } from "./types.js";
 import { decodeKey, decodeRow, keyText } from "./values.js";
 
 interface WireEntry {
@@ -15,6 +15,46 @@ interface WireEntry {
   after?: number[];
   rows: { table: string; key: unknown[]; op: RowChange["op"]; cells: Record<string, unknown> }[];
   error?: { code: string; message: string };
+}
+
+/** An entry that is held back. */
+export interface WireReview extends WireEntry {
+  changed: { table: string; key: unknown[]; column: string | null; was?: unknown; now?: unknown; own?: unknown }[];
+}
+
+function decodeEntry(
+  schema: Schema,
+  { created, next, expires, open, after, rows, action, error, ...entry }: WireEntry,
+): OutboxEntry {
+  return {
+    ...entry,
+    ...(next ? { nextAttemptAt: new Date(next) } : {}),
+    createdAt: new Date(created),
+    ...(expires ? { expiresAt: new Date(expires) } : {}),
+    open: open ?? false,
+    waitsFor: after ?? [],
+    rows: rows.map(({ table, key, op, cells }) => ({
+      table,
+      key: decodeKey(schema, table, key),
+      op,
+      values: decodeRow<Record<string, unknown>>(Object.keys(cells), Object.values(cells)),
+    })),
+    ...(action
+      ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
+      : {}),
+    ...(error ? { error: { code: error.code, message: error.message } } : {}),
+  };
+}
+
+/** An entry that is held back, with what others changed. */
+export function decodeReview(schema: Schema, { changed, ...entry }: WireReview): ReviewEntry {
+  const one = ({ table, key, column, ...values }: WireReview["changed"][number]): ChangedSince => ({
+    table,
+    key: decodeKey(schema, table, key),
+    column,
+    ...decodeRow<Pick<ChangedSince, "was" | "now" | "own">>(Object.keys(values), Object.values(values)),
+  });
+  return { ...decodeEntry(schema, entry), changed: changed.map(one) };
 }
 
 type RowState = "pending" | "sending" | "failed";
@@ -33,26 +73,7 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
   }
 
   heard(text: string): void {
-    const entries = (JSON.parse(text) as WireEntry[]).map(
-      ({ created, next, expires, open, after, rows, action, error, ...entry }) => ({
-        ...entry,
-        ...(next ? { nextAttemptAt: new Date(next) } : {}),
-        createdAt: new Date(created),
-        ...(expires ? { expiresAt: new Date(expires) } : {}),
-        open: open ?? false,
-        waitsFor: after ?? [],
-        rows: rows.map(({ table, key, op, cells }) => ({
-          table,
-          key: decodeKey(this.#schema, table, key),
-          op,
-          values: decodeRow<Record<string, unknown>>(Object.keys(cells), Object.values(cells)),
-        })),
-        ...(action
-          ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
-          : {}),
-        ...(error ? { error: { code: error.code, message: error.message } } : {}),
-      }),
-    );
+    const entries = (JSON.parse(text) as WireEntry[]).map((one) => decodeEntry(this.#schema, one));
     this.#rows = new Map();
     for (const { state, rows } of entries) {
       // What the server accepted is saved, even before it has come back.

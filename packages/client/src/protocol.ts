@@ -2,7 +2,7 @@
 // on the page that asked: a worker, and the worker of another tab, only pass them on.
 
 import type { ErrorData } from "./error.js";
-import type { Status } from "./types.js";
+import type { HeldBack, Status } from "./types.js";
 
 /** Tabs of different builds work together only when this is the same. */
 export const TAB_PROTOCOL = 1;
@@ -50,7 +50,10 @@ export type News =
   | { news: "outbox"; entries: string };
 
 /** The status as it travels: a date is a number. */
-export type WireStatus = Omit<Status, "lastSyncedAt"> & { readonly lastSyncedAt: number | null };
+export type WireStatus = Omit<Status, "lastSyncedAt" | "review"> & {
+  readonly lastSyncedAt: number | null;
+  readonly review: (Omit<HeldBack, "since"> & { readonly since: number }) | null;
+};
 
 export type Answer = { id: number; value: unknown } | { id: number; error: ErrorData };
 

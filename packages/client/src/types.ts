@@ -133,6 +133,20 @@ export interface Sending {
   readonly timeToGoMs: number | null;
 }
 
+/** What is held back since the device came back from a long absence, until `outbox.replay`. */
+export interface HeldBack {
+  /** Writes that wait for it: all that are not decided, those that were written since included. */
+  readonly entries: number;
+  /** Those of them that write what others have changed since: `outbox.review`. */
+  readonly conflicts: number;
+  /** How long the device had no session with the server. */
+  readonly awayMs: number;
+  /** Since when, by the device's clock. */
+  readonly since: Date;
+  /** Whether all that others did meanwhile is here; until then there may be more conflicts. */
+  readonly complete: boolean;
+}
+
 /** What a person should be told of the database. */
 export interface Status {
   /** `stopped`: the server cannot work with this device; `lastError` says why. */
@@ -145,6 +159,8 @@ export interface Status {
   readonly sending: Sending | null;
   /** Whether sending is paused: `outbox.pause`. */
   readonly paused: boolean;
+  /** Set while sending is held back after a long absence. */
+  readonly review: HeldBack | null;
   /** Whether there is something that `undo` would take back. */
   readonly canUndo: boolean;
   /** Whether there is something that `redo` would do again. */
@@ -278,6 +294,24 @@ export interface OutboxEntry {
   readonly error?: Problem;
 }
 
+/** What others have done to what a held entry writes. */
+export interface ChangedSince extends RowName {
+  /** The column; `null`: the row as a whole, which is gone. */
+  readonly column: string | null;
+  /** What it was when the entry was written; absent where that is not known. */
+  readonly was?: unknown;
+  /** What it is on the server now; absent when the row is gone. */
+  readonly now?: unknown;
+  /** What the entry gives it; absent when it deletes the row. */
+  readonly own?: unknown;
+}
+
+/** An entry that is held back after a long absence. */
+export interface ReviewEntry extends OutboxEntry {
+  /** What others have changed of what it writes, since it was written; empty when nothing. */
+  readonly changed: readonly ChangedSince[];
+}
+
 /** The transactions on their way to the server, oldest first, and those that it refused. */
 export interface Outbox extends Observable<readonly OutboxEntry[]> {
   /** Offers a failed entry again, on the rows as they are now; gives its new number. */
@@ -290,6 +324,13 @@ export interface Outbox extends Observable<readonly OutboxEntry[]> {
   pause(): Promise<void>;
   /** Goes on sending. */
   resume(): Promise<void>;
+  /**
+   * What is held back after a long absence (`status.review`), oldest first: each entry, with what others have changed since
+   * of what it writes. Until `replay` it can be edited and withdrawn like any other. Empty while nothing is held back.
+   */
+  review(): Promise<readonly ReviewEntry[]>;
+  /** Sends what is held back. */
+  replay(): Promise<void>;
   /** The outbox as a file, failed entries included; or one entry of it. */
   export(rseq?: number): Promise<string>;
   /** Takes the entries of a file in as failed ones, to be retried or discarded. */

@@ -1,7 +1,19 @@
-import type { OutboxEntry, RowChange } from "@landfall/client";
+import type { HeldBack, OutboxEntry, RowChange } from "@landfall/client";
 import { describe, expect, it } from "vitest";
 import { importedWords } from "./outbox";
-import { deed, leftAlone, placeOf, reason, type Situation, told, typed, waiting } from "./words";
+import {
+  away,
+  changedSince,
+  deed,
+  heldBack,
+  leftAlone,
+  placeOf,
+  reason,
+  type Situation,
+  told,
+  typed,
+  waiting,
+} from "./words";
 
 const TITLES = new Map([
   ["n1", "Shopping"],
@@ -22,6 +34,7 @@ const at = (more: Partial<Situation> = {}): Situation => ({
   connectivity: "online",
   staysOffline: false,
   paused: false,
+  held: false,
   now: 0,
   find: () => undefined,
   titles: TITLES,
@@ -156,4 +169,51 @@ it("an import says what was added, known and left out", () => {
     "1 change was brought in, and waits for your decision.",
   );
   expect(importedWords({ added: [], known: 0, refused: [] })).toBe("There was nothing in the file.");
+});
+
+describe("what is held back after a long absence", () => {
+  const day = 86_400_000;
+  const held = (more: Partial<HeldBack>): HeldBack => ({
+    entries: 812,
+    conflicts: 12,
+    awayMs: 34 * day,
+    since: new Date(0),
+    complete: true,
+    ...more,
+  });
+
+  it("says how long it was", () => {
+    const said = [34 * day, day, day - 1, 3_600_000, 90_000, 999].map(away);
+    expect(said).toEqual(["34 days", "1 day", "23 hours", "1 hour", "1 minute", "1 second"]);
+  });
+
+  it("says how much of it others have touched", () => {
+    expect(heldBack(held({}))).toBe("812 changes wait to be sent; 12 touch things that others changed since.");
+    expect(heldBack(held({ conflicts: 1 }))).toBe(
+      "812 changes wait to be sent; 1 touches something that others changed since.",
+    );
+    expect(heldBack(held({ complete: false }))).toContain("changed since so far.");
+    expect(heldBack(held({ conflicts: 0 }))).toBe("812 changes wait to be sent. Others changed none of it since.");
+    expect(heldBack(held({ conflicts: 0, complete: false }))).toBe("812 changes wait to be sent.");
+    expect(heldBack(held({ entries: 1, conflicts: 1 }))).toBe(
+      "1 change waits to be sent, and touches something that others changed since.",
+    );
+  });
+
+  it("says what they did", () => {
+    const title = { table: "notes", key: "n1", column: "title", was: "Shopping", now: "Bread", own: "Milk" };
+    expect(changedSince(title)).toBe("Somebody changed the title: it is “Bread” now, and was “Shopping”.");
+    expect(changedSince({ table: "notes", key: "n1", column: "body", now: "a\n b" })).toBe(
+      "Somebody changed the text: it is “a b” now.",
+    );
+    expect(changedSince({ table: "notes", key: "n1", column: "pinned", was: false, now: true, own: false })).toBe(
+      "Somebody changed the pin: it is on now, and was off.",
+    );
+    expect(changedSince({ table: "posts", key: "p1", column: null })).toContain("Somebody deleted the post meanwhile.");
+  });
+
+  it("holds each entry back in the same words", () => {
+    expect(waiting(entry({}), at({ held: true }))).toBe("Held back until you send it");
+    expect(waiting(entry({ state: "sending" }), at({ held: true }))).toBe("Held back until you send it");
+  });
 });

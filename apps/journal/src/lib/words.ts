@@ -1,6 +1,6 @@
 // What an entry of the outbox does, why it waits and why it was refused, in words that need no knowledge of tables.
 
-import type { Connectivity, OutboxEntry, Problem, RowChange, Undone } from "@landfall/client";
+import type { ChangedSince, Connectivity, HeldBack, OutboxEntry, Problem, RowChange, Undone } from "@landfall/client";
 import { plural, short } from "./format";
 import { itemOf } from "./marks";
 
@@ -131,12 +131,54 @@ export function lasting(ms: number): string {
   return seconds < 5400 ? `${Math.ceil(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }
 
+/** `34 days`, `5 hours`, `3 minutes`: how long somebody was away. */
+export function away(ms: number): string {
+  const units = [
+    [86_400_000, "day", "days"],
+    [3_600_000, "hour", "hours"],
+    [60_000, "minute", "minutes"],
+  ] as const;
+  const [unit, one, many] = units.find(([unit]) => ms >= unit) ?? [1_000, "second", "seconds"];
+  return plural(Math.max(1, Math.floor(ms / unit)), one, many);
+}
+
+/** What is held back, and why: `812 changes wait to be sent. 12 of them touch things that others changed since.` */
+export function heldBack({ entries, conflicts, complete }: HeldBack): string {
+  const waits = plural(entries, "change waits to be sent", "changes wait to be sent");
+  if (conflicts === 0) return complete ? `${waits}. Others changed none of it since.` : `${waits}.`;
+  const more = complete ? "" : " so far";
+  const touched = `${plural(conflicts, "touches something", "touch things")} that others changed since${more}`;
+  return entries === 1
+    ? `1 change waits to be sent, and touches something that others changed since.`
+    : `${waits}; ${touched}.`;
+}
+
+function said(value: unknown): string {
+  if (typeof value === "string") return quoted(value.replaceAll(/\s+/g, " ")) || "nothing";
+  if (value === null || value === undefined) return "nothing";
+  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
+}
+
+/** What others did meanwhile: `The title is “Bread” now, and was “Shopping”.` */
+export function changedSince({ table, column, now, was }: ChangedSince): string {
+  const kind = table === "tags" ? "tag" : (THINGS[table] ?? "row");
+  if (column === null) {
+    const back = table === "notes" || table === "posts" ? " It comes back with your change." : "";
+    return `Somebody deleted the ${kind} meanwhile.${back}`;
+  }
+  const [label = column] = labels(table, [column]);
+  const before = was === undefined || was === null ? "" : `, and was ${said(was)}`;
+  return `Somebody changed the ${label}: it is ${said(now)} now${before}.`;
+}
+
 export interface Situation {
   readonly connectivity: Connectivity;
   /** The person chose to be without a network. */
   readonly staysOffline: boolean;
   /** The person has paused sending. */
   readonly paused: boolean;
+  /** What waits is held back until the person has looked at it. */
+  readonly held: boolean;
   readonly now: number;
   /** The entry of this number, while it is undecided. */
   find(rseq: number): OutboxEntry | undefined;
@@ -145,10 +187,11 @@ export interface Situation {
 
 /** What an entry that is not refused waits for. The cause that a person can do something about comes first. */
 export function waiting(entry: OutboxEntry, at: Situation): string {
-  if (entry.state === "sending") return "On its way to the server";
+  if (entry.state === "sending" && !at.held) return "On its way to the server";
   if (at.connectivity === "needs-sign-in") return "Waits until you sign in again";
   if (at.connectivity === "stopped") return "Waits: syncing has stopped";
   if (at.staysOffline) return "Waits until you go online";
+  if (at.held) return "Held back until you send it";
   if (at.paused) return "Waits until you go on sending";
   if (at.connectivity === "offline") return "Waits for a connection";
   if (entry.attempts > 0) {

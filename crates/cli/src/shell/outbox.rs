@@ -46,6 +46,17 @@ impl Shell {
         self.say(&format!("transaction {of} is taken back{kept}"), json!({ "undone": of, "left": left }));
     }
 
+    pub(super) async fn replay(&self) -> Result<(), Failure> {
+        let held = self.client.status().borrow().review;
+        self.client.replay().await.map_err(failed)?;
+        let text = match held {
+            None => "nothing is held back".to_owned(),
+            Some(held) => format!("{} may be sent", super::render::count(held.entries, "transaction")),
+        };
+        self.say(&text, json!({ "replayed": held.map_or(0, |held| held.entries) }));
+        Ok(())
+    }
+
     /// Never over a file that is there.
     pub(super) async fn export(&self, path: &str) -> Result<(), Failure> {
         let file = self.client.export_outbox(None).await.map_err(failed)?;

@@ -2,9 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use landfall_client::db::{Durability, EntryState, OutboxEntry, Rows};
+use landfall_client::db::{Changed, Durability, EntryState, OutboxEntry, Reviewed, Rows};
 use landfall_client::live::RowsDiff;
-use landfall_client::status::{Connectivity, Sending, Status};
+use landfall_client::status::{Connectivity, Review, Sending, Status};
 use landfall_core::{Schema, Value};
 
 use crate::out::out;
@@ -110,7 +110,9 @@ pub(super) fn status(status: &Status, json: bool) {
         0 => out!("pending       {}", status.pending),
         saved => out!("pending       {}, and {saved} saved on the server, on their way back", status.pending),
     }
-    if status.paused {
+    if let Some(review) = &status.review {
+        out!("sending       {}", held_back(review));
+    } else if status.paused {
         out!("sending       paused; .resume goes on");
     } else if let Some(sending) = status.sending.filter(|sending| sending.done + sending.failed > 0) {
         out!("sending       {}", progress(&sending));
@@ -149,6 +151,66 @@ pub(super) fn status(status: &Status, json: bool) {
     if let Some(error) = &status.last_error {
         out!("last error    {error}");
     }
+}
+
+/// `held back since this device was away for 34 days; 2 of 812 transactions touch what others changed: .review, .replay`.
+fn held_back(review: &Review) -> String {
+    let more = if review.complete { "" } else { " so far" };
+    let (entries, away) = (count(review.entries, "transaction"), lasting(review.away_ms));
+    let conflicts = review.conflicts;
+    format!(
+        "held back since this device was away for {away}; {conflicts} of {entries} touch what others changed{more}: \
+         .review, .replay"
+    )
+}
+
+fn lasting(ms: u64) -> String {
+    match ms / 60_000 {
+        0..=119 => format!("{} min", ms / 60_000),
+        minutes @ 120..=2_879 => format!("{} hours", minutes / 60),
+        minutes => format!("{} days", minutes / 1_440),
+    }
+}
+
+/// What is held back, one line an entry; and what others changed of it.
+pub(super) fn review(reviewed: &[Reviewed], json: bool) {
+    if json {
+        for Reviewed { entry, changed } in reviewed {
+            let changed: Vec<_> = changed.iter().map(changed_json).collect();
+            let (no, transaction) = (entry.rseq, &entry.transaction);
+            out!("{}", serde_json::json!({ "rseq": no, "transaction": transaction, "changed": changed }));
+        }
+        return;
+    }
+    if reviewed.is_empty() {
+        out!("nothing is held back");
+        return;
+    }
+    let columns = ["no", "rows", "changed by others since"].map(str::to_owned);
+    let row = |Reviewed { entry, changed }: &Reviewed| {
+        let rows = entry.transaction.operations.iter().map(|o| format!("{} {}", o.table(), o.key()));
+        let changed: Vec<String> = changed.iter().map(in_words).collect();
+        vec![entry.rseq.to_string(), rows.collect::<Vec<_>>().join(", "), changed.join("; ")]
+    };
+    grid(&columns, &reviewed.iter().map(row).collect::<Vec<_>>());
+}
+
+fn changed_json(changed: &Changed) -> serde_json::Value {
+    let value = |value: &Option<Value>| value.as_ref().map(Value::to_json);
+    serde_json::json!({
+        "table": changed.table, "key": changed.key.0.iter().map(Value::to_json).collect::<Vec<_>>(),
+        "column": changed.column, "was": value(&changed.was), "now": value(&changed.now), "own": value(&changed.own),
+    })
+}
+
+/// `title was "a", is "b", to be "c"`; or that the row is gone.
+fn in_words(changed: &Changed) -> String {
+    let Changed { table, key, column, was, now, own } = changed;
+    let Some(column) = column else { return format!("{table} {key} is gone") };
+    let was = was.as_ref().map(|was| format!(" was {},", cell(was))).unwrap_or_default();
+    let now = now.as_ref().map(cell).unwrap_or_default();
+    let own = own.as_ref().map_or_else(|| "deleted".to_owned(), cell);
+    format!("{column}{was} is {now}, to be {own}")
 }
 
 /// `120 done, 1 refused, 379 to go (12 KB, some 3 s)`.

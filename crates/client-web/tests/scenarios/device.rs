@@ -62,6 +62,15 @@ fn number(json: &Json) -> u64 {
     json.as_u64().unwrap_or_else(|| panic!("{json} should be a number"))
 }
 
+/// Entries of the outbox, without what scenarios do not speak of.
+fn told_of(entries: &str) -> Json {
+    let mut entries = parse(entries);
+    for entry in entries.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut) {
+        entry.retain(|name, _| !["attempts", "created"].contains(&name.as_str()));
+    }
+    entries
+}
+
 pub fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("digits"), 16).expect("digits");
@@ -268,6 +277,8 @@ impl Device {
             "online" => engine.handle(Input::SetOnline { online: *given == json!(true) }, now, &mut fill),
             "token" => engine.handle(Input::SetToken { token: given.as_str().map(str::to_owned) }, now, &mut fill),
             "pause" => engine.set_paused(*given == json!(true), now, &mut fill)?,
+            "replay" => engine.replay(now, &mut fill)?,
+            "review" => return Ok(json!({"review": told_of(&json::review(&engine.review()?))})),
             "nudge" => engine.handle(Input::Nudge, now, &mut fill),
             "write" => {
                 let operations = ops::operations(&schema, &given.to_string())?;
@@ -304,13 +315,7 @@ impl Device {
                     let part = |(name, _): (&String, &Json)| (name.clone(), status[name].clone());
                     wanted.as_object().expect("parts of the status").iter().map(part).collect::<Map<_, _>>().into()
                 }
-                "outbox" => {
-                    let mut entries = parse(&json::outbox(&self.engine.outbox().expect("readable")));
-                    for entry in entries.as_array_mut().into_iter().flatten().filter_map(Json::as_object_mut) {
-                        entry.retain(|name, _| !["attempts", "created"].contains(&name.as_str()));
-                    }
-                    entries
-                }
+                "outbox" => told_of(&json::outbox(&self.engine.outbox().expect("readable"))),
                 "shapes" => {
                     let state = |(handle, _): (&String, &Json)| {
                         let number: u64 = handle.parse().expect("a handle");

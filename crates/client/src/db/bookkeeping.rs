@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::DbError;
 use super::outbox::Counts;
+use super::review::Held;
 
 /// The format of the bookkeeping, stored as `user_version`.
 pub(super) const FORMAT: i64 = 2;
@@ -112,6 +113,10 @@ pub(super) struct Meta {
     pub synced_ms: Option<u64>,
     /// Whether nothing is to be sent until the person says so.
     pub paused: bool,
+    /// When it last had a session, by the server's clock, as it was stored last.
+    pub seen_ms: Option<u64>,
+    /// Sending is held back after a long absence.
+    pub held: Option<Held>,
 }
 
 impl Meta {
@@ -131,6 +136,8 @@ impl Meta {
             subject: None,
             synced_ms: None,
             paused: false,
+            seen_ms: None,
+            held: None,
         }
     }
 
@@ -152,9 +159,10 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 13] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 16] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
+        let time = |ms: Option<u64>| ms.map_or(Null, |ms| Integer(ms as i64));
         [
             ("replica", Blob(self.replica.0.to_vec())),
             ("epoch", epoch),
@@ -167,8 +175,11 @@ impl Meta {
             ("clock_offset_ms", Integer(self.offset_ms)),
             ("last_stale", Integer(self.last_stale as i64)),
             ("subject", self.subject.clone().map_or(Null, Text)),
-            ("synced_ms", self.synced_ms.map_or(Null, |ms| Integer(ms as i64))),
+            ("synced_ms", time(self.synced_ms)),
             ("paused", Integer(self.paused.into())),
+            ("seen_ms", time(self.seen_ms)),
+            ("held_since_ms", time(self.held.map(|held| held.since_ms))),
+            ("held_away_ms", time(self.held.map(|held| held.away_ms))),
         ]
     }
 
@@ -192,6 +203,11 @@ impl Meta {
             let id = bytes.map(|b| <[u8; 16]>::try_from(b).map_err(|_| DbError::bookkeeping(name)));
             id.transpose()
         };
+        // A database of an older build has none of these.
+        let time = |name: &str| -> Result<Option<u64>, DbError> {
+            Ok(get_meta::<Option<i64>>(conn, name)?.flatten().map(|ms| ms as u64))
+        };
+        let held = time("held_since_ms")?.zip(time("held_away_ms")?);
         let replica = id("replica")?.ok_or_else(|| DbError::bookkeeping("'replica' is missing"))?;
         Ok(Self {
             replica: ReplicaId(replica),
@@ -206,8 +222,10 @@ impl Meta {
             counts: count(conn)?,
             last_stale: number("last_stale")? as u64,
             subject: get_meta::<Option<String>>(conn, "subject")?.flatten(),
-            synced_ms: get_meta::<Option<i64>>(conn, "synced_ms")?.flatten().map(|ms| ms as u64),
+            synced_ms: time("synced_ms")?,
             paused: get_meta::<i64>(conn, "paused")?.is_some_and(|paused| paused != 0),
+            seen_ms: time("seen_ms")?,
+            held: held.map(|(since_ms, away_ms)| Held { since_ms, away_ms }),
         })
     }
 }

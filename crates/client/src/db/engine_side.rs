@@ -36,18 +36,31 @@ impl Database {
         self.memory.meta.synced_ms
     }
 
+    /// Stores when the device last had a session, by the server's clock. As [`Database::keep_synced`].
+    pub(crate) fn keep_seen(&mut self, at_ms: u64, within_ms: u64) -> Result<(), DbError> {
+        if self.memory.meta.seen_ms.is_some_and(|kept| kept == at_ms || kept.abs_diff(at_ms) < within_ms) {
+            return Ok(());
+        }
+        self.lazily(|db| db.memory.meta.seen_ms = Some(at_ms))
+    }
+
+    /// Changes what is kept in memory, and stores it without waiting for the disk.
+    fn lazily(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), DbError> {
+        self.lazy = true;
+        let kept = self.transact(|db| {
+            change(db);
+            Ok(())
+        });
+        self.lazy = false;
+        kept
+    }
+
     /// Stores when the device last knew that it shows the server's state, unless what is stored is closer than `within`
     /// to it. The disk is not waited for: a power cut may take it back.
     pub(crate) fn keep_synced(&mut self, at_ms: u64, within_ms: u64) -> Result<(), DbError> {
         if self.memory.meta.synced_ms.is_some_and(|kept| kept == at_ms || kept.abs_diff(at_ms) < within_ms) {
             return Ok(());
         }
-        self.lazy = true;
-        let kept = self.transact(|db| {
-            db.memory.meta.synced_ms = Some(at_ms);
-            Ok(())
-        });
-        self.lazy = false;
-        kept
+        self.lazily(|db| db.memory.meta.synced_ms = Some(at_ms))
     }
 }

@@ -26,6 +26,9 @@ const VERSION: u64 = 1;
 const BACKUPS: i64 = 5;
 /// A copy of the whole outbox is not made again within so many milliseconds, where it would say the same of what goes.
 const BACKUP_HOLDS_MS: u64 = 60_000;
+/// What the copy is from that is made when sending is held back. The last of these is kept beside the others: reviewing
+/// may make many.
+pub(super) const BEFORE_REPLAY: &str = "before what waited through a long absence was sent";
 
 /// What an import did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -244,7 +247,9 @@ impl Database {
         let sql = "SELECT id FROM _landfall_backups ORDER BY id DESC LIMIT 1 OFFSET ?";
         let beyond: Option<i64> = self.conn.prepare_cached(sql)?.query_row([BACKUPS], |r| r.get(0)).optional()?;
         if let Some(beyond) = beyond {
-            self.conn.prepare_cached("DELETE FROM _landfall_backups WHERE id <= ?")?.execute([beyond])?;
+            let sql = "DELETE FROM _landfall_backups WHERE id <= ?1 AND id <> coalesce(
+                         (SELECT max(id) FROM _landfall_backups WHERE why = ?2), 0)";
+            self.conn.prepare_cached(sql)?.execute(params![beyond, BEFORE_REPLAY])?;
         }
         let (last_rseq, buried) = (self.last_rseq(), self.memory.buried);
         self.memory.backed_up = Some(BackedUp { at_ms: now_ms, last_rseq, buried });

@@ -20,6 +20,7 @@
 //! | `history` | what the server keeps of what rows were |
 //! | `compose`, `withdraw`, `undo` | entries edited, joined and withdrawn; transactions taken back |
 //! | `overlay` | confirmed rows, memberships, and what they look like under pending work |
+//! | `review` | what waited through a long absence, held back until the person has been told |
 //! | `buckets`, `apply`, `chunk`, `session` | subscriptions, the live stream, first load, greeting a server |
 
 use std::path::PathBuf;
@@ -57,6 +58,7 @@ mod reconcile;
 mod record;
 mod recover;
 mod requests;
+mod review;
 mod rules;
 mod scheduler;
 mod session;
@@ -80,6 +82,7 @@ pub use images::RowImage;
 pub use outbox::{Counts, EntryState, Failure, OutboxEntry};
 pub use query::Rows;
 pub use reconcile::Reconciled;
+pub use review::{Changed, Held, Reviewed};
 pub use undo::{Left, Undone};
 pub use withdraw::Withdrawal;
 pub use write::{HeldWrite, WriteTx, Written};
@@ -189,6 +192,8 @@ pub struct Database {
     /// Counts the scheduler's choices.
     turn: u32,
     cache: cache::CacheMemory,
+    /// What others changed of what is held back.
+    watched: review::Watched,
     /// Whether there is a session with the server.
     online: bool,
 }

@@ -68,6 +68,7 @@ impl Database {
             triggers: true,
             turn: 0,
             cache: super::cache::CacheMemory::default(),
+            watched: super::review::Watched::default(),
             online: false,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;

@@ -264,6 +264,7 @@ impl Database {
             Some(cells) if !work.held.is_empty() => Some(self.only_held(table, &work.held, cells)),
             _ => None,
         };
+        self.watch_flushed(table, &bytes, !pending.is_empty());
         self.save_record(table, &bytes, &mut work)?;
         self.save_image(table, &bytes, &work, confirmed.as_ref(), !pending.is_empty())?;
         let tables = Arc::clone(&self.tables);

@@ -273,7 +273,8 @@ impl Database {
         Ok(Recorded { rseq, replaced })
     }
 
-    pub(super) fn touch_row(&self, table: i64, key: &[u8], rseq: u64, inserts: bool) -> Result<(), DbError> {
+    pub(super) fn touch_row(&mut self, table: i64, key: &[u8], rseq: u64, inserts: bool) -> Result<(), DbError> {
+        self.watch_row(table, key);
         let sql = "INSERT INTO _landfall_touched (tbl, key, rseq, inserts) VALUES (?, ?, ?, ?)
                    ON CONFLICT (tbl, key, rseq) DO UPDATE SET inserts = max(inserts, excluded.inserts)";
         self.conn.prepare_cached(sql)?.execute(params![table, key, rseq as i64, inserts])?;

@@ -47,6 +47,7 @@ impl Database {
         self.apply(now_ms, |db, changes| {
             db.memory.meta.offset_ms = offset;
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
+            db.come_back(welcome.clock_ms, now_ms)?;
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
             let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;

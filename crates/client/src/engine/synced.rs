@@ -4,12 +4,13 @@ use super::{Engine, Moment};
 use crate::session::{Event, State};
 
 /// While the session is open the time is stored this often at most, and once more when the session ends.
-const KEEP_EVERY_MS: u64 = 60_000;
+pub(super) const KEEP_EVERY_MS: u64 = 60_000;
 
 impl Engine {
     /// After each event: takes note when the device shows the server's state. Stored seldom, and never waited for: what
     /// a crash takes back is a minute, on the careful side.
     pub(super) fn note_synced(&mut self, event: &Event, now: Moment) {
+        self.note_seen(event, now);
         if *self.session.state() == State::Online {
             if !tells_of_the_server(event) || !self.shows_the_servers_state() {
                 return;

@@ -40,7 +40,8 @@ impl Engine {
         next.healed = self.db.reconciled().healed;
         let can_send = next.connectivity == Connectivity::Online && !self.session.is_paused();
         self.pace.note(self.session.is_pushing(), can_send, now.mono_ms);
-        (next.paused, next.sending) = (self.session.is_paused(), self.pace.told(counts));
+        (next.paused, next.sending) = (self.db.is_paused(), self.pace.told(counts));
+        next.review = self.held_back();
         if std::mem::take(&mut self.undo_changed) {
             next.can_undo = self.db.can_undo().is_ok_and(|rseq| rseq.is_some());
             next.can_redo = self.db.can_redo().is_ok_and(|rseq| rseq.is_some());

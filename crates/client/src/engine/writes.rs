@@ -1,7 +1,7 @@
 //! The app's writes: in one call, or held open between calls; and what it does about dead letters.
 
 use super::{Effect, Engine, Moment};
-use crate::db::{DbError, Edited, HeldWrite, Imported, Undone, Withdrawal, WriteTx, Written};
+use crate::db::{DbError, Edited, HeldWrite, Imported, Reviewed, Undone, Withdrawal, WriteTx, Written};
 use crate::mirror::MirrorRecord;
 use crate::session::{Entropy, Event};
 
@@ -46,8 +46,27 @@ impl Engine {
     /// When the database cannot be written; nothing changed then.
     pub fn set_paused(&mut self, paused: bool, now: Moment, random: &mut Entropy<'_>) -> Result<(), DbError> {
         self.db.set_paused(paused)?;
-        self.step(&Event::SetPaused { paused }, now, random);
+        self.hold_or_go_on(now, random);
         Ok(())
+    }
+
+    /// Sends what was held back after a long absence, [`Status::review`](crate::Status): the person has been told. Does
+    /// nothing when nothing is held back. Durable on return.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub fn replay(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<(), DbError> {
+        self.db.let_go_of_held()?;
+        self.hold_or_go_on(now, random);
+        Ok(())
+    }
+
+    /// What is held back after a long absence: each entry, with what others have changed since of what it writes.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn review(&mut self) -> Result<Vec<Reviewed>, DbError> {
+        self.db.review()
     }
 
     /// Begins a write that stays open between calls. Until it ends nothing else may be asked of the engine: no input,

@@ -86,6 +86,12 @@ fn outbox(value: OutboxLimits, out: &mut String) {
     number(&value.max_entries, object.field("max_entries"));
     number(&value.max_bytes, object.field("max_bytes"));
     number(&value.collapse_ms, object.field("collapse_ms"));
+    // Younger than the others: a schema without them keeps its hash.
+    let usual = OutboxLimits::default();
+    if (value.review_after_ms, value.review_entries) != (usual.review_after_ms, usual.review_entries) {
+        number(&value.review_after_ms, object.field("review_after_ms"));
+        number(&value.review_entries, object.field("review_entries"));
+    }
 }
 
 fn table(value: &Table, out: &mut String) {
@@ -260,10 +266,14 @@ fn read_schedule(json: &Json) -> Result<Schedule, Misread> {
 fn read_outbox(json: &Json) -> Result<OutboxLimits, Misread> {
     let fields = Fields::of(json, "`outbox`")?;
     let number = |name| wide(&fields, name);
+    let or = |name, usual| if fields.maybe(name).is_some() { number(name) } else { Ok(usual) };
+    let usual = OutboxLimits::default();
     Ok(OutboxLimits {
         max_entries: number("max_entries")?,
         max_bytes: number("max_bytes")?,
         collapse_ms: number("collapse_ms")?,
+        review_after_ms: or("review_after_ms", usual.review_after_ms)?,
+        review_entries: or("review_entries", usual.review_entries)?,
     })
 }
 

@@ -240,6 +240,13 @@ impl Shared {
     }
 }
 
+/// A push counts against the allowance of the session that it came through.
+fn charge(push: &mut PendingPush, session: Option<&Arc<Handle>>) {
+    if let Some(payer) = session.and_then(|session| session.subject.get()) {
+        push.subject = Arc::clone(payer);
+    }
+}
+
 fn gone() -> Refusal {
     let text = "the server is shutting down; connect again, nothing is lost";
     Refusal::new(landfall_protocol::codes::GOING_AWAY, text)

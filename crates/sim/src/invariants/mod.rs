@@ -23,10 +23,12 @@
 //! | `reopen` | what lost power opens again | `world` |
 //! | `starvation` | whoever pushes much is waited for by nobody else | [`fairness`] |
 //! | `paused` | a device that is paused sends nothing | `world` |
+//! | `review` | what waited through a long absence is handed to nobody before the person has let it go | [`absence`] |
 //! | `counts` | what a person is told of the outbox is what is in it | [`ledger`] |
 //! | `expiry` | what expired is not carried out | [`log`] |
 //! | `progress` | the world comes to rest | `world` |
 
+pub mod absence;
 pub mod acknowledged;
 pub mod actions;
 pub mod bounds;

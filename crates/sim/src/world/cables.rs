@@ -7,7 +7,7 @@ use landfall_protocol::{ClientMessage, ServerMessage};
 use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, Micros};
 use crate::dice::Dice;
-use crate::invariants::Violation;
+use crate::invariants::{Violation, absence};
 use crate::network::{ConnId, Connection};
 use crate::plan::Fault;
 
@@ -154,14 +154,20 @@ impl World {
         }
         let Some(frame) = connection.down.receive() else { return Ok(()) };
         if connection.device_open && life == self.devices[device].life {
+            let mut is_due = false;
             let input = match decode_binary::<ServerMessage>(&frame) {
                 Ok(message) => {
                     self.before_delivery(device, &message);
+                    is_due = absence::is_due(self, device, name, &message);
                     Input::Frame { connection: name, message }
                 }
                 Err(error) => Input::BadFrame { connection: name, reason: error.to_string() },
             };
             self.input(device, input)?;
+            if is_due {
+                absence::begun(self, device)?;
+            }
+            self.let_go_when_healing(device)?;
         }
         self.pump(conn)
     }

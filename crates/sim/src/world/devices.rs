@@ -13,7 +13,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, bounds, ledger, live, offline};
+use crate::invariants::{Violation, absence, bounds, ledger, live, offline};
 use crate::server::SECRET;
 
 impl World {
@@ -24,6 +24,7 @@ impl World {
         call: impl FnOnce(&mut Engine, Moment, &mut Dice) -> R,
     ) -> Result<Option<R>, Violation> {
         let now = self.now;
+        absence::note(self, device);
         let machine = &mut self.devices[device];
         let moment = machine.moment(now);
         machine.disk.set_time_ms(moment.wall_ms as i64);
@@ -76,6 +77,7 @@ impl World {
                         let name = &self.devices[device].name;
                         return Err(Violation::new("paused", format!("{name} sends although it is paused")));
                     }
+                    absence::pushed(self, device)?;
                     offline::pushed(self, device, entries)?;
                 }
                 self.send_up(device, connection, &message);
@@ -149,9 +151,7 @@ impl World {
         }
         let token = self.token(device);
         self.input(device, Input::SetToken { token: Some(token) })?;
-        if self.healing && self.is_paused(device) {
-            self.set_paused(device, false)?;
-        }
+        self.let_go_when_healing(device)?;
         let online = !self.devices[device].offline;
         self.input(device, Input::SetOnline { online })
     }
@@ -249,9 +249,7 @@ impl World {
 
     pub(super) fn set_online(&mut self, device: usize, online: bool) -> Result<(), Violation> {
         self.devices[device].offline = !online;
-        if self.healing && self.is_paused(device) {
-            self.set_paused(device, false)?;
-        }
+        self.let_go_when_healing(device)?;
         self.input(device, Input::SetOnline { online })?;
         if online && self.healing { self.input(device, Input::Nudge) } else { Ok(()) }
     }
@@ -290,6 +288,7 @@ impl World {
     /// What must always hold of a running device.
     pub(crate) fn check_device(&mut self, device: usize) -> Result<(), Violation> {
         ledger::kept(self, device)?;
+        absence::told(self, device)?;
         live::answers(self, device)
     }
 }

@@ -43,9 +43,12 @@ impl World {
             | Fault::DeviceFull
             | Fault::Clone
             | Fault::DeviceRestore => self.machine_fault(fault, device)?,
-            Fault::Offline | Fault::Nudge | Fault::TokenExpires | Fault::SignedOut | Fault::WrongSubject => {
-                self.person_fault(fault, device)?
-            }
+            Fault::Offline
+            | Fault::Away
+            | Fault::Nudge
+            | Fault::TokenExpires
+            | Fault::SignedOut
+            | Fault::WrongSubject => self.person_fault(fault, device)?,
             Fault::ClockForward | Fault::ClockBack => self.clock_fault(fault, device),
             _ => self.server_fault(fault)?,
         };
@@ -187,6 +190,7 @@ impl World {
         machine.disk.restore_files(&backup.files);
         machine.held = backup.held;
         machine.seen_ticks.clear();
+        machine.online_ms = None;
         self.queue.at(self.now + SECOND, Event::DeviceStart { device });
         Ok(true)
     }
@@ -197,8 +201,9 @@ impl World {
         }
         let back = self.now + self.fault_dice.between(1, 20) * SECOND;
         match fault {
-            Fault::Offline => {
-                self.queue.at(back, Event::Online { device });
+            Fault::Offline | Fault::Away => {
+                let longer = if fault == Fault::Away { self.fault_dice.between(15, 30) * SECOND } else { 0 };
+                self.queue.at(back + longer, Event::Online { device });
                 self.set_online(device, false)?;
             }
             Fault::Nudge => self.input(device, Input::Nudge)?,

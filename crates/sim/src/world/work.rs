@@ -47,6 +47,9 @@ impl World {
         if self.is_paused(device) && self.devices[device].dice.chance(200) {
             return self.set_paused(device, false);
         }
+        if self.is_held(device) && self.devices[device].dice.chance(200) {
+            return self.replay(device);
+        }
         match self.devices[device].dice.below(100) {
             0..=61 => self.write(device),
             62..=65 => self.sketch(device),
@@ -209,11 +212,35 @@ impl World {
         self.storage_only(result)
     }
 
+    pub(crate) fn is_held(&self, device: usize) -> bool {
+        self.devices[device].process.as_ref().is_some_and(|process| process.engine.db().held().is_some())
+    }
+
+    /// The person has been told, and lets go of what was held back.
+    fn replay(&mut self, device: usize) -> Result<(), Violation> {
+        self.trace.line(self.now, &self.devices[device].name.clone(), || "replays".to_owned());
+        let result =
+            self.engine(device, |engine, moment, dice| engine.replay(moment, &mut |bytes| dice.fill(bytes)))?;
+        self.coverage.hit("work replayed");
+        self.storage_only(result)
+    }
+
+    /// In the second phase nothing keeps anything back.
+    pub(super) fn let_go_when_healing(&mut self, device: usize) -> Result<(), Violation> {
+        if self.healing && self.is_paused(device) {
+            self.set_paused(device, false)?;
+        }
+        if self.healing && self.is_held(device) {
+            self.replay(device)?;
+        }
+        Ok(())
+    }
+
     /// Only without a connection may a write ask for one.
     fn needs_server(&mut self, device: usize) -> Result<(), Violation> {
         self.coverage.hit("work needs the server");
         let status = self.devices[device].process.as_ref().map(|p| p.engine.status());
-        let paused = status.is_some_and(|status| status.paused);
+        let paused = status.is_some_and(|status| status.paused || status.review.is_some());
         let online = status.map(|status| status.connectivity.clone());
         match online {
             Some(Connectivity::Online) if !paused => {

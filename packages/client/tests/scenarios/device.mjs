@@ -165,6 +165,8 @@ export class Device {
     if ("online" in what) client.setOnline(what.online);
     else if ("token" in what) client.setToken(what.token);
     else if ("pause" in what) client.manage(what.pause ? "pause" : "resume", "");
+    else if ("replay" in what) client.manage("replay", "");
+    else if ("review" in what) return { review: toldOf(client.manage("review", "")) };
     else if ("nudge" in what) client.nudge();
     else if ("write" in what) return { wrote: client.write(JSON.stringify(what.write), undefined) ?? null };
     else if ("watch" in what) return { watched: JSON.parse(client.watch(what.watch, "[]")[1]) };
@@ -203,9 +205,7 @@ export class Device {
     return part(asked, (what) => {
       if (what === "status") return part(asked.status, (name) => this.#status[name] ?? null);
       if (what === "shapes") return part(asked.shapes, (handle) => this.#shapes.get(handle));
-      if (what === "outbox") {
-        return JSON.parse(this.#client.outbox()).map(({ attempts: _, created: __, ...entry }) => entry);
-      }
+      if (what === "outbox") return toldOf(this.#client.outbox());
       try {
         return JSON.parse(this.#client.query(what, "[]")).rows;
       } catch (thrown) {

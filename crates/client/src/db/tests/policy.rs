@@ -139,7 +139,7 @@ fn a_transaction_says_itself_how_long_it_is_worth_sending() {
 #[test]
 fn a_full_outbox_refuses_the_next_write_and_keeps_all_it_has() {
     let mut schema = schema();
-    schema.outbox = OutboxLimits { max_entries: 3, max_bytes: 1_000, collapse_ms: 0 };
+    schema.outbox = OutboxLimits { max_entries: 3, max_bytes: 1_000, collapse_ms: 0, ..OutboxLimits::default() };
     let mut db = Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens");
     let long = insert(&mut db, "notes", &[("id", uuid(1)), ("title", text("a")), ("body", text(&"x".repeat(1_000)))]);
     assert_eq!(long.expect_err("larger than all of it may be").code(), codes::OUTBOX_FULL);

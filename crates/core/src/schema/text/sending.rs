@@ -96,6 +96,16 @@ pub(super) fn read_outbox(top: &mut Section<'_>, report: &mut Report) -> OutboxL
     if let Some(within) = section.take("collapse").and_then(|e| e.duration(0..=60 * SECOND_MS, "1s", report)) {
         limits.collapse_ms = within;
     }
+    if let Some(entry) = section.take("review_after") {
+        if entry.value.as_bool() == Some(false) {
+            limits.review_after_ms = 0;
+        } else if let Some(away) = entry.duration(SECOND_MS..=YEAR_MS, "30d", report) {
+            limits.review_after_ms = away;
+        }
+    }
+    if let Some(least) = section.take("review_entries").and_then(|e| e.whole_number(1..=10_000_000, report)) {
+        limits.review_entries = least.unsigned_abs();
+    }
     section.finish(report);
     limits
 }
