@@ -1,5 +1,5 @@
 import { State } from "./observable.js";
-import type { EntryState, OutboxEntry, RowChange, Schema } from "./types.js";
+import type { EntryState, OutboxEntry, Problem, RowChange, Schema } from "./types.js";
 import { decodeKey, decodeRow, keyText } from "./values.js";
 
 interface WireEntry {
@@ -11,10 +11,15 @@ interface WireEntry {
   next?: number;
   action?: { name: string; columns: string[]; args: unknown[] };
   expires?: number;
+  asked?: true;
   open?: boolean;
   after?: number[];
   rows: { table: string; key: unknown[]; op: RowChange["op"]; cells: Record<string, unknown> }[];
-  error?: { code: string; message: string };
+  error?: Omit<Problem, "key"> & { key?: unknown[] };
+}
+
+function problemOf(schema: Schema, { key, ...problem }: NonNullable<WireEntry["error"]>): Problem {
+  return key ? { ...problem, key: decodeKey(schema, problem.table as string, key) } : problem;
 }
 
 type RowState = "pending" | "sending" | "failed";
@@ -50,7 +55,7 @@ export class OutboxState extends State<readonly OutboxEntry[]> {
         ...(action
           ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
           : {}),
-        ...(error ? { error: { code: error.code, message: error.message } } : {}),
+        ...(error ? { error: problemOf(this.#schema, error) } : {}),
       }),
     );
     this.#rows = new Map();

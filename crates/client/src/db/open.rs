@@ -69,6 +69,7 @@ impl Database {
             turn: 0,
             cache: super::cache::CacheMemory::default(),
             online: false,
+            held_back: None,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
         Ok(database)
