@@ -118,11 +118,11 @@ export interface Problem {
   /** Cause and way out, in a sentence. */
   readonly message: string;
   /** The table that it is about, when it is about one. */
-  readonly table?: string;
+  readonly table?: string | undefined;
   /** The key of the row that it is about, of those that the entry writes; of several columns it is an object. */
   readonly key?: unknown;
   /** The column that it is about, when it is about one. */
-  readonly column?: string;
+  readonly column?: string | undefined;
 }
 
 /** How sending goes, while writes are pending. */
