@@ -7,6 +7,7 @@ import {
   findings,
   open,
   picture,
+  press,
   serve,
   signIn,
   standing,
@@ -60,6 +61,33 @@ story("a note's versions are compared, and an older one is brought back", async 
   await drawer(page).getByText("as it is now").first().waitFor();
   await page.keyboard.press("Escape");
   assert.equal(await fields(page).text.inputValue(), "It leaves at nine.");
+});
+
+story("an older version is brought back, and that is undone, by keyboard alone", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await write(page, "Ferry", "It leaves at nine.");
+  await standing(page, "saved");
+  await elsewhere(scope, server, "ada", [".open my_notes", ".sync", "update notes set body = 'It leaves at ten.'"]);
+  const body = (text) => page.waitForFunction((text) => document.querySelector("textarea.body")?.value === text, text);
+  const inside = drawer(page).and(page.locator(":focus-within"));
+  await body("It leaves at ten.");
+  await press(page, "History of this note");
+  const first = drawer(page).getByRole("button", { name: /Written, on this device/ });
+  await first.waitFor();
+  await first.focus();
+  await page.keyboard.press("Enter");
+  await press(page, "Make the note this again");
+  await said(page, "The note is again what it was.");
+  await body("It leaves at nine.");
+  await inside.waitFor();
+  await press(page, "Undo");
+  await body("It leaves at ten.");
+  await inside.waitFor();
+  await page.keyboard.press("Escape");
+  await drawer(page).waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "History of this note" }).and(page.locator(":focus")).waitFor();
 });
 
 story("a note that was deleted is brought back from its history", async (scope) => {

@@ -1,23 +1,7 @@
 // Without a mouse: from signing in to a note that is written, found, pinned, deleted and brought back.
 
 import assert from "node:assert/strict";
-import { fields, open, serve, shows, standing, story } from "./support.mjs";
-
-/** Moves on until the focus is on what has this name, and visible. */
-async function tabTo(page, name) {
-  for (let steps = 0; steps < 40; steps++) {
-    await page.keyboard.press("Tab");
-    const at = await page.evaluate(() => {
-      const { activeElement: element } = document;
-      const name = element?.getAttribute("aria-label") ?? element?.textContent?.trim() ?? "";
-      return { name, visible: element?.matches(":focus-visible") ?? false };
-    });
-    if (at.name !== name) continue;
-    assert.ok(at.visible, `${name} shows its focus`);
-    return;
-  }
-  assert.fail(`${name} is not reached by Tab`);
-}
+import { fields, open, serve, shows, standing, story, tabTo } from "./support.mjs";
 
 story("everything that a person does with notes is done by keyboard", async (scope) => {
   const server = await serve(scope);

@@ -15,6 +15,7 @@ import {
   LANDFALL,
   open,
   picture,
+  press,
   SCHEMA,
   serve,
   shows,
@@ -216,6 +217,116 @@ story("what was refused is kept as a file, thrown away, and brought back from fi
   await drawer(page).getByRole("button", { name: "Throw it away" }).click();
   await drawer(page).getByRole("button", { name: "Undo", exact: true }).click();
   await drawer(page).getByText("It was brought back from a copy").waitFor();
+});
+
+/** The focus is on it, or in it. */
+const focused = (page, place) => place.and(page.locator(":focus, :focus-within")).waitFor();
+
+story("what was refused is thrown away, brought back, sent again and fixed by keyboard alone", async (scope) => {
+  const { page } = await refusedHandle(scope);
+  const letter = drawer(page).getByRole("form");
+  const handle = letter.getByRole("textbox", { name: "handle" });
+  const taken = drawer(page).getByText("Somebody else already has the handle “zoe”.");
+  const saved = page.waitForEvent("download");
+  await press(page, "Save all as a file");
+  const file = path.join(await folder(scope), "outbox.json");
+  await (await saved).saveAs(file);
+
+  await press(page, "Throw it away");
+  await said(page, "The change is thrown away.");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  await focused(page, drawer(page));
+  await press(page, "Undo");
+  await drawer(page).getByText("It was brought back from a copy").waitFor();
+  await focused(page, drawer(page));
+
+  const chooser = page.waitForEvent("filechooser");
+  await press(page, "Bring in a file");
+  await (await chooser).setFiles(file);
+  await said(page, "1 was here already.");
+  await focused(page, drawer(page));
+
+  await press(page, "Send it again");
+  await taken.waitFor();
+  await focused(page, drawer(page));
+
+  await press(page, "Fix and send again");
+  await focused(page, handle);
+  await press(page, "Leave it");
+  await focused(page, letter.getByRole("button", { name: "Fix and send again" }));
+  await page.keyboard.press("Enter");
+  await focused(page, handle);
+  await page.keyboard.type("Not a handle!");
+  await press(page, "Send it like this");
+  await letter.getByRole("alert").getByText("LF-2004").waitFor();
+  // Back where the mistake is.
+  await focused(page, handle);
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("ada_k");
+  await press(page, "Send it like this");
+  await said(page, "It is sent again, as you changed it.");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  await focused(page, drawer(page));
+  await page.keyboard.press("Escape");
+  await drawer(page).waitFor({ state: "detached" });
+  await focused(page, page.getByRole("button", { name: "Outbox" }));
+});
+
+story("what waits is edited and taken back by keyboard alone", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await stayOffline(page, true);
+  await page.keyboard.press("n");
+  await focused(page, fields(page).title);
+  await page.keyboard.type("Shopping");
+  await page.keyboard.press("Tab");
+  await standing(page, "pending");
+
+  for (const place of ["its own editor", "another page"]) {
+    if (place === "another page") await press(page, "Posts");
+    await press(page, "Outbox");
+    await drawer(page).waitFor();
+    await press(page, "Edit: New note “Shopping");
+    await drawer(page).waitFor({ state: "detached" });
+    await focused(page, fields(page).title);
+    await page.keyboard.press("End");
+    await page.keyboard.type("!");
+    await page.keyboard.press("Tab");
+    await standing(page, "pending");
+  }
+  await shows(page, ["Shopping!!"]);
+  await press(page, "Outbox");
+  await drawer(page).getByText("1 waiting", { exact: true }).waitFor();
+  await press(page, "Take back: New note “Shopping!!”");
+  await said(page, "It was never sent, and is taken back.");
+  await drawer(page).getByText("Nothing waits.").waitFor();
+  await focused(page, drawer(page));
+  await press(page, "Undo");
+  await drawer(page).getByText("New note “Shopping!!”", { exact: true }).waitFor();
+  await focused(page, drawer(page));
+});
+
+story("what was handed over and never answered is not said to be on its way", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await write(page, "Ferry", "It leaves at nine.");
+  await standing(page, "saved");
+  // It takes what is sent, and answers nothing.
+  server.pause();
+  await fields(page).title.fill("Ferry at ten");
+  await fields(page).title.blur();
+  await standing(page, "sending");
+  await openOutbox(page);
+  await drawer(page).getByText("On its way to the server").waitFor();
+  await page.keyboard.press("Escape");
+  await stayOffline(page, true);
+  await openOutbox(page);
+  await drawer(page).getByText("Sent once; nobody knows yet whether it arrived. Waits until you go online").waitFor();
+  server.resume();
+  await drawer(page).getByRole("button", { name: "Go online" }).click();
+  await drawer(page).getByText("Everything is with the server.").waitFor();
 });
 
 story("undo and redo by their keys, but not while a text field has its own", async (scope) => {

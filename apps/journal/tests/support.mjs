@@ -175,6 +175,28 @@ export async function picture(page, name) {
   await page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
 }
 
+/** Moves on until the focus is on what has this name, or one that begins like it, and visible. */
+export async function tabTo(page, name) {
+  for (let steps = 0; steps < 60; steps++) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(() => {
+      const { activeElement: element } = document;
+      const name = element?.getAttribute("aria-label") ?? element?.textContent?.trim() ?? "";
+      return { name, visible: element?.matches(":focus-visible") ?? false };
+    });
+    if (!at.name.startsWith(name)) continue;
+    assert.ok(at.visible, `${name} shows its focus`);
+    return;
+  }
+  assert.fail(`${name} is not reached by Tab`);
+}
+
+/** By keyboard: on to what has this name, and pressed. */
+export async function press(page, name) {
+  await tabTo(page, name);
+  await page.keyboard.press("Enter");
+}
+
 /** A test with a scope; what it started has ended when it ends. */
 export function story(name, tell) {
   test(name, async (context) => {

@@ -15,7 +15,7 @@ use landfall_client::live::{Row, RowsDiff};
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::json::{list, string};
 use landfall_core::value::{ColumnType, MAX_SAFE_INTEGER, SqliteValue};
-use landfall_core::{Operation, RowKey, Value};
+use landfall_core::{Operation, Problem, RowKey, Value};
 use serde_json::{Value as Json, json};
 
 /// Appends a value.
@@ -132,6 +132,37 @@ pub fn outbox(entries: &[OutboxEntry]) -> String {
     out
 }
 
+/// Whether the app is asked about it elsewhere, and has not answered (P19). It was put off, then, and nothing failed on it;
+/// what is put off with one that it follows waits for that one.
+fn is_asked(entry: &OutboxEntry) -> bool {
+    entry.next_attempt_ms.is_some()
+        && entry.attempts == 0
+        && entry.waits_for.is_empty()
+        && entry.transaction.action.is_some()
+}
+
+/// Why it was refused. A problem names its row in print; of a row that the entry writes the key is known.
+fn error(problem: &Problem, operations: &[Operation], out: &mut String) {
+    out.push_str("{\"code\":");
+    string(&problem.code.to_string(), out);
+    out.push_str(",\"message\":");
+    string(&problem.message, out);
+    for (name, one) in [("table", &problem.table), ("column", &problem.column)] {
+        if let Some(one) = one {
+            let _ = write!(out, ",\"{name}\":");
+            string(one, out);
+        }
+    }
+    let names = |o: &&Operation| {
+        problem.table.as_deref() == Some(o.table()) && problem.key.as_ref().is_some_and(|k| *k == o.key().to_string())
+    };
+    if let Some(operation) = operations.iter().find(names) {
+        out.push_str(",\"key\":");
+        row(&operation.key().0, out);
+    }
+    out.push('}');
+}
+
 /// What is held back after a long absence: entries of the outbox, with what others have changed since.
 pub fn review(reviewed: &[Reviewed]) -> String {
     let mut out = String::new();
@@ -174,6 +205,9 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
     if let Some(at_ms) = entry.transaction.expires_ms {
         let _ = write!(out, "\"expires\":{at_ms},");
     }
+    if is_asked(entry) {
+        out.push_str("\"asked\":true,");
+    }
     if entry.is_open {
         out.push_str("\"open\":true,");
     }
@@ -207,9 +241,18 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
         out.push('}');
     }
     if let Some(problem) = &entry.problem {
-        let error = json!({"code": problem.code.to_string(), "message": problem.message,
-            "table": problem.table, "column": problem.column});
-        let _ = write!(out, ",\"error\":{error}");
+        out.push_str(",\"error\":");
+        error(problem, &entry.transaction.operations, out);
+    }
+    if !entry.failures.is_empty() {
+        out.push_str(",\"failures\":");
+        list(&entry.failures, out, |failure, out| {
+            let _ = write!(out, "{{\"at\":{},\"code\":", failure.at_ms);
+            string(&failure.problem.code.to_string(), out);
+            out.push_str(",\"message\":");
+            string(&failure.problem.message, out);
+            out.push('}');
+        });
     }
 }
 
@@ -245,8 +288,19 @@ pub fn undone(written: Option<&Written<Undone>>) -> String {
     written.map_or_else(|| "null".to_owned(), |written| taken_back(&written.value, written.rseq))
 }
 
+/// What a page hears of a write: its entry; with entries that are gone for it, a list.
+pub fn written(written: Option<&Written<()>>) -> String {
+    let Some(Written { rseq, gone, .. }) = written else { return "null".to_owned() };
+    if gone.is_empty() {
+        return json!(rseq).to_string();
+    }
+    let all = std::iter::once(*rseq).chain(gone.iter().copied().map(Some));
+    json!(all.collect::<Vec<_>>()).to_string()
+}
+
 /// What became of a withdrawal.
-pub fn withdrawn(written: &Written<Withdrawal>) -> String {
+pub fn withdrawn(written: Option<&Written<Withdrawal>>) -> String {
+    let Some(written) = written else { return "null".to_owned() };
     match &written.value {
         Withdrawal::Withdrawn { with_it, .. } => json!({"withdrawn": true, "withIt": with_it}).to_string(),
         Withdrawal::TakenBack(undone) => {
@@ -316,6 +370,11 @@ fn error_of(text: &str) -> Json {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 mod tests {
+    use landfall_client::changes::ChangeSet;
+    use landfall_core::hash::Cells;
+    use landfall_core::wide::WideMap;
+    use landfall_core::{Action, ReplicaId, RowKey, Stamp, Transaction};
+
     use super::*;
 
     fn text(one: &Value) -> String {
@@ -344,6 +403,72 @@ mod tests {
         let change = RowsDiff { removed: vec![2], inserted: vec![(0, rows[0].clone())], ..RowsDiff::default() };
         let found = diff(&change, &types);
         assert_eq!(found, r#"{"removed":[2],"inserted":[[0,[true,1,"1.50"]]],"updated":[],"complete":false}"#);
+    }
+
+    fn entry(change: impl FnOnce(&mut OutboxEntry)) -> Json {
+        let replica = ReplicaId([7; 16]);
+        let transaction = Transaction {
+            replica,
+            rseq: 3,
+            stamp: Stamp { wall_ms: 0, counter: 0, replica },
+            operations: vec![Operation::Delete {
+                table: "tags".to_owned(),
+                key: RowKey(vec![Value::Int(i64::MAX), Value::Text("sea".to_owned())]),
+                base: 0,
+            }],
+            after: vec![],
+            requires: vec![],
+            origin: None,
+            action: Some(Action { name: "close".to_owned(), args: Cells::new() }),
+            expires_ms: None,
+        };
+        let mut entry = OutboxEntry {
+            rseq: 3,
+            state: EntryState::Sent,
+            created_ms: 0,
+            attempts: 0,
+            priority: 50,
+            next_attempt_ms: Some(9),
+            is_open: false,
+            waits_for: vec![],
+            transaction,
+            problem: None,
+            images: WideMap::new(),
+        };
+        change(&mut entry);
+        serde_json::from_str::<Json>(&outbox(&[entry])).unwrap()[0].take()
+    }
+
+    #[test]
+    fn what_the_app_is_asked_about_is_told_from_what_waits_for_another_reason() {
+        assert_eq!(entry(|_| {})["asked"], true);
+        assert_eq!(entry(|e| e.attempts = 1)["asked"], Json::Null, "the server failed on it");
+        assert_eq!(entry(|e| e.waits_for = vec![2])["asked"], Json::Null, "it is put off with another");
+        assert_eq!(entry(|e| e.next_attempt_ms = None)["asked"], Json::Null, "it is on its way");
+        assert_eq!(entry(|e| e.transaction.action = None)["asked"], Json::Null, "there is nobody to ask");
+    }
+
+    #[test]
+    fn a_refusal_names_row_and_column() {
+        let problem = Problem::new(landfall_core::error::codes::UNIQUE, "taken");
+        let told = |problem: Problem| entry(|e| e.problem = Some(problem))["error"].take();
+        assert_eq!(told(problem.clone()), json!({"code": "LF-3004", "message": "taken"}));
+        let mine = RowKey(vec![Value::Int(i64::MAX), Value::Text("sea".to_owned())]);
+        let at = json!([{"i": "9223372036854775807"}, "sea"]);
+        let here = json!({"code": "LF-3004", "message": "taken", "table": "tags", "key": at, "column": "tag"});
+        assert_eq!(told(problem.clone().row("tags", &mine).column("tag")), here);
+        // Of a row that the entry does not write, only the table is known for certain.
+        let other = json!({"code": "LF-3004", "message": "taken", "table": "notes"});
+        assert_eq!(told(problem.row("notes", &mine)), other);
+    }
+
+    #[test]
+    fn a_write_is_answered_with_its_entry_and_what_is_gone_for_it() {
+        let one = |rseq, gone: &[u64]| Written { value: (), rseq, gone: gone.to_vec(), changes: ChangeSet::default() };
+        assert_eq!(written(Some(&one(Some(5), &[]))), "5");
+        assert_eq!(written(Some(&one(None, &[]))), "null");
+        assert_eq!(written(Some(&one(Some(5), &[4, 2]))), "[5,4,2]");
+        assert_eq!(written(Some(&one(None, &[4]))), "[null,4]");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What JavaScript calls. Every call is one short turn: it drives the engine, then hands its effects to the sink.
 
-use js_sys::{Array, JsString, Uint8Array};
+use js_sys::{Array, JSON, JsString, Uint8Array};
 use landfall_client::cache::Body;
-use landfall_client::db::{DbError, HeldWrite, Location, Options, RowImage, WriteTx, Written};
+use landfall_client::changes::ChangeSet;
+use landfall_client::db::{Database, DbError, HeldWrite, Location, Options, RowImage, Written};
 use landfall_client::live::{LiveQuery, QueryId};
 use landfall_client::mirror::{self, Mirror, MirrorError, MirrorRecord, Plan};
+use landfall_client::session::Entropy;
 use landfall_client::{Effect, Engine, Input, Moment};
 use landfall_core::flat::FlatMap;
 use landfall_core::json::{Fields, Misread};
@@ -18,7 +20,7 @@ use wasm_bindgen::prelude::*;
 use crate::cache;
 use crate::failure::Failure;
 use crate::json::{self, Types};
-use crate::ops::{self, Op};
+use crate::ops;
 use crate::sink::{Sink, entropy, performance_now};
 
 /// The database's name in its pool of files.
@@ -75,9 +77,9 @@ fn text(value: &JsValue) -> String {
     value.as_string().unwrap_or_default()
 }
 
-/// A number, or null.
-fn number(value: Option<u64>) -> JsValue {
-    value.map_or(JsValue::NULL, |value| (value as f64).into())
+/// An answer as JavaScript's own value.
+fn told(answer: std::result::Result<String, DbError>) -> Result<JsValue> {
+    JSON::parse(&answer.map_err(failed)?)
 }
 
 fn now() -> Moment {
@@ -325,15 +327,18 @@ impl Client {
     /// what must not be carried out twice; null, where nothing will be asked again.
     pub fn write(&mut self, operations: JsString, request: &JsValue) -> Result<JsValue> {
         let operations = ops::operations(self.engine.db().schema(), &text(&operations)).map_err(failed)?;
-        let written = self.engine.write(now(), &mut entropy, |tx| carry(tx, &operations, request.as_string()));
+        let write = |db: &mut Database, now_ms, random: &mut Entropy<'_>| {
+            db.write(now_ms, random, |tx| ops::run(tx, &operations)).map(Some)
+        };
+        let answer = self.once(request, write, json::written);
         self.carry_out();
-        written.map(|w| written_as(&w)).map_err(failed)
+        told(answer)
     }
 
-    /// What became of a request that may have been carried out already: undefined; or null, or its entry of the outbox.
+    /// What was answered to a request that may have been carried out already, as JSON; undefined when it was not.
     pub fn answered(&self, request: JsString) -> Result<JsValue> {
         let found = self.engine.db().answered(&text(&request)).map_err(failed)?;
-        Ok(found.map_or(JsValue::UNDEFINED, number))
+        Ok(found.map_or(JsValue::UNDEFINED, Into::into))
     }
 
     /// Begins a transaction that stays open between calls. Until it ends nothing but its own calls may be made.
@@ -343,7 +348,7 @@ impl Client {
     }
 
     /// Operations of the open transaction. On error all of it is undone and it has ended.
-    pub fn step(&mut self, operations: JsString, request: &JsValue) -> Result<()> {
+    pub fn step(&mut self, operations: JsString) -> Result<()> {
         let held = self.held()?;
         let operations = match ops::operations(self.engine.db().schema(), &text(&operations)) {
             Ok(operations) => operations,
@@ -352,7 +357,7 @@ impl Client {
                 return Err(failed(error));
             }
         };
-        let stepped = self.engine.step_held(held, |tx| carry(tx, &operations, request.as_string()));
+        let stepped = self.engine.step_held(held, |tx| ops::run(tx, &operations));
         let (held, ()) = stepped.map_err(failed)?;
         self.held = Some(held);
         Ok(())
@@ -375,11 +380,11 @@ impl Client {
     }
 
     /// Ends the open transaction; durable on return.
-    pub fn commit(&mut self) -> Result<JsValue> {
+    pub fn commit(&mut self, request: &JsValue) -> Result<JsValue> {
         let held = self.held()?;
-        let written: std::result::Result<Written<()>, DbError> = self.engine.finish(held, now(), &mut entropy);
+        let answer = self.once(request, |db, now_ms, _| db.finish_held(held, now_ms).map(Some), json::written);
         self.carry_out();
-        written.map(|w| written_as(&w)).map_err(failed)
+        told(answer)
     }
 
     /// Undoes the open transaction, if there is one.
@@ -457,40 +462,67 @@ impl Client {
     }
 
     /// Offers a dead letter again; gives the number of the new entry.
-    pub fn retry(&mut self, rseq: f64) -> Result<f64> {
-        let again = self.engine.retry(rseq as u64, now(), &mut entropy);
+    pub fn retry(&mut self, rseq: f64, request: &JsValue) -> Result<JsValue> {
+        let rseq = rseq as u64;
+        let again = |written: Option<&Written<()>>| written.and_then(|w| w.rseq).unwrap_or(rseq).to_string();
+        let answer = self.once(request, |db, now_ms, random| db.retry(rseq, now_ms, random).map(Some), again);
         self.carry_out();
-        again.map(|rseq| rseq as f64).map_err(failed)
+        told(answer)
     }
 
     /// What is done to the outbox beside writing: `undo` and `redo` (nothing, or the number of an entry to take back),
     /// `withdraw` (a number), `export` (nothing or a number), `import` (a file), `backups`, `pause` and `resume`, `review`
     /// and `replay`. The answer is JSON.
-    pub fn manage(&mut self, verb: JsString, argument: JsString) -> Result<JsString> {
+    pub fn manage(&mut self, verb: JsString, argument: JsString, request: &JsValue) -> Result<JsString> {
         let (verb, argument) = (text(&verb), text(&argument));
-        let answer = self.managed(&verb, &argument);
+        let answer = self.managed(&verb, &argument, request);
         self.carry_out();
         answer.map(Into::into).map_err(failed)
     }
 
     /// Throws a dead letter away.
-    pub fn discard(&mut self, rseq: f64) -> Result<()> {
-        let discarded = self.engine.discard(rseq as u64, now());
+    pub fn discard(&mut self, rseq: f64, request: &JsValue) -> Result<JsValue> {
+        let rseq = rseq as u64;
+        let discard = |db: &mut Database, now_ms, _: &mut Entropy<'_>| {
+            db.discard(rseq, now_ms)?;
+            Ok(Some(Written { value: (), rseq: None, gone: vec![rseq], changes: ChangeSet::default() }))
+        };
+        let answer = self.once(request, discard, |_| "null".to_owned());
         self.carry_out();
-        discarded.map_err(failed)
+        told(answer)
     }
 }
 
 impl Client {
-    fn managed(&mut self, verb: &str, argument: &str) -> std::result::Result<String, DbError> {
-        let (engine, rseq) = (&mut self.engine, argument.parse::<u64>().ok());
-        let at = now();
+    /// Carries out what makes one transaction at most; under the name of a request once, with the answer kept.
+    fn once<R>(
+        &mut self,
+        request: &JsValue,
+        f: impl FnOnce(&mut Database, u64, &mut Entropy<'_>) -> std::result::Result<Option<Written<R>>, DbError>,
+        tell: impl FnOnce(Option<&Written<R>>) -> String,
+    ) -> std::result::Result<String, DbError> {
+        let (request, at) = (request.as_string(), now());
+        let f = |db: &mut Database, random: &mut Entropy<'_>| f(db, at.wall_ms, random);
+        self.engine.answering(request.as_deref(), at, &mut entropy, f, tell)
+    }
+
+    fn managed(&mut self, verb: &str, argument: &str, request: &JsValue) -> std::result::Result<String, DbError> {
+        let (rseq, at) = (argument.parse::<u64>().ok(), now());
+        match (verb, rseq) {
+            ("undo", None) => return self.once(request, |db, at, random| db.undo_last(at, random), json::undone),
+            ("undo", Some(rseq)) => {
+                return self.once(request, |db, at, random| db.undo(rseq, at, random).map(Some), json::undone);
+            }
+            ("redo", _) => return self.once(request, |db, at, random| db.redo_last(at, random), json::undone),
+            ("withdraw", Some(rseq)) => {
+                return self.once(request, |db, at, random| db.withdraw(rseq, at, random).map(Some), json::withdrawn);
+            }
+            _ => {}
+        }
+        let engine = &mut self.engine;
         Ok(match (verb, rseq) {
-            ("undo", None) => json::undone(engine.undo_last(at, &mut entropy)?.as_ref()),
-            ("undo", Some(rseq)) => json::undone(Some(&engine.undo(rseq, at, &mut entropy)?)),
-            ("redo", _) => json::undone(engine.redo_last(at, &mut entropy)?.as_ref()),
-            ("withdraw", Some(rseq)) => json::withdrawn(&engine.withdraw(rseq, at, &mut entropy)?),
             ("export", only) => engine.db().export(only, at.wall_ms)?,
+            // What a file brings is known the second time.
             ("import", _) => json::imported(&engine.import(argument, at)?),
             ("pause" | "resume", _) => {
                 engine.set_paused(verb == "pause", at, &mut entropy)?;
@@ -505,23 +537,4 @@ impl Client {
             _ => return Err(DbError::NoSuchEntry { rseq: rseq.unwrap_or(0), state: "known" }),
         })
     }
-}
-
-/// What a page hears of a write: its entry; with entries that are gone for it, a list.
-fn written_as(written: &Written<()>) -> JsValue {
-    if written.gone.is_empty() {
-        return number(written.rseq);
-    }
-    let list = Array::of1(&number(written.rseq));
-    for rseq in &written.gone {
-        list.push(&JsValue::from_f64(*rseq as f64));
-    }
-    list.into()
-}
-
-fn carry(tx: &mut WriteTx<'_>, operations: &[Op], request: Option<String>) -> std::result::Result<(), DbError> {
-    if let Some(request) = request {
-        tx.answers(&request);
-    }
-    ops::run(tx, operations)
 }

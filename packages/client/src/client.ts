@@ -28,7 +28,7 @@ import type {
   Withdrawal,
   Written,
 } from "./types.js";
-import { decodeKey, decodeRows, encodeParams, encodeShapeParams } from "./values.js";
+import { checkWhole, decodeKey, decodeRows, encodeParams, encodeShapeParams } from "./values.js";
 
 const UNKNOWN: Status = {
   connectivity: "offline",
@@ -146,13 +146,18 @@ class Client implements Database {
         return state.current;
       },
       subscribe: (listener) => state.subscribe(listener),
-      retry: (rseq) => this.ask({ do: "retry", rseq }) as Promise<number>,
-      discard: async (rseq) => void (await this.ask({ do: "discard", rseq })),
+      retry: async (rseq) => (await this.ask({ do: "retry", rseq: checkWhole("retry", rseq) })) as number,
+      discard: async (rseq) => void (await this.ask({ do: "discard", rseq: checkWhole("discard", rseq) })),
       withdraw: async (rseq) => {
-        const { undone, ...answer } = await this.#manage<Withdrawal>("withdraw", rseq);
+        const { undone, ...answer } = await this.#manage<Withdrawal>("withdraw", checkWhole("withdraw", rseq));
         return undone ? { ...answer, undone: this.#undone(undone) } : answer;
       },
-      export: async (rseq) => (await this.ask({ do: "manage", verb: "export", arg: String(rseq ?? "") })) as string,
+      export: async (rseq) =>
+        (await this.ask({
+          do: "manage",
+          verb: "export",
+          arg: rseq === undefined ? "" : `${checkWhole("export", rseq)}`,
+        })) as string,
       pause: () => this.#manage("pause"),
       resume: () => this.#manage("resume"),
       review: async () => (await this.#manage<WireReview[]>("review")).map((one) => decodeReview(this.#schema, one)),
@@ -163,8 +168,8 @@ class Client implements Database {
     };
   }
 
-  undo(rseq?: number): Promise<Undone | null> {
-    return this.#manage<Undone | null>("undo", rseq).then((undone) => this.#undone(undone));
+  async undo(rseq?: number): Promise<Undone | null> {
+    return this.#undone(await this.#manage<Undone | null>("undo", rseq === undefined ? "" : checkWhole("undo", rseq)));
   }
 
   redo(): Promise<Undone | null> {

@@ -9,9 +9,9 @@ export interface ErrorData {
   /** Cause and way out. */
   message: string;
   /** The table that it is about. */
-  table?: string | null | undefined;
+  table?: string | undefined;
   /** The column that it is about. */
-  column?: string | null | undefined;
+  column?: string | undefined;
   /** The name of the browser's own exception, when there was one. */
   exception?: string | null;
 }
@@ -31,8 +31,8 @@ export class LandfallError extends Error {
   constructor(data: ErrorData) {
     super(data.message.includes(data.code) ? data.message : `${data.message} [${data.code}]`);
     this.code = data.code;
-    this.table = data.table ?? undefined;
-    this.column = data.column ?? undefined;
+    this.table = data.table;
+    this.column = data.column;
   }
 }
 

@@ -1,5 +1,5 @@
 import { State } from "./observable.js";
-import type { ChangedSince, EntryState, OutboxEntry, ReviewEntry, RowChange, Schema } from "./types.js";
+import type { ChangedSince, EntryState, OutboxEntry, Problem, ReviewEntry, RowChange, Schema } from "./types.js";
 import { decodeKey, decodeRow, keyText } from "./values.js";
 
 interface WireEntry {
@@ -11,10 +11,16 @@ interface WireEntry {
   next?: number;
   action?: { name: string; columns: string[]; args: unknown[] };
   expires?: number;
+  asked?: true;
   open?: boolean;
   after?: number[];
   rows: { table: string; key: unknown[]; op: RowChange["op"]; cells: Record<string, unknown> }[];
-  error?: { code: string; message: string };
+  error?: Omit<Problem, "key"> & { key?: unknown[] };
+  failures?: { at: number; code: string; message: string }[];
+}
+
+function problemOf(schema: Schema, { key, ...problem }: NonNullable<WireEntry["error"]>): Problem {
+  return key ? { ...problem, key: decodeKey(schema, problem.table as string, key) } : problem;
 }
 
 /** An entry that is held back. */
@@ -24,7 +30,7 @@ export interface WireReview extends WireEntry {
 
 function decodeEntry(
   schema: Schema,
-  { created, next, expires, open, after, rows, action, error, ...entry }: WireEntry,
+  { created, next, expires, open, after, rows, action, error, failures, ...entry }: WireEntry,
 ): OutboxEntry {
   return {
     ...entry,
@@ -42,7 +48,8 @@ function decodeEntry(
     ...(action
       ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
       : {}),
-    ...(error ? { error: { code: error.code, message: error.message } } : {}),
+    ...(error ? { error: problemOf(schema, error) } : {}),
+    ...(failures ? { failures: failures.map(({ at, ...why }) => ({ at: new Date(at), ...why })) } : {}),
   };
 }
 

@@ -1,7 +1,7 @@
 import { codes, fail } from "./error.js";
 import type { Ask } from "./protocol.js";
 import type { AnyTables, Param, Schema, Transaction } from "./types.js";
-import { decodeRows, encodeArgs, encodeKey, encodeParams, encodeRow } from "./values.js";
+import { checkWhole, decodeRows, encodeArgs, encodeKey, encodeParams, encodeRow, refuse } from "./values.js";
 
 /**
  * A transaction as the app's function sees it. Writes are gathered; unless the function reads, the whole of it is one
@@ -46,15 +46,15 @@ export class Tx implements Transaction<AnyTables> {
   }
 
   setPriority(priority: number): void {
-    this.#add("p", priority);
+    this.#add("p", checkWhole("setPriority", priority, 0, 100));
   }
 
   follow(rseq: number): void {
-    this.#add("f", rseq);
+    this.#add("f", checkWhole("follow", rseq));
   }
 
   require(rseq: number): void {
-    this.#add("r", rseq);
+    this.#add("r", checkWhole("require", rseq));
   }
 
   action(name: string, args?: object): void {
@@ -62,19 +62,21 @@ export class Tx implements Transaction<AnyTables> {
   }
 
   edit(rseq: number): void {
-    this.#add("x", rseq);
+    this.#add("x", checkWhole("edit", rseq));
   }
 
   retry(rseq: number): void {
-    this.#add("t", rseq);
+    this.#add("t", checkWhole("retry", rseq));
   }
 
   supersede(rseq: number): void {
-    this.#add("c", rseq);
+    this.#add("c", checkWhole("supersede", rseq));
   }
 
   expireAt(at: Date): void {
-    this.#add("e", Math.max(0, at.getTime()));
+    const ms = at instanceof Date ? at.getTime() : Number.NaN;
+    if (Number.isNaN(ms)) refuse("a valid Date", at, {}, "expireAt");
+    this.#add("e", Math.max(0, ms));
   }
 
   leaveOutOfUndo(): void {

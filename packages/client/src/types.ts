@@ -117,6 +117,12 @@ export interface Problem {
   readonly code: string;
   /** Cause and way out, in a sentence. */
   readonly message: string;
+  /** The table that it is about, when it is about one. */
+  readonly table?: string | undefined;
+  /** The key of the row that it is about, of those that the entry writes; of several columns it is an object. */
+  readonly key?: unknown;
+  /** The column that it is about, when it is about one. */
+  readonly column?: string | undefined;
 }
 
 /** How sending goes, while writes are pending. */
@@ -284,8 +290,10 @@ export interface OutboxEntry {
   readonly attempts: number;
   /** How urgent it is, 0 to 100: as its tables or the app said, or as what waits for it. */
   readonly priority: number;
-  /** When it is offered again after the server failed on it, or on what it follows. */
+  /** When it is offered again: after the server failed on it or on what it follows, or while the app is `asked`. */
   readonly nextAttemptAt?: Date;
+  /** The server asks the app's webhook about it, and has no answer yet. Nothing has failed. */
+  readonly asked?: true;
   /** When it was written. */
   readonly createdAt: Date;
   /** The action that it asks for. */

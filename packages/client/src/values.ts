@@ -37,12 +37,19 @@ function nameOf(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "number") return `the number ${value}`;
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (value instanceof Date && Number.isNaN(value.getTime())) return "an invalid Date";
   if (typeof value === "object") return `an object (${value.constructor?.name ?? "without a class"})`;
   return `${/^[aeiou]/.test(typeof value) ? "an" : "a"} ${typeof value}`;
 }
 
-function refuse(expected: string, value: unknown, place: Place, what: string): never {
+export function refuse(expected: string, value: unknown, place: Place, what: string): never {
   throw fail(codes.wrongType, `${what} takes ${expected}, and was given ${nameOf(value)}`, place);
+}
+
+/** A whole number of this range, the number of an entry of the outbox unless it is said otherwise. */
+export function checkWhole(what: string, value: number, least = 1, most = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  return refuse(least ? "the number of an entry" : `a whole number from ${least} to ${most}`, value, {}, what);
 }
 
 /** What JSON cannot hold would be lost in silence by `JSON.stringify`. */

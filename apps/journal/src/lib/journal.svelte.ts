@@ -29,6 +29,8 @@ export class Journal {
   readonly recorded = new Recorded();
   /** By item: the entry that the person chose to edit, which takes up what they write. */
   readonly #edits = new Map<string, number>();
+  /** The item whose editor is to have the focus, once it is there. */
+  wanted = $state<string | null>(null);
   /** What was undone and done again, in words, by the number of the transaction that did it. */
   readonly said = new Map<number, string | null>();
   /** Notes that were begun and have no row yet. */
@@ -81,6 +83,7 @@ export class Journal {
   /** From now on what is written of this item changes the entry itself, for as long as it was not sent. */
   beginEdit(item: string, rseq: number): void {
     this.#edits.set(item, rseq);
+    this.wanted = item;
   }
 
   /**

@@ -37,7 +37,12 @@ export const notices = {
     const id = next++;
     // The newest replaces what was done before: only the last act can be undone from here.
     list = [...list.filter((one) => one.kind === "problem" && notice.kind === "done"), { ...notice, id }];
-    if (notice.kind === "done") setTimeout(() => notices.drop(id), SHOWN_MS);
+    // What has the focus is about to be used.
+    const end = () => {
+      if (document.activeElement?.closest(".notices")) setTimeout(end, SHOWN_MS);
+      else notices.drop(id);
+    };
+    if (notice.kind === "done") setTimeout(end, SHOWN_MS);
   },
   problem(problem: unknown): void {
     const text = problem instanceof Error ? problem.message : String(problem);

@@ -5,6 +5,7 @@ import {
   away,
   changedSince,
   deed,
+  faulty,
   heldBack,
   leftAlone,
   placeOf,
@@ -100,21 +101,55 @@ describe("what an entry waits for", () => {
     expect(waiting(entry({ waitsFor: [7, 7] }), at({ find }))).toBe("Waits for: New note “Shopping”, and 1 more");
     expect(waiting(entry({ waitsFor: [6] }), at({ find }))).toBe("Next to be sent");
     expect(waiting(entry({ state: "sending" }), at())).toBe("On its way to the server");
+    expect(waiting(entry({ nextAttemptAt: new Date(20_000) }), at())).toBe(
+      "Waits for what goes before it; next try in 20 s",
+    );
+  });
+  it("does not say that something is on its way while nothing can be", () => {
+    const sent = (more: Partial<Situation>) => waiting(entry({ state: "sending", open: false }), at(more));
+    const once = "Sent once; nobody knows yet whether it arrived.";
+    expect(sent({ connectivity: "offline" })).toBe(`${once} Waits for a connection`);
+    expect(sent({ connectivity: "offline", staysOffline: true })).toBe(`${once} Waits until you go online`);
+    expect(sent({ connectivity: "connecting" })).toBe(`${once} Waits while the server is looked for`);
+    expect(sent({ connectivity: "needs-sign-in" })).toBe(`${once} Waits until you sign in again`);
+    expect(sent({ paused: true })).toBe(`${once} Waits until you go on sending`);
+  });
+  it("tells what is being asked elsewhere from what failed", () => {
+    const asked = entry({ asked: true, open: false, nextAttemptAt: new Date(20_000) });
+    expect(waiting(asked, at())).toBe("The server has it, and waits for an answer from elsewhere; looks again in 20 s");
+    expect(waiting(asked, at({ now: 30_000 }))).toBe(
+      "The server has it, and waits for an answer from elsewhere; looks again now",
+    );
+    expect(waiting(asked, at({ connectivity: "offline" }))).toBe("Waits for a connection");
   });
 });
 
 describe("what was not accepted", () => {
   const refused = (code: string, ...rows: RowChange[]) => reason({ rows, error: { code, message: "…" } });
   it("has a reason and a way out in plain words, whatever the code", () => {
-    const codes = ["2003", "2999", "3001", "3002", "3003", "3004", "3005", "3007", "3008", "3009", "3010", "3011"];
-    for (const code of [...codes, "5029", "5034", "5035", "9999"]) {
+    const codes = ["2003", "2999", "3001", "3002", "3003", "3004", "3005", "3007", "3008", "3009", "3010"];
+    for (const code of [...codes, "3011", "3012", "5029", "5034", "5035", "9999"]) {
       const { why, advice } = refused(`LF-${code}`);
       for (const words of [why, advice]) {
         expect(words).toMatch(/^[A-Z].*\.$/);
         expect(words).not.toMatch(/LF-|\brow\b|column|transaction|replica|entry/);
       }
     }
+    expect(refused("LF-3011").why).toBe("The server does not know yet what to do with this.");
+    expect(refused("LF-3012").why).toBe("It could not be sent in time.");
     expect(refused("LF-3004", row("people", "ada", "update", { handle: "zoe" })).why).toContain("the handle “zoe”");
+  });
+  it("is about the field that it names, in the row that it names", () => {
+    const at = { table: "notes", key: "n1", column: "title" };
+    const error = { code: "LF-2003", message: "…" };
+    expect(faulty({ ...error, ...at }, at)).toBe(true);
+    expect(faulty({ ...error, table: "notes", column: "title" }, at)).toBe(true);
+    expect(faulty({ ...error, ...at, key: "n2" }, at)).toBe(false);
+    expect(faulty({ ...error, ...at, column: "body" }, at)).toBe(false);
+    expect(faulty({ code: "LF-3001", message: "not 'title'" }, at)).toBe(false);
+    expect(faulty(undefined, at)).toBe(false);
+    const tag = { table: "tags", key: { note_id: "n1", tag: "sea" }, column: "tag" };
+    expect(faulty({ ...error, ...tag, key: { note_id: "n1", tag: "sea" } }, tag)).toBe(true);
   });
   it("shows what was typed, and what of it can be written otherwise", () => {
     const rows = [

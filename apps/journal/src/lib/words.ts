@@ -185,17 +185,31 @@ export interface Situation {
   readonly titles: Titles;
 }
 
-/** What an entry that is not refused waits for. The cause that a person can do something about comes first. */
-export function waiting(entry: OutboxEntry, at: Situation): string {
-  if (entry.state === "sending" && !at.held) return "On its way to the server";
+/** What keeps everything from being sent; `null`: nothing does. */
+function hindrance(at: Situation): string | null {
   if (at.connectivity === "needs-sign-in") return "Waits until you sign in again";
   if (at.connectivity === "stopped") return "Waits: syncing has stopped";
   if (at.staysOffline) return "Waits until you go online";
   if (at.held) return "Held back until you send it";
   if (at.paused) return "Waits until you go on sending";
   if (at.connectivity === "offline") return "Waits for a connection";
+  return at.connectivity === "connecting" ? "Waits while the server is looked for" : null;
+}
+
+/** What an entry that is not refused waits for. The cause that a person can do something about comes first. */
+export function waiting(entry: OutboxEntry, at: Situation): string {
+  const cause = hindrance(at);
+  if (entry.state === "sending") {
+    if (cause === null) return "On its way to the server";
+    return `Sent once; nobody knows yet whether it arrived. ${cause}`;
+  }
+  if (cause !== null && at.connectivity !== "connecting") return cause;
+  const left = (entry.nextAttemptAt?.getTime() ?? 0) - at.now;
+  if (entry.asked) {
+    const next = left > 0 ? `looks again in ${lasting(left)}` : "looks again now";
+    return `The server has it, and waits for an answer from elsewhere; ${next}`;
+  }
   if (entry.attempts > 0) {
-    const left = (entry.nextAttemptAt?.getTime() ?? 0) - at.now;
     const next = left > 0 ? `next try in ${lasting(left)}` : "it is tried again now";
     return `The server failed on it ${plural(entry.attempts, "time", "times")}; ${next}`;
   }
@@ -205,9 +219,8 @@ export function waiting(entry: OutboxEntry, at: Situation): string {
     const more = before.length > 1 ? `, and ${before.length - 1} more` : "";
     return `Waits for: ${deed(first, at.titles)}${more}`;
   }
-  if (entry.nextAttemptAt && entry.nextAttemptAt.getTime() > at.now)
-    return `The server failed on what it follows; next try in ${lasting(entry.nextAttemptAt.getTime() - at.now)}`;
-  return at.connectivity === "connecting" ? "Waits while the server is looked for" : "Next to be sent";
+  if (left > 0) return `Waits for what goes before it; next try in ${lasting(left)}`;
+  return cause ?? "Next to be sent";
 }
 
 /** Why a change was not accepted, and what can be done about it: for somebody who knows no codes. */
@@ -246,7 +259,11 @@ const REASONS: Record<string, Reason> = {
     why: "The server cannot tell any more whether it has this.",
     advice: "Look whether your change is there. If not, send it again.",
   },
-  "LF-3011": { why: "It could not be sent in time.", advice: "Send it again if you still want it." },
+  "LF-3011": {
+    why: "The server does not know yet what to do with this.",
+    advice: "It is not your fault. Send it again later.",
+  },
+  "LF-3012": { why: "It could not be sent in time.", advice: "Send it again if you still want it." },
   "LF-5029": {
     why: "It was found in this device’s safety copy, and may have been sent.",
     advice: "Look whether your change is there. If not, send it again.",
@@ -276,10 +293,13 @@ export function reason(entry: Pick<OutboxEntry, "rows" | "error">): Reason {
   return { why: "The server did not accept it.", advice: AGAIN };
 }
 
-/** Whether a refusal is about this column: it says so, or it is the only one that another row could have taken. */
-export function faulty({ error }: Pick<OutboxEntry, "error">, column: string): boolean {
-  if (error?.code === "LF-3004" && column === "handle") return true;
-  return error?.message.includes(`'${column}'`) ?? false;
+/** Whether a refusal is about what was typed here. */
+export function faulty(
+  error: Problem | undefined,
+  { table, key, column }: Pick<Typed, "table" | "key" | "column">,
+): boolean {
+  if (error?.table !== table || error.column !== column) return false;
+  return error.key === undefined || JSON.stringify(error.key) === JSON.stringify(key);
 }
 
 /** The server's own words, for those who want to know. */

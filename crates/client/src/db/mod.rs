@@ -196,6 +196,8 @@ pub struct Database {
     watched: review::Watched,
     /// Whether there is a session with the server.
     online: bool,
+    /// While a request is carried out, commits wait for its answer: what was before the one that waits, if one does.
+    held_back: Option<Option<Memory>>,
 }
 
 impl std::fmt::Debug for Database {
@@ -269,6 +271,7 @@ impl Database {
     }
 
     fn begin(&mut self) -> Result<Memory, DbError> {
+        debug_assert!(!matches!(self.held_back, Some(Some(_))), "a request is one transaction");
         self.shared.set_mode(Mode::Engine);
         if !self.conn.is_autocommit() {
             // A rollback that failed earlier (the disk was full or failing) is tried again before anything new.
@@ -300,6 +303,9 @@ impl Database {
 
     fn commit(&mut self, before: &Memory) -> Result<(), DbError> {
         self.memory.meta.save(&self.conn, Some(&before.meta))?;
+        if self.holds_back(before) {
+            return Ok(());
+        }
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }

@@ -70,6 +70,7 @@ impl Database {
             cache: super::cache::CacheMemory::default(),
             watched: super::review::Watched::default(),
             online: false,
+            held_back: None,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
         Ok(database)

@@ -49,8 +49,6 @@ pub struct WriteTx<'a> {
 /// What the app asks of a transaction beside what it writes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wishes {
-    /// The request that it carries out.
-    pub request: Option<String>,
     /// How urgent it is; `None`: as its tables say.
     pub priority: Option<u8>,
     /// Entries that must be decided first.
@@ -189,20 +187,11 @@ impl WriteTx<'_> {
         let rseq = recorded.map(|r| r.rseq);
         let mut gone = std::mem::take(&mut self.wishes.gone);
         gone.extend(recorded.and_then(|r| r.replaced));
-        if let Some(request) = &self.wishes.request {
-            self.db.remember_request(request, rseq, now_ms)?;
-        }
         if let Some(before) = &self.undo {
             self.db.commit(before)?;
         }
         self.undo = None;
         Ok(Written { value, rseq, gone, changes })
-    }
-
-    /// Says which request this transaction carries out, so that it is carried out once, however often it is asked for:
-    /// [`Database::answered`] knows it from the commit on. A second transaction of the name fails.
-    pub fn answers(&mut self, request: &str) {
-        self.wishes.request = Some(request.to_owned());
     }
 
     /// How urgent this transaction is, 0 to 100 (more is taken as 100), whatever its tables say. What it follows becomes

@@ -1,7 +1,7 @@
 //! The app's writes: in one call, or held open between calls; and what it does about dead letters.
 
 use super::{Effect, Engine, Moment};
-use crate::db::{DbError, Edited, HeldWrite, Imported, Reviewed, Undone, Withdrawal, WriteTx, Written};
+use crate::db::{Database, DbError, Edited, HeldWrite, Imported, Reviewed, Undone, Withdrawal, WriteTx, Written};
 use crate::mirror::MirrorRecord;
 use crate::session::{Entropy, Event};
 
@@ -19,6 +19,27 @@ impl Engine {
     ) -> Result<Written<R>, DbError> {
         let written = self.db.write(now.wall_ms, random, f)?;
         self.written(written, now, random)
+    }
+
+    /// Does what makes one transaction at most, under the name of a request, so that it is done once, however often it is
+    /// asked for ([`crate::db::Database::answering`]). Gives the answer. Without a name it is done like any other.
+    ///
+    /// # Errors
+    /// What `f` returned; nothing of it happened then.
+    pub fn answering<R>(
+        &mut self,
+        request: Option<&str>,
+        now: Moment,
+        random: &mut Entropy<'_>,
+        f: impl FnOnce(&mut Database, &mut Entropy<'_>) -> Result<Option<Written<R>>, DbError>,
+        tell: impl FnOnce(Option<&Written<R>>) -> String,
+    ) -> Result<String, DbError> {
+        let done = self.db.answering(request, now.wall_ms, |db| f(db, random), |written| tell(written.as_ref()));
+        let (written, told) = done?;
+        if let Some(written) = written {
+            self.written(written, now, random)?;
+        }
+        Ok(told)
     }
 
     fn written<R>(
@@ -104,7 +125,7 @@ impl Engine {
         self.db.let_go(held);
     }
 
-    /// Forgets requests from before this time ([`WriteTx::answers`]).
+    /// Forgets requests from before this time ([`Engine::answering`]).
     ///
     /// # Errors
     /// When the database cannot be written.

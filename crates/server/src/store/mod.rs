@@ -420,13 +420,7 @@ pub trait StoreReader: Send {
     ///
     /// # Errors
     /// See [`StoreReader::head`].
-    fn page(
-        &self,
-        bucket: &Bucket,
-        keys: KeySpan<'_>,
-        max_rows: usize,
-        max_bytes: usize,
-    ) -> Result<Page, StoreError>;
+    fn page(&self, bucket: &Bucket, keys: KeySpan<'_>, max_rows: usize, max_bytes: usize) -> Result<Page, StoreError>;
 
     /// Rows of a bucket, roughly: for progress bars.
     ///

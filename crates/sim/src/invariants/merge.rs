@@ -43,11 +43,14 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
 fn handled(entry: &LogEntry) -> Result<(), Violation> {
     let left = |row: Option<&Cells>| row.map(|row| cell(row, "left").clone());
     for sale in entry.changes.iter().filter(|c| c.table == "sales" && c.before.is_none()) {
-        let Some(after) = sale.after.as_ref().filter(|row| matches!(cell(row, "number"), Value::Int(_))) else { continue };
+        let Some(after) = sale.after.as_ref().filter(|row| matches!(cell(row, "number"), Value::Int(_))) else {
+            continue;
+        };
         let stock = RowKey::single(cell(after, "product").clone());
         let takes = |c: &&landfall_server::commit::RowChange| c.table == "stocks" && c.key == stock;
         if !entry.changes.iter().filter(takes).any(|c| left(c.before.as_ref()) != left(c.after.as_ref())) {
-            let text = format!("sequence {} sells {stock:?}, and what its handler wrote to the stock is lost", entry.seq);
+            let text =
+                format!("sequence {} sells {stock:?}, and what its handler wrote to the stock is lost", entry.seq);
             return Err(Violation::new("merge", text));
         }
     }

@@ -13,6 +13,12 @@ import { isDenied, isInUse, nextGeneration, place } from "./storage.js";
 const RELEASE_MS = 6_000;
 /** SQLite's page cache. Its default of 16 MiB is more than a phone should spend. */
 const CACHE_KIB = 4_096;
+/** The outbox is read and told at most once in so many times as long as that took: a long one drains beside it. */
+const OUTBOX_REST = 10;
+/** What is carried out once, however often a page asks for it: a tab whose owner is gone asks the next one again. */
+const ONCE = ["write", "commit", "retry", "discard", "manage"];
+/** What is managed without a change. */
+const READS = ["export", "backups"];
 /** So many rows of a first load are stored in one turn: a read or a write waits no longer than that takes. */
 const CHUNK_ROWS = 500;
 
@@ -43,6 +49,9 @@ export class Host {
   readonly #outboxes = new Set<Peer>();
   #outboxText = "";
   #outboxTimer: ReturnType<typeof setTimeout> | undefined;
+  #outboxDue = Number.POSITIVE_INFINITY;
+  /** Not before then is the outbox told again: as it drains, and for what a page does. */
+  readonly #outboxRests: [number, number] = [0, 0];
   #engineStatus: Engineless | null = null;
   #durability: WireStatus["durability"] = "best-effort";
   readonly #alarm = new Alarm(() => this.#input(() => this.#engine.tick()));
@@ -54,10 +63,10 @@ export class Host {
   readonly #online = () => this.#input(() => this.#engine.nudge());
   readonly #config: Config;
   readonly #mirror: Mirror | null;
-  readonly #requests: Map<string, number | null>;
+  readonly #requests: Map<string, unknown>;
   readonly #fatal: Fatal;
 
-  private constructor(config: Config, mirror: Mirror | null, requests: Map<string, number | null>, fatal: Fatal) {
+  private constructor(config: Config, mirror: Mirror | null, requests: Map<string, unknown>, fatal: Fatal) {
     this.#config = config;
     this.#mirror = mirror;
     this.#requests = requests;
@@ -149,7 +158,7 @@ export class Host {
     this.#durability = "memory";
     this.#mirror.beFirstCopy();
     this.#engine = await openEngine(config, found.frames, found.images, this.#sink(found) as never);
-    if (found.paused) this.#engine.manage("pause", "");
+    if (found.paused) this.#engine.manage("pause", "", undefined);
     await this.#mirror.settled();
     this.#begin();
   }
@@ -180,37 +189,45 @@ export class Host {
   /** Carries out what a page asks for. Rejects with a {@link LandfallError}. */
   async ask(peer: Peer, id: number, ask: Ask): Promise<unknown> {
     if (this.#dead) throw new LandfallError(this.#dead);
-    const request = peer.tab === null ? undefined : `${peer.tab}:${id}`;
+    const once = ONCE.includes(ask.do);
+    const request = once && peer.tab !== null ? `${peer.tab}:${id}` : undefined;
+    const tx = "tx" in ask ? ask.tx : undefined;
     // A commit of the transaction that is open here was never carried out before.
-    const isAgain = ask.do === "write" || (ask.do === "commit" && !this.#holding.holds(ask.tx));
-    if (request !== undefined && isAgain) {
-      const known = await this.#answered(request);
+    if (request !== undefined && !(tx !== undefined && this.#holding.holds(tx))) {
+      const known = await this.#answered(request, ask);
       if (known !== undefined) return known;
     }
-    const tx = "tx" in ask ? ask.tx : undefined;
-    const value = await this.#holding.run(tx, () => this.#turn(() => this.#carryOut(peer, ask, request)));
-    if (this.#inMemory && this.#mirror)
-      await this.#stored(request, ask, Array.isArray(value) ? value[0] : (value as number | null));
+    const value = await this.#holding.run(tx, () =>
+      this.#turn(() => {
+        const answer = this.#carryOut(peer, ask, request);
+        // What only reads is read again.
+        if (this.#inMemory && request !== undefined && !("verb" in ask && READS.includes(ask.verb))) {
+          this.#requests.set(request, answer);
+          this.#mirror?.answered(request, answer);
+        }
+        if (once) this.#refreshOutbox(1);
+        return answer;
+      }),
+    );
+    // In memory a write is durable once the mirror has it.
+    if (this.#inMemory && once) {
+      await this.#mirror?.settled().catch(() => {
+        throw new LandfallError(
+          this.#dead ?? { code: codes.storage, message: "the browser could not store the write" },
+        );
+      });
+    }
     return value;
   }
 
-  async #answered(request: string): Promise<number | null | undefined> {
+  /** What was answered to a request before; `undefined`: it was not carried out. */
+  async #answered(request: string, ask: Ask): Promise<unknown> {
     if (this.#inMemory) return this.#requests.get(request);
-    return this.#holding.run(undefined, () =>
-      this.#turn(() => this.#engine.answered(request) as number | null | undefined),
+    const known = await this.#holding.run(undefined, () =>
+      this.#turn(() => this.#engine.answered(request) as string | undefined),
     );
-  }
-
-  /** In memory a write is durable once the mirror has it. */
-  async #stored(request: string | undefined, ask: Ask, rseq: number | null): Promise<void> {
-    if (!["write", "commit", "retry", "discard", "manage"].includes(ask.do)) return;
-    if (request !== undefined) {
-      this.#requests.set(request, rseq);
-      this.#mirror?.answered(request, rseq);
-    }
-    await this.#mirror?.settled().catch(() => {
-      throw new LandfallError(this.#dead ?? { code: codes.storage, message: "the browser could not store the write" });
-    });
+    // What is managed is answered in JSON text, which the page reads.
+    return known === undefined || ask.do === "manage" ? known : JSON.parse(known);
   }
 
   #carryOut(peer: Peer, ask: Ask, request: string | undefined): unknown {
@@ -224,7 +241,7 @@ export class Host {
         engine.begin();
         return this.#holding.begin(peer);
       case "step":
-        return this.#holding.part(() => engine.step(ask.ops, null));
+        return this.#holding.part(() => engine.step(ask.ops));
       case "peek":
         return this.#holding.part(
           () => engine.peek(ask.sql, ask.params),
@@ -232,8 +249,8 @@ export class Host {
         );
       case "commit":
         return this.#holding.end(() => {
-          if (request !== undefined || ask.ops !== "[]") engine.step(ask.ops, request);
-          return engine.commit();
+          if (ask.ops !== "[]") engine.step(ask.ops);
+          return engine.commit(request);
         });
       case "rollback":
         return this.#holding.end(() => engine.rollback());
@@ -251,19 +268,19 @@ export class Host {
       case "outbox":
         if (ask.on) {
           this.#outboxes.add(peer);
-          this.#outboxText = engine.outbox();
-          peer.news({ news: "outbox", entries: this.#outboxText });
+          // What is new to it may be new to the others, too.
+          this.#tellOutbox(this.#readOutbox(0) ? this.#outboxes : [peer]);
         } else {
           this.#outboxes.delete(peer);
         }
         return null;
       case "retry":
-        return engine.retry(ask.rseq);
+        return engine.retry(ask.rseq, request);
       case "discard":
-        return engine.discard(ask.rseq);
+        return engine.discard(ask.rseq, request);
       case "manage":
         if (ask.verb === "pause" || ask.verb === "resume") this.#mirror?.keep("paused", ask.verb === "pause");
-        return engine.manage(ask.verb, ask.arg);
+        return engine.manage(ask.verb, ask.arg, request);
       case "token":
         return engine.setToken(ask.token);
       case "online":
@@ -458,18 +475,34 @@ export class Host {
     });
   }
 
-  /** Tells of the outbox soon; many changes that come together are told once. */
-  #refreshOutbox(): void {
-    if (this.#outboxes.size === 0 || this.#outboxTimer !== undefined) return;
+  /**
+   * Tells of the outbox soon; many changes that come together are told once, the last state always. What a page does
+   * itself (1) does not wait behind what is told while the outbox drains (0).
+   */
+  #refreshOutbox(whose: 0 | 1 = 0): void {
+    const now = performance.now();
+    const due = Math.max(now + 20, this.#outboxRests[whose]);
+    if (this.#outboxes.size === 0 || this.#outboxDue <= due) return;
+    clearTimeout(this.#outboxTimer);
+    this.#outboxDue = due;
     this.#outboxTimer = setTimeout(() => {
-      this.#outboxTimer = undefined;
-      this.#input(() => {
-        const text = this.#engine.outbox();
-        if (text === this.#outboxText) return;
-        this.#outboxText = text;
-        for (const peer of this.#outboxes) peer.news({ news: "outbox", entries: text });
-      });
-    }, 20);
+      this.#outboxDue = Number.POSITIVE_INFINITY;
+      this.#input(() => this.#readOutbox(whose) && this.#tellOutbox(this.#outboxes));
+    }, due - now);
+  }
+
+  /** Whether it is another than before. */
+  #readOutbox(whose: 0 | 1): boolean {
+    const before = this.#outboxText;
+    const began = performance.now();
+    this.#outboxText = this.#engine.outbox();
+    const ended = performance.now();
+    this.#outboxRests.fill(ended + OUTBOX_REST * (ended - began), 0, whose + 1);
+    return this.#outboxText !== before;
+  }
+
+  #tellOutbox(peers: Iterable<Peer>): void {
+    for (const peer of peers) peer.news({ news: "outbox", entries: this.#outboxText });
   }
 
   async refreshDurability(): Promise<void> {

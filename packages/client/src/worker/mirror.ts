@@ -16,7 +16,7 @@ export interface Found {
   frames: Uint8Array<ArrayBuffer>;
   /** Whole rows of what waits to be sent, where the database is only in memory. */
   images: Uint8Array<ArrayBuffer>;
-  requests: Map<string, number | null>;
+  requests: Map<string, unknown>;
   /** What was last wanted of the network, where anything was. */
   online: boolean | undefined;
   /** Whether sending was paused, where the database does not remember it. */
@@ -107,11 +107,12 @@ export class Mirror {
     const stored = (await done(transaction.objectStore("mirror").getAll())) as Stored[];
     const store = transaction.objectStore("requests");
     const [names, requests] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
-    const known = new Map<string, number | null>();
+    const known = new Map<string, unknown>();
     names.forEach((key, at) => {
-      const { rseq, at: when } = requests[at] as { rseq: number | null; at: number };
+      // An older build kept a number.
+      const { rseq, answer = rseq, at: when } = requests[at] as { rseq?: number; answer?: unknown; at: number };
       if (when < Date.now() - REQUEST_LIFE_MS) store.delete(key);
-      else known.set(String(key), rseq);
+      else known.set(String(key), answer);
     });
     await completed(transaction);
     const frames = joined(stored.map(({ frame }) => frame));
@@ -150,9 +151,9 @@ export class Mirror {
     this.#change(({ meta }) => meta.put(value, name));
   }
 
-  /** A request that was carried out, so that it is not carried out again. */
-  answered(name: string, rseq: number | null): void {
-    this.#change(({ requests }) => requests.put({ rseq, at: Date.now() }, name));
+  /** A request that was carried out, with its answer, so that it is not carried out again. */
+  answered(name: string, answer: unknown): void {
+    this.#change(({ requests }) => requests.put({ answer, at: Date.now() }, name));
   }
 
   /** Resolves when everything up to now is stored; rejects when it cannot be. */

@@ -1,4 +1,4 @@
-// A large first load: the page is answered meanwhile.
+// A large first load, and a large outbox: the page is answered meanwhile.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -61,4 +61,59 @@ test("reads and writes are answered while ten thousand rows are loaded", async (
   assert.ok(seen.counts > 5, `answers came while rows did: ${seen.counts} different ones`);
   assert.ok(seen.written > 1 && seen.progress > 1, JSON.stringify(seen));
   assert.ok(seen.last <= ROWS * 1.1);
+});
+
+test("ten thousand pending entries drain while the page reads and writes", async (t) => {
+  const scope = new Scope(t);
+  const site = await Site.start(scope, await Server.start(scope));
+  const page = await (await Browser.start(scope)).page(site);
+  await open(page);
+  // What is accepted leaves the outbox when it has come back.
+  await call(page, (db) => db.shape("my_notes").ready);
+  await call(page, (db) => db.setOnline(false));
+  await call(page, (db) => {
+    globalThis.lengths = new Set();
+    db.outbox.subscribe((entries) => globalThis.lengths.add(entries.length));
+  });
+  await call(
+    page,
+    async (db, [row, rows]) => {
+      for (let first = 0; first < rows; first += 500) {
+        const one = (_, at) => {
+          const id = `018f7c1e-0000-7000-8000-${String(first + at).padStart(12, "0")}`;
+          return db.insert("notes", { ...row, id, title: `note ${first + at}` });
+        };
+        await Promise.all(Array.from({ length: 500 }, one));
+      }
+    },
+    [note(0), ROWS],
+  );
+  await until(page, (db, rows) => db.outbox.current.length === rows, ROWS);
+  const seen = await call(
+    page,
+    async (db, row) => {
+      globalThis.lengths.clear();
+      await db.setOnline(true);
+      let written = 0;
+      let meanwhile = 0;
+      // Some of what is pending is older than what is written here, as long as more is pending than that.
+      while (db.status.current.pending > written) {
+        await db.insert("tags", { note_id: row.id, tag: `t${written}`, owner: "ann" });
+        written += 1;
+        const [{ n }] = await db.query("SELECT count(*) AS n FROM notes");
+        if (db.status.current.pending > written && n > 0) meanwhile += 1;
+      }
+      return { written, meanwhile };
+    },
+    note(0),
+  );
+  assert.ok(seen.meanwhile > 10, `writes and reads were answered before the drain was over: ${JSON.stringify(seen)}`);
+  await until(page, (db) => db.status.current.pending === 0 && db.outbox.current.length === 0);
+  const told = await page.evaluate(() => globalThis.lengths.size);
+  assert.ok(told > 1, `the outbox was told while it drained: ${told} times`);
+  const other = await (await Browser.start(scope)).page(site);
+  await open(other);
+  await call(other, (db) => Promise.all([db.shape("my_notes").ready, db.shape("my_tags").ready]).then(() => null));
+  const counts = "SELECT (SELECT count(*) FROM notes) AS notes, (SELECT count(*) FROM tags) AS tags";
+  assert.deepEqual(await call(other, (db, sql) => db.query(sql), counts), [{ notes: ROWS, tags: seen.written }]);
 });

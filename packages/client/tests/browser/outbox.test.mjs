@@ -126,3 +126,31 @@ test("what came too late has failed, and is told so", async (t) => {
   assert.deepEqual(await call(page, TITLES), []);
   assert.equal(await call(page, (db) => db.status.current.failed), 1);
 });
+
+test("a refusal names the row and the field", async (t) => {
+  const { scope, site, page } = await offline(t);
+  await call(page, (db) => db.insert("people", { subject: "ann", name: "Ann", handle: "zoe" }));
+  const other = await (await Browser.start(scope)).page(site);
+  await open(other, { token: "dev:zoe" });
+  await call(other, (db) => db.insert("people", { subject: "zoe", name: "Zoe", handle: "zoe" }));
+  await until(other, (db) => db.status.current.connectivity === "online" && db.status.current.pending === 0);
+  await call(page, (db) => db.setOnline(true));
+  await until(page, (db) => db.outbox.current[0]?.state === "failed");
+  const { message, ...error } = await call(page, (db) => db.outbox.current[0].error);
+  assert.deepEqual(error, { code: "LF-3004", table: "people", key: "ann", column: "handle" });
+  assert.match(message, /zoe/);
+});
+
+test("what a call cannot mean is refused on the page, and nothing happens", async (t) => {
+  const { page } = await offline(t);
+  await call(page, (db, row) => db.insert("notes", row), note(1));
+  for (const wrong of [
+    (db) => db.undo(Number.NaN),
+    (db) => db.outbox.withdraw(1.5),
+    (db) => db.outbox.retry("1"),
+    (db) => db.transaction((tx) => tx.setPriority(101)),
+  ]) {
+    assert.equal((await call(page, wrong)).code, "LF-2001");
+  }
+  assert.deepEqual(await call(page, TITLES), ["note 1"]);
+});

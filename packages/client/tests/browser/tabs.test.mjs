@@ -139,6 +139,58 @@ for (const [how, end] of [
   });
 }
 
+test("the owner crashes while much is taken back: the next one is asked again, and nothing is taken back twice", async (t) => {
+  const { pages } = await tabs(t, 3);
+  const [owner, follower, third] = pages;
+  await call(follower, (db) => db.setOnline(false));
+  const rseqs = await call(
+    follower,
+    async (db, row) => {
+      const all = [];
+      for (let n = 0; n < 120; n++) {
+        const id = `018f7c1e-0000-7000-8000-${String(n).padStart(12, "0")}`;
+        all.push((await db.insert("notes", { ...row, id })).rseq);
+      }
+      globalThis.taken = 0;
+      return all;
+    },
+    note(0),
+  );
+  // The older half is withdrawn by number, the younger one undone, whichever is the newest.
+  const taking = call(
+    follower,
+    async (db, rseqs) => {
+      const withdrawn = [];
+      const undone = [];
+      const older = async () => {
+        for (const rseq of rseqs.slice(0, 60)) {
+          withdrawn.push(await db.outbox.withdraw(rseq));
+          globalThis.taken += 1;
+        }
+      };
+      const younger = async () => {
+        for (let n = 0; n < 60; n++) {
+          undone.push((await db.undo()).of);
+          globalThis.taken += 1;
+        }
+      };
+      await Promise.all([older(), younger()]);
+      return { withdrawn, undone };
+    },
+    rseqs,
+  );
+  await follower.waitForFunction(() => globalThis.taken > 40, null, { polling: 50 });
+  await crash(owner);
+  const { withdrawn, undone } = await taking;
+  assert.deepEqual(
+    withdrawn,
+    Array.from({ length: 60 }, () => ({ withdrawn: true, withIt: [] })),
+  );
+  assert.deepEqual(undone, rseqs.slice(60).reverse());
+  assert.deepEqual(await call(third, (db) => db.query("SELECT count(*) AS n FROM notes")), [{ n: 0 }]);
+  assert.equal(await call(third, (db) => db.undo()), null);
+});
+
 test("the wish to stay offline is of all tabs, and outlives the last of them", async (t) => {
   const { pages, browser, site } = await tabs(t, 2);
   const [owner, follower] = pages;

@@ -87,7 +87,8 @@ impl Loading {
     fn load(&mut self, store: &dyn Store) {
         if self.pages.last().is_none_or(|page| page.more) {
             let after = self.pages.iter().rev().find_map(|page| page.last_key.clone());
-            self.pages.push(store.reader().unwrap().page(&self.bucket, KeySpan::after(after.as_ref()), 2, 1 << 20).unwrap());
+            self.pages
+                .push(store.reader().unwrap().page(&self.bucket, KeySpan::after(after.as_ref()), 2, 1 << 20).unwrap());
         }
     }
 

@@ -201,13 +201,7 @@ impl StoreReader for SqliteReader {
         found.map_or(Ok(Stamp::default()), |bytes| stamp_from(&bytes).ok_or_else(damaged))
     }
 
-    fn page(
-        &self,
-        bucket: &Bucket,
-        keys: KeySpan<'_>,
-        max_rows: usize,
-        max_bytes: usize,
-    ) -> Result<Page, StoreError> {
+    fn page(&self, bucket: &Bucket, keys: KeySpan<'_>, max_rows: usize, max_bytes: usize) -> Result<Page, StoreError> {
         let conn = lock(&self.conn);
         let table = self.table(bucket)?;
         let snapshot = conn.unchecked_transaction()?;
