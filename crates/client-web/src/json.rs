@@ -433,10 +433,17 @@ mod tests {
             waits_for: vec![],
             transaction,
             problem: None,
+            failures: vec![Failure { at_ms: 7, problem: Problem::new(codes::REQUIRED, "no") }],
             images: WideMap::new(),
         };
         change(&mut entry);
         serde_json::from_str::<Json>(&outbox(&[entry])).unwrap()[0].take()
+    }
+
+    #[test]
+    fn failures_are_told_with_when_and_why() {
+        assert_eq!(entry(|_| {})["failures"], json!([{ "at": 7, "code": "LF-2002", "message": "no" }]));
+        assert_eq!(entry(|e| e.failures.clear())["failures"], Json::Null);
     }
 
     #[test]

@@ -300,6 +300,18 @@ export interface OutboxEntry {
   readonly action?: ActionName;
   /** Why it was refused, or what the server last failed with. */
   readonly error?: Problem;
+  /** When it failed, and why each time: the oldest first, at most eight. The last one of a failed entry is its end. */
+  readonly failures?: readonly Failure[];
+}
+
+/** When an entry failed, and why. */
+export interface Failure {
+  /** When this device heard of it. */
+  readonly at: Date;
+  /** A stable code; docs/errors.md lists them. */
+  readonly code: string;
+  /** Cause and way out, in a sentence. */
+  readonly message: string;
 }
 
 /** What others have done to what a held entry writes. */
