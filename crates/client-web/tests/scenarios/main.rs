@@ -6,7 +6,7 @@
 //!
 //! | step | what happens |
 //! |---|---|
-//! | `app` | a call: `online`, `pause`, `token`, `nudge`, `write` (as `ops`), `watch`, `open`, `close`, `retry`, `discard`, `review`, `replay` |
+//! | `app` | a call: `online`, `pause`, `token`, `nudge`, `write` (as `ops`), `watch`, `open`, `close`, or of the outbox by its name |
 //! | `net` | `"up"`, or `{"down": why}`: the connection that was asked for |
 //! | `server` | a message, in the JSON rendering; what it leaves out stands in `messages.json` |
 //! | `cut`, `turned`, `packed` | with `server`: bytes are taken off its frame; a bit is turned over; whether it is compressed |

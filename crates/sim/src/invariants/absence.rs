@@ -23,11 +23,15 @@ pub(crate) fn note(world: &mut World, device: usize) {
 }
 
 /// Whether the message that a device is about to hear ends an absence after which it must hold back what waits.
-pub(crate) fn is_due(world: &World, device: usize, connection: u64, message: &ServerMessage) -> bool {
+pub(crate) fn is_due(world: &mut World, device: usize, connection: u64, message: &ServerMessage) -> bool {
     let ServerMessage::Welcome(welcome) = message else { return false };
-    let machine = &world.devices[device];
-    let (Some(process), Some(online_ms)) = (machine.process.as_ref(), machine.online_ms) else { return false };
     let greeting = state(world, device) == Some(StateName::Greeting);
+    // It may be welcomed, and lose the session again before this call returns.
+    let before = world.devices[device].online_ms;
+    if greeting {
+        world.devices[device].online_ms = Some(welcome.clock_ms);
+    }
+    let (Some(process), Some(online_ms)) = (world.devices[device].process.as_ref(), before) else { return false };
     // Where the server's clock is set, nobody knows how long it was.
     let set = world.plan.faults.iter().any(|(fault, _)| *fault == Fault::ServerClock);
     let limits = world.schema.outbox;
