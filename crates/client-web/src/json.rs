@@ -371,6 +371,8 @@ fn error_of(text: &str) -> Json {
 #[allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 mod tests {
     use landfall_client::changes::ChangeSet;
+    use landfall_client::db::Failure;
+    use landfall_core::error::codes;
     use landfall_core::hash::Cells;
     use landfall_core::wide::WideMap;
     use landfall_core::{Action, ReplicaId, RowKey, Stamp, Transaction};

@@ -13,8 +13,8 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 
 use crate::changes::ChangeSet;
 use crate::db::{
-    BucketState, Completeness, Counts, Database, DbError, Decided, EntryState, HeldBucket, Location, OpenError, Options,
-    OutboxEntry, RowImage, Rows,
+    BucketState, Completeness, Counts, Database, DbError, Decided, EntryState, HeldBucket, Location, OpenError,
+    Options, OutboxEntry, RowImage, Rows,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};

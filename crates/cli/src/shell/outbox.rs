@@ -23,12 +23,18 @@ impl Shell {
     }
 
     pub(super) async fn undo(&self) -> Result<(), Failure> {
-        self.taken_back(self.client.undo().await.map_err(failed)?.map(|written| written.value), "there is nothing to undo");
+        self.taken_back(
+            self.client.undo().await.map_err(failed)?.map(|written| written.value),
+            "there is nothing to undo",
+        );
         Ok(())
     }
 
     pub(super) async fn redo(&self) -> Result<(), Failure> {
-        self.taken_back(self.client.redo().await.map_err(failed)?.map(|written| written.value), "there is nothing to do again");
+        self.taken_back(
+            self.client.redo().await.map_err(failed)?.map(|written| written.value),
+            "there is nothing to do again",
+        );
         Ok(())
     }
 

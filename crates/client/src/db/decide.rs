@@ -189,14 +189,7 @@ impl Database {
     }
 
     /// The entry becomes a dead letter, with the rows as they are seen now.
-    fn bury(
-        &mut self,
-        rseq: u64,
-        state: i64,
-        problem: &Problem,
-        at_ms: u64,
-        batch: &mut Batch,
-    ) -> Result<(), DbError> {
+    fn bury(&mut self, rseq: u64, state: i64, problem: &Problem, at_ms: u64, batch: &mut Batch) -> Result<(), DbError> {
         self.note_failure(rseq, problem, at_ms)?;
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;

@@ -186,8 +186,7 @@ impl Database {
         let failures = encode(&vec![Failure { at_ms: now_ms, problem: problem.clone() }]);
         let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, failures, handed)
                    VALUES (?, ?, ?, ?, ?, ?, ?, 1)";
-        let row =
-            params![rseq as i64, DEAD, written_ms as i64, body, encode(&problem), encode(&images), failures];
+        let row = params![rseq as i64, DEAD, written_ms as i64, body, encode(&problem), encode(&images), failures];
         self.conn.prepare_cached(sql)?.execute(row)?;
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;

@@ -41,9 +41,9 @@ pub fn is_kept(world: &World, entry: &LogEntry) -> Result<(), Violation> {
             let is_new = of_row(world, &history, &row).is_empty();
             for (kind, shown) in expected(change, is_new) {
                 let is_it = |c: &&RowChange| {
-                    c.after
-                        .as_ref()
-                        .is_some_and(|past| tells(table, past, &row, kind, shown) && is_by(past, kind, entry, action.as_ref()))
+                    c.after.as_ref().is_some_and(|past| {
+                        tells(table, past, &row, kind, shown) && is_by(past, kind, entry, action.as_ref())
+                    })
                 };
                 let Some(at) = kept.iter().position(is_it) else {
                     let text =

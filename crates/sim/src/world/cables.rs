@@ -74,7 +74,10 @@ impl World {
             return self.input(device, Input::Connected { connection: name });
         }
         connection.device_open = false;
-        self.input(device, Input::Disconnected { connection: name, reason: "connection refused".to_owned(), retry_after_ms: None })
+        self.input(
+            device,
+            Input::Disconnected { connection: name, reason: "connection refused".to_owned(), retry_after_ms: None },
+        )
     }
 
     /// The device closes a connection; the server learns it when the news arrives.
@@ -187,7 +190,10 @@ impl World {
         let told = std::mem::replace(&mut connection.device_open, false);
         self.network.sweep();
         if told && life == self.devices[device].life {
-            return self.input(device, Input::Disconnected { connection: name, reason: "connection reset".to_owned(), retry_after_ms: None });
+            return self.input(
+                device,
+                Input::Disconnected { connection: name, reason: "connection reset".to_owned(), retry_after_ms: None },
+            );
         }
         Ok(())
     }

@@ -497,7 +497,10 @@ impl World {
             return self.input(device, Input::Connected { connection });
         }
         self.connections.remove(&conn);
-        self.input(device, Input::Disconnected { connection, reason: "the server is not there".to_owned(), retry_after_ms: None });
+        self.input(
+            device,
+            Input::Disconnected { connection, reason: "the server is not there".to_owned(), retry_after_ms: None },
+        );
     }
 
     fn hears(&mut self, conn: u64, frame: &[u8]) {

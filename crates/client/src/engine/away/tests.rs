@@ -231,7 +231,7 @@ fn an_open_session_is_no_absence_and_what_was_asleep_with_it_is() {
     device.pushed.clear();
     device.seconds += 2 * HOUR;
     device.live();
-    device.input(Input::Disconnected { connection: device.connection, reason: "reset".into() });
+    device.input(Input::Disconnected { connection: device.connection, reason: "reset".into(), retry_after_ms: None });
     device.disconnect();
     device.connect(Resumption::Continue);
     assert_eq!(device.review().map(|r| r.away_ms / 1_000), Some(2 * HOUR));
