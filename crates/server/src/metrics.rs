@@ -174,7 +174,7 @@ impl Metrics {
             ("deferred", counted.deferred),
             ("copied", counted.copied),
             ("failed", counted.failed),
-            ("asked", counted.asked),
+            ("asked", committed.asked),
         ];
         for (outcome, count) in by_outcome {
             self.entries.get_or_create(&OutcomeLabel { outcome }).inc_by(count);

@@ -389,10 +389,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             Some(action) => match self.act(push, action, operations)? {
                 Ok(Acted { own, added }) => (own, added),
                 Err(Reason::Refused(problem)) => return refused(problem),
-                Err(Reason::Asked { again_ms }) => {
-                    self.counters.asked += 1;
-                    return Ok(Err(Outcome::Asked { again_ms }));
-                }
+                Err(Reason::Asked { again_ms }) => return Ok(Err(Outcome::Asked { again_ms })),
                 Err(Reason::Nonsense(what)) => {
                     let words = format!("the app's webhook of '{}' gave an answer that makes no sense", action.name);
                     let cause = format!("{words}: {what}");

@@ -114,7 +114,9 @@ pub struct Committed {
     /// How many entries the group had.
     pub entries: usize,
     /// Whether it was about entries that webhooks are asked about: [`Hooks`] may have something to ask, or to give back.
-    pub asked: bool,
+    pub heard: bool,
+    /// Entries that are being asked about, or are to be.
+    pub asked: u64,
     /// What the store did; empty when it failed.
     pub commit: GroupCommit,
     /// Why nothing was decided, if so.
@@ -219,11 +221,13 @@ impl Committer {
             Err(problem) => (GroupCommit::default(), Some(problem)),
         };
         self.settle(&mut commit, &heard);
+        let is_asked = |outcome: &&Outcome| matches!(outcome, Outcome::Asked { .. });
+        let asked = commit.outcomes.iter().filter(is_asked).count() as u64;
         let rseqs = entries.iter().map(|entry| entry.entry.transaction.rseq);
         let mut outcomes = rseqs.zip(std::mem::take(&mut commit.outcomes));
         let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref());
         let replies = shares.into_iter().filter_map(answer).collect();
-        Committed { replies, pushes: names, entries: count, asked: !heard.is_empty(), commit, failure }
+        Committed { replies, pushes: names, entries: count, heard: !heard.is_empty(), asked, commit, failure }
     }
 
     /// Tells the hooks what came of what they told of, now that no transaction is open.

@@ -196,7 +196,7 @@ impl Writer {
                 session.answer(reply);
             }
         }
-        if committed.asked {
+        if committed.heard {
             self.to_ask.notify_one();
         }
         self.committer.publish(&committed);

@@ -200,8 +200,6 @@ pub struct Counters {
     pub copied: u64,
     /// Entries that the server failed on and did not decide.
     pub failed: u64,
-    /// Entries that are asked about, or are to be.
-    pub asked: u64,
     /// Rows changed, cascades among them.
     pub rows: u64,
     /// Writes behind the store's back that were given a sequence.

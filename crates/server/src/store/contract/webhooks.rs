@@ -71,7 +71,7 @@ pub(crate) fn what_is_asked_about_holds_up_nobody_else<B: Backend>() {
     assert_eq!(Some(name), Name::of(&push));
     assert_eq!(group.outcomes[1], Outcome::Deferred { missing: 1 });
     accepted(&group.outcomes[2]);
-    assert_eq!((group.counters.failed, group.counters.asked), (0, 1));
+    assert_eq!(group.counters.failed, 0);
     assert_eq!((&json["id"], &json["action"]), (&json!(name.id()), &json!("checkout")));
     assert_eq!(json["args"], json!({ "order": "a" }));
     assert_eq!(json["operations"][0]["set"], json!({ "product": "lamp" }));
@@ -186,7 +186,7 @@ pub(crate) fn a_webhook_that_fails_harms_nobody_else<B: Backend>() {
         if words == "makes no sense" {
             assert_eq!(problem.code, store_codes::HANDLER);
             let (.., cause) = &group.faults[0];
-            assert!(cause.len() > problem.message.len() && cause.contains("its answer"), "{cause}");
+            assert!(cause.contains("its answer") && !problem.message.contains("its answer"), "{cause}");
         }
     }
     let backend = B::fresh();
