@@ -402,7 +402,7 @@ proptest! {
         };
         let rows = |n: u8, versions: &[u64; 4]| rows(n, versions).into_iter().collect::<Vec<_>>();
         let mut commit = |hooks: &mut Hooks, n: u8, luck: bool, now: u64| {
-            let action = if n % 2 == 0 { "pay" } else { "book" };
+            let action = if n.is_multiple_of(2) { "pay" } else { "book" };
             let shown = rows(n, &versions);
             match hear_as(hooks, n, &n.to_string(), action, now, &mut Waits::new(now)) {
                 Heard::Turn(name, again) => {
