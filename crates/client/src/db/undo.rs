@@ -125,7 +125,11 @@ impl Database {
     ) -> Result<Written<Undone>, DbError> {
         let taken = self.take_back(rseq, stack, now_ms, random);
         if let Err(DbError::Invalid(_) | DbError::NeedsServer { .. } | DbError::TooSoon { .. }) = &taken {
-            self.transact(|db| db.mark(rseq, None))?;
+            // Nothing was written that an answer would have to be stored with.
+            let held_back = self.held_back.take();
+            let marked = self.transact(|db| db.mark(rseq, None));
+            self.held_back = held_back;
+            marked?;
         }
         taken
     }

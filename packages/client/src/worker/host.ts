@@ -18,7 +18,7 @@ const OUTBOX_REST = 10;
 /** What is carried out once, however often a page asks for it: a tab whose owner is gone asks the next one again. */
 const ONCE = ["write", "commit", "retry", "discard", "manage"];
 /** What is managed without a change. */
-const READS = ["export", "backups"];
+const READS = ["export", "backups", "review"];
 /** So many rows of a first load are stored in one turn: a read or a write waits no longer than that takes. */
 const CHUNK_ROWS = 500;
 

@@ -85,7 +85,8 @@ fn an_undo_that_a_rule_does_not_let_happen_is_passed_by() {
         tx.insert("pins", &[("id", Value::Int(1)), ("note", uuid(1))])
     };
     db.write(NOW, &mut zero, pin).expect("writes");
-    let error = db.undo_last(NOW, &mut zero).expect_err("a pin is on it");
+    let asked = db.answering(Some("r"), NOW, |db| db.undo_last(NOW, &mut zero), |_| String::new());
+    let error = asked.expect_err("a pin is on it");
     assert_eq!(error.code(), core::STILL_REFERENCED);
     assert_ne!(db.can_undo().expect("readable"), Some(made));
     undo(&mut db, 0);
