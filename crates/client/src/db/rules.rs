@@ -4,6 +4,7 @@
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
 use landfall_core::schema::OnDelete;
+use landfall_core::wide::WideSet;
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Value};
 
 use super::Database;
@@ -90,11 +91,20 @@ impl Database {
         Ok(())
     }
 
-    /// Whether a delete of this row would take others along.
-    pub(super) fn has_cascading(&self, table: &str, key: &RowKey) -> Result<bool, DbError> {
+    /// Whether a delete of this row would take others along than these so many.
+    pub(super) fn has_cascading(
+        &self,
+        table: &str,
+        key: &RowKey,
+        but: &(WideSet<(&str, &RowKey)>, usize),
+    ) -> Result<bool, DbError> {
         let Some(value) = key.0.first() else { return Ok(false) };
         for (child, column, on_delete) in referring(&self.tables.list, table) {
-            if on_delete == OnDelete::Cascade && !child.keys_where(&self.conn, column, value, 1)?.is_empty() {
+            if on_delete != OnDelete::Cascade {
+                continue;
+            }
+            let rows = child.keys_where(&self.conn, column, value, but.1 + 1)?;
+            if rows.iter().any(|row| !but.0.contains(&(child.name(), row))) {
                 return Ok(true);
             }
         }

@@ -6,6 +6,7 @@
 //! undone in turn, which is a redo. Entries are kept for it as long as for a restored server.
 
 use landfall_core::hash::Cells;
+use landfall_core::wide::WideSet;
 use landfall_core::{Operation, RowKey, Transaction, Value};
 use rusqlite::{OptionalExtension, params};
 
@@ -164,10 +165,12 @@ impl Database {
         };
         self.write(now_ms, random, |tx| {
             let mut left = Vec::new();
+            let made = || before.iter().filter(|(_, _, before)| before.is_none());
+            let made = (made().map(|(table, key, _)| (table.as_str(), key)).collect(), made().count());
             // What was made last goes first.
             for (table, key, before) in before.iter().rev() {
                 let written = operations.iter().filter(|o| o.table() == table && o.key() == key);
-                put_back(tx, (table, key), before.as_ref(), written, &mut left)?;
+                put_back(tx, (table, key), before.as_ref(), &made, written, &mut left)?;
             }
             tx.set_stack(Some(stack));
             tx.database().mark(rseq, None)?;
@@ -225,6 +228,7 @@ fn put_back<'o>(
     tx: &mut WriteTx<'_>,
     (table, key): (&str, &RowKey),
     before: Option<&Cells>,
+    made_with_it: &(WideSet<(&str, &RowKey)>, usize),
     written: impl Iterator<Item = &'o Operation>,
     left: &mut Vec<Left>,
 ) -> Result<(), DbError> {
@@ -248,8 +252,8 @@ fn put_back<'o>(
             Some(written) => written != value,
             None => !value.is_null() && !key.0.contains(value),
         });
-        // Nor would the delete take along what hangs on the row; what this very transaction wrote there is gone by now.
-        if others || tx.database().has_cascading(table, key)? {
+        // Nor is anything taken along that hangs on the row, but for what was made with it.
+        if others || tx.database().has_cascading(table, key, made_with_it)? {
             leave(None);
             return Ok(());
         }

@@ -48,6 +48,8 @@ impl Database {
             let problem = Problem::new(codes::WITHDRAWN, "it was withdrawn before it was sent");
             db.refuse(rseq, QUEUED, &problem, &mut decided, &mut batch)?;
             db.drop_entry(rseq, DEAD)?;
+            // It was a dead letter for a moment only: what copies hold is as it was.
+            db.memory.buried -= 1;
             db.memory.meta.first_undecided = first_undecided(&db.conn)?;
             db.flush(batch, &mut decided.changes)?;
             let with_it = decided.refused.into_iter().filter(|other| *other != rseq).collect();

@@ -349,6 +349,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
                 Some(Outcome::Refused { .. }) if txn.requires.contains(&rseq) => refused = Some(rseq),
                 Some(_) => {}
                 None if rseq <= floor || push.settled.contains(&rseq) => {}
+                // What is not older never comes before it: the transaction is refused for that when it is prepared.
+                None if rseq >= txn.rseq => {}
                 None => return Ok(Some(Outcome::Deferred { missing: rseq })),
             }
         }

@@ -205,7 +205,7 @@ fn an_edited_file_is_taken_in_as_far_as_it_is_sound() {
     };
     for (edited, why) in [
         (with("check", "AAAAAAAAAAAAAAAAAAAAAA=="), "changed"),
-        (with("images", "gA"), "changed"),
+        (with("images", "gA"), "not readable"),
         (with("body", "no base64!"), "not readable"),
         (with("body", ""), "changed"),
     ] {
