@@ -34,10 +34,11 @@ pub fn server(world: &World) -> Result<(), Violation> {
         ));
     }
     let (pushes, entries) = (process.core.waiting(), process.core.waiting_entries());
-    // What webhooks were asked about is taken already, and has bounds of its own.
-    let most = world.plan.waiting_entries + process.core.asking();
+    // What webhooks were asked about is taken already, each by itself, and has bounds of its own.
+    let asking = process.core.asking();
+    let most = world.plan.waiting_entries + asking;
     // One push is taken however large it is.
-    if entries > most && pushes > 1 {
+    if entries > most && pushes > 1 + asking {
         let text = format!("{entries} entries of {pushes} pushes wait for a commit, allowed are {most}");
         return Err(Violation::new("bounds", text));
     }

@@ -121,6 +121,9 @@ pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(),
     fairness.offered.extend(entries.iter().map(|entry| entry.transaction.rseq));
     let outbox = process.engine.outbox().unwrap_or_default();
     let waits = outbox.iter().filter(|entry| matches!(entry.state, EntryState::Queued | EntryState::Sent));
+    // One that cannot be decided under this id is not offered again before there is another (P8).
+    let engaged = process.engine.session().in_flight();
+    let waits = waits.filter(|entry| !engaged.contains(&entry.rseq));
     let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains(&entry.rseq));
     let Some(oldest) = waits.map(|entry| entry.rseq).min() else { return Ok(()) };
     if fairness.oldest.0 != oldest {
