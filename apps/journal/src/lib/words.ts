@@ -199,7 +199,7 @@ function hindrance(at: Situation): string | null {
 /** What an entry that is not refused waits for. The cause that a person can do something about comes first. */
 export function waiting(entry: OutboxEntry, at: Situation): string {
   const cause = hindrance(at);
-  if (entry.state === "sending") {
+  if (entry.state === "sending" && !at.held) {
     if (cause === null) return "On its way to the server";
     return `Sent once; nobody knows yet whether it arrived. ${cause}`;
   }
