@@ -83,6 +83,8 @@ fn needs_no_server(world: &World, operation: &Operation, before: &Before) -> Res
 /// What a connection has carried so far.
 #[derive(Debug, Default)]
 pub struct Fairness {
+    /// Something cannot be decided under this id: what can is drained first, then there is another id (P8).
+    copied: bool,
     offered: BTreeSet<u64>,
     /// The oldest entry that was not offered, and how many newer ones were offered since it is that.
     oldest: (u64, usize),
@@ -95,12 +97,13 @@ impl Fairness {
         match message {
             // What else is under way was offered, and has no answer yet.
             ServerMessage::Acknowledge { decisions, .. } => {
+                self.copied |= decisions.iter().any(|d| matches!(d.outcome, Outcome::Copied));
                 for decision in decisions.iter().filter(open) {
                     self.offered.remove(&decision.rseq);
                     self.oldest = (0, 0);
                 }
             }
-            ServerMessage::Error { .. } => *self = Self::default(),
+            ServerMessage::Error { .. } => *self = Self { copied: self.copied, ..Self::default() },
             _ => {}
         }
     }
@@ -118,12 +121,12 @@ pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(),
         return Ok(());
     }
     let fairness = &mut process.fairness;
+    if fairness.copied {
+        return Ok(());
+    }
     fairness.offered.extend(entries.iter().map(|entry| entry.transaction.rseq));
     let outbox = process.engine.outbox().unwrap_or_default();
     let waits = outbox.iter().filter(|entry| matches!(entry.state, EntryState::Queued | EntryState::Sent));
-    // One that cannot be decided under this id is not offered again before there is another (P8).
-    let engaged = process.engine.session().in_flight();
-    let waits = waits.filter(|entry| !engaged.contains(&entry.rseq));
     let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains(&entry.rseq));
     let Some(oldest) = waits.map(|entry| entry.rseq).min() else { return Ok(()) };
     if fairness.oldest.0 != oldest {
