@@ -186,8 +186,16 @@ impl Device {
         let id = self.rseq as u32;
         let entries = transactions.into_iter().map(Into::into).collect();
         let floor = self.rseq.saturating_sub(1_000);
-        self.send(&ClientMessage::Push { id, entries, clock_ms: now_ms(), floor, prior: 0, settled: Vec::new() })
-            .await?;
+        self.send(&ClientMessage::Push {
+            id,
+            entries,
+            clock_ms: now_ms(),
+            floor,
+            prior: 0,
+            settled: Vec::new(),
+            following: Vec::new(),
+        })
+        .await?;
         loop {
             match self.next().await? {
                 ServerMessage::Acknowledge { decisions, .. } => {
@@ -246,6 +254,7 @@ impl Device {
             floor: floor.saturating_sub(4_000),
             prior: 0,
             settled: Vec::new(),
+            following: Vec::new(),
         })
         .await
     }

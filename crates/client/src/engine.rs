@@ -725,7 +725,8 @@ impl Engine {
         };
         let (floor, prior) = (self.db.floor(), self.db.prior());
         let settled = self.db.settled_predecessors(&entries)?;
-        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor, prior, settled });
+        let following = self.db.following(&entries)?;
+        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor, prior, settled, following });
         Ok(self.session.drained(now.mono_ms))
     }
 

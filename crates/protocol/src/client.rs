@@ -111,6 +111,17 @@ pub struct Hello {
     pub agent: String,
 }
 
+/// What an entry of a push follows that it does not name itself: its bytes are older than the need to say so.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Following {
+    /// The entry.
+    #[n(0)]
+    pub rseq: u64,
+    /// Earlier transactions of the same replica: it is decided after them (order).
+    #[n(1)]
+    pub after: Vec<u64>,
+}
+
 /// A message from a device to the server.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -145,6 +156,12 @@ pub enum ClientMessage {
         #[cbor(default, skip_if = "Vec::is_empty")]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         settled: Vec<u64>,
+        /// What entries of this push follow besides what they name: something that was settled when they were written, and
+        /// that is offered again since.
+        #[n(6)]
+        #[cbor(default, skip_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        following: Vec<Following>,
     },
     /// Opens a shape. Answered by Opened or by an Error that names `id`.
     #[n(2)]

@@ -47,6 +47,7 @@ pub const ALL: &[Mutant] = &[
     mutant("absence-not-noticed", &["review"]),
     mutant("clone-not-recognised", &["convergence"]),
     mutant("epoch-not-noticed", &["acknowledged", "convergence", "flicker"]),
+    mutant("history-unordered", &["order"]),
     mutant("restore-not-noticed", &["acknowledged", "convergence", "flicker"]),
     mutant("ring-unbounded", &["bounds"]),
     mutant("window-ignored", &["bounds"]),

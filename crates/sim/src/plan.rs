@@ -111,8 +111,7 @@ pub struct Plan {
     pub waiting_entries: usize,
     /// Rows in a chunk of the server's, and in a run that it digests.
     pub server_rows: (usize, usize),
-    /// The app's code is a webhook, not a handler in the server. What it is asked about may be decided after what follows
-    /// it on the device, where history is lost: see [`Plan::may_fail_on_entries`].
+    /// The app's code is a webhook, not a handler in the server.
     pub webhook: bool,
     /// In how many of a thousand requests the webhook does not do as it should.
     pub webhook_trouble: u64,
@@ -128,12 +127,6 @@ impl Plan {
         self.faults.iter().any(past)
     }
 
-    /// Whether the server may fail on single entries: not where it also loses history (docs/simulator.md, "What is not
-    /// promised").
-    pub fn may_fail_on_entries(&self) -> bool {
-        !self.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore)
-    }
-
     /// Draws the plan of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed, "plan");
@@ -145,17 +138,13 @@ impl Plan {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
         }
-        if faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore) {
-            faults.retain(|(fault, _)| *fault != Fault::HouseRule);
-        }
         let mut away = Dice::new(seed, "away");
         if share > 0 && away.chance(300) {
             faults.push((Fault::Away, away.between(10, 30) * SECOND));
         }
         let mut hook = Dice::new(seed, "webhook");
-        let restored = faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
         Self {
-            webhook: hook.chance(500) && !restored,
+            webhook: hook.chance(500),
             webhook_trouble: if hook.chance(500) { 0 } else { hook.between(50, 600) },
             devices: dice.between(2, 4) as usize,
             people: dice.between(1, 3) as usize,

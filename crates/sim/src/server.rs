@@ -69,8 +69,7 @@ impl ServerProcess {
         let location = Location::Vfs { name: DATABASE.to_owned(), vfs: disk.vfs_name() };
         let options = SqliteOptions { location, exclusive: true };
         let store = SqliteStore::open(options, schema.clone(), Fresh::from_bytes(fresh), now.wall_ms)?;
-        let store =
-            SharedStore::new(store.with_actions(crate::shop::actions(plan.may_fail_on_entries(), plan.webhook)));
+        let store = SharedStore::new(store.with_actions(crate::shop::actions(plan.webhook)));
         let reader = store.reader()?;
         let mut rules = Rules::new(schema, Authenticator::new().with_secret(SECRET));
         rules.limits.window_bytes = plan.window_bytes;

@@ -119,7 +119,15 @@ impl Pusher {
         self.flying.insert(id, pushed);
         let undecided = self.flying.values().flatten().map(|(rseq, _)| *rseq).min();
         let floor = undecided.unwrap_or(1) - 1;
-        let push = ClientMessage::Push { id, entries, clock_ms: now_ms(), floor, prior: 0, settled: Vec::new() };
+        let push = ClientMessage::Push {
+            id,
+            entries,
+            clock_ms: now_ms(),
+            floor,
+            prior: 0,
+            settled: Vec::new(),
+            following: Vec::new(),
+        };
         self.device.send(&push).await
     }
 

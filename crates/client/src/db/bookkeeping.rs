@@ -98,6 +98,9 @@ pub(super) struct Meta {
     pub last_rseq: u64,
     /// Transactions up to this one were written before the present epoch was known.
     pub prior: u64,
+    /// Transactions up to this one may follow something that they do not name: it was settled when they were written, and
+    /// was offered again since.
+    pub offered_again: u64,
     /// The hybrid clock's last reading, in device time.
     pub clock: (u64, u32),
     /// The server's clock less the device's, milliseconds.
@@ -128,6 +131,7 @@ impl Meta {
             chain: 0,
             last_rseq: 0,
             prior: 0,
+            offered_again: 0,
             clock: (0, 0),
             offset_ms: 0,
             first_undecided: None,
@@ -159,7 +163,7 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 16] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 17] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         let time = |ms: Option<u64>| ms.map_or(Null, |ms| Integer(ms as i64));
@@ -170,6 +174,7 @@ impl Meta {
             ("chain", Integer(self.chain as i64)),
             ("last_rseq", Integer(self.last_rseq as i64)),
             ("prior", Integer(self.prior as i64)),
+            ("offered_again", Integer(self.offered_again as i64)),
             ("clock_wall_ms", Integer(self.clock.0 as i64)),
             ("clock_counter", Integer(i64::from(self.clock.1))),
             ("clock_offset_ms", Integer(self.offset_ms)),
@@ -216,6 +221,7 @@ impl Meta {
             chain: number("chain")? as u64,
             last_rseq: number("last_rseq")? as u64,
             prior: number("prior")? as u64,
+            offered_again: get_meta::<i64>(conn, "offered_again")?.unwrap_or(0) as u64,
             clock: (number("clock_wall_ms")? as u64, number("clock_counter")? as u32),
             offset_ms: number("clock_offset_ms")?,
             first_undecided: first_undecided(conn)?,

@@ -94,7 +94,9 @@ impl Database {
                 self.park_failed(rseq, now_ms)
             }
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
-            Outcome::Deferred { .. } => {
+            Outcome::Deferred { missing } => {
+                // It may not be known to follow it, since it does not name it.
+                self.link(rseq, &[*missing])?;
                 decided.deferred.push(rseq);
                 decided.is_soon |= !self.is_parked(rseq)?;
                 Ok(())

@@ -4,7 +4,7 @@ use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
 use landfall_core::wide::WideMap;
 use landfall_core::{Problem, RowKey, Transaction};
-use landfall_protocol::Entry;
+use landfall_protocol::{Entry, Following};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
 
@@ -153,6 +153,21 @@ impl Database {
             }
         }
         Ok(settled)
+    }
+
+    /// What these entries follow besides what they name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn following(&self, entries: &[Entry]) -> Result<Vec<Following>, DbError> {
+        let mut following = Vec::new();
+        for Entry { transaction, .. } in entries {
+            let after = self.unnamed_predecessors(transaction)?;
+            if !after.is_empty() {
+                following.push(Following { rseq: transaction.rseq, after });
+            }
+        }
+        Ok(following)
     }
 
     /// Freezes entries: they are about to be handed to the network. Durable on return; call it before the bytes leave.

@@ -312,25 +312,9 @@ impl Database {
             requires.extend(older.requires.iter().copied());
         }
         for touched in &net.touched {
-            let key = touched.key.to_bytes();
-            after.extend(self.latest_undecided(touched.table, &key, false)?);
+            after.extend(self.latest_undecided(touched.table, &touched.key.to_bytes(), false, u64::MAX)?);
         }
-        let needs_row = net.operations.iter().chain(&net.preview).filter(|o| !matches!(o, Operation::Insert { .. }));
-        for operation in needs_row {
-            let table = self.tables.get(operation.table())?.id;
-            requires.extend(self.latest_undecided(table, &operation.key().to_bytes(), true)?);
-        }
-        for operation in &net.operations {
-            let app = self.tables.get(operation.table())?;
-            for write in operation.cells().iter().filter(|w| !w.value.is_null()) {
-                let Some(reference) = app.table.column(&write.column).and_then(|c| c.references.as_ref()) else {
-                    continue;
-                };
-                let target = self.tables.get(&reference.table)?.id;
-                let key = RowKey::single(write.value.clone()).to_bytes();
-                requires.extend(self.latest_undecided(target, &key, true)?);
-            }
-        }
+        requires.extend(self.needed(net.operations.iter().chain(&net.preview), u64::MAX)?);
         for (wished, into) in [(&wishes.after, &mut after), (&wishes.requires, &mut requires)] {
             for rseq in wished {
                 if matches!(self.state_of(*rseq)?, Some(QUEUED | SENT)) {
@@ -346,10 +330,54 @@ impl Database {
         Ok((after.into_iter().collect(), requires.into_iter().collect()))
     }
 
-    fn latest_undecided(&self, table: i64, key: &[u8], inserts: bool) -> Result<Option<u64>, DbError> {
+    /// The undecided entries older than `before` that insert rows which these operations change or point to.
+    fn needed<'a>(
+        &self,
+        operations: impl Iterator<Item = &'a Operation>,
+        before: u64,
+    ) -> Result<FlatSet<u64>, DbError> {
+        let mut needed = FlatSet::new();
+        for operation in operations {
+            let app = self.tables.get(operation.table())?;
+            if !matches!(operation, Operation::Insert { .. }) {
+                needed.extend(self.latest_undecided(app.id, &operation.key().to_bytes(), true, before)?);
+            }
+            for write in operation.cells().iter().filter(|w| !w.value.is_null()) {
+                let Some(reference) = app.table.column(&write.column).and_then(|c| c.references.as_ref()) else {
+                    continue;
+                };
+                let target = self.tables.get(&reference.table)?.id;
+                let key = RowKey::single(write.value.clone()).to_bytes();
+                needed.extend(self.latest_undecided(target, &key, true, before)?);
+            }
+        }
+        Ok(needed)
+    }
+
+    /// What an entry follows that it does not name: undecided entries that were settled when it was written, and are
+    /// offered again since.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(super) fn unnamed_predecessors(&self, transaction: &Transaction) -> Result<Vec<u64>, DbError> {
+        if transaction.rseq > self.memory.meta.offered_again || landfall_core::mutant::active("history-unordered") {
+            return Ok(Vec::new());
+        }
+        let mut all = self.needed(transaction.operations.iter(), transaction.rseq)?;
+        for operation in &transaction.operations {
+            let (table, key) = (self.tables.get(operation.table())?.id, operation.key().to_bytes());
+            all.extend(self.latest_undecided(table, &key, false, transaction.rseq)?);
+        }
+        Ok(all.into_iter().filter(|rseq| !transaction.after.contains(rseq)).collect())
+    }
+
+    fn latest_undecided(&self, table: i64, key: &[u8], inserts: bool, before: u64) -> Result<Option<u64>, DbError> {
         let sql = "SELECT t.rseq FROM _landfall_touched t JOIN _landfall_outbox o ON o.rseq = t.rseq
-                   WHERE t.tbl = ? AND t.key = ? AND t.inserts >= ? AND o.state < 2 ORDER BY t.rseq DESC LIMIT 1";
-        let found = self.conn.prepare_cached(sql)?.query_row(params![table, key, inserts], |r| r.get::<_, i64>(0));
+                   WHERE t.tbl = ? AND t.key = ? AND t.inserts >= ? AND t.rseq < ? AND o.state < 2
+                   ORDER BY t.rseq DESC LIMIT 1";
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        let row = params![table, key, inserts, before];
+        let found = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0));
         Ok(found.optional()?.map(|v| v as u64))
     }
 

@@ -182,7 +182,8 @@ impl Database {
     fn follows_parked(&self, rseq: u64, but: u64) -> Result<bool, DbError> {
         let sql = "SELECT 1 FROM _landfall_outbox WHERE rseq = ? AND parked = 1 AND state < 2";
         let mut statement = self.conn.prepare_cached(sql)?;
-        for before in self.transaction(rseq)?.after {
+        let transaction = self.transaction(rseq)?;
+        for before in transaction.after.iter().copied().chain(self.unnamed_predecessors(&transaction)?) {
             if before != but && statement.exists([before as i64])? {
                 return Ok(true);
             }
@@ -206,16 +207,9 @@ impl Database {
     }
 
     /// Puts what is offered again to a restored server, and what was written on top of it, into the order in which it was
-    /// written: an entry does not name what was settled when it was written. Before everything that is written from now
-    /// on, since that has seen it.
+    /// written. Before everything that is written from now on, since that has seen it.
     pub(super) fn link_history(&self) -> Result<(), DbError> {
         self.link_anew()?;
-        let sql = "INSERT INTO _landfall_waits (predecessor, rseq)
-                   SELECT before, rseq FROM (
-                     SELECT t.rseq AS rseq, lag(t.rseq) OVER (PARTITION BY t.tbl, t.key ORDER BY t.rseq) AS before
-                     FROM _landfall_touched t JOIN _landfall_outbox o ON o.rseq = t.rseq AND o.state < 2)
-                   WHERE before IS NOT NULL ON CONFLICT DO NOTHING";
-        self.conn.prepare_cached(sql)?.execute([])?;
         let sql = "UPDATE _landfall_outbox SET priority = ? WHERE state < 2";
         self.conn.prepare_cached(sql)?.execute([Sending::MAX_PRIORITY])?;
         Ok(())

@@ -124,6 +124,7 @@ impl Database {
         let first = self.memory.meta.epoch.is_none();
         if !same_history && !first {
             self.memory.meta.prior = self.memory.meta.last_rseq;
+            self.memory.meta.offered_again = self.memory.meta.last_rseq;
             self.offer_again(now_ms, changes)?;
         }
         Ok(())
@@ -139,6 +140,7 @@ impl Database {
             if own && server_ms.map_or(Ok(true), |now_ms| self.is_remembered(rseq, now_ms))? {
                 // It keeps its sequence: should this database turn out to be a copy, it counts as acknowledged again.
                 self.set_state(rseq, ACKED, SENT)?;
+                self.memory.meta.offered_again = self.memory.meta.last_rseq;
             }
         }
         self.memory.meta.first_undecided = first_undecided(&self.conn)?;
@@ -244,6 +246,9 @@ impl Database {
             let meta = &mut db.memory.meta;
             // What has a new number rests on what it rested on before.
             meta.prior = renamed.iter().filter(|(old, _)| **old <= meta.prior).map(|(_, new)| *new).max().unwrap_or(0);
+            if meta.offered_again > 0 {
+                meta.offered_again = next;
+            }
             (meta.replica, meta.last_rseq) = (replica, next);
             meta.first_undecided = first_undecided(&db.conn)?;
             // What a restored server is offered again does not name all that it follows.

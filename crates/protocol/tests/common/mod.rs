@@ -131,6 +131,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 floor: 4,
                 prior: 0,
                 settled: vec![],
+                following: vec![],
             },
         ),
         (
@@ -142,6 +143,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 floor: 7,
                 prior: 0,
                 settled: vec![],
+                following: vec![],
             },
         ),
         (
@@ -153,6 +155,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 floor: 7,
                 prior: 0,
                 settled: vec![],
+                following: vec![],
             },
         ),
         (
@@ -164,6 +167,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 floor: 4,
                 prior: 9,
                 settled: vec![],
+                following: vec![],
             },
         ),
         (
@@ -175,6 +179,19 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 floor: 0,
                 prior: 9,
                 settled: vec![6, 7],
+                following: vec![],
+            },
+        ),
+        (
+            "push-following",
+            ClientMessage::Push {
+                id: 6,
+                entries: vec![transaction().into()],
+                clock_ms: 1_790_000_000_005,
+                floor: 1,
+                prior: 9,
+                settled: vec![],
+                following: vec![Following { rseq: transaction().rseq, after: vec![2, 3] }],
             },
         ),
         ("open", ClientMessage::Open { id: 2, shape: "notes".into(), params, held }),

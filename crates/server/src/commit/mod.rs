@@ -343,7 +343,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
         }
         let floor = push.floor.max(state.floor).max(state.forgotten);
         let mut refused = None;
-        for &rseq in txn.after.iter().chain(&txn.requires) {
+        for &rseq in txn.after.iter().chain(&txn.requires).chain(&push.follows) {
             let decided = if rseq <= state.last_rseq { self.tx.decided(&txn.replica, rseq)? } else { None };
             match decided.map(|d| d.outcome) {
                 Some(Outcome::Refused { .. }) if txn.requires.contains(&rseq) => refused = Some(rseq),

@@ -83,6 +83,7 @@ impl Shop {
                 floor: 0,
                 prior: 0,
                 settled: Vec::new(),
+                following: Vec::new(),
             };
             self.core.receive(n, push, NOW, &mut self.rng);
         }

@@ -74,6 +74,7 @@ fn push(n: u64, rseq: u64) -> ClientMessage {
         floor: 0,
         prior: 0,
         settled: Vec::new(),
+        following: Vec::new(),
     }
 }
 

@@ -10,14 +10,17 @@ struct Known {
     floor: u64,
     prior: u64,
     settled: BTreeSet<u64>,
+    following: BTreeMap<u64, Vec<u64>>,
 }
 
 impl Session {
     pub(super) fn message(&mut self, message: ClientMessage, now: Moment) {
         match (self.state, message) {
             (State::Greeting, ClientMessage::Hello(hello)) => self.hello(hello, now),
-            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior, settled }) => {
-                self.push(id, entries, clock_ms, &Known { floor, prior, settled: settled.into_iter().collect() }, now);
+            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following }) => {
+                let following = following.into_iter().map(|of| (of.rseq, of.after)).collect();
+                let known = Known { floor, prior, settled: settled.into_iter().collect(), following };
+                self.push(id, entries, clock_ms, known, now);
             }
             (State::Open, ClientMessage::Open { id, shape, params, held }) => self.open(id, shape, params, held),
             (State::Open, ClientMessage::Resume { bucket, at }) => self.resume(bucket, at),
@@ -114,7 +117,7 @@ impl Session {
         self.queue.push_back(ServerMessage::Pong { clock_ms: now.wall_ms, token_expires_in_ms });
     }
 
-    fn push(&mut self, id: u32, entries: Vec<Entry>, clock_ms: u64, known: &Known, now: Moment) {
+    fn push(&mut self, id: u32, entries: Vec<Entry>, clock_ms: u64, mut known: Known, now: Moment) {
         let refuse = |code, text: &str| Refusal::new(code, text).message(false, Some(id));
         if self.draining {
             let text = "the server is shutting down; connect again, nothing is lost";
@@ -145,8 +148,9 @@ impl Session {
             let mut settled: Vec<u64> = txn.after.iter().chain(&txn.requires).copied().collect();
             settled.retain(|rseq| known.settled.contains(rseq));
             let (floor, prior) = (known.floor, txn.rseq <= known.prior);
+            let follows = known.following.remove(&txn.rseq).unwrap_or_default();
             let (subject, copied) = (Arc::clone(&self.subject), self.copied.clone());
-            PushEntry { entry, subject, shift_ms, floor, prior, settled, copied, heard: Heard::Nothing }
+            PushEntry { entry, subject, shift_ms, floor, prior, settled, follows, copied, heard: Heard::Nothing }
         };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });

@@ -145,6 +145,7 @@ fn push(id: u32) -> ClientMessage {
         floor: 0,
         prior: 0,
         settled: Vec::new(),
+        following: Vec::new(),
     }
 }
 
@@ -297,7 +298,15 @@ fn what_was_asked_about_is_acknowledged_when_it_is_decided() {
 fn a_transaction_of_another_replica_ends_the_session() {
     let mut world = World::at(State::Open);
     let entries = vec![transaction(ReplicaId([8; 16]), 1)];
-    world.message(ClientMessage::Push { id: 1, entries, clock_ms: 0, floor: 0, prior: 0, settled: Vec::new() });
+    world.message(ClientMessage::Push {
+        id: 1,
+        entries,
+        clock_ms: 0,
+        floor: 0,
+        prior: 0,
+        settled: Vec::new(),
+        following: Vec::new(),
+    });
     assert_eq!(code_of(&world.sent()), Some(("LF-4002", true)));
     assert!(world.session.take_request().is_none());
 }

@@ -1,5 +1,7 @@
 //! `merge`, `order`: what the server makes of a transaction, told from what was pushed.
 
+use std::collections::BTreeSet;
+
 use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::schema::Column;
 use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Transaction, Value};
@@ -19,7 +21,13 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
         let seq = world.history.numbers.get(&(replica, rseq));
         seq.and_then(|seq| world.history.log.get(seq)).is_some_and(|logged| logged.hash == hash)
     };
-    let mut later = world.pushed.range(own).filter(|(_, t)| t.after.contains(&entry.rseq));
+    let rows = |t: &Transaction| -> BTreeSet<(String, RowKey)> {
+        t.operations.iter().map(|o| (o.table().to_owned(), o.key().clone())).collect()
+    };
+    let written = rows(transaction);
+    // Also where it does not name it, since it was settled when it was written, and was lost with the server's history.
+    let follows = |t: &Transaction| t.after.contains(&entry.rseq) || !rows(t).is_disjoint(&written);
+    let mut later = world.pushed.range(own).filter(|(_, t)| follows(t));
     // One copy may know a decision of a lost history that the other does not; see "What is not promised".
     let known_apart = world.ledger.copied.contains(&entry.replica) && !world.ledger.lost.is_empty();
     if let Some((name, _)) = later.find(|(name, _)| is_logged(**name) && !known_apart) {

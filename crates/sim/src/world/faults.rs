@@ -392,6 +392,7 @@ pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
             floor: 0,
             prior: 0,
             settled: Vec::new(),
+            following: Vec::new(),
         },
         _ => ClientMessage::Open {
             id: 900_000,

@@ -47,6 +47,7 @@ impl World {
                 floor: 0,
                 prior: 0,
                 settled: Vec::new(),
+                following: Vec::new(),
             };
             self.server_event(conn, SessionEvent::Message(push));
         }

@@ -165,13 +165,19 @@ export class Mirror {
     this.#db.close();
   }
 
-  /** What is changed in one turn is one transaction. */
+  /** What is changed in one turn is one transaction, with all that was changed while the one before was under way. */
   #change(change: Change): void {
     this.#queue.push(change);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    const flush = Promise.resolve().then(() => this.#flush());
-    this.#flushing = Promise.all([this.#flushing, flush]).then(() => undefined);
+    // One that failed is never settled again, and the rest is stored all the same.
+    this.#flushing = this.#flushing.then(
+      () => this.#flush(),
+      (thrown) =>
+        this.#flush().then(() => {
+          throw thrown;
+        }),
+    );
     this.#flushing.catch(() => undefined);
   }
 

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Browser, call, note, open, Scope, Server, Site, until } from "./harness.mjs";
 
 const ROWS = 10_000;
-const PENDING = 2_000;
+const PENDING = 10_000;
 const SYNCED = (db) => db.status.current.pending === 0 && db.status.current.connectivity === "online";
 
 test("reads and writes are answered while ten thousand rows are loaded", async (t) => {
@@ -64,7 +64,7 @@ test("reads and writes are answered while ten thousand rows are loaded", async (
   assert.ok(seen.last <= ROWS * 1.1);
 });
 
-test("a long outbox drains, is told meanwhile, and what is written then arrives too", async (t) => {
+test("a long outbox drains beside what the page does, is told meanwhile, and what is written then arrives too", async (t) => {
   const scope = new Scope(t);
   const site = await Site.start(scope, await Server.start(scope));
   const page = await (await Browser.start(scope)).page(site);
@@ -90,15 +90,26 @@ test("a long outbox drains, is told meanwhile, and what is written then arrives 
     [note(0), PENDING],
   );
   await until(page, (db, rows) => db.outbox.current.length === rows, PENDING);
-  await call(
+  const meanwhile = await call(
     page,
     async (db, row) => {
       globalThis.lengths.clear();
       await db.setOnline(true);
+      const left = () => db.status.current.pending;
+      const seen = { online: left(), reads: 0 };
       await db.insert("tags", { note_id: row.id, tag: "meanwhile", owner: "ann" });
+      seen.written = left();
+      while (left() > 0 && seen.reads < 50) {
+        await db.query("SELECT count(*) FROM notes");
+        seen.reads++;
+      }
+      return { ...seen, read: left() };
     },
     note(0),
   );
+  assert.ok(meanwhile.online > PENDING / 2 && meanwhile.written > PENDING / 2, JSON.stringify(meanwhile));
+  assert.ok(meanwhile.reads === 50, `it is read while it drains: ${JSON.stringify(meanwhile)}`);
+  t.diagnostic(JSON.stringify(meanwhile));
   await until(page, (db) => db.status.current.pending === 0 && db.outbox.current.length === 0);
   const told = await page.evaluate(() => globalThis.lengths.size);
   assert.ok(told > 1, `the outbox was told while it drained: ${told} times`);
