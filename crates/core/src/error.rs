@@ -113,6 +113,8 @@ pub mod codes {
 
     /// A column that only the server fills was written.
     pub const SERVER_ASSIGNED: Code = Code::of("LF-2010");
+    /// A column that is written once has its value already.
+    pub const WRITTEN_ONCE: Code = Code::of("LF-2011");
 
     /// The access rules do not allow the write.
     pub const NOT_ALLOWED: Code = Code::of("LF-3001");

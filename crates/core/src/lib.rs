@@ -24,6 +24,7 @@ pub mod key;
 pub mod merge;
 pub mod mutant;
 pub mod predicate;
+pub mod rules;
 pub mod schema;
 pub mod stamp;
 pub mod txn;

@@ -3,7 +3,7 @@
 //! Concurrency is decided by base and never by clocks: a cell that somebody else changed after the operation's base is
 //! concurrent, nothing else is; the replica's own earlier writes count as seen. A write that saw the current value wins
 //! whatever its stamp; it is then recorded with a stamp above the one it saw, so that the order of stamps never
-//! contradicts the order of seeing.
+//! contradicts the order of seeing. What concurrent writes mean is a column's rule ([`crate::rules`]).
 //!
 //! Concurrent updates and a delete among them give the same row in whatever order they arrive, provided that each
 //! author's stamp is above the stamps that the author had seen. The device's clock sees to that ([`crate::Clock`]); a
@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Problem, codes};
 use crate::gather::sort_by;
 use crate::hash::Cells;
-use crate::schema::{DeleteRule, MergeRule, Table};
+use crate::rules::{Contest, Winner};
+use crate::schema::{DeleteRule, Table};
 use crate::stamp::{MAX_AHEAD_MS, Stamp};
 use crate::txn::{CellWrite, Operation};
 use crate::value::Value;
@@ -104,6 +105,8 @@ pub struct Author {
     pub seq: u64,
     /// The server's clock at the decision, milliseconds since the Unix epoch.
     pub now_ms: u64,
+    /// It has happened already: somebody wrote past Landfall. No rule can undo it, it is only recorded.
+    pub is_fact: bool,
 }
 
 impl Author {
@@ -218,15 +221,19 @@ fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], 
             continue;
         };
         let before = row.meta.version_of(&write.column);
-        let concurrent = before.is_concurrent(author, write.base.unwrap_or(base));
-        let stamp = match column.merge {
-            MergeRule::Lww if concurrent && author.believed(before.stamp) > author.stamp => {
-                lost.push(write.column.clone());
-                continue;
-            }
-            // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
-            MergeRule::Lww => author.stamp_after(before.stamp),
+        let contest = Contest {
+            stored: after.cells.get(&write.column).unwrap_or(&Value::Null),
+            stored_at: author.believed(before.stamp),
+            written: &write.value,
+            written_at: author.stamp,
+            concurrent: before.is_concurrent(author, write.base.unwrap_or(base)),
         };
+        if !author.is_fact && column.merge.winner(&contest) == Winner::Stored {
+            lost.push(write.column.clone());
+            continue;
+        }
+        // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
+        let stamp = if column.merge.lifts_stamps() { author.stamp_after(before.stamp) } else { author.stamp };
         written.push((write.column.clone(), stamp));
         if after.cells.insert(write.column.clone(), write.value.clone()).as_ref() != Some(&write.value) {
             changed.push(write.column.clone());

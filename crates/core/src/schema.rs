@@ -7,6 +7,7 @@ use crate::gather::Gather as _;
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::key::RowKey;
 use crate::predicate::Predicate;
+use crate::rules::MergeRule;
 use crate::txn::Transaction;
 use crate::value::{ColumnType, Value};
 
@@ -229,14 +230,6 @@ pub enum OnDelete {
     SetNull,
 }
 
-/// What concurrent edits of a column mean. The other rules of the design are reserved by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, std::default::Default)]
-pub enum MergeRule {
-    /// The larger stamp wins.
-    #[default]
-    Lww,
-}
-
 /// What a delete against a concurrent update means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, std::default::Default)]
 pub enum DeleteRule {
@@ -363,7 +356,7 @@ impl Column {
             one_of: Vec::new(),
             references: None,
             unique: false,
-            merge: MergeRule::Lww,
+            merge: MergeRule::LWW,
             assigned: false,
         }
     }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::key::RowKey;
+use crate::rules::MergeRule;
+use crate::schema::Table;
 use crate::stamp::Stamp;
 use crate::value::Value;
 
@@ -116,17 +118,19 @@ impl Operation {
         self.cells().iter().find(|cell| cell.column == column).map(|cell| &cell.value)
     }
 
-    /// The row that it leaves behind when applied to `row` without any merging, as a device previews it: what is
-    /// pending lies over what is confirmed. `None` when there is no row afterwards. `key_cells` are the key's columns.
-    pub fn preview(&self, row: Option<Cells>, key_cells: impl FnOnce() -> Cells) -> Option<Cells> {
+    /// The row that it leaves behind when it lies over `row`, as a device shows it while it is pending: the columns' rules
+    /// say what is shown of both. `None` when there is no row afterwards.
+    pub fn preview(&self, row: Option<Cells>, table: &Table) -> Option<Cells> {
         let mut cells = match (self, row) {
             (Self::Delete { .. }, _) => return None,
             (Self::Update { .. }, None) => return None,
             (_, Some(row)) => row,
-            (Self::Insert { .. }, None) => key_cells(),
+            (Self::Insert { .. }, None) => table.key_cells(self.key()),
         };
         for write in self.cells() {
-            cells.insert(write.column.clone(), write.value.clone());
+            let rule = table.column(&write.column).map_or(MergeRule::LWW, |column| column.merge);
+            let cell = cells.entry(write.column.clone()).or_default();
+            *cell = rule.over(std::mem::take(cell), &write.value);
         }
         Some(cells)
     }

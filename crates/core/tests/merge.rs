@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use landfall_core::hash::Cells;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
-use landfall_core::schema::{Access, Column, DeleteRule, MergeRule, Table};
+use landfall_core::rules::MergeRule;
+use landfall_core::schema::{Access, Column, DeleteRule, Table};
 use landfall_core::stamp::MAX_AHEAD_MS;
 use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Stamp, Value};
 use proptest::prelude::*;
@@ -24,7 +25,7 @@ fn table(rule: DeleteRule) -> Table {
         one_of: Vec::new(),
         references: None,
         unique: false,
-        merge: MergeRule::Lww,
+        merge: MergeRule::LWW,
         assigned: false,
     };
     Table {
@@ -52,7 +53,7 @@ fn stamp(wall_ms: u64, replica: u8) -> Stamp {
 
 /// An author by a server whose clock is at 100.
 fn by(stamp: Stamp, seq: u64) -> Author {
-    Author { stamp, seq, now_ms: 100 }
+    Author { stamp, seq, now_ms: 100, is_fact: false }
 }
 
 fn update(base: u64, writes: &BTreeMap<usize, i64>) -> Operation {
@@ -205,7 +206,7 @@ proptest! {
     ) {
         let table = table(if wins { DeleteRule::DeleteWins } else { DeleteRule::UpdateWins });
         let all = (0..COLUMNS.len()).map(|column| (column, -1)).collect();
-        let then = Author { stamp: stamp(ahead, 7), seq: 2, now_ms: ahead };
+        let then = Author { stamp: stamp(ahead, 7), seq: 2, now_ms: ahead, is_fact: false };
         let (row, _) = applied(&table, seen_by_all(), &update(1, &all), then);
         let own = stamp(wall_ms, 1);
         let base = if saw { 2 } else { 1 };

@@ -353,7 +353,7 @@ pub(super) fn operations(body: &[u8], preview: Option<&[u8]>) -> Result<EntryOpe
 
 fn preview(app: &AppTable, key: &RowKey, row: Option<Cells>, entry: &EntryOperations) -> Option<Cells> {
     let Some(operations) = entry.0.get(&(app.name().to_owned(), key.clone())) else { return row };
-    operations.iter().fold(row, |row, operation| operation.preview(row, || app.table.key_cells(key)))
+    operations.iter().fold(row, |row, operation| operation.preview(row, &app.table))
 }
 
 /// All columns; NULL for one that is not held, as SQL shows it.

@@ -1,7 +1,9 @@
 //! From touched rows to an outbox entry: the net difference of a transaction as operations with bases.
 
+use landfall_core::error::codes;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
+use landfall_core::rules::Winner;
 use landfall_core::schema::TransactionLimits;
 use landfall_core::wide::WideSet;
 use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value};
@@ -108,6 +110,10 @@ impl Database {
     ) -> Result<(), DbError> {
         let before = mark.before.map(|values| app.cells(values)).transpose()?;
         let after = self.read_canonical(app, &mark.key)?;
+        let after = match (&before, after) {
+            (Some(before), Some(after)) if app.table.sync => Some(self.settle_by_rules(app, &mark.key, before, after)?),
+            (_, after) => after,
+        };
         if before == after {
             return Ok(());
         }
@@ -120,6 +126,35 @@ impl Database {
         }
         changes.record(app.name(), mark.key, before, after);
         Ok(())
+    }
+
+    /// What the columns' rules leave of a write to a row that is there. Who writes has seen the row, so that the server would
+    /// settle it in the same way: the person sees at once what will be.
+    fn settle_by_rules(
+        &self,
+        app: &AppTable,
+        key: &RowKey,
+        before: &Cells,
+        mut after: Cells,
+    ) -> Result<Cells, DbError> {
+        let mut kept = Vec::new();
+        for column in app.table.data_columns() {
+            let (Some(was), Some(is)) = (before.get(&column.name), after.get(&column.name)) else { continue };
+            if was == is || column.merge.after(was, is) == Winner::Written {
+                continue;
+            }
+            if column.merge.is_written_once() {
+                let text = format!("'{}' keeps its first value: leave it out, or make another row", column.name);
+                let problem = Problem::new(codes::WRITTEN_ONCE, text).row(app.name(), key).column(&column.name);
+                return Err(DbError::Invalid(problem));
+            }
+            kept.push((column.name.as_str(), was.clone()));
+        }
+        if !kept.is_empty() {
+            app.set(&self.conn, key, &kept)?;
+            after.extend(kept.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        }
+        Ok(after)
     }
 
     /// A row as it is now. A value that SQL stored in another form than the engine would (JSON with spaces) is written

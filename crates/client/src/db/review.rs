@@ -227,7 +227,7 @@ impl Database {
                     let previews = found.get::<_, Option<Vec<u8>>>(2)?;
                     let previews: Vec<Operation> = previews.as_deref().map(decode).transpose()?.unwrap_or_default();
                     let all = operations.iter().chain(previews.iter().filter(|o| here(o)));
-                    now = all.fold(now, |now, o| o.preview(now, || app.table.key_cells(&row)));
+                    now = all.fold(now, |now, o| o.preview(now, &app.table));
                 }
                 continue;
             }

@@ -6,6 +6,7 @@
 //! undone in turn, which is a redo. Entries are kept for it as long as for a restored server.
 
 use landfall_core::hash::Cells;
+use landfall_core::rules::{MergeRule, Winner};
 use landfall_core::wide::WideSet;
 use landfall_core::{Operation, RowKey, Transaction, Value};
 use rusqlite::{OptionalExtension, params};
@@ -276,8 +277,12 @@ fn put_back<'o>(
         return Ok(());
     };
     let mut back = Vec::new();
+    let app = tx.database().tables.get(table)?;
+    let rule = |name: &str| app.table.column(name).map_or(MergeRule::LWW, |column| column.merge);
     for (name, was) in before.iter() {
         match (now.get(name), cells.get(name)) {
+            // Its rule lets it go forward only.
+            (Some(value), _) if value != was && rule(name).after(value, was) == Winner::Stored => leave(Some(name)),
             (Some(value), Some(written)) if value == written => back.push((name.as_str(), was.clone())),
             (_, Some(_)) => leave(Some(name)),
             (_, None) => {}

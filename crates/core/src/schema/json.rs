@@ -4,16 +4,16 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, Default, DeleteRule, History, HistoryOf, MergeRule, Offline, OnDelete, OutboxLimits,
-    Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
+    Access, ActionDef, Column, Default, DeleteRule, History, HistoryOf, Offline, OnDelete, OutboxLimits, Param,
+    Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
+use crate::rules::MergeRule;
 use crate::value::{ColumnType, Value};
 
 const DELETE_RULES: &[(&str, DeleteRule)] =
     &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins)];
-const MERGE_RULES: &[(&str, MergeRule)] = &[("lww", MergeRule::Lww)];
 const ON_DELETE: &[(&str, OnDelete)] =
     &[("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
 
@@ -53,7 +53,7 @@ fn column(value: &Column, out: &mut String) {
     object.list("one_of", &value.one_of, Value::write_tagged);
     object.maybe("references", value.references.as_ref(), reference);
     object.flag("unique", value.unique);
-    object.text("merge", name_of(value.merge, MERGE_RULES));
+    object.text("merge", value.merge.name());
     if value.assigned {
         object.flag("assigned", true);
     }
@@ -225,7 +225,13 @@ fn read_reference(json: &Json) -> Result<Reference, Misread> {
 
 fn read_column(json: &Json) -> Result<Column, Misread> {
     let fields = Fields::of(json, "a column")?;
-    let merge = fields.maybe("merge").map_or(Ok(MergeRule::Lww), |rule| one_of(rule, MERGE_RULES))?;
+    let merge = match fields.maybe("merge") {
+        Some(rule) => {
+            let name = text(rule)?;
+            MergeRule::named(&name).ok_or_else(|| format!("a merge rule `{name}` is not known here"))?
+        }
+        None => MergeRule::LWW,
+    };
     Ok(Column {
         name: fields.text("name")?,
         ty: ColumnType::read_json(fields.get("type")?)?,

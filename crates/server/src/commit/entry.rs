@@ -99,7 +99,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let unshifted = landfall_core::mutant::active("stamp-not-shifted");
         let (shift_ms, now_ms) = if unshifted { (0, u64::MAX) } else { (push.shift_ms, group.now_ms) };
         let stamp = Stamp { replica: txn.replica, ..txn.stamp.shifted(shift_ms, now_ms) };
-        let author = Author { stamp, seq: group.next_seq(), now_ms };
+        let author = Author { stamp, seq: group.next_seq(), now_ms, is_fact: false };
         let env = push.subject.env();
         let read = |(row, found)| Ok((row, Touched::of(found)?));
         let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;

@@ -37,7 +37,7 @@ impl<T: StoreTx> Group<'_, T> {
         let plan = self.plan;
         let table = plan.table(at);
         let stamp = Stamp { wall_ms: self.now_ms, counter: 0, replica: OUTSIDE };
-        let author = Author { stamp, seq: self.next_seq(), now_ms: self.now_ms };
+        let author = Author { stamp, seq: self.next_seq(), now_ms: self.now_ms, is_fact: true };
         let exists = Exists { row: found.cells.is_some(), book: found.book.is_some() };
         let before = self.image(table, key, found.book.as_ref())?;
         let held = found.book.map(|book| {

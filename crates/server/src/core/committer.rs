@@ -29,6 +29,8 @@ pub struct PendingPush {
     pub entries: Vec<PushEntry>,
     /// Whether the push was answered before: these were asked about, and are decided or asked about now.
     pub answered: bool,
+    /// The rest of the push waits behind it: it is answered with the last part.
+    pub more: bool,
 }
 
 /// The questions to webhooks, shared with whoever drives them. Locked for moments only.
@@ -48,7 +50,7 @@ impl PendingPush {
     pub fn new(session: SessionId, id: u32, entries: Vec<PushEntry>) -> Self {
         // One without transactions is nobody's, and takes no time.
         let subject = entries.first().map_or_else(|| Arc::from(""), |entry| Arc::from(entry.subject.id.as_str()));
-        Self { session, id, subject, entries, answered: false }
+        Self { session, id, subject, entries, answered: false, more: false }
     }
 
     /// What was asked about, and can go on now.
@@ -74,6 +76,15 @@ impl Waiting for PendingPush {
 
     fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    fn split(&mut self, entries: usize) -> Option<Self> {
+        if self.answered || self.entries.len() <= entries {
+            return None;
+        }
+        let rest = self.entries.split_off(entries);
+        let entries = std::mem::replace(&mut self.entries, rest);
+        Some(Self { subject: Arc::clone(&self.subject), entries, more: true, ..*self })
     }
 }
 
@@ -109,7 +120,7 @@ impl Default for Retention {
 pub struct Committed {
     /// The answers to the pushes, in order.
     pub replies: Vec<(SessionId, Reply)>,
-    /// The pushes of the group, in order.
+    /// The pushes that the group decided, or the last part of, in order.
     pub pushes: Vec<(SessionId, u32)>,
     /// How many entries the group had.
     pub entries: usize,
@@ -130,6 +141,8 @@ pub struct Committer {
     store: Box<dyn Store>,
     hub: Arc<Hub>,
     hooks: SharedHooks,
+    /// Pushes of which a part is decided, and the rest waits.
+    parts: BTreeMap<(SessionId, u32), Parts>,
 }
 
 /// What a device is told when the store fails: no paths, no details of this machine.
@@ -144,8 +157,12 @@ struct Share {
     id: u32,
     entries: usize,
     answered: bool,
+    more: bool,
     shift_ms: i64,
 }
+
+/// What became of the parts of a push until now: the outcomes in order, or why one of them failed.
+type Parts = Result<Vec<Outcome>, Refusal>;
 
 impl Share {
     /// Its answer, when there is one to give.
@@ -153,8 +170,9 @@ impl Share {
         self,
         outcomes: &mut dyn Iterator<Item = (u64, Outcome)>,
         failure: Option<&StoreError>,
+        parts: &mut BTreeMap<(SessionId, u32), Parts>,
     ) -> Option<(SessionId, Reply)> {
-        let Self { session, id, entries, answered, shift_ms } = self;
+        let Self { session, id, entries, answered, more, shift_ms } = self;
         let own: Vec<(u64, Outcome)> = outcomes.take(entries).collect();
         if answered {
             // What is still asked about its device knows already; where the store failed it comes again.
@@ -163,10 +181,17 @@ impl Share {
             let decisions: Vec<Decision> = own.into_iter().map(of).filter(is_new).collect();
             return (!decisions.is_empty()).then_some((session, Reply::Decided { id, decisions, shift_ms }));
         }
-        let result = match failure {
-            Some(problem) => Err(fault(problem)),
-            None => Ok(own.into_iter().map(|(_, outcome)| outcome).collect()),
-        };
+        let mut result = parts.remove(&(session, id)).unwrap_or_else(|| Ok(Vec::new()));
+        match (&mut result, failure) {
+            (Ok(before), None) => before.extend(own.into_iter().map(|(_, outcome)| outcome)),
+            (Ok(_), Some(problem)) => result = Err(fault(problem)),
+            // What is decided all the same is answered when it is offered again.
+            (Err(_), _) => {}
+        }
+        if more {
+            parts.insert((session, id), result);
+            return None;
+        }
         Some((session, Reply::Push { id, result }))
     }
 }
@@ -178,7 +203,7 @@ impl Committer {
     /// When no reader can be opened beside it.
     pub fn new(store: Box<dyn Store>, hub: Arc<Hub>) -> Result<Self, StoreError> {
         let reader = store.reader()?;
-        Ok(Self { store, reader, hub, hooks: SharedHooks::default() })
+        Ok(Self { store, reader, hub, hooks: SharedHooks::default(), parts: BTreeMap::new() })
     }
 
     /// The questions to webhooks that its commits ask.
@@ -190,11 +215,11 @@ impl Committer {
     pub fn commit(&mut self, pushes: Vec<PendingPush>, now: Moment, random: u64) -> Committed {
         let mut entries = Vec::with_capacity(pushes.iter().map(|push| push.entries.len()).sum());
         let mut shares = Vec::with_capacity(pushes.len());
-        let names = pushes.iter().map(|push| (push.session, push.id)).collect();
+        let names = pushes.iter().filter(|push| !push.more).map(|push| (push.session, push.id)).collect();
         // Those that the hooks told of, by their place in the group.
         let mut heard = Vec::new();
         let since = self.store.common_seq();
-        for PendingPush { session, id, entries: mut own, answered, .. } in pushes {
+        for PendingPush { session, id, entries: mut own, answered, more, .. } in pushes {
             let mut waits = Waits::new(random);
             for (at, entry) in own.iter_mut().enumerate() {
                 if entry.prior {
@@ -211,7 +236,7 @@ impl Committer {
                 }
             }
             let shift_ms = own.first().map_or(0, |entry| entry.shift_ms);
-            shares.push(Share { session, id, entries: own.len(), answered, shift_ms });
+            shares.push(Share { session, id, entries: own.len(), answered, more, shift_ms });
             entries.append(&mut own);
         }
         let count = entries.len();
@@ -225,7 +250,8 @@ impl Committer {
         let asked = commit.outcomes.iter().filter(is_asked).count() as u64;
         let rseqs = entries.iter().map(|entry| entry.entry.transaction.rseq);
         let mut outcomes = rseqs.zip(std::mem::take(&mut commit.outcomes));
-        let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref());
+        let parts = &mut self.parts;
+        let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref(), parts);
         let replies = shares.into_iter().filter_map(answer).collect();
         Committed { replies, pushes: names, entries: count, heard: !heard.is_empty(), asked, commit, failure }
     }

@@ -4,16 +4,22 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// Most entries of one subject in a group, but for a single larger push. What comes of others meanwhile waits for one
-/// such group at most, and a group of so many entries is not held up by its fsync.
+/// Most entries of one subject in a group while nobody else waits. What comes of others meanwhile waits for one such group
+/// at most, and a group of so many entries is not held up by its fsync.
 pub const SUBJECT_GROUP_ENTRIES: usize = 512;
 
+/// Most entries of one subject in a group in which others take part: a larger push is divided. Whoever pushes little waits
+/// for what so many take, not for whatever somebody else chose to push at once.
+pub const SHARED_GROUP_ENTRIES: usize = 64;
+
 /// What a queue looks at.
-pub trait Waiting {
+pub trait Waiting: Sized {
     /// Whose it is.
     fn subject(&self) -> &Arc<str>;
     /// How many entries it has.
     fn entries(&self) -> usize;
+    /// Takes its first so many entries off; `None` when it is not to be divided.
+    fn split(&mut self, entries: usize) -> Option<Self>;
 }
 
 /// Items by subject, each subject's in the order in which they came.
@@ -66,21 +72,34 @@ impl<T: Waiting> FairQueue<T> {
     }
 
     /// The next group: one item of each subject in turn, and again, until it has `most` entries, at least one item. Who
-    /// had no turn is first in the next group, so that with n subjects a subject's first item is in one of the next n.
+    /// had no turn is first in the next group, so that with n subjects a subject's first item is in one of the next n. Of an
+    /// item that is more than a subject's share the first part is taken, and the rest stays.
     pub fn take(&mut self, most: usize) -> Vec<T> {
         let (mut group, mut entries) = (Vec::new(), 0);
         // Those that may still have a turn in this group, and how much of it they have.
         let mut round: VecDeque<(Arc<str>, usize)> = self.turns.drain(..).map(|subject| (subject, 0)).collect();
         let mut done = VecDeque::new();
+        let share = if round.len() > 1 { SHARED_GROUP_ENTRIES } else { SUBJECT_GROUP_ENTRIES };
         while let Some((subject, taken)) = round.pop_front() {
             let Some(waiting) = self.subjects.get_mut(&subject) else { continue };
-            let size = waiting.front().map_or(0, Waiting::entries);
-            if !group.is_empty() && entries + size > most {
+            let whole = waiting.front().map_or(0, Waiting::entries);
+            let mut size = if taken == 0 { whole.min(share) } else { whole };
+            let is_full = |size: usize| !group.is_empty() && entries + size > most;
+            if size < whole && !is_full(size) {
+                match waiting.front_mut().and_then(|first| first.split(size)) {
+                    Some(part) => {
+                        waiting.push_front(part);
+                        self.len += 1;
+                    }
+                    None => size = whole,
+                }
+            }
+            if is_full(size) {
                 // The group is full. Whoever has had nothing of it comes first in the next one.
                 round.push_front((subject, taken));
                 break;
             }
-            if taken > 0 && taken + size > SUBJECT_GROUP_ENTRIES {
+            if taken > 0 && taken + size > share {
                 done.push_back(subject);
                 continue;
             }
@@ -118,6 +137,11 @@ mod tests {
         fn entries(&self) -> usize {
             self.1
         }
+
+        fn split(&mut self, entries: usize) -> Option<Self> {
+            self.1 -= entries;
+            Some(Self(Arc::clone(&self.0), entries, self.2))
+        }
     }
 
     fn item(subject: &str, entries: usize, number: u64) -> Item {
@@ -134,18 +158,22 @@ mod tests {
         queue.push(item("ada", 1, 101));
         let group = queue.take(2_000);
         let of: Vec<(&str, u64)> = group.iter().map(|i| (&*i.0, i.2)).collect();
-        assert_eq!(of, [("noisy", 0), ("ada", 100), ("ada", 101)], "and the noisy one has one push in it");
-        assert_eq!((queue.len(), queue.entries()), (39, 39 * 500));
+        assert_eq!(of, [("noisy", 0), ("ada", 100), ("ada", 101)], "and the noisy one has a part of a push in it");
+        assert_eq!((queue.len(), queue.entries()), (40, 40 * 500 - SHARED_GROUP_ENTRIES));
+        assert_eq!(queue.take(2_000), [item("noisy", 500 - SHARED_GROUP_ENTRIES, 0)], "alone it has more room");
     }
 
     #[test]
-    fn a_single_push_is_taken_however_large() {
+    fn a_large_push_is_taken_in_parts() {
         let mut queue = FairQueue::default();
-        queue.push(item("ada", 9_000, 1));
+        queue.push(item("ada", 1_100, 1));
         queue.push(item("bob", 1, 2));
-        assert_eq!(queue.take(100), [item("ada", 9_000, 1)]);
-        assert_eq!(queue.take(100), [item("bob", 1, 2)]);
-        assert_eq!(queue.take(100), []);
+        assert_eq!(queue.take(64), [item("ada", 64, 1)]);
+        assert_eq!(queue.take(64), [item("bob", 1, 2)]);
+        assert_eq!(queue.take(64), [item("ada", 512, 1)], "at least one item, whatever the group may have");
+        assert_eq!(queue.take(2_000), [item("ada", 512, 1)]);
+        assert_eq!(queue.take(2_000), [item("ada", 12, 1)]);
+        assert_eq!(queue.take(2_000), []);
     }
 
     proptest! {
@@ -156,21 +184,27 @@ mod tests {
         ) {
             let mut queue = FairQueue::default();
             // For each item that waits: its subject, and the group in which it must be at the latest.
-            let mut waiting: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
-            let (mut groups, mut last) = (0u64, [None; 5]);
-            let mut check = |group: Vec<Item>, groups: u64, waiting: &mut BTreeMap<u64, (usize, u64)>| {
-                for Item(subject, _, number) in group {
-                    let (of, by) = waiting.remove(&number).unwrap();
+            let mut waiting: BTreeMap<u64, (usize, u64, usize)> = BTreeMap::new();
+            let parts = |entries: usize| entries.div_ceil(SHARED_GROUP_ENTRIES).max(1) as u64;
+            let (mut groups, mut last) = (0u64, [0; 5]);
+            let mut check = |group: Vec<Item>, groups: u64, waiting: &mut BTreeMap<u64, (usize, u64, usize)>| {
+                for Item(subject, entries, number) in group {
+                    let (of, by, left) = waiting.get_mut(&number).unwrap();
+                    *left -= entries;
                     assert_eq!(*subject, *of.to_string());
-                    assert!(groups <= by, "group {groups} for what was due by {by}");
-                    assert!(last[of].is_none_or(|before| before < number), "a subject's own come in order");
-                    last[of] = Some(number);
+                    assert!(groups <= *by, "group {groups} for what was due by {by}");
+                    assert!(last[*of] <= number, "a subject's own come in order");
+                    last[*of] = number;
+                    if *left == 0 {
+                        waiting.remove(&number);
+                    }
                 }
             };
             for (number, (subject, entries, takes)) in steps.into_iter().enumerate() {
-                let ahead = waiting.values().filter(|(of, _)| *of == subject).count() as u64;
+                let own = waiting.values().filter(|(of, ..)| *of == subject);
+                let ahead: u64 = own.map(|(_, _, left)| parts(*left)).sum();
                 queue.push(item(&subject.to_string(), entries, number as u64));
-                waiting.insert(number as u64, (subject, groups + (ahead + 1) * 5));
+                waiting.insert(number as u64, (subject, groups + (ahead + parts(entries)) * 5, entries));
                 if takes {
                     groups += 1;
                     let group = queue.take(most);

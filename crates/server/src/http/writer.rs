@@ -86,6 +86,11 @@ impl Waiting for Queued {
     fn entries(&self) -> usize {
         self.push.entries.len()
     }
+
+    fn split(&mut self, entries: usize) -> Option<Self> {
+        let push = self.push.split(entries)?;
+        Some(Self { push, session: self.session.clone() })
+    }
 }
 
 impl Writer {

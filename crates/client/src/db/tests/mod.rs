@@ -19,6 +19,7 @@ mod overlay;
 mod policy;
 mod review;
 mod revision;
+mod rules;
 mod scheduler;
 mod trouble;
 mod world;

@@ -7,13 +7,12 @@ use super::names;
 use super::reader::{Entry, Section, kind};
 use super::{Report, Span};
 use crate::error::{Code, codes};
-use crate::schema::{Column, Default, MergeRule, OnDelete, Pattern};
+use crate::rules::MergeRule;
+use crate::schema::{Column, Default, OnDelete, Pattern};
 use crate::value::{ColumnType, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &[
-    "first", "server", "client", "max", "min", "counter", "set", "map", "list", "text", "doc", "ot", "manual", "custom",
-];
+const LATER_MERGE_RULES: &[&str] = &["counter", "set", "map", "list", "text", "doc", "ot", "manual", "custom"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -220,11 +219,7 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
     }
     draft.column.unique =
         rule(section, "unique", ty, is_comparable, report).and_then(|e| e.boolean(report)).unwrap_or(false);
-    if let Some(merge) =
-        section.take("merge").and_then(|e| e.choice(&[("lww", MergeRule::Lww)], LATER_MERGE_RULES, report))
-    {
-        draft.column.merge = merge;
-    }
+    read_merge(section, draft, ty, report);
     draft.reference = read_reference(section, report);
 
     let length = rule(section, "max_length", ty, |t| matches!(t, ColumnType::Text | ColumnType::Bytes), report);
@@ -233,6 +228,22 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
     let pattern = rule(section, "pattern", ty, |t| t == ColumnType::Text, report);
     draft.column.pattern = pattern.and_then(|e| read_pattern(&e, report));
     read_values(section, draft, ty, report);
+}
+
+fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
+    let Some(entry) = section.take("merge") else { return };
+    let rules: Vec<_> = MergeRule::all().map(|rule| (rule.name(), rule)).collect();
+    let Some(merge) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
+    match ty {
+        Some(ty) if !merge.fits(ty) => {
+            let fitting = MergeRule::all().filter(|rule| rule.fits(ty)).map(|rule| format!("`{}`", rule.name()));
+            let what = format!("the merge rule `{}` means nothing for a column of type {ty}", merge.name());
+            report
+                .add(codes::NOT_APPLICABLE, entry.span.clone(), what)
+                .help(format!("for {ty} there are {}", fitting.collect::<Vec<_>>().join(", ")));
+        }
+        _ => draft.column.merge = merge,
+    }
 }
 
 /// Takes a rule that only some types have.

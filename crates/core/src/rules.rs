@@ -1,0 +1,176 @@
+//! What concurrent edits of a column mean: the merge rules.
+//!
+//! A rule is a small pure module of its own under `rules/`: it decides between what is stored and what is written, and
+//! nothing else. Whether a write is concurrent is found before a rule is asked ([`crate::merge`]), and never by clocks. A new
+//! rule is a module and a line in [`ALL`]; the laws in `tests/rules.rs` hold it to what it says of itself.
+
+mod arrival;
+mod extreme;
+mod first;
+mod lww;
+
+use std::fmt;
+
+use crate::stamp::Stamp;
+use crate::value::{ColumnType, Value};
+
+/// What is stored in a cell, and what somebody writes into it.
+#[derive(Clone, Copy, Debug)]
+pub struct Contest<'a> {
+    /// The value that is there.
+    pub stored: &'a Value,
+    /// When it was written, as far as that can be believed.
+    pub stored_at: Stamp,
+    /// The value that is to be there.
+    pub written: &'a Value,
+    /// When it was written, by the server's clock.
+    pub written_at: Stamp,
+    /// Somebody else wrote what is stored after the author had last seen the cell.
+    pub concurrent: bool,
+}
+
+/// Who has the cell afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Winner {
+    /// What was stored stays.
+    Stored,
+    /// What was written is stored.
+    Written,
+}
+
+/// A merge rule. Pure: the same contest has the same winner wherever and whenever it is held.
+pub(crate) trait Rule: fmt::Debug + Sync {
+    /// Its name in `landfall.toml`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can be declared for a column of this type.
+    fn fits(&self, ty: ColumnType) -> bool {
+        let _ = ty;
+        true
+    }
+
+    /// Who has the cell afterwards.
+    fn winner(&self, contest: &Contest<'_>) -> Winner;
+
+    /// Who is shown while the write is pending over what is confirmed: the write, unless it cannot win.
+    fn shown(&self, confirmed: &Value, pending: &Value) -> Winner {
+        let _ = (confirmed, pending);
+        Winner::Written
+    }
+
+    /// Whether the same writes leave the same value in whatever order they arrive.
+    fn is_order_free(&self) -> bool;
+
+    /// Whether a value that is there is never replaced by who has seen it: the device says so before it is written.
+    fn is_written_once(&self) -> bool {
+        false
+    }
+
+    /// Whether a write that saw the stored value is recorded with a stamp above the stored one, so that the order of stamps
+    /// never contradicts the order of seeing.
+    fn lifts_stamps(&self) -> bool {
+        true
+    }
+}
+
+/// What concurrent edits of a column mean: one of the rules by name. The default is `lww`.
+///
+/// ```
+/// use landfall_core::ColumnType;
+/// use landfall_core::rules::MergeRule;
+///
+/// let rule = MergeRule::named("max").unwrap();
+/// assert!(rule.fits(ColumnType::Integer) && !rule.fits(ColumnType::Json));
+/// assert_eq!(MergeRule::default().name(), "lww");
+/// ```
+#[derive(Clone, Copy)]
+pub struct MergeRule(&'static dyn Rule);
+
+/// Every rule.
+const ALL: [MergeRule; 6] = [
+    MergeRule(&lww::Lww),
+    MergeRule(&first::First),
+    MergeRule(&arrival::Server),
+    MergeRule(&arrival::Client),
+    MergeRule(&extreme::Max),
+    MergeRule(&extreme::Min),
+];
+
+impl MergeRule {
+    /// The larger stamp wins.
+    pub const LWW: Self = Self(&lww::Lww);
+
+    /// Every rule that there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter()
+    }
+
+    /// The rule of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|rule| rule.name() == name)
+    }
+
+    /// Its name in `landfall.toml`.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Whether it can be declared for a column of this type.
+    pub fn fits(self, ty: ColumnType) -> bool {
+        self.0.fits(ty)
+    }
+
+    /// Who has the cell afterwards.
+    pub fn winner(self, contest: &Contest<'_>) -> Winner {
+        self.0.winner(contest)
+    }
+
+    /// What a device shows of a cell while `pending` waits over what is `confirmed`.
+    pub fn over(self, confirmed: Value, pending: &Value) -> Value {
+        match self.0.shown(&confirmed, pending) {
+            Winner::Stored => confirmed,
+            Winner::Written => pending.clone(),
+        }
+    }
+
+    /// What a cell holds after a write by somebody who has seen it: on a device, before it travels.
+    pub fn after(self, stored: &Value, written: &Value) -> Winner {
+        let (stored_at, written_at) = (Stamp::default(), Stamp::default());
+        self.winner(&Contest { stored, stored_at, written, written_at, concurrent: false })
+    }
+
+    /// Whether the same writes leave the same value in whatever order they arrive.
+    pub fn is_order_free(self) -> bool {
+        self.0.is_order_free()
+    }
+
+    /// Whether a value that is there is never replaced by who has seen it.
+    pub fn is_written_once(self) -> bool {
+        self.0.is_written_once()
+    }
+
+    /// Whether a write that saw the stored value is recorded with a stamp above the stored one.
+    pub(crate) fn lifts_stamps(self) -> bool {
+        self.0.lifts_stamps()
+    }
+}
+
+impl Default for MergeRule {
+    fn default() -> Self {
+        Self::LWW
+    }
+}
+
+impl PartialEq for MergeRule {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for MergeRule {}
+
+impl fmt::Debug for MergeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,255 @@
+//! The laws of the merge rules, each held by every rule, for every column type that it fits, alone and beside every other.
+
+use std::collections::BTreeMap;
+
+use landfall_core::hash::Cells;
+use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
+use landfall_core::rules::{Contest, MergeRule, Winner};
+use landfall_core::schema::{Access, Column, DeleteRule, Sending, Table};
+use landfall_core::{CellWrite, ColumnType, Decimal, Operation, ReplicaId, RowKey, Stamp, Value};
+use proptest::prelude::*;
+
+const TYPES: [ColumnType; 10] = [
+    ColumnType::Uuid,
+    ColumnType::Text,
+    ColumnType::Integer,
+    ColumnType::Float,
+    ColumnType::Decimal(2),
+    ColumnType::Boolean,
+    ColumnType::Timestamp,
+    ColumnType::Date,
+    ColumnType::Json,
+    ColumnType::Bytes,
+];
+
+fn column(name: &str, (ty, merge): (ColumnType, MergeRule)) -> Column {
+    Column {
+        name: name.to_owned(),
+        ty,
+        required: false,
+        default: None,
+        max_length: None,
+        pattern: None,
+        min: None,
+        max: None,
+        one_of: Vec::new(),
+        references: None,
+        unique: false,
+        merge,
+        assigned: false,
+    }
+}
+
+/// A table of two columns beside the key.
+fn table(a: (ColumnType, MergeRule), b: (ColumnType, MergeRule)) -> Table {
+    Table {
+        name: "t".into(),
+        columns: vec![column("id", (ColumnType::Integer, MergeRule::LWW)), column("a", a), column("b", b)],
+        primary_key: vec!["id".into()],
+        sync: true,
+        history: None,
+        history_of: None,
+        on_delete_conflict: DeleteRule::UpdateWins,
+        access: Access::default(),
+        sending: Sending::default(),
+        schedule: None,
+        search: Vec::new(),
+    }
+}
+
+/// One of a handful of values, so that they meet; the last one is NULL.
+fn value(ty: ColumnType, n: u8) -> Value {
+    let number = i64::from(n);
+    match ty {
+        _ if n == 5 => Value::Null,
+        ColumnType::Uuid => Value::Uuid([n; 16]),
+        ColumnType::Text => Value::Text(["", "a", "b", "ä", "aa"][usize::from(n)].to_owned()),
+        ColumnType::Integer => Value::Int(number - 2),
+        ColumnType::Float => Value::Float(number as f64 / 2.0 - 1.0),
+        ColumnType::Decimal(scale) => Value::Decimal(Decimal { units: number * 10 - 20, scale }),
+        ColumnType::Boolean => Value::Bool(n.is_multiple_of(2)),
+        ColumnType::Timestamp => Value::Timestamp(number),
+        ColumnType::Date => Value::Date(i32::from(n)),
+        ColumnType::Json => Value::Json(format!("[{n}]")),
+        ColumnType::Bytes => Value::Bytes(vec![n]),
+    }
+}
+
+fn rules() -> impl Strategy<Value = (ColumnType, MergeRule)> {
+    let fitting = |ty: ColumnType| MergeRule::all().filter(move |rule| rule.fits(ty)).map(move |rule| (ty, rule));
+    prop::sample::select(TYPES.into_iter().flat_map(fitting).collect::<Vec<_>>())
+}
+
+fn ordered() -> impl Strategy<Value = ColumnType> {
+    let fits = |ty: &ColumnType| ["max", "min"].iter().all(|name| MergeRule::named(name).is_some_and(|r| r.fits(*ty)));
+    prop::sample::select(TYPES.into_iter().filter(fits).collect::<Vec<_>>())
+}
+
+fn stamp(wall_ms: u64, replica: u8) -> Stamp {
+    Stamp { wall_ms, counter: 0, replica: ReplicaId([replica; 16]) }
+}
+
+/// What one device writes into the two columns, and when by its clock.
+#[derive(Clone, Debug)]
+struct Write {
+    wall_ms: u64,
+    values: BTreeMap<&'static str, u8>,
+}
+
+fn writes() -> impl Strategy<Value = Vec<Write>> {
+    let values = prop::collection::btree_map(prop::sample::select(vec!["a", "b"]), 0u8..6, 1..=2);
+    let one = (10u64..14, values).prop_map(|(wall_ms, values)| Write { wall_ms, values });
+    prop::collection::vec(one, 1..5)
+}
+
+fn start(table: &Table, values: [u8; 2]) -> StoredRow {
+    let cells = table.data_columns().zip(values).map(|(column, n)| (column.name.clone(), value(column.ty, n)));
+    StoredRow {
+        cells: cells.chain([("id".to_owned(), Value::Int(1))]).collect(),
+        meta: RowMeta { row: Version { seq: 1, stamp: stamp(10, 0) }, cells: BTreeMap::new(), deleted: None },
+    }
+}
+
+fn operation(table: &Table, base: u64, values: &BTreeMap<&'static str, u8>) -> Operation {
+    let write = |(name, n): (&&'static str, &u8)| CellWrite {
+        column: (*name).to_owned(),
+        value: value(table.column(name).map_or(ColumnType::Integer, |column| column.ty), *n),
+        base: None,
+    };
+    Operation::Update {
+        table: "t".into(),
+        key: RowKey::single(Value::Int(1)),
+        base,
+        cells: values.iter().map(write).collect(),
+    }
+}
+
+fn applied(table: &Table, row: StoredRow, operation: &Operation, (stamp, seq): (Stamp, u64)) -> StoredRow {
+    match merge(table, Some(&row), operation, &Author { stamp, seq, now_ms: 100, is_fact: false }) {
+        Merged::Put { row, .. } => row,
+        Merged::Nothing { .. } => row,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Writes of different devices, none of which has seen another's, in the order in which they arrive.
+fn arrived(table: &Table, first: [u8; 2], writes: &[Write], order: &[usize]) -> Cells {
+    let mut row = start(table, first);
+    for (at, i) in order.iter().enumerate() {
+        let (write, seq) = (&writes[*i], 2 + at as u64);
+        row = applied(table, row, &operation(table, 1, &write.values), (stamp(write.wall_ms, 1 + *i as u8), seq));
+    }
+    row.cells
+}
+
+fn two_orders() -> impl Strategy<Value = (Vec<Write>, Vec<usize>, Vec<usize>)> {
+    writes().prop_flat_map(|list| {
+        let order = || Just((0..list.len()).collect::<Vec<_>>()).prop_shuffle();
+        (Just(list.clone()), order(), order())
+    })
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn an_order_free_rule_gives_the_same_value_in_every_order(
+        a in rules(), b in rules(), first in [0u8..6, 0u8..6], (writes, one, other) in two_orders(),
+    ) {
+        let table = table(a, b);
+        let (one, other) = (arrived(&table, first, &writes, &one), arrived(&table, first, &writes, &other));
+        for column in table.data_columns().filter(|column| column.merge.is_order_free()) {
+            prop_assert_eq!(&one[&column.name], &other[&column.name], "{:?}", column.merge);
+        }
+    }
+
+    #[test]
+    fn a_column_does_not_notice_the_rule_of_another(
+        a in rules(), b in rules(), first in [0u8..6, 0u8..6], (writes, order, _) in two_orders(),
+    ) {
+        let together = table(a, b);
+        let alone = |name: &str| -> Vec<Write> {
+            let only = |w: &Write| Write { values: w.values.clone().into_iter().filter(|(n, _)| *n == name).collect(), ..*w };
+            writes.iter().map(only).collect()
+        };
+        let both = arrived(&together, first, &writes, &order);
+        for name in ["a", "b"] {
+            let beside = table(if name == "a" { a } else { (a.0, MergeRule::LWW) }, if name == "b" { b } else { (b.0, MergeRule::LWW) });
+            prop_assert_eq!(&both[name], &arrived(&beside, first, &alone(name), &order)[name]);
+        }
+    }
+
+    #[test]
+    fn what_is_shown_while_it_waits_is_what_the_server_makes_of_it_when_nobody_else_writes(
+        a in rules(), b in rules(), first in [0u8..6, 0u8..6], own in writes(),
+    ) {
+        let table = table(a, b);
+        let (mut row, mut shown) = (start(&table, first), start(&table, first).cells);
+        for (at, write) in own.iter().enumerate() {
+            // A device settles what it writes by the rules before it queues it.
+            let settle = |(name, n): (&&'static str, &u8)| {
+                let column = table.column(name).unwrap();
+                (column.merge.after(&shown[*name], &value(column.ty, *n)) == Winner::Written).then_some((*name, *n))
+            };
+            let settled = write.values.iter().filter_map(settle).collect();
+            let operation = operation(&table, 1, &settled);
+            shown = operation.preview(Some(shown.clone()), &table).unwrap();
+            row = applied(&table, row, &operation, (stamp(write.wall_ms, 1), 2 + at as u64));
+        }
+        prop_assert_eq!(row.cells, shown);
+    }
+
+    #[test]
+    fn the_extremes_are_the_extremes_of_all_that_was_written(
+        ty in ordered(), first in [0u8..6, 0u8..6], (writes, order, _) in two_orders(),
+    ) {
+        let (max, min) = (MergeRule::named("max").unwrap(), MergeRule::named("min").unwrap());
+        let table = table((ty, max), (ty, min));
+        let row = arrived(&table, first, &writes, &order);
+        let all = |name: &'static str, first: u8| {
+            let written = writes.iter().filter_map(move |w| w.values.get(name).copied());
+            written.chain([first]).map(|n| value(ty, n)).filter(|value| !value.is_null())
+        };
+        prop_assert_eq!(&row["a"], &all("a", first[0]).max().unwrap_or_default());
+        prop_assert_eq!(&row["b"], &all("b", first[1]).min().unwrap_or_default());
+    }
+
+    #[test]
+    fn a_first_value_stays(
+        ty in prop::sample::select(TYPES.to_vec()), stored in 0u8..5, written in 0u8..6, at in [1u64..9, 1u64..9],
+    ) {
+        let first = MergeRule::named("first").unwrap();
+        let (stored, written) = (value(ty, stored), value(ty, written));
+        let contest = |concurrent| Contest {
+            stored: &stored, stored_at: stamp(at[0], 1), written: &written, written_at: stamp(at[1], 2), concurrent,
+        };
+        prop_assert_eq!(first.winner(&contest(false)), Winner::Stored);
+        let earlier = at[1] < at[0] && !written.is_null();
+        prop_assert_eq!(first.winner(&contest(true)) == Winner::Written, earlier);
+    }
+
+    #[test]
+    fn the_server_takes_the_first_that_arrives_or_the_last(
+        ty in prop::sample::select(TYPES.to_vec()), first in [0u8..6, 0u8..6], (writes, order, _) in two_orders(),
+    ) {
+        let named = |name| (ty, MergeRule::named(name).unwrap());
+        let table = table(named("server"), named("client"));
+        let row = arrived(&table, first, &writes, &order);
+        let came = |name: &'static str| order.iter().filter_map(|i| writes[*i].values.get(name)).collect::<Vec<_>>();
+        prop_assert_eq!(&row["a"], &value(ty, came("a").first().map_or(first[0], |n| **n)));
+        prop_assert_eq!(&row["b"], &value(ty, came("b").last().map_or(first[1], |n| **n)));
+    }
+}
+
+#[test]
+fn every_rule_is_found_by_its_name() {
+    for rule in MergeRule::all() {
+        assert_eq!(MergeRule::named(rule.name()), Some(rule));
+        assert!(TYPES.iter().any(|ty| rule.fits(*ty)), "{rule:?} fits nothing");
+    }
+    assert_eq!(MergeRule::named("newest"), None);
+}
