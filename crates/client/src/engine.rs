@@ -23,6 +23,8 @@ use crate::status::{self, Status};
 
 mod away;
 mod cache;
+#[cfg(test)]
+mod device;
 mod loading;
 mod pace;
 mod synced;
@@ -774,3 +776,6 @@ fn event_name(message: &ServerMessage) -> EventName {
         ServerMessage::Closed { .. } => EventName::Closed,
     }
 }
+
+#[cfg(test)]
+mod tests;

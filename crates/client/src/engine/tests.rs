@@ -1,0 +1,89 @@
+//! What is pushed, and what becomes of what cannot be.
+
+use landfall_core::error::codes;
+use landfall_core::{RowKey, Value};
+use landfall_protocol::ServerMessage;
+use landfall_protocol::server::{Decision, Outcome, Resumption};
+
+use super::device::{Device, entropy};
+use crate::db::{DbError, EntryState, OutboxEntry, WriteTx};
+use crate::session::State;
+
+const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\ncollapse = '0ms'\n\
+                      [tables.notes.columns]\nid = { type = 'integer' }\nbody = { type = 'text' }\n\
+                      [shapes.all]\ntable = 'notes'\n";
+
+impl Device {
+    fn write_with<R>(&mut self, f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>) -> u64 {
+        let now = self.now();
+        let written = self.engine.write(now, &mut entropy, f).expect("writes");
+        self.drain();
+        written.rseq.expect("an entry")
+    }
+
+    fn add(&mut self, id: i64, letters: usize) -> u64 {
+        let body = Value::Text("x".repeat(letters));
+        self.write_with(|tx| tx.insert("notes", &[("id", Value::Int(id)), ("body", body)]))
+    }
+
+    fn change(&mut self, id: i64, letters: usize) -> u64 {
+        let body = Value::Text("y".repeat(letters));
+        self.write_with(|tx| tx.update("notes", &RowKey::single(Value::Int(id)), &[("body", body)]))
+    }
+
+    fn entry(&self, rseq: u64) -> OutboxEntry {
+        self.engine.db().entry(rseq).expect("readable").expect("there")
+    }
+
+    fn answer(&mut self, id: u32, rseqs: &[u64], outcome: &Outcome) {
+        let decision = |rseq: &u64| Decision { rseq: *rseq, outcome: outcome.clone() };
+        let decisions = rseqs.iter().map(decision).collect();
+        self.hear(ServerMessage::Acknowledge { id, decisions, shift_ms: 0 });
+    }
+
+    /// Accepts every push, and those that come of it. Gives what was pushed.
+    fn accept_all(&mut self) -> Vec<u64> {
+        let mut all = Vec::new();
+        while !self.pushes.is_empty() {
+            for (id, rseqs) in std::mem::take(&mut self.pushes) {
+                self.answer(id, &rseqs, &Outcome::Accepted { seq: 11 });
+                all.extend(rseqs);
+            }
+        }
+        all
+    }
+}
+
+#[test]
+fn what_is_larger_than_the_server_takes_ends_and_keeps_nothing_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    device.frame_bytes = 16 << 10;
+    let (first, large, free) = (device.add(1, 10), device.add(2, 20_000), device.add(3, 10));
+    let needs_it = device.change(2, 10);
+    let (follows, large_too) = (device.change(1, 10), device.change(1, 30_000));
+    let last = device.change(1, 20);
+    device.connect(Resumption::Fresh);
+    assert_eq!(device.accept_all(), [first, free, follows, last]);
+
+    let why = |rseq: u64| device.entry(rseq).problem.expect("a reason");
+    for rseq in [large, needs_it, large_too] {
+        let entry = device.entry(rseq);
+        assert_eq!((entry.state, entry.failures.len()), (EntryState::Dead, 1));
+    }
+    for rseq in [large, large_too] {
+        assert_eq!(why(rseq).code, codes::BAD_TRANSACTION);
+        assert!(why(rseq).message.contains("larger than what this server takes at once"), "{}", why(rseq));
+    }
+    assert_eq!(why(needs_it).code, codes::DEPENDS_ON_REFUSED);
+    let counts = device.engine.db().counts();
+    assert_eq!((counts.undecided(), counts.dead), (0, 3));
+
+    // The session goes on: the same server takes what is written next, also on the rows of what ended.
+    assert_eq!((device.engine.session().state(), device.hung_up), (&State::Online, 0));
+    assert_eq!(device.engine.status().last_error, None);
+    let (again, larger) = (device.add(2, 10), device.add(4, 20_000));
+    assert_eq!(device.accept_all(), [again]);
+    assert_eq!(device.entry(larger).state, EntryState::Dead, "it is told at once");
+    assert_eq!(device.hung_up, 0);
+}
