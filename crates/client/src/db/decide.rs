@@ -36,7 +36,7 @@ pub struct Decided {
 
 impl Decided {
     /// What is decided now.
-    pub(super) fn at(now_ms: u64) -> Self {
+    fn at(now_ms: u64) -> Self {
         Self { at_ms: now_ms, ..Self::default() }
     }
 }
@@ -114,16 +114,23 @@ impl Database {
     /// # Errors
     /// When the database cannot be written.
     pub fn end_too_large(&mut self, rseq: u64, now_ms: u64) -> Result<Decided, DbError> {
-        self.transact(|db| {
-            let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
-            if let Some(state @ (QUEUED | SENT)) = db.state_of(rseq)? {
-                let text = "it is larger than what this server takes at once; write it again in several transactions";
-                db.refuse(rseq, state, &Problem::new(codes::BAD_TRANSACTION, text), &mut decided, &mut batch)?;
+        let text = "it is larger than what this server takes at once; write it again in several transactions";
+        self.transact(|db| db.end(&[rseq], &Problem::new(codes::BAD_TRANSACTION, text), now_ms))
+    }
+
+    /// Ends undecided entries without a word of the server's, as part of a transaction: dead letters, with what cannot be
+    /// without them.
+    pub(super) fn end(&mut self, rseqs: &[u64], problem: &Problem, now_ms: u64) -> Result<Decided, DbError> {
+        let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
+        for rseq in rseqs {
+            // It may have gone with one that it required.
+            if let Some(state @ (QUEUED | SENT)) = self.state_of(*rseq)? {
+                self.refuse(*rseq, state, problem, &mut decided, &mut batch)?;
             }
-            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
-            db.flush(batch, &mut decided.changes)?;
-            Ok(decided)
-        })
+        }
+        self.memory.meta.first_undecided = first_undecided(&self.conn)?;
+        self.flush(batch, &mut decided.changes)?;
+        Ok(decided)
     }
 
     /// Puts an entry into the overlay, if it is not there: one that was hidden with a refused predecessor, or one that
@@ -151,7 +158,7 @@ impl Database {
         Ok(())
     }
 
-    pub(super) fn refuse(
+    fn refuse(
         &mut self,
         rseq: u64,
         state: i64,
