@@ -88,9 +88,7 @@ impl Database {
                 self.show(rseq, batch)
             }
             Outcome::Failed { problem } => {
-                let sql = "UPDATE _landfall_outbox SET problem = ? WHERE rseq = ?";
-                self.conn.prepare_cached(sql)?.execute(params![encode(problem), rseq as i64])?;
-                self.note_failure(rseq, problem, now_ms)?;
+                self.note_problem(rseq, problem, Some(now_ms), None)?;
                 self.park_failed(rseq, now_ms)
             }
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
@@ -101,7 +99,12 @@ impl Database {
                 decided.is_soon |= !self.is_parked(rseq)?;
                 Ok(())
             }
-            Outcome::Asked { again_ms } => self.park(rseq, now_ms.saturating_add((*again_ms).min(MAX_BACKOFF_MS))),
+            Outcome::Asked { again_ms } => {
+                // What failed before is among its failures; what it waits for now is an answer.
+                let sql = "UPDATE _landfall_outbox SET problem = NULL WHERE rseq = ?";
+                self.conn.prepare_cached(sql)?.execute([rseq as i64])?;
+                self.park(rseq, now_ms.saturating_add((*again_ms).min(MAX_BACKOFF_MS)))
+            }
             Outcome::Copied => {
                 decided.copied = true;
                 Ok(())
@@ -199,12 +202,9 @@ impl Database {
 
     /// The entry becomes a dead letter, with the rows as they are seen now.
     fn bury(&mut self, rseq: u64, state: i64, problem: &Problem, at_ms: u64, batch: &mut Batch) -> Result<(), DbError> {
-        self.note_failure(rseq, problem, at_ms)?;
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
-        let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
-        let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
-        self.conn.prepare_cached(sql)?.execute(row)?;
+        self.note_problem(rseq, problem, Some(at_ms), images.as_ref())?;
         self.set_state(rseq, state, DEAD)
     }
 
@@ -223,22 +223,30 @@ impl Database {
         }
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
-        let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
-        let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
-        self.conn.prepare_cached(sql)?.execute(row)?;
-        Ok(())
+        self.note_problem(rseq, problem, None, images.as_ref())
     }
 
-    /// Takes note of when an entry failed and why; the last [`MOST_FAILURES`] are kept.
-    fn note_failure(&self, rseq: u64, problem: &Problem, at_ms: u64) -> Result<(), DbError> {
+    /// Takes note of what is wrong with an entry, and of the rows as they were seen first. Where it failed of that, it is
+    /// the last of its failures, of which [`MOST_FAILURES`] are kept.
+    fn note_problem(
+        &self,
+        rseq: u64,
+        problem: &Problem,
+        failed_ms: Option<u64>,
+        images: Option<&StoredImages>,
+    ) -> Result<(), DbError> {
         let sql = "SELECT failures FROM _landfall_outbox WHERE rseq = ?";
-        let stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
-        let mut failures: Vec<Failure> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
-        failures.push(Failure { at_ms, problem: problem.clone() });
-        let beyond = failures.len().saturating_sub(MOST_FAILURES);
-        failures.drain(..beyond);
-        let sql = "UPDATE _landfall_outbox SET failures = ? WHERE rseq = ?";
-        self.conn.prepare_cached(sql)?.execute(params![encode(&failures), rseq as i64])?;
+        let mut stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        if let Some(at_ms) = failed_ms {
+            let mut failures: Vec<Failure> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+            failures.push(Failure { at_ms, problem: problem.clone() });
+            let beyond = failures.len().saturating_sub(MOST_FAILURES);
+            failures.drain(..beyond);
+            stored = Some(encode(&failures));
+        }
+        let sql = "UPDATE _landfall_outbox SET problem = ?, failures = ?, images = coalesce(images, ?) WHERE rseq = ?";
+        let row = params![encode(problem), stored, images.map(encode), rseq as i64];
+        self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
 

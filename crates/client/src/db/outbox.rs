@@ -65,7 +65,7 @@ pub struct OutboxEntry {
     pub waits_for: Vec<u64>,
     /// What it does.
     pub transaction: Transaction,
-    /// Why it was refused, or what the server last failed with.
+    /// Why it was refused, or what the server failed with when it was last offered.
     pub problem: Option<Problem>,
     /// Its failures, the oldest first, at most eight. The last one of a dead letter is that of which it died.
     pub failures: Vec<Failure>,
