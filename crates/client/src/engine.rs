@@ -689,9 +689,10 @@ impl Engine {
     fn push(&mut self, max_entries: usize, last_under_id: bool, now: Moment) -> Result<Vec<Command>, DbError> {
         let budget = self.session.push_bytes();
         let entries = loop {
-            let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), now.wall_ms)?;
+            let in_flight = self.session.in_flight();
+            let (entries, bytes) = self.db.sendable(max_entries, budget, &in_flight, now.wall_ms)?;
             if let [entry] = &entries[..]
-                && !self.session.takes(entry.transaction.to_bytes().len())
+                && !self.session.takes(bytes)
             {
                 // It would end the session, and the next one, and keep back whatever comes after it.
                 let before = self.db.counts();

@@ -357,7 +357,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.run(&Step::Live(5));
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     world.run(&Step::Reconnect(2, 0));
-    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
+    let (again, _) = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
     assert_eq!(again.iter().map(|e| &e.transaction).collect::<Vec<_>>(), [&first], "same number, same bytes");
     world.drain();
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
@@ -368,7 +368,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
 fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_short() {
     let (mut world, first) = acknowledged();
     let offered = |world: &mut World| {
-        let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
+        let (again, _) = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
         again.into_iter().map(|e| e.transaction).collect::<Vec<_>>()
     };
     assert_eq!(offered(&mut world), []);
@@ -383,7 +383,7 @@ fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_sho
 
 /// What is offered to the server, with what it says it was first.
 fn offered_anew(world: &mut World) -> Vec<(u64, Option<Origin>)> {
-    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
+    let (again, _) = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
     again.into_iter().map(|e| (e.transaction.rseq, e.transaction.origin)).collect()
 }
 
@@ -534,7 +534,7 @@ fn a_copy_of_a_lost_history_is_no_base_in_the_next_one() {
     world.db.welcome(&welcome(&world.server, 7, Resumption::NewEpoch, world.epoch), NOW).expect("welcome");
     world.opened.clear();
     world.run(&Step::Write(5, 300));
-    let written = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
+    let (written, _) = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
     let bases = written.iter().flat_map(|e| &e.transaction.operations).map(|o| match o {
         Operation::Insert { base, .. } | Operation::Update { base, .. } | Operation::Delete { base, .. } => *base,
     });

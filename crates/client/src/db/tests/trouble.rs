@@ -261,6 +261,6 @@ fn what_the_server_could_never_take_does_not_keep_the_rest_back() {
     assert_eq!(ended.refused, [large]);
     let letter = db.entry(large).expect("readable").expect("kept");
     assert_eq!((letter.state, letter.problem.map(|p| p.code)), (EntryState::Dead, Some(core::BAD_TRANSACTION)));
-    let sent = db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
+    let (sent, _) = db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
     assert_eq!(sent.iter().map(|e| e.transaction.rseq).collect::<Vec<_>>(), [next]);
 }
