@@ -1,12 +1,13 @@
 //! What is pushed, and what becomes of what cannot be.
 
 use landfall_core::error::codes;
-use landfall_core::{RowKey, Value};
+use landfall_core::{Problem, RowKey, Value};
 use landfall_protocol::ServerMessage;
 use landfall_protocol::server::{Decision, Outcome, Resumption};
 
 use super::device::{Device, entropy};
 use crate::db::{DbError, EntryState, OutboxEntry, WriteTx};
+use crate::mirror::Mirror;
 use crate::session::State;
 
 const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\ncollapse = '0ms'\n\
@@ -86,4 +87,52 @@ fn what_is_larger_than_the_server_takes_ends_and_keeps_nothing_back() {
     assert_eq!(device.accept_all(), [again]);
     assert_eq!(device.entry(larger).state, EntryState::Dead, "it is told at once");
     assert_eq!(device.hung_up, 0);
+}
+
+/// What becomes of each entry is told to the mirror, whoever ended it: a database that is lost comes back with it.
+#[test]
+fn dead_letters_come_back_as_dead_letters_from_the_mirror() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    device.frame_bytes = 16 << 10;
+    let (accepted, rude) = (device.add(1, 10), device.add(2, 10));
+    let (with_it, large) = (device.change(2, 20), device.add(3, 20_000));
+    let (thrown_away, sent) = (device.add(4, 10), device.add(5, 10));
+    device.connect(Resumption::Fresh);
+    let (id, _) = device.pushes[0];
+    let refused = |why: &str| Outcome::Refused { problem: Problem::new(codes::UNIQUE, why), because_of: None };
+    device.answer(id, &[accepted], &Outcome::Accepted { seq: 11 });
+    device.answer(id, &[rude], &refused("taken"));
+    device.answer(id, &[with_it, thrown_away], &refused("no"));
+    device.disconnect();
+    let (withdrawn, needs_it) = (device.add(6, 10), device.change(6, 20));
+    let (held, open) = (device.add(7, 10), device.change(7, 20));
+    let now = device.now();
+    device.engine.withdraw(withdrawn, now, &mut entropy).expect("withdraws");
+    device.engine.discard(thrown_away, now).expect("discards");
+    device.drain();
+    let dead = [rude, with_it, large, needs_it];
+
+    let mut mirror = Mirror::default();
+    let file: Vec<u8> = device.mirrored.drain(..).flat_map(|record| mirror.append(record)).collect();
+    let written_anew = device.engine.mirror().expect("readable").compact();
+    for file in [file, written_anew] {
+        let recovered = Mirror::from_bytes(&file).recover("journal").expect("ours").expect("known");
+        let mut again = Device::open(&dir.path().join("again.db"), SCHEMA, 60);
+        again.engine.adopt(&recovered, &[], again.now()).expect("adopts");
+        let outbox = again.engine.outbox().expect("readable");
+        let of = |state| outbox.iter().filter(|e| e.state == state).map(|e| e.rseq).collect::<Vec<_>>();
+        assert_eq!((of(EntryState::Dead), of(EntryState::Sent)), (dead.to_vec(), vec![sent, held, open]));
+        for rseq in dead {
+            let (was, is) = (device.entry(rseq), again.entry(rseq));
+            assert_eq!((&is.problem, &is.failures, &is.images), (&was.problem, &was.failures, &was.images));
+            assert_eq!(is.transaction, was.transaction);
+        }
+        again.connect(Resumption::Fresh);
+        assert_eq!(again.accept_all(), [sent, held, open], "what is dead is not offered");
+        let now = again.now();
+        again.engine.retry(rude, now, &mut entropy).expect("retries");
+        drop(again);
+        std::fs::remove_file(dir.path().join("again.db")).expect("is there");
+    }
 }
