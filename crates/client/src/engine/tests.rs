@@ -5,10 +5,11 @@ use landfall_core::{Problem, RowKey, Value};
 use landfall_protocol::ServerMessage;
 use landfall_protocol::server::{Decision, Outcome, Resumption};
 
+use super::Input;
 use super::device::{Device, entropy};
 use crate::db::{DbError, EntryState, OutboxEntry, WriteTx};
 use crate::mirror::Mirror;
-use crate::session::State;
+use crate::session::{MAX_BACKOFF_MS, State};
 
 const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\ncollapse = '0ms'\n\
                       [tables.notes.columns]\nid = { type = 'integer' }\nbody = { type = 'text' }\n\
@@ -121,7 +122,7 @@ fn dead_letters_come_back_as_dead_letters_from_the_mirror() {
         let mut again = Device::open(&dir.path().join("again.db"), SCHEMA, 60);
         again.engine.adopt(&recovered, &[], again.now()).expect("adopts");
         let outbox = again.engine.outbox().expect("readable");
-        let of = |state| outbox.iter().filter(|e| e.state == state).map(|e| e.rseq).collect::<Vec<_>>();
+        let of = |state: EntryState| outbox.iter().filter(|e| e.state == state).map(|e| e.rseq).collect::<Vec<_>>();
         assert_eq!((of(EntryState::Dead), of(EntryState::Sent)), (dead.to_vec(), vec![sent, held, open]));
         for rseq in dead {
             let (was, is) = (device.entry(rseq), again.entry(rseq));
@@ -135,4 +136,35 @@ fn dead_letters_come_back_as_dead_letters_from_the_mirror() {
         drop(again);
         std::fs::remove_file(dir.path().join("again.db")).expect("is there");
     }
+}
+
+/// A server that is not there, or a proxy that says so, is no failure of what waits for it.
+#[test]
+fn trouble_with_the_connection_uses_up_no_attempts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    let rseq = device.add(1, 10);
+    device.input(Input::SetOnline { online: true });
+    for retry_after_ms in [None, Some(45_000), None, Some(60_000), None] {
+        let connection = device.connection;
+        device.input(Input::Disconnected { connection, reason: "502 Bad Gateway".into(), retry_after_ms });
+        let State::Waiting { until_ms } = *device.engine.session().state() else { panic!("it comes again") };
+        let wait_ms = until_ms - device.now().mono_ms;
+        assert!((retry_after_ms.unwrap_or(1)..=retry_after_ms.unwrap_or(MAX_BACKOFF_MS)).contains(&wait_ms));
+        let entry = device.entry(rseq);
+        assert_eq!((entry.state, entry.attempts, entry.next_attempt_ms), (EntryState::Queued, 0, None));
+        assert!(entry.is_open && entry.problem.is_none() && entry.failures.is_empty());
+        device.seconds += 1 + wait_ms / 1_000;
+        device.input(Input::Tick);
+    }
+    // One that broke under a push may have arrived or not: it is offered again, and that is no attempt either.
+    device.connect(Resumption::Fresh);
+    let connection = device.connection;
+    device.input(Input::Disconnected { connection, reason: "reset".into(), retry_after_ms: None });
+    let entry = device.entry(rseq);
+    assert_eq!((entry.state, entry.attempts, entry.next_attempt_ms), (EntryState::Sent, 0, None));
+    device.seconds += 60;
+    device.input(Input::Tick);
+    device.connect(Resumption::Continue);
+    assert_eq!(device.pushed(), [rseq, rseq]);
 }
