@@ -132,11 +132,11 @@ pub fn outbox(entries: &[OutboxEntry]) -> String {
     out
 }
 
-/// Whether the app is asked about it elsewhere, and has not answered (P19). It was put off, then, and nothing failed on it;
-/// what is put off with one that it follows waits for that one.
+/// Whether the app is asked about it elsewhere, and has not answered (P19). It was put off, then, and nothing failed on it
+/// when it was last offered; what is put off with one that it follows waits for that one.
 fn is_asked(entry: &OutboxEntry) -> bool {
     entry.next_attempt_ms.is_some()
-        && entry.attempts == 0
+        && entry.problem.is_none()
         && entry.waits_for.is_empty()
         && entry.transaction.action.is_some()
 }
@@ -451,7 +451,9 @@ mod tests {
     #[test]
     fn what_the_app_is_asked_about_is_told_from_what_waits_for_another_reason() {
         assert_eq!(entry(|_| {})["asked"], true);
-        assert_eq!(entry(|e| e.attempts = 1)["asked"], Json::Null, "the server failed on it");
+        let failing = |e: &mut OutboxEntry| e.problem = Some(Problem::new(codes::REQUIRED, "no"));
+        assert_eq!(entry(failing)["asked"], Json::Null, "the server failed on it");
+        assert_eq!(entry(|e| e.attempts = 1)["asked"], true, "it failed before, and has come as far as asking");
         assert_eq!(entry(|e| e.waits_for = vec![2])["asked"], Json::Null, "it is put off with another");
         assert_eq!(entry(|e| e.next_attempt_ms = None)["asked"], Json::Null, "it is on its way");
         assert_eq!(entry(|e| e.transaction.action = None)["asked"], Json::Null, "there is nobody to ask");

@@ -23,6 +23,8 @@ use crate::status::{self, Status};
 
 mod away;
 mod cache;
+#[cfg(test)]
+mod device;
 mod loading;
 mod pace;
 mod synced;
@@ -345,7 +347,7 @@ impl Engine {
     pub fn mirror(&self) -> Result<Mirror, DbError> {
         let entries = self.db.outbox()?;
         let open = entries.iter().filter(|e| !matches!(e.state, EntryState::Acknowledged(_)));
-        let open = open.map(|e| (e.rseq, e.transaction.to_bytes()));
+        let open = open.map(|e| (e.rseq, e.transaction.to_bytes(), e.letter()));
         Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
     }
 
@@ -355,8 +357,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be written.
     pub fn adopt(&mut self, recovered: &Recovered, images: &[RowImage], now: Moment) -> Result<(), DbError> {
-        let Recovered { replica, last_rseq, transactions, older, .. } = recovered;
-        let changes = self.db.recover(*replica, *last_rseq, transactions, older, images, now.wall_ms)?;
+        let changes = self.db.recover(recovered, images, now.wall_ms)?;
         self.announce(&changes);
         self.refresh_status(now);
         Ok(())
@@ -542,6 +543,7 @@ impl Engine {
                 self.mirror_gone(decision.rseq);
             }
         }
+        self.mirror_dead()?;
         Ok(Event::Acknowledge { id, deferred: decided.is_soon, copied })
     }
 
@@ -587,19 +589,17 @@ impl Engine {
     /// Ends what could not be sent in time.
     fn expire(&mut self, now: Moment) {
         let before = self.db.counts();
-        match self.db.expire(now.wall_ms) {
-            Ok(expired) if expired.refused.is_empty() => {}
-            Ok(expired) => self.ended(before, &expired),
-            // Whatever comes next meets the same fault, and tells of it.
-            Err(_) => {}
-        }
+        let expired = self.db.expire(now.wall_ms);
+        // Whatever comes next meets the same fault, and tells of it.
+        let _ = expired.and_then(|ended| if ended.refused.is_empty() { Ok(()) } else { self.ended(before, &ended) });
     }
 
     /// Entries became dead letters without a word of the server's.
-    fn ended(&mut self, before: Counts, decided: &Decided) {
+    fn ended(&mut self, before: Counts, decided: &Decided) -> Result<(), DbError> {
         self.pace.ended(before, self.db.counts());
         self.undo_changed = true;
         self.announce(&decided.changes);
+        self.mirror_dead()
     }
 
     fn send(&mut self, message: ClientMessage) {
@@ -687,14 +687,15 @@ impl Engine {
     fn push(&mut self, max_entries: usize, last_under_id: bool, now: Moment) -> Result<Vec<Command>, DbError> {
         let budget = self.session.push_bytes();
         let entries = loop {
-            let entries = self.db.sendable(max_entries, budget, &self.session.in_flight(), now.wall_ms)?;
+            let in_flight = self.session.in_flight();
+            let (entries, bytes) = self.db.sendable(max_entries, budget, &in_flight, now.wall_ms)?;
             if let [entry] = &entries[..]
-                && !self.session.takes(entry.transaction.to_bytes().len())
+                && !self.session.takes(bytes)
             {
                 // It would end the session, and the next one, and keep back whatever comes after it.
                 let before = self.db.counts();
                 let ended = self.db.end_too_large(entry.transaction.rseq, now.wall_ms)?;
-                self.ended(before, &ended);
+                self.ended(before, &ended)?;
                 continue;
             }
             if !last_under_id {
@@ -774,3 +775,6 @@ fn event_name(message: &ServerMessage) -> EventName {
         ServerMessage::Closed { .. } => EventName::Closed,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@
 //! A file is a run of frames: `FF 01`, the content, `FF 02`. In the content every `FF` is followed by `00`, so that a
 //! mark never occurs inside one and a reader finds the next frame whatever happened to those before. The content is 8
 //! bytes of checksum (BLAKE3 of the rest) and a [`MirrorRecord`] in CBOR. A frame that was torn, or changed in any bit,
-//! is skipped, alone. Records may occur twice and in any order: decided wins.
+//! is skipped, alone. Records may occur twice and in any order: decided wins over dead, dead over undecided. A reader of
+//! before dead letters were told takes one for undecided; its server decides it again.
 
 #[cfg(any(test, feature = "tokio-driver"))]
 mod file;
@@ -18,6 +19,8 @@ use landfall_core::hash::hash128;
 use landfall_core::wide::{WideMap, WideSet};
 use landfall_core::{ReplicaId, Transaction};
 use minicbor::{Decode, Encode};
+
+use crate::db::Letter;
 
 #[cfg(any(test, feature = "tokio-driver"))]
 pub use file::{FileMirror, MirrorStatus, OnProblem, keep, load};
@@ -68,6 +71,9 @@ pub enum MirrorRecord {
         /// The transaction's bytes, as they travel.
         #[cbor(n(2), with = "minicbor::bytes")]
         body: Vec<u8>,
+        /// It is a dead letter.
+        #[n(3)]
+        letter: Option<Letter>,
     },
     /// A transaction has left the outbox: accepted by the server, or thrown away by a person. (A refused one stays in
     /// it, as a dead letter.)
@@ -221,6 +227,21 @@ pub fn read(bytes: &[u8]) -> (Vec<MirrorRecord>, usize) {
     (records, damaged)
 }
 
+/// What is kept of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kept {
+    body: Vec<u8>,
+    letter: Option<Letter>,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        // Writing to a Vec cannot fail.
+        let of_letter = |letter: &Letter| minicbor::to_vec(letter).unwrap_or_default().len();
+        self.body.len() + self.letter.as_ref().map_or(0, of_letter)
+    }
+}
+
 /// What a mirror holds. Pure: whoever owns the file writes the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mirror {
@@ -228,7 +249,7 @@ pub struct Mirror {
     replica: Option<ReplicaId>,
     format: u32,
     last_rseq: FlatMap<ReplicaId, u64>,
-    open: WideMap<(ReplicaId, u64), Vec<u8>>,
+    open: WideMap<(ReplicaId, u64), Kept>,
     decided: WideSet<(ReplicaId, u64)>,
     damaged: usize,
     open_bytes: usize,
@@ -236,17 +257,17 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// A mirror of what the outbox holds: `entries` are sequences and bytes.
+    /// A mirror of what the outbox holds: `entries` are sequences and bytes, and what dead letters have besides.
     pub fn new(
         app: &str,
         replica: ReplicaId,
         last_rseq: u64,
-        entries: impl IntoIterator<Item = (u64, Vec<u8>)>,
+        entries: impl IntoIterator<Item = (u64, Vec<u8>, Option<Letter>)>,
     ) -> Self {
         let mut out = Self::default();
         out.take(MirrorRecord::Header { format: FORMAT, app: app.to_owned(), replica, last_rseq });
-        for (rseq, body) in entries {
-            out.take(MirrorRecord::Appended { replica, rseq, body });
+        for (rseq, body, letter) in entries {
+            out.take(MirrorRecord::Appended { replica, rseq, body, letter });
         }
         out
     }
@@ -275,18 +296,21 @@ impl Mirror {
                 (self.app, self.replica) = (Some(app), Some(replica));
                 self.seen(replica, last_rseq);
             }
-            MirrorRecord::Appended { replica, rseq, body } => {
+            MirrorRecord::Appended { replica, rseq, body, letter } => {
                 self.replica = Some(replica);
                 self.seen(replica, rseq);
-                if !self.decided.contains(&(replica, rseq)) {
-                    self.open_bytes += body.len();
-                    let old = self.open.insert((replica, rseq), body);
-                    self.open_bytes -= old.map_or(0, |body| body.len());
+                let id = (replica, rseq);
+                let was_dead = self.open.get(&id).is_some_and(|kept| kept.letter.is_some());
+                if !self.decided.contains(&id) && (letter.is_some() || !was_dead) {
+                    let kept = Kept { body, letter };
+                    self.open_bytes += kept.bytes();
+                    let old = self.open.insert(id, kept);
+                    self.open_bytes -= old.map_or(0, |kept| kept.bytes());
                 }
             }
             MirrorRecord::Decided { replica, rseq } => {
                 self.seen(replica, rseq);
-                self.open_bytes -= self.open.remove(&(replica, rseq)).map_or(0, |body| body.len());
+                self.open_bytes -= self.open.remove(&(replica, rseq)).map_or(0, |kept| kept.bytes());
                 self.decided.insert((replica, rseq));
             }
         }
@@ -297,12 +321,12 @@ impl Mirror {
         *last = rseq.max(*last);
     }
 
-    /// How many transactions are undecided.
+    /// How many transactions are undecided, or dead letters.
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether nothing is undecided.
+    /// Whether nothing is undecided, or a dead letter.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
@@ -333,8 +357,9 @@ impl Mirror {
                 let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq };
                 out.extend(header.to_frame());
             }
-            for ((_, rseq), body) in entries {
-                out.extend(MirrorRecord::Appended { replica, rseq: *rseq, body: body.clone() }.to_frame());
+            for ((_, rseq), Kept { body, letter }) in entries {
+                let (body, letter) = (body.clone(), letter.clone());
+                out.extend(MirrorRecord::Appended { replica, rseq: *rseq, body, letter }.to_frame());
             }
         }
         self.decided.clear();
@@ -354,7 +379,7 @@ impl Mirror {
         }
     }
 
-    /// What is still undecided, for a database that starts anew; `None` when the mirror knows of no replica.
+    /// What is still undecided or a dead letter, for a database that starts anew; `None` when the mirror knows of no replica.
     ///
     /// # Errors
     /// When the mirror is another app's, or a newer build's.
@@ -368,14 +393,22 @@ impl Mirror {
             last_rseq: self.last_rseq.get(&replica).copied().unwrap_or(0).saturating_add(RSEQ_MARGIN),
             transactions: Vec::new(),
             older: Vec::new(),
+            dead: Vec::new(),
             damaged: self.damaged,
         };
-        for ((replica, rseq), body) in &self.open {
-            match minicbor::decode::<Transaction>(body) {
-                Ok(t) if (t.replica, t.rseq) != (*replica, *rseq) => out.damaged += 1,
-                Ok(transaction) if *replica == out.replica => out.transactions.push(transaction),
-                Ok(transaction) => out.older.push(transaction),
-                Err(_) => out.damaged += 1,
+        for ((replica, rseq), Kept { body, letter }) in &self.open {
+            match (minicbor::decode::<Transaction>(body), letter) {
+                // It is never sent as it is, so that one that was another's first does no harm.
+                (Ok(mut transaction), Some(letter)) => {
+                    if (transaction.replica, transaction.rseq) != (*replica, *rseq) {
+                        transaction.go_on_as(*replica, *rseq);
+                    }
+                    out.dead.push((transaction, letter.clone()));
+                }
+                (Ok(t), None) if (t.replica, t.rseq) != (*replica, *rseq) => out.damaged += 1,
+                (Ok(transaction), None) if *replica == out.replica => out.transactions.push(transaction),
+                (Ok(transaction), None) => out.older.push(transaction),
+                (Err(_), _) => out.damaged += 1,
             }
         }
         Ok(Some(out))
@@ -395,8 +428,22 @@ pub struct Recovered {
     /// Undecided transactions under an earlier identity of this device, from before it took a new one. They may have been
     /// queued again under the present one, so they must not be sent by themselves; they are for a person to look at.
     pub older: Vec<Transaction>,
+    /// Dead letters, of this replica or of an earlier identity: they are dead letters again.
+    pub dead: Vec<(Transaction, Letter)>,
     /// Places of the file that could not be read.
     pub damaged: usize,
+}
+
+impl Recovered {
+    /// How many transactions there are.
+    pub fn len(&self) -> usize {
+        self.transactions.len() + self.older.len() + self.dead.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// What to do about a mirror when a database is opened.
@@ -416,7 +463,7 @@ impl Plan {
     pub fn damage(&self, mirror: &Mirror) -> Option<(usize, usize)> {
         let (places, found) = match self {
             Self::FollowDatabase => return None,
-            Self::Recover(recovered) => (recovered.damaged, recovered.transactions.len() + recovered.older.len()),
+            Self::Recover(recovered) => (recovered.damaged, recovered.len()),
             Self::StartEmpty => (mirror.damaged(), 0),
         };
         (places > 0).then_some((places, found))

@@ -36,9 +36,9 @@ pub const REPORT_AFTER_MS: u64 = 2_000;
 const MAX_PUSHES_IN_FLIGHT: usize = 2;
 /// Chunks asked for at once; further loads wait for one of these to end. As many as a browser opens connections.
 const MAX_FETCHES_IN_FLIGHT: usize = 6;
-/// How long deferred entries wait before they are offered again, unless a decision comes first.
 /// What a push has beside its transactions, at most, but for the numbers of what those follow.
 const PUSH_OVERHEAD_BYTES: usize = 4 << 10;
+/// How long deferred entries wait before they are offered again, unless a decision comes first.
 const DEFERRED_PAUSE_MS: u64 = 250;
 /// After this long a chunk that came before the answer to an Open is fetched again.
 const POSTPONED_MS: u64 = 100;

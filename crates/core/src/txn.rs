@@ -246,6 +246,12 @@ impl Transaction {
         }
     }
 
+    /// It goes on under another name, and remembers what it was first.
+    pub fn go_on_as(&mut self, replica: ReplicaId, rseq: u64) {
+        self.keep_origin();
+        (self.replica, self.stamp.replica, self.rseq) = (replica, replica, rseq);
+    }
+
     /// Bytes of all values, keys and arguments, roughly; for limits.
     pub fn size(&self) -> usize {
         let cell = |c: &CellWrite| c.column.len() + c.value.size();

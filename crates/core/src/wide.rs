@@ -209,6 +209,16 @@ impl<'a, K, V> IntoIterator for &'a WideMap<K, V> {
 }
 
 impl<T: Ord> WideSet<T> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether it is there.
     pub fn contains<Q: Ord + ?Sized>(&self, one: &Q) -> bool
     where

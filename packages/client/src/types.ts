@@ -292,13 +292,13 @@ export interface OutboxEntry {
   readonly priority: number;
   /** When it is offered again: after the server failed on it or on what it follows, or while the app is `asked`. */
   readonly nextAttemptAt?: Date;
-  /** The server asks the app's webhook about it, and has no answer yet. Nothing has failed. */
+  /** The server asks the app's webhook about it, and has no answer yet. What failed before is among the `failures`. */
   readonly asked?: true;
   /** When it was written. */
   readonly createdAt: Date;
   /** The action that it asks for. */
   readonly action?: ActionName;
-  /** Why it was refused, or what the server last failed with. */
+  /** Why it was refused, or what the server failed with when it was last offered. */
   readonly error?: Problem;
   /** When it failed, and why each time: the oldest first, at most eight. The last one of a failed entry is its end. */
   readonly failures?: readonly Failure[];

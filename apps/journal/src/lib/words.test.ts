@@ -116,7 +116,9 @@ describe("what an entry waits for", () => {
   });
   it("tells what is being asked elsewhere from what failed", () => {
     const asked = entry({ asked: true, open: false, nextAttemptAt: new Date(20_000) });
-    expect(waiting(asked, at())).toBe("The server has it, and waits for an answer from elsewhere; looks again in 20 s");
+    const words = "The server has it, and waits for an answer from elsewhere; looks again in 20 s";
+    expect(waiting(asked, at())).toBe(words);
+    expect(waiting({ ...asked, attempts: 2 }, at())).toBe(words);
     expect(waiting(asked, at({ now: 30_000 }))).toBe(
       "The server has it, and waits for an answer from elsewhere; looks again now",
     );

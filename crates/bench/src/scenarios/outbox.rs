@@ -112,7 +112,7 @@ fn per_entry(entries: u64, pushes: usize) -> Fallible<(f64, f64)> {
     let mut in_flight = FlatSet::new();
     for n in 0..pushes as u64 {
         let began = Instant::now();
-        let batch = db.sendable(BATCH, usize::MAX, &in_flight, 1_795_000_000_000)?;
+        let (batch, _) = db.sendable(BATCH, usize::MAX, &in_flight, 1_795_000_000_000)?;
         choosing.record(began.elapsed());
         let rseqs: Vec<u64> = batch.iter().map(|entry| entry.transaction.rseq).collect();
         db.mark_sent(&rseqs)?;

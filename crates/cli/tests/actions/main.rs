@@ -3,34 +3,21 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use landfall_client::db::EntryState;
 use landfall_client::driver::{Client, ClientOptions};
 use landfall_core::{Schema, Value};
 use landfall_server::actions::Actions;
-use landfall_server::auth::Authenticator;
-use landfall_server::http::{Options, serve};
-use landfall_server::session::Rules;
-use landfall_server::store::{Fresh, SqliteOptions, SqliteStore};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 mod checkout;
+#[path = "../common/document.rs"]
+mod document;
 mod stage;
 mod webhooks;
 
-/// How long anything may take before the test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+use document::{PATIENCE, Running, block, document, store};
 
-fn document() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/actions.md")).unwrap()
-}
-
-fn block(document: &str, begin: &str) -> String {
-    let (_, rest) = document.split_once(begin).unwrap_or_else(|| panic!("the document has no {begin}"));
-    rest.split_once("```").unwrap().0.to_owned()
-}
+const DOCUMENT: &str = "docs/actions.md";
 
 fn uuid(n: u8) -> Value {
     Value::Uuid([n; 16])
@@ -74,30 +61,20 @@ async fn sees(client: &Client, wanted: &[(u8, i64, Option<i64>)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_on_actions_is_true() {
-    let document = document();
+    let document = document(DOCUMENT);
     assert_eq!(block(&document, "```rust,no_run\n"), include_str!("checkout.rs"));
     let schema = Schema::parse("landfall.toml", &block(&document, "```toml\n")).unwrap();
     let dir = tempfile::tempdir().unwrap();
 
-    let fresh = Fresh::from_bytes([7; 48]);
-    let options = SqliteOptions::path(dir.path().join("server.db"));
-    let store = SqliteStore::open(options, schema.clone(), fresh, 1).unwrap();
-    let store = store.with_actions(Actions::new().on("checkout", checkout::checkout));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let rules = Rules::new(&schema, Authenticator::new().with_development(true));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    let server = tokio::spawn(serve(listener, Box::new(store), rules, Options::default(), stopped));
+    let store = store(dir.path(), &schema).with_actions(Actions::new().on("checkout", checkout::checkout));
+    let server = Running::start(store, &schema).await;
 
     let stock = rusqlite::Connection::open(dir.path().join("server.db")).unwrap();
     let sql = "insert into products (id, name, stock) values (?, 'Lamp', 3)";
     stock.execute(sql, ["01010101-0101-0101-0101-010101010101"]).unwrap();
 
-    let phone = device(dir.path(), "phone.db", &address, &schema).await;
-    let laptop = device(dir.path(), "laptop.db", &address, &schema).await;
+    let phone = device(dir.path(), "phone.db", &server.address, &schema).await;
+    let laptop = device(dir.path(), "laptop.db", &server.address, &schema).await;
     order(&phone, 10, 2).await;
     sees(&phone, &[(10, 2, Some(1))]).await;
     sees(&laptop, &[(10, 2, Some(1))]).await;
@@ -115,6 +92,5 @@ async fn the_document_on_actions_is_true() {
 
     phone.close().await;
     laptop.close().await;
-    stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    server.stop().await;
 }

@@ -5,15 +5,14 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
 use landfall_core::Schema;
 use landfall_server::actions::sign::{Secret, signatures};
 use serde_json::Value as Json;
 
+use super::PATIENCE;
+
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// How long anything may take before the test fails instead of hanging.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the webhook does about a question.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use landfall_core::{Problem, RowKey, Value};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use super::stage::{Asked, Hook, PATIENCE, Says, Server, parse, row};
-use super::{block, device, document, order, sees, uuid};
+use super::stage::{Asked, Hook, Says, Server, parse, row};
+use super::{DOCUMENT, PATIENCE, block, device, document, order, sees, uuid};
 
 const LAMP: &str = "01010101-0101-0101-0101-010101010101";
 
@@ -32,7 +32,7 @@ impl Shop {
 
     async fn with(settings: &[&str], mind: impl Fn(&Asked, usize) -> Says + Send + Sync + 'static) -> Self {
         let (dir, hook) = (tempfile::tempdir().unwrap(), Hook::new(mind));
-        let schema = block(&document(), "```toml\n");
+        let schema = block(&document(DOCUMENT), "```toml\n");
         let server = Server::start(dir.path(), &schema, &[format!("checkout={}", hook.url)], settings);
         server.sql(&format!("insert into products (id, name, stock) values ('{LAMP}', 'Lamp', 3)"));
         let phone = device(dir.path(), "phone.db", &server.url(), &parse(&schema)).await;
@@ -40,7 +40,7 @@ impl Shop {
     }
 
     async fn laptop(&self) -> Client {
-        device(self.dir.path(), "laptop.db", &self.server.url(), &parse(&block(&document(), "```toml\n"))).await
+        device(self.dir.path(), "laptop.db", &self.server.url(), &parse(&block(&document(DOCUMENT), "```toml\n"))).await
     }
 
     fn stock(&self) -> i64 {
@@ -64,7 +64,7 @@ fn sell(question: &Json, number: i64) -> Json {
 
 /// The document's blocks of JSON: a question, and an answer.
 fn document_json(at: usize) -> Json {
-    let document = document();
+    let document = document(DOCUMENT);
     let blocks: Vec<&str> = document.split("```json\n").skip(1).collect();
     serde_json::from_str(blocks[at].split("```").next().unwrap()).unwrap()
 }
@@ -242,7 +242,7 @@ async fn forty_orders_of_one_product_are_decided_after_about_as_many_questions()
 async fn a_webhook_that_is_away_for_long_uses_up_no_attempts() {
     let dir = tempfile::tempdir().unwrap();
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let schema = block(&document(), "```toml\n");
+    let schema = block(&document(DOCUMENT), "```toml\n");
     let server = Server::start(dir.path(), &schema, &[format!("checkout=http://{address}/hook")], &[]);
     server.sql(&format!("insert into products (id, name, stock) values ('{LAMP}', 'Lamp', 3)"));
     let phone = device(dir.path(), "phone.db", &server.url(), &parse(&schema)).await;
@@ -335,7 +335,7 @@ fn metrics(address: &str) -> String {
 fn settings_of_webhooks_that_cannot_be_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    std::fs::write(path("landfall.toml"), block(&document(), "```toml\n")).unwrap();
+    std::fs::write(path("landfall.toml"), block(&document(DOCUMENT), "```toml\n")).unwrap();
     std::fs::write(path("secret"), "whsec_c2hvcnQ=\n").unwrap();
     let (hook, secret) = ("--webhook", "--webhook-secret-file");
     let good = "checkout=http://127.0.0.1:1/";

@@ -3,31 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use landfall_client::db::Rows;
 use landfall_client::driver::{Client, ClientOptions};
 use landfall_core::{RowKey, Schema, Value};
-use landfall_server::auth::Authenticator;
-use landfall_server::http::{Options, serve};
-use landfall_server::session::Rules;
-use landfall_server::store::{Fresh, SqliteOptions, SqliteStore};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
+#[path = "../common/document.rs"]
+mod document;
 mod going_back;
 
-/// How long anything may take before the test fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn document() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/history.md")).unwrap()
-}
-
-fn block(document: &str, begin: &str) -> String {
-    let (_, rest) = document.split_once(begin).unwrap_or_else(|| panic!("the document has no {begin}"));
-    rest.split_once("```").unwrap().0.to_owned()
-}
+use document::{PATIENCE, Running, block, document, store};
 
 fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
@@ -84,28 +69,15 @@ async fn accepted_at(client: &Client, change: &Value) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_document_on_history_is_true() {
-    let document = document();
+    let document = document("docs/history.md");
     assert_eq!(block(&document, "```rust,no_run\n"), include_str!("going_back.rs"));
     let schema = Schema::parse("landfall.toml", &block(&document, "```toml\n")).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(
-        SqliteOptions::path(dir.path().join("server.db")),
-        schema.clone(),
-        Fresh::from_bytes([7; 48]),
-        1,
-    );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let rules = Rules::new(&schema, Authenticator::new().with_development(true));
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    let server = tokio::spawn(serve(listener, Box::new(store.unwrap()), rules, Options::default(), stopped));
+    let server = Running::start(store(dir.path(), &schema), &schema).await;
 
-    let phone = device(dir.path(), "ada-phone.db", &address, &schema).await;
-    let laptop = device(dir.path(), "ada-laptop.db", &address, &schema).await;
-    let eve = device(dir.path(), "eve-phone.db", &address, &schema).await;
+    let phone = device(dir.path(), "ada-phone.db", &server.address, &schema).await;
+    let laptop = device(dir.path(), "ada-laptop.db", &server.address, &schema).await;
+    let eve = device(dir.path(), "eve-phone.db", &server.address, &schema).await;
     let row = [("id", NOTE), ("owner", text("ada")), ("title", text("Sea"))];
     phone.write(move |tx| tx.insert("notes", &row)).await.unwrap();
     let first = sees(&laptop, &[("insert", "Sea", "ada")]).await;
@@ -147,6 +119,5 @@ async fn the_document_on_history_is_true() {
     for client in [phone, laptop, eve] {
         client.close().await;
     }
-    stop.send(()).unwrap();
-    server.await.unwrap().unwrap();
+    server.stop().await;
 }

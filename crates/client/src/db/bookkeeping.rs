@@ -405,6 +405,8 @@ pub(super) struct Memory {
     pub redo: bool,
     /// How many entries became dead letters since the database was opened.
     pub buried: u64,
+    /// Those of which nobody has heard yet ([`super::Database::take_buried`]).
+    pub untold: Vec<u64>,
     /// The last copy of the outbox that was made since then.
     pub backed_up: Option<BackedUp>,
 }
@@ -427,6 +429,7 @@ impl Memory {
             sets: Arc::new(load_sets(conn)?),
             redo: has_redo(conn)?,
             buried: 0,
+            untold: Vec::new(),
             backed_up: None,
         })
     }

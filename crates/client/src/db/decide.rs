@@ -36,7 +36,7 @@ pub struct Decided {
 
 impl Decided {
     /// What is decided now.
-    pub(super) fn at(now_ms: u64) -> Self {
+    fn at(now_ms: u64) -> Self {
         Self { at_ms: now_ms, ..Self::default() }
     }
 }
@@ -88,9 +88,7 @@ impl Database {
                 self.show(rseq, batch)
             }
             Outcome::Failed { problem } => {
-                let sql = "UPDATE _landfall_outbox SET problem = ? WHERE rseq = ?";
-                self.conn.prepare_cached(sql)?.execute(params![encode(problem), rseq as i64])?;
-                self.note_failure(rseq, problem, now_ms)?;
+                self.note_problem(rseq, problem, Some(now_ms), None)?;
                 self.park_failed(rseq, now_ms)
             }
             Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
@@ -101,7 +99,12 @@ impl Database {
                 decided.is_soon |= !self.is_parked(rseq)?;
                 Ok(())
             }
-            Outcome::Asked { again_ms } => self.park(rseq, now_ms.saturating_add((*again_ms).min(MAX_BACKOFF_MS))),
+            Outcome::Asked { again_ms } => {
+                // What failed before is among its failures; what it waits for now is an answer.
+                let sql = "UPDATE _landfall_outbox SET problem = NULL WHERE rseq = ?";
+                self.conn.prepare_cached(sql)?.execute([rseq as i64])?;
+                self.park(rseq, now_ms.saturating_add((*again_ms).min(MAX_BACKOFF_MS)))
+            }
             Outcome::Copied => {
                 decided.copied = true;
                 Ok(())
@@ -114,16 +117,23 @@ impl Database {
     /// # Errors
     /// When the database cannot be written.
     pub fn end_too_large(&mut self, rseq: u64, now_ms: u64) -> Result<Decided, DbError> {
-        self.transact(|db| {
-            let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
-            if let Some(state @ (QUEUED | SENT)) = db.state_of(rseq)? {
-                let text = "it is larger than what this server takes at once; write it again in several transactions";
-                db.refuse(rseq, state, &Problem::new(codes::BAD_TRANSACTION, text), &mut decided, &mut batch)?;
+        let text = "it is larger than what this server takes at once; write it again in several transactions";
+        self.transact(|db| db.end(&[rseq], &Problem::new(codes::BAD_TRANSACTION, text), now_ms))
+    }
+
+    /// Ends undecided entries without a word of the server's, as part of a transaction: dead letters, with what cannot be
+    /// without them.
+    pub(super) fn end(&mut self, rseqs: &[u64], problem: &Problem, now_ms: u64) -> Result<Decided, DbError> {
+        let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
+        for rseq in rseqs {
+            // It may have gone with one that it required.
+            if let Some(state @ (QUEUED | SENT)) = self.state_of(*rseq)? {
+                self.refuse(*rseq, state, problem, &mut decided, &mut batch)?;
             }
-            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
-            db.flush(batch, &mut decided.changes)?;
-            Ok(decided)
-        })
+        }
+        self.memory.meta.first_undecided = first_undecided(&self.conn)?;
+        self.flush(batch, &mut decided.changes)?;
+        Ok(decided)
     }
 
     /// Puts an entry into the overlay, if it is not there: one that was hidden with a refused predecessor, or one that
@@ -151,7 +161,7 @@ impl Database {
         Ok(())
     }
 
-    pub(super) fn refuse(
+    fn refuse(
         &mut self,
         rseq: u64,
         state: i64,
@@ -192,12 +202,9 @@ impl Database {
 
     /// The entry becomes a dead letter, with the rows as they are seen now.
     fn bury(&mut self, rseq: u64, state: i64, problem: &Problem, at_ms: u64, batch: &mut Batch) -> Result<(), DbError> {
-        self.note_failure(rseq, problem, at_ms)?;
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
-        let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
-        let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
-        self.conn.prepare_cached(sql)?.execute(row)?;
+        self.note_problem(rseq, problem, Some(at_ms), images.as_ref())?;
         self.set_state(rseq, state, DEAD)
     }
 
@@ -216,22 +223,30 @@ impl Database {
         }
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
-        let sql = "UPDATE _landfall_outbox SET problem = ?, images = coalesce(images, ?) WHERE rseq = ?";
-        let row = params![encode(problem), images.map(|i| encode(&i)), rseq as i64];
-        self.conn.prepare_cached(sql)?.execute(row)?;
-        Ok(())
+        self.note_problem(rseq, problem, None, images.as_ref())
     }
 
-    /// Takes note of when an entry failed and why; the last [`MOST_FAILURES`] are kept.
-    fn note_failure(&self, rseq: u64, problem: &Problem, at_ms: u64) -> Result<(), DbError> {
+    /// Takes note of what is wrong with an entry, and of the rows as they were seen first. Where it failed of that, it is
+    /// the last of its failures, of which [`MOST_FAILURES`] are kept.
+    fn note_problem(
+        &self,
+        rseq: u64,
+        problem: &Problem,
+        failed_ms: Option<u64>,
+        images: Option<&StoredImages>,
+    ) -> Result<(), DbError> {
         let sql = "SELECT failures FROM _landfall_outbox WHERE rseq = ?";
-        let stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
-        let mut failures: Vec<Failure> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
-        failures.push(Failure { at_ms, problem: problem.clone() });
-        let beyond = failures.len().saturating_sub(MOST_FAILURES);
-        failures.drain(..beyond);
-        let sql = "UPDATE _landfall_outbox SET failures = ? WHERE rseq = ?";
-        self.conn.prepare_cached(sql)?.execute(params![encode(&failures), rseq as i64])?;
+        let mut stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        if let Some(at_ms) = failed_ms {
+            let mut failures: Vec<Failure> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
+            failures.push(Failure { at_ms, problem: problem.clone() });
+            let beyond = failures.len().saturating_sub(MOST_FAILURES);
+            failures.drain(..beyond);
+            stored = Some(encode(&failures));
+        }
+        let sql = "UPDATE _landfall_outbox SET problem = ?, failures = ?, images = coalesce(images, ?) WHERE rseq = ?";
+        let row = params![encode(problem), stored, images.map(encode), rseq as i64];
+        self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
 

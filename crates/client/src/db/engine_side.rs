@@ -20,6 +20,11 @@ impl Database {
         self.shared.lock().recorder.clone()
     }
 
+    /// The entries that became dead letters since this was asked last.
+    pub(crate) fn take_buried(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.memory.untold)
+    }
+
     /// Takes note of the server's clock less the device's, milliseconds. Small differences are not worth a write.
     pub(crate) fn set_clock_offset(&mut self, offset_ms: i64) -> Result<(), DbError> {
         if offset_ms.abs_diff(self.memory.meta.offset_ms) <= SAME_OFFSET_MS {

@@ -93,9 +93,7 @@ impl Database {
             object.list("rows", &entry.transaction.operations, |operation, out| {
                 string(&format!("{} {}", operation.table(), operation.key()), out);
             });
-            let images: StoredImages =
-                entry.images.iter().map(|((table, key), cells)| (table.clone(), key.clone(), cells.clone())).collect();
-            let (body, images) = (entry.transaction.to_bytes(), encode(&images));
+            let (body, images) = (entry.transaction.to_bytes(), encode(&entry.stored_images()));
             object.text("body", &base64(&body));
             object.text("images", &base64(&images));
             object.text("check", &check(&body, &images));
@@ -175,8 +173,7 @@ impl Database {
         let rseq = self.memory.meta.last_rseq + 1;
         known.extend(transaction.origin);
         (transaction.after, transaction.requires) = (Vec::new(), Vec::new());
-        (transaction.replica, transaction.rseq) = (self.memory.meta.replica, rseq);
-        transaction.stamp.replica = transaction.replica;
+        transaction.go_on_as(self.memory.meta.replica, rseq);
         // It is not part of the check sum: a person may have changed it.
         let written_ms = entry.get("written_ms").and_then(Json::as_u64).unwrap_or(now_ms).min(now_ms);
         let body = transaction.to_bytes();

@@ -79,7 +79,7 @@ pub use decide::Decided;
 pub use error::{DbError, OpenError, codes};
 pub use export::{Backup, Imported};
 pub use images::RowImage;
-pub use outbox::{Counts, EntryState, Failure, OutboxEntry};
+pub use outbox::{Counts, EntryState, Failure, Letter, OutboxEntry, StoredImages};
 pub use query::Rows;
 pub use reconcile::Reconciled;
 pub use review::{Changed, Held, Reviewed};

@@ -65,12 +65,43 @@ pub struct OutboxEntry {
     pub waits_for: Vec<u64>,
     /// What it does.
     pub transaction: Transaction,
-    /// Why it was refused, or what the server last failed with.
+    /// Why it was refused, or what the server failed with when it was last offered.
     pub problem: Option<Problem>,
     /// Its failures, the oldest first, at most eight. The last one of a dead letter is that of which it died.
     pub failures: Vec<Failure>,
     /// Of a dead letter: the rows as they were seen when it was refused, by table and key.
     pub images: WideMap<(String, RowKey), Cells>,
+}
+
+/// What is kept of a dead letter besides its transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Letter {
+    /// When it failed and why, the oldest first. The last one is its end.
+    #[n(0)]
+    pub failures: Vec<Failure>,
+    /// The rows as they were seen: table, key and cells.
+    #[n(1)]
+    pub images: StoredImages,
+}
+
+impl OutboxEntry {
+    /// Of a dead letter: what is kept of it besides its transaction.
+    pub fn letter(&self) -> Option<Letter> {
+        if self.state != EntryState::Dead {
+            return None;
+        }
+        let mut failures = self.failures.clone();
+        if failures.is_empty() {
+            // Older builds kept the reason alone.
+            failures.extend(self.problem.clone().map(|problem| Failure { at_ms: self.created_ms, problem }));
+        }
+        Some(Letter { failures, images: self.stored_images() })
+    }
+
+    pub(super) fn stored_images(&self) -> StoredImages {
+        let stored = |((table, key), cells): (&(String, RowKey), &Cells)| (table.clone(), key.clone(), cells.clone());
+        self.images.iter().map(stored).collect()
+    }
 }
 
 /// How many entries there are in each state.
@@ -130,7 +161,7 @@ impl Counts {
 }
 
 /// The rows of a dead letter, as stored: (table, key, cells).
-pub(super) type StoredImages = Vec<(String, RowKey, Cells)>;
+pub type StoredImages = Vec<(String, RowKey, Cells)>;
 
 impl Database {
     /// How many entries there are in each state.
@@ -275,7 +306,10 @@ impl Database {
         let row = params![to, rseq as i64, SENT];
         let bytes = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0))?;
         self.memory.meta.counts.moved(from, Some(to), bytes as u64);
-        self.memory.buried += u64::from(to == DEAD);
+        if to == DEAD {
+            self.memory.buried += 1;
+            self.memory.untold.push(rseq);
+        }
         Ok(())
     }
 }

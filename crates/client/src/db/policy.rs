@@ -7,10 +7,8 @@ use landfall_core::schema::{Offline, Schedule, Sending};
 use landfall_core::{Operation, Problem, RowKey, Value, mutant};
 use rusqlite::params;
 
-use super::bookkeeping::{QUEUED, first_undecided};
 use super::decide::Decided;
 use super::error::DbError;
-use super::overlay::Batch;
 use super::record::Net;
 use super::write::Wishes;
 use super::{Database, bookkeeping};
@@ -135,24 +133,14 @@ impl Database {
             return Ok(Decided::default());
         }
         self.transact(|db| {
-            let (mut decided, mut batch) = (Decided::at(here_ms), Batch::default());
             let sql = "SELECT rseq FROM _landfall_outbox INDEXED BY _landfall_outbox_expiry
                        WHERE state < 2 AND handed = 0 AND expires_ms IS NOT NULL AND expires_ms <= ? ORDER BY rseq";
             let mut statement = db.conn.prepare_cached(sql)?;
-            let due = statement.query_map(params![now_ms as i64], |r| r.get::<_, i64>(0))?;
+            let due = statement.query_map(params![now_ms as i64], |r| Ok(r.get::<_, i64>(0)? as u64))?;
             let due = due.collect::<rusqlite::Result<Vec<_>>>()?;
             drop(statement);
-            for rseq in due {
-                // It may have gone with one that it required.
-                if db.state_of(rseq as u64)? == Some(QUEUED) {
-                    let text = "it could not be sent in time, and was not sent; look at it, and write it again";
-                    let problem = Problem::new(codes::EXPIRED, text);
-                    db.refuse(rseq as u64, QUEUED, &problem, &mut decided, &mut batch)?;
-                }
-            }
-            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
-            db.flush(batch, &mut decided.changes)?;
-            Ok(decided)
+            let text = "it could not be sent in time, and was not sent; look at it, and write it again";
+            db.end(&due, &Problem::new(codes::EXPIRED, text), here_ms)
         })
     }
 

@@ -1,60 +1,65 @@
 //! Starting anew from the mirrored outbox, after the database was lost or damaged.
 
 use landfall_core::schema::TransactionLimits;
-use landfall_core::{Problem, ReplicaId, Transaction};
+use landfall_core::{Problem, Transaction};
 use rusqlite::params;
 
 use super::Database;
 use super::bookkeeping::{DEAD, SENT, encode, first_undecided};
 use super::error::{DbError, codes};
 use super::images::RowImage;
+use super::outbox::{Failure, Letter};
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
+use crate::mirror::Recovered;
 
 impl Database {
     /// Takes over what a lost database had not sent yet: the replica's identity, and its undecided transactions as they
-    /// are, same number and same bytes, so that each takes effect once. `older` transactions, of an identity given up
-    /// before, become dead letters for a person to look at. `images` are whole rows of these transactions, where the
-    /// mirror has them: without, an update shows when its row has come from the server.
+    /// are, same number and same bytes, so that each takes effect once. Dead letters are dead letters again, and so are
+    /// those of an identity given up before, for a person to look at. `images` are whole rows of the undecided ones, where
+    /// the mirror has them: without, an update shows when its row has come from the server.
     ///
     /// Only for a database that was just made.
     ///
     /// # Errors
     /// When the database cannot be written, or already has entries of its own.
-    pub fn recover(
-        &mut self,
-        replica: ReplicaId,
-        last_rseq: u64,
-        transactions: &[Transaction],
-        older: &[Transaction],
-        images: &[RowImage],
-        now_ms: u64,
-    ) -> Result<ChangeSet, DbError> {
+    pub fn recover(&mut self, from: &Recovered, images: &[RowImage], now_ms: u64) -> Result<ChangeSet, DbError> {
         if self.last_rseq() > 0 || self.cursor().is_some() {
             return Err(DbError::Aborted("only a database that was just made can be recovered into".into()));
         }
         self.apply(now_ms, |db, changes| {
             let mut batch = Batch::default();
-            db.memory.meta.replica = replica;
+            db.memory.meta.replica = from.replica;
             db.restore_images(images, &mut batch)?;
-            for transaction in transactions {
+            let died_of = |problem| Letter { failures: vec![Failure { at_ms: now_ms, problem }], ..Letter::default() };
+            let mut highest = 0;
+            for transaction in &from.transactions {
+                highest = transaction.rseq.max(highest);
                 // One that this build could not send must not keep the others from being saved.
                 if let Err(problem) = db.schema.check_transaction(transaction, &TransactionLimits::default()) {
-                    db.put_entry(transaction.rseq, DEAD, transaction, Some(&problem), now_ms)?;
+                    db.put_entry(transaction, Some(&died_of(problem)), now_ms)?;
                     continue;
                 }
-                db.put_entry(transaction.rseq, SENT, transaction, None, now_ms)?;
+                db.put_entry(transaction, None, now_ms)?;
                 db.link(transaction.rseq, &transaction.after)?;
                 db.show(transaction.rseq, &mut batch)?;
                 db.memory.meta.observe(transaction.stamp);
             }
-            let highest = transactions.iter().map(|t| t.rseq).max().unwrap_or(0);
-            let mut last = last_rseq.max(highest);
-            for transaction in older {
+            let (own, others): (Vec<_>, Vec<_>) = from.dead.iter().partition(|(t, _)| t.replica == from.replica);
+            for (transaction, letter) in own {
+                highest = transaction.rseq.max(highest);
+                db.put_entry(transaction, Some(letter), now_ms)?;
+            }
+            let text = "it was written before this device took a new identity, and may have been sent since";
+            let renamed = died_of(Problem::new(codes::RECOVERED, text));
+            let older = from.older.iter().map(|transaction| (transaction, &renamed));
+            let mut last = from.last_rseq.max(highest);
+            for (transaction, letter) in others.iter().map(|(t, letter)| (t, letter)).chain(older) {
                 last += 1;
-                let text = "it was written before this device took a new identity, and may have been sent since";
-                let problem = Problem::new(codes::RECOVERED, text);
-                db.put_entry(last, DEAD, transaction, Some(&problem), now_ms)?;
+                let mut transaction = transaction.clone();
+                // The mirror is of one identity, and would lose what is of another.
+                transaction.go_on_as(from.replica, last);
+                db.put_entry(&transaction, Some(letter), now_ms)?;
             }
             db.memory.meta.last_rseq = last;
             db.recount()?;
@@ -63,17 +68,15 @@ impl Database {
         })
     }
 
-    fn put_entry(
-        &self,
-        rseq: u64,
-        state: i64,
-        transaction: &Transaction,
-        problem: Option<&Problem>,
-        now_ms: u64,
-    ) -> Result<(), DbError> {
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, handed)
-                   VALUES (?, ?, ?, ?, ?, 1)";
-        let row = params![rseq as i64, state, now_ms as i64, transaction.to_bytes(), problem.map(encode)];
+    /// An entry that may have been sent; with a letter, a dead one.
+    fn put_entry(&self, transaction: &Transaction, letter: Option<&Letter>, now_ms: u64) -> Result<(), DbError> {
+        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, failures, images, handed)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, 1)";
+        let state = if letter.is_some() { DEAD } else { SENT };
+        let problem = letter.and_then(|letter| letter.failures.last()).map(|failure| encode(&failure.problem));
+        let (failures, images) = (letter.map(|l| encode(&l.failures)), letter.map(|l| encode(&l.images)));
+        let body = transaction.to_bytes();
+        let row = params![transaction.rseq as i64, state, now_ms as i64, body, problem, failures, images];
         self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }

@@ -91,20 +91,20 @@ impl Database {
         Ok(())
     }
 
-    /// Whether a delete of this row would take others along than these so many.
+    /// Whether a delete of this row would take others along than these.
     pub(super) fn has_cascading(
         &self,
         table: &str,
         key: &RowKey,
-        but: &(WideSet<(&str, &RowKey)>, usize),
+        but: &WideSet<(&str, &RowKey)>,
     ) -> Result<bool, DbError> {
         let Some(value) = key.0.first() else { return Ok(false) };
         for (child, column, on_delete) in referring(&self.tables.list, table) {
             if on_delete != OnDelete::Cascade {
                 continue;
             }
-            let rows = child.keys_where(&self.conn, column, value, but.1 + 1)?;
-            if rows.iter().any(|row| !but.0.contains(&(child.name(), row))) {
+            let rows = child.keys_where(&self.conn, column, value, but.len() + 1)?;
+            if rows.iter().any(|row| !but.contains(&(child.name(), row))) {
                 return Ok(true);
             }
         }

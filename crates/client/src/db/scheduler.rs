@@ -30,8 +30,8 @@ const BY_AGE: &str = "SELECT rseq, body FROM _landfall_outbox INDEXED BY _landfa
 
 impl Database {
     /// Undecided entries to be sent now, in this order: each one's predecessors are decided, in flight, or before it in
-    /// this very batch. At most `max_entries`, and `max_bytes` of their bodies (one entry always fits). Entries whose
-    /// next attempt is due by the device's clock `now_ms` take part again.
+    /// this very batch. At most `max_entries`, and `max_bytes` of their bodies (one entry always fits); and how many bytes
+    /// those are. Entries whose next attempt is due by the device's clock `now_ms` take part again.
     ///
     /// # Errors
     /// When the database cannot be read, or written while something is due.
@@ -41,7 +41,7 @@ impl Database {
         max_bytes: usize,
         in_flight: &FlatSet<u64>,
         now_ms: u64,
-    ) -> Result<Vec<Entry>, DbError> {
+    ) -> Result<(Vec<Entry>, usize), DbError> {
         self.unpark_due(now_ms)?;
         let mut turn = self.turn;
         let batch = self.choose(max_entries, max_bytes, in_flight, &mut turn)?;
@@ -55,7 +55,7 @@ impl Database {
         max_bytes: usize,
         in_flight: &FlatSet<u64>,
         turn: &mut u32,
-    ) -> Result<Vec<Entry>, DbError> {
+    ) -> Result<(Vec<Entry>, usize), DbError> {
         let (mut urgent, mut oldest) = (self.conn.prepare_cached(BY_PRIORITY)?, self.conn.prepare_cached(BY_AGE)?);
         let (mut urgent, mut oldest) = (urgent.query([])?, oldest.query([])?);
         let (mut batch, mut taken, mut bytes) = (Vec::new(), FlatSet::new(), 0);
@@ -85,7 +85,7 @@ impl Database {
         if mutant::active("later-first") && batch.len() > 1 {
             batch.remove(0);
         }
-        Ok(batch)
+        Ok((batch, bytes))
     }
 
     /// In how many milliseconds the next attempt of a parked entry is due; `None` when none is parked.

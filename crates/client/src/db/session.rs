@@ -225,7 +225,7 @@ impl Database {
                 next += 1;
                 let rename = |list: &[u64]| list.iter().filter_map(|r| renamed.get(r).copied()).collect();
                 (transaction.after, transaction.requires) = (rename(&transaction.after), rename(&transaction.requires));
-                (transaction.replica, transaction.stamp.replica, transaction.rseq) = (replica, replica, next);
+                transaction.go_on_as(replica, next);
                 renamed.insert(old, next);
                 let row = params![next as i64, transaction.to_bytes(), old as i64];
                 if kept {
@@ -268,7 +268,7 @@ impl Database {
             transaction.keep_origin();
             transaction.after.retain(|r| dead.contains(r));
             transaction.requires.retain(|r| dead.contains(r));
-            (transaction.replica, transaction.stamp.replica, transaction.rseq) = (replica, replica, *rseq);
+            transaction.go_on_as(replica, *rseq);
             let sql = "UPDATE _landfall_outbox SET body = ? WHERE rseq = ?";
             self.conn.prepare_cached(sql)?.execute(params![transaction.to_bytes(), *rseq as i64])?;
         }

@@ -166,8 +166,8 @@ impl Database {
         };
         self.write(now_ms, random, |tx| {
             let mut left = Vec::new();
-            let made = || before.iter().filter(|(_, _, before)| before.is_none());
-            let made = (made().map(|(table, key, _)| (table.as_str(), key)).collect(), made().count());
+            let made = before.iter().filter(|(_, _, before)| before.is_none());
+            let made = made.map(|(table, key, _)| (table.as_str(), key)).collect();
             // What was made last goes first.
             for (table, key, before) in before.iter().rev() {
                 let written = operations.iter().filter(|o| o.table() == table && o.key() == key);
@@ -229,7 +229,7 @@ fn put_back<'o>(
     tx: &mut WriteTx<'_>,
     (table, key): (&str, &RowKey),
     before: Option<&Cells>,
-    made_with_it: &(WideSet<(&str, &RowKey)>, usize),
+    made_with_it: &WideSet<(&str, &RowKey)>,
     written: impl Iterator<Item = &'o Operation>,
     left: &mut Vec<Left>,
 ) -> Result<(), DbError> {

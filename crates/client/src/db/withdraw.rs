@@ -2,11 +2,9 @@
 
 use landfall_core::Problem;
 
-use super::bookkeeping::{DEAD, QUEUED, first_undecided};
-use super::decide::Decided;
+use super::bookkeeping::{DEAD, QUEUED};
 use super::error::{DbError, codes};
 use super::outbox::OutboxEntry;
-use super::overlay::Batch;
 use super::undo::Undone;
 use super::{Database, Written};
 
@@ -44,14 +42,11 @@ impl Database {
         };
         self.transact(|db| {
             db.back_up_before(&[rseq], "before an entry was withdrawn", now_ms)?;
-            let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
             let problem = Problem::new(codes::WITHDRAWN, "it was withdrawn before it was sent");
-            db.refuse(rseq, QUEUED, &problem, &mut decided, &mut batch)?;
+            let decided = db.end(&[rseq], &problem, now_ms)?;
             db.drop_entry(rseq, DEAD)?;
             // It was a dead letter for a moment only: what copies hold is as it was.
             db.memory.buried -= 1;
-            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
-            db.flush(batch, &mut decided.changes)?;
             let with_it = decided.refused.into_iter().filter(|other| *other != rseq).collect();
             let value = Withdrawal::Withdrawn { entry: Box::new(entry), with_it };
             Ok(Written { value, rseq: None, gone: vec![rseq], changes: decided.changes })

@@ -126,10 +126,7 @@ impl Network {
         let task = self.runtime.spawn(async move {
             let (reason, retry_after_ms) = match serve(&server, id, messages, &inputs).await {
                 Ok(reason) => (reason, None),
-                Err(error) => match busy(&error) {
-                    Some(wait_ms) => (format!("{} takes no more connections now", server.base), Some(wait_ms)),
-                    None => (explain(&http, &server, &error).await, None),
-                },
+                Err(error) => (explain(&http, &server, &error).await, retry_after_ms(&error)),
             };
             let _ = inputs.send(Message::Input(Input::Disconnected { connection: id, reason, retry_after_ms }));
         });
@@ -212,18 +209,26 @@ fn read(connection: u64, message: WsMessage) -> Option<Input> {
     })
 }
 
-/// How long the server, or a proxy before it, asks to wait where it has no room for a connection. Milliseconds.
-fn busy(error: &WsError) -> Option<u64> {
+/// The status of an answer that was none to a WebSocket.
+fn status(error: &WsError) -> Option<u16> {
+    if let WsError::Http(answer) = error { Some(answer.status().as_u16()) } else { None }
+}
+
+/// How long a server that has no room for a connection asks to wait, or a proxy whose server is not there. Milliseconds.
+fn retry_after_ms(error: &WsError) -> Option<u64> {
     let WsError::Http(answer) = error else { return None };
-    if !matches!(answer.status().as_u16(), 429 | 503) {
+    if !matches!(status(error), Some(429 | 502..=504)) {
         return None;
     }
-    let seconds = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.trim().parse::<u64>().ok());
-    Some(seconds.unwrap_or(0).saturating_mul(1_000))
+    let seconds = answer.headers().get("retry-after")?.to_str().ok()?.trim().parse::<u64>().ok()?;
+    Some(seconds.saturating_mul(1_000))
 }
 
 /// A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server.
 async fn explain(http: &reqwest::Client, server: &Server, error: &WsError) -> String {
+    if let Some(429 | 503) = status(error) {
+        return format!("{} takes no more connections now", server.base);
+    }
     let probe = http.get(format!("{}/health", server.base)).timeout(PROBE_TIMEOUT).send().await;
     match probe {
         Ok(answer) if answer.status().is_success() => {
@@ -231,5 +236,44 @@ async fn explain(http: &reqwest::Client, server: &Server, error: &WsError) -> St
         }
         Ok(answer) => format!("{} answers with status {}; is it a Landfall server?", server.base, answer.status()),
         Err(_) => format!("{} cannot be reached ({error})", server.base),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Whatever a proxy answers whose server is not there: it is no connection, and its word on when to come again counts.
+    #[tokio::test]
+    async fn a_proxy_without_its_server_says_when_to_come_again() {
+        for (answer, told) in [
+            ("502 Bad Gateway\r\n", None),
+            ("502 Bad Gateway\r\nRetry-After: 5\r\n", Some(5_000)),
+            ("503 Service Unavailable\r\nRetry-After: 7\r\n", Some(7_000)),
+            ("504 Gateway Timeout\r\nRetry-After: 9\r\n", Some(9_000)),
+            ("504 Gateway Timeout\r\nRetry-After: tomorrow\r\n", None),
+            ("404 Not Found\r\nRetry-After: 9\r\n", None),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("bound").to_string();
+            let proxy = tokio::spawn(async move {
+                let (mut socket, _) = listener.accept().await.expect("somebody comes");
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    asked.push(socket.read_u8().await.expect("a request"));
+                }
+                let answer = format!("HTTP/1.1 {answer}Content-Length: 0\r\n\r\n");
+                socket.write_all(answer.as_bytes()).await.expect("answers");
+            });
+            let (inputs, heard) = mpsc::channel();
+            let (_messages, queue) = tokio_mpsc::unbounded_channel();
+            let server = Server::parse(&address).expect("an address");
+            let error = serve(&server, 1, queue, &inputs).await.expect_err("no connection");
+            assert_eq!(retry_after_ms(&error), told, "{answer}");
+            assert!(heard.try_recv().is_err(), "nothing is heard of a connection");
+            proxy.await.expect("it has answered");
+        }
     }
 }

@@ -71,68 +71,24 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use landfall_core::{BucketId, ColumnType, Epoch, ReplicaId, Schema, Stamp};
+    use landfall_core::{BucketId, ColumnType};
     use landfall_protocol::ServerMessage;
     use landfall_protocol::batch::RowBlock;
-    use landfall_protocol::server::{Chunk, Limits, Opening, Resumption, Start, Welcome, WireType};
+    use landfall_protocol::server::{Chunk, Opening, Resumption, Start, WireType};
 
-    use super::*;
-    use crate::db::{Location, Options};
-    use crate::engine::{Effect, Input};
+    use crate::engine::Input;
+    use crate::engine::device::{Device, NOON, entropy};
 
     const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n\
                           [tables.notes.columns]\nid = { type = 'integer' }\n[shapes.all]\ntable = 'notes'\n";
-    const NOON: u64 = 1_795_000_000_000;
-
-    /// An engine on a file, and the seconds that have passed since noon.
-    struct Device {
-        engine: Engine,
-        seconds: u64,
-        fetch: Option<u64>,
-        connection: u64,
-    }
-
     impl Device {
-        fn open(path: &Path, seconds: u64) -> Self {
-            let schema = Schema::parse("journal.toml", SCHEMA).expect("a schema");
-            let location = Location::Path(path.to_owned());
-            let moment = moment(seconds);
-            let engine = Engine::open(&location, schema, Options::default(), moment, &mut entropy).expect("opens");
-            Self { engine, seconds, fetch: None, connection: 0 }
+        fn new(path: &Path, seconds: u64) -> Self {
+            Self::open(path, SCHEMA, seconds)
         }
 
-        fn input(&mut self, input: Input) {
-            self.engine.handle(input, moment(self.seconds), &mut entropy);
-            while let Some(effect) = self.engine.poll_effect() {
-                match effect {
-                    Effect::Connect { connection } => self.connection = connection,
-                    Effect::FetchChunk { request, .. } => self.fetch = Some(request),
-                    _ => {}
-                }
-            }
-        }
-
-        fn hear(&mut self, message: ServerMessage) {
-            self.input(Input::Frame { connection: self.connection, message });
-        }
-
-        fn connect(&mut self, resumption: Resumption, head: u64, start: u64) {
-            self.input(Input::SetOnline { online: true });
-            self.input(Input::Connected { connection: self.connection });
-            self.hear(ServerMessage::Welcome(Welcome {
-                version: 1,
-                epoch: Epoch([4; 16]),
-                head,
-                start,
-                chain: start,
-                resumption,
-                last_rseq: 0,
-                clock_ms: NOON + 1_000 * self.seconds,
-                token_expires_in_ms: None,
-                subject: "ada".into(),
-                schema_version: 1,
-                limits: Limits { frame_bytes: 1 << 20, push_entries: 100, window_bytes: 1 << 20, subscriptions: 10 },
-            }));
+        fn connect_at(&mut self, resumption: Resumption, head: u64, start: u64) {
+            (self.head, self.start) = (head, start);
+            self.connect(resumption);
         }
 
         fn opened(&mut self, id: u32, start: Start) {
@@ -144,22 +100,13 @@ mod tests {
         /// A progress mark, this many seconds later.
         fn mark(&mut self, seconds: u64, to: u64) {
             self.seconds += seconds;
-            let stamp = Stamp { wall_ms: NOON, counter: 0, replica: ReplicaId([9; 16]) };
-            self.hear(ServerMessage::Live { to, chain: to, stamp, buckets: Vec::new() });
+            self.live(to);
         }
 
         /// Seconds after noon, as the app is told.
         fn told(&self) -> Option<u64> {
             self.engine.status().last_synced_ms.map(|ms| (ms - NOON) / 1_000)
         }
-    }
-
-    fn moment(seconds: u64) -> Moment {
-        Moment { wall_ms: NOON + 1_000 * seconds, mono_ms: 1_000 * seconds }
-    }
-
-    fn entropy(bytes: &mut [u8]) {
-        bytes.fill(5);
     }
 
     /// Seconds after noon, as the file has it.
@@ -174,10 +121,10 @@ mod tests {
     fn what_the_server_has_is_here_after_a_load_and_a_restart_remembers_when() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("notes.db");
-        let mut device = Device::open(&path, 0);
-        device.connect(Resumption::Fresh, 10, 10);
+        let mut device = Device::new(&path, 0);
+        device.connect_at(Resumption::Fresh, 10, 10);
         assert_eq!(device.told(), None, "with no shape open nothing is shown");
-        device.engine.open_shape("all", BTreeMap::new(), moment(0), &mut entropy).expect("opens");
+        device.engine.open_shape("all", BTreeMap::new(), device.now(), &mut entropy).expect("opens");
         device.input(Input::Nudge);
         device.opened(1, Start::Load { at: 10, first: "/1".into(), rows: 0 });
         assert_eq!(device.told(), None, "its rows are still to come");
@@ -197,29 +144,29 @@ mod tests {
         assert_eq!((device.told(), stored(&path)), (Some(61), Some(61)));
         device.mark(5, 13);
         drop(device);
-        let mut device = Device::open(&path, 100);
+        let mut device = Device::new(&path, 100);
         assert_eq!(device.told(), Some(61), "the process was ended without a word");
 
         // It had heard more than it stored, of which the server knows.
-        device.connect(Resumption::Continue, 14, 13);
+        device.connect_at(Resumption::Continue, 14, 13);
         device.opened(1, Start::Live);
         assert_eq!(device.told(), Some(61), "something is outstanding");
         device.mark(0, 14);
         assert_eq!(device.told(), Some(100));
         device.input(Input::SetOnline { online: false });
         device.seconds = 101;
-        device.connect(Resumption::Continue, 14, 14);
+        device.connect_at(Resumption::Continue, 14, 14);
         assert_eq!(device.told(), Some(101), "nothing had happened");
         device.opened(2, Start::Live);
         device.mark(2, 15);
         device.input(Input::SetOnline { online: false });
         assert_eq!(stored(&path), Some(103), "the end of a session keeps the very time");
         drop(device);
-        let mut device = Device::open(&path, 200);
+        let mut device = Device::new(&path, 200);
         assert_eq!(device.told(), Some(103));
 
         // Changes are outstanding until the cut is where the head was.
-        device.connect(Resumption::Continue, 20, 15);
+        device.connect_at(Resumption::Continue, 20, 15);
         device.opened(1, Start::Live);
         device.mark(1, 19);
         assert_eq!(device.told(), Some(103));
@@ -230,9 +177,9 @@ mod tests {
     #[test]
     fn a_shape_that_was_refused_is_not_what_the_server_has() {
         let folder = tempfile::tempdir().expect("a directory");
-        let mut device = Device::open(&folder.path().join("notes.db"), 0);
-        device.engine.open_shape("all", BTreeMap::new(), moment(0), &mut entropy).expect("opens");
-        device.connect(Resumption::Fresh, 10, 10);
+        let mut device = Device::new(&folder.path().join("notes.db"), 0);
+        device.engine.open_shape("all", BTreeMap::new(), device.now(), &mut entropy).expect("opens");
+        device.connect_at(Resumption::Fresh, 10, 10);
         let code = landfall_core::error::codes::NOT_ALLOWED;
         let message = "not for you".to_owned();
         device.hear(ServerMessage::Error { code, message, fatal: false, retry_after_ms: None, about: Some(1) });

@@ -54,6 +54,7 @@ impl Engine {
         for rseq in &written.gone {
             self.mirror_gone(*rseq);
         }
+        self.mirror_dead()?;
         self.undo_changed = true;
         self.announce(&written.changes);
         self.step(&Event::Written, now, random);
@@ -135,10 +136,15 @@ impl Engine {
 
     fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
         if let Some(entry) = self.db.entry(rseq)? {
-            let (replica, body) = (self.db.replica(), entry.transaction.to_bytes());
-            self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body }));
+            let (replica, body, letter) = (self.db.replica(), entry.transaction.to_bytes(), entry.letter());
+            self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body, letter }));
         }
         Ok(())
+    }
+
+    /// Entries became dead letters, and are those after the loss of the database, too.
+    pub(super) fn mirror_dead(&mut self) -> Result<(), DbError> {
+        self.db.take_buried().into_iter().try_for_each(|rseq| self.mirror_appended(rseq))
     }
 
     /// Offers a dead letter again, as a new transaction on the rows as they are now.

@@ -1,10 +1,12 @@
 //! A mirror gives back what is undecided, whatever happened to its bytes.
 
+use landfall_core::error::codes;
 use landfall_core::key::RowKey;
-use landfall_core::{Operation, Stamp, Value};
+use landfall_core::{Operation, Problem, Stamp, Value};
 use proptest::prelude::*;
 
 use super::*;
+use crate::db::Failure;
 
 const REPLICA: ReplicaId = ReplicaId([0xff; 16]);
 
@@ -24,7 +26,18 @@ fn transaction(rseq: u64) -> Transaction {
 }
 
 fn appended(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes() }
+    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: None }
+}
+
+fn letter(rseq: u64) -> Letter {
+    let problem = Problem::new(codes::UNIQUE, format!("no {rseq}"));
+    let key = RowKey::single(Value::Int(7));
+    let images = vec![("notes".to_owned(), key, [("title".to_owned(), Value::Text("x".into()))].into())];
+    Letter { failures: vec![Failure { at_ms: rseq, problem }], images }
+}
+
+fn dead(rseq: u64) -> MirrorRecord {
+    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: Some(letter(rseq)) }
 }
 
 fn decided(rseq: u64) -> MirrorRecord {
@@ -36,20 +49,29 @@ fn header() -> MirrorRecord {
 }
 
 fn undecided(mirror: &Mirror) -> Vec<u64> {
-    let recovered = mirror.recover("journal").expect("our own mirror").expect("a replica is known");
-    assert!(recovered.transactions.iter().all(|t| *t == transaction(t.rseq)));
-    recovered.transactions.iter().map(|t| t.rseq).collect()
+    undecided_and_dead(mirror).0
 }
 
-/// Records of a life: each rseq is appended once, and perhaps decided later.
+fn undecided_and_dead(mirror: &Mirror) -> (Vec<u64>, Vec<u64>) {
+    let recovered = mirror.recover("journal").expect("our own mirror").expect("a replica is known");
+    assert!(recovered.transactions.iter().all(|t| *t == transaction(t.rseq)));
+    assert!(recovered.dead.iter().all(|(t, of)| *t == transaction(t.rseq) && *of == letter(t.rseq)));
+    let rseqs = |list: Vec<&Transaction>| list.iter().map(|t| t.rseq).collect();
+    (rseqs(recovered.transactions.iter().collect()), rseqs(recovered.dead.iter().map(|(t, _)| t).collect()))
+}
+
+/// Records of a life: each rseq is appended once, and perhaps decided or refused later; what was refused may be thrown
+/// away.
 fn life() -> impl Strategy<Value = Vec<MirrorRecord>> {
     prop::collection::vec(any::<prop::sample::Index>(), 1..30).prop_map(|picks| {
         let (mut out, mut open) = (vec![header()], Vec::new());
         for (rseq, pick) in (1u64..).zip(picks) {
             out.push(appended(rseq));
             open.push(rseq);
-            if pick.index(3) == 0 {
-                out.push(decided(open.remove(pick.index(open.len()))));
+            match pick.index(4) {
+                0 => out.push(decided(open.remove(pick.index(open.len())))),
+                1 => out.push(dead(open[pick.index(open.len())])),
+                _ => {}
             }
         }
         out
@@ -111,13 +133,39 @@ proptest! {
         records in life(),
         again in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
-        let expected = undecided(&Mirror::from_bytes(&frames(&records).concat()));
+        let expected = undecided_and_dead(&Mirror::from_bytes(&frames(&records).concat()));
         let mut shuffled = records.clone();
         for index in again {
             let record = index.get(&records).clone();
             shuffled.insert(index.index(shuffled.len() + 1), record);
         }
-        prop_assert_eq!(undecided(&Mirror::from_bytes(&frames(&shuffled).concat())), expected);
+        prop_assert_eq!(undecided_and_dead(&Mirror::from_bytes(&frames(&shuffled).concat())), expected);
+    }
+
+    #[test]
+    fn dead_stays_dead_and_undecided_stays_undecided(records in life(), compacts: bool) {
+        let mut expected = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        for record in &records {
+            match record {
+                MirrorRecord::Header { .. } => {}
+                MirrorRecord::Appended { rseq, letter: None, .. } => drop(expected.0.insert(*rseq)),
+                MirrorRecord::Appended { rseq, letter: Some(_), .. } => {
+                    expected.0.remove(rseq);
+                    expected.1.insert(*rseq);
+                }
+                MirrorRecord::Decided { rseq, .. } => {
+                    expected.0.remove(rseq);
+                    expected.1.remove(rseq);
+                }
+            }
+        }
+        let mut mirror = Mirror::from_bytes(&frames(&records).concat());
+        if compacts {
+            mirror = Mirror::from_bytes(&mirror.compact());
+        }
+        let (undecided, dead) = undecided_and_dead(&mirror);
+        prop_assert_eq!((undecided.into_iter().collect(), dead.into_iter().collect()), expected);
+        prop_assert_eq!(mirror.open_bytes, mirror.open.values().map(Kept::bytes).sum::<usize>());
     }
 
     #[test]
@@ -142,7 +190,7 @@ proptest! {
 #[test]
 fn a_body_that_holds_a_mirror_file_is_not_taken_for_one() {
     let inner = [header(), appended(7)].iter().flat_map(MirrorRecord::to_frame).collect::<Vec<u8>>();
-    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner };
+    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner, letter: None };
     let mut bytes = [header().to_frame(), outer.to_frame(), appended(2).to_frame()].concat();
     let place = header().to_frame().len() + 4;
     bytes[place] ^= 1;
@@ -176,11 +224,45 @@ fn entries_of_an_earlier_identity_are_not_sent_by_themselves() {
     let now = ReplicaId([1; 16]);
     let mut mirror = Mirror::from_bytes(&frames(&[header(), appended(1)]).concat());
     let body = Transaction { replica: now, ..transaction(1) }.to_bytes();
-    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body });
+    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body, letter: None });
     for mirror in [mirror.clone(), Mirror::from_bytes(&mirror.compact())] {
         let recovered = mirror.recover("journal").expect("ours").expect("known");
         assert_eq!((recovered.replica, recovered.transactions.len(), recovered.older.len()), (now, 1, 1));
     }
+}
+
+/// The records of builds before dead letters were told.
+#[derive(Debug, PartialEq, Encode, Decode)]
+enum OldRecord {
+    #[n(1)]
+    Appended {
+        #[n(0)]
+        replica: ReplicaId,
+        #[n(1)]
+        rseq: u64,
+        #[cbor(n(2), with = "minicbor::bytes")]
+        body: Vec<u8>,
+    },
+}
+
+#[test]
+fn older_builds_and_this_one_read_each_others_frames() {
+    let old = OldRecord::Appended { replica: REPLICA, rseq: 1, body: transaction(1).to_bytes() };
+    let bytes = minicbor::to_vec(&old).expect("encodes");
+    assert_eq!(bytes, minicbor::to_vec(appended(1)).expect("encodes"));
+    assert_eq!(minicbor::decode::<MirrorRecord>(&bytes).expect("this one reads the old"), appended(1));
+    let new = minicbor::to_vec(dead(1)).expect("encodes");
+    assert_eq!(minicbor::decode::<OldRecord>(&new).expect("the old one reads this one's"), old);
+}
+
+#[test]
+fn a_dead_letter_of_another_name_is_kept_under_its_number() {
+    let body = transaction(1).to_bytes();
+    let mirror = Mirror::new("journal", ReplicaId([2; 16]), 9, [(5, body, Some(letter(1)))]);
+    let recovered = mirror.recover("journal").expect("ours").expect("known");
+    let (transaction, of) = &recovered.dead[0];
+    assert_eq!((transaction.replica, transaction.rseq, of), (ReplicaId([2; 16]), 5, &letter(1)));
+    assert_eq!((transaction.origin.expect("kept").rseq, recovered.damaged), (1, 0));
 }
 
 mod file {

@@ -7,7 +7,7 @@ use landfall_protocol::server::Outcome;
 
 use super::world::decision;
 use super::*;
-use crate::db::{EntryState, OutboxEntry};
+use crate::db::{EntryState, Failure, OutboxEntry};
 
 /// The schema of the tests with an action, and a column that the server fills.
 fn shop() -> Database {
@@ -73,6 +73,24 @@ fn an_action_without_rows_is_a_transaction() {
     let again = db.retry(second, NOW, &mut |bytes| bytes.fill(3)).expect("retried").rseq.expect("queued");
     assert_eq!(entry(&db, again).transaction.action.expect("an action").args["count"], Value::Int(2));
     assert_eq!(entry(&db, again).state, EntryState::Queued);
+}
+
+/// P19: what failed once, and is asked about now, waits for an answer. What failed is still told.
+#[test]
+fn what_is_asked_about_fails_no_longer() {
+    let mut db = shop();
+    let rseq = act(&mut db, &[("count", Value::Int(1))], Some(1)).expect("valid").expect("queued");
+    db.mark_sent(&[rseq]).expect("stored");
+    let late = Problem::new(codes::ATTEMPTS_USED_UP, "late");
+    db.decide(&[decision(rseq, Outcome::Failed { problem: late.clone() })], NOW).expect("decided");
+    assert_eq!(entry(&db, rseq).problem, Some(late.clone()));
+    db.decide(&[decision(rseq, Outcome::Asked { again_ms: 20_000 })], NOW).expect("decided");
+    let asked = entry(&db, rseq);
+    assert_eq!((asked.problem, asked.next_attempt_ms, asked.attempts), (None, Some(NOW + 20_000), 1));
+    assert_eq!(asked.failures, [Failure { at_ms: NOW, problem: late.clone() }]);
+    db.decide(&[decision(rseq, Outcome::Failed { problem: late.clone() })], NOW + 1).expect("decided");
+    let failing = entry(&db, rseq);
+    assert_eq!((failing.problem, failing.failures.len(), failing.attempts), (Some(late), 2, 2));
 }
 
 /// P16, P17: what the server would refuse is refused here, and nothing of it is stored.

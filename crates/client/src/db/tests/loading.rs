@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_core::error::codes;
+use landfall_core::flat::FlatSet;
 use landfall_core::{BucketId, Operation, Origin, Problem};
 use landfall_protocol::server::{Outcome, Resumption, Start};
 use proptest::prelude::*;
@@ -337,8 +338,14 @@ fn a_shape_that_is_not_opened_yet_stays_behind() {
     world.check();
 }
 
+/// What is offered to the server.
+fn offered(world: &mut World) -> Vec<Transaction> {
+    let (entries, _) = world.db.sendable(10, 1 << 20, &FlatSet::new(), NOW).expect("readable");
+    entries.into_iter().map(|e| e.transaction).collect()
+}
+
 /// A world in which one write is acknowledged, and the cut has not passed it.
-fn acknowledged() -> (World, landfall_core::Transaction) {
+fn acknowledged() -> (World, Transaction) {
     let mut world = World::new();
     world.run(&Step::Open(0));
     world.drain();
@@ -357,8 +364,7 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
     world.run(&Step::Live(5));
     assert_eq!(world.db.outbox().expect("readable"), [], "settled");
     world.run(&Step::Reconnect(2, 0));
-    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
-    assert_eq!(again.iter().map(|e| &e.transaction).collect::<Vec<_>>(), [&first], "same number, same bytes");
+    assert_eq!(offered(&mut world), [first], "same number, same bytes");
     world.drain();
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]), "it never vanished");
 }
@@ -367,10 +373,6 @@ fn a_restored_server_is_offered_again_what_it_had_acknowledged() {
 #[test]
 fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_short() {
     let (mut world, first) = acknowledged();
-    let offered = |world: &mut World| {
-        let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), 0).expect("readable");
-        again.into_iter().map(|e| e.transaction).collect::<Vec<_>>()
-    };
     assert_eq!(offered(&mut world), []);
     // But not after so long that the server may have forgotten that it decided it.
     let mut late = welcome(&world.server, world.server.head(), Resumption::TooOld, 1);
@@ -383,8 +385,7 @@ fn what_was_acknowledged_beyond_the_cut_is_offered_again_when_the_log_is_too_sho
 
 /// What is offered to the server, with what it says it was first.
 fn offered_anew(world: &mut World) -> Vec<(u64, Option<Origin>)> {
-    let again = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
-    again.into_iter().map(|e| (e.transaction.rseq, e.transaction.origin)).collect()
+    offered(world).into_iter().map(|transaction| (transaction.rseq, transaction.origin)).collect()
 }
 
 /// P8, S6: under another replica id.
@@ -421,14 +422,29 @@ fn an_acceptance_stands_though_the_server_has_forgotten_it() {
     assert_eq!(visible(&world.db), State::from([(1, (None, Some(5)))]));
 }
 
+/// A world with so many rows, some of which changed again, and a shape that has them all.
+fn loaded(rows: i64, changes: i64) -> World {
+    let mut world = World::new();
+    (0..rows).for_each(|id| world.run(&Step::Remote(3, id, id)));
+    (0..changes).for_each(|by| world.run(&Step::Remote(3, rows - 1, 10 + by)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(100));
+    world.drain();
+    world
+}
+
+/// The server loses what is newest of its history.
+fn lose_history(world: &mut World) {
+    world.server.history.truncate(8);
+    (world.epoch, world.cut) = (world.epoch + 1, 7);
+    world.db.welcome(&welcome(&world.server, 7, Resumption::NewEpoch, world.epoch), NOW).expect("welcome");
+    world.opened.clear();
+}
+
 /// C6.
 #[test]
 fn what_is_as_it_was_is_not_fetched_again() {
-    let mut world = World::new();
-    (0..12).for_each(|id| world.run(&Step::Remote(3, id, id)));
-    world.run(&Step::Open(0));
-    world.run(&Step::Live(12));
-    world.drain();
+    let mut world = loaded(12, 0);
     let first = world.db.reconciled();
     assert_eq!((first.kept, first.fetched), (0, 12));
     world.run(&Step::Write(3, 300));
@@ -456,11 +472,7 @@ fn what_is_as_it_was_is_not_fetched_again() {
 /// C6: a row that is another here, although nothing changed it, is replaced and reported.
 #[test]
 fn what_diverged_is_healed_and_counted() {
-    let mut world = World::new();
-    (0..4).for_each(|id| world.run(&Step::Remote(3, id, id)));
-    world.run(&Step::Open(0));
-    world.run(&Step::Live(4));
-    world.drain();
+    let mut world = loaded(4, 0);
     // A fault on the server: its state is another, and no sequence says so.
     world.server.history[4].insert(1, (Some(9), Some(9)));
     world.run(&Step::Reconnect(1, 0));
@@ -472,11 +484,7 @@ fn what_diverged_is_healed_and_counted() {
 /// C6: a bucket that nobody opened for long has another number.
 #[test]
 fn a_bucket_under_a_new_number_is_compared_with_the_copy_of_the_old_one() {
-    let mut world = World::new();
-    (0..6).for_each(|id| world.run(&Step::Remote(3, id, id)));
-    world.run(&Step::Open(0));
-    world.run(&Step::Live(6));
-    world.drain();
+    let mut world = loaded(6, 0);
     let handle = world.handle(0).expect("open");
     let before = visible(&world.db);
     world.db.welcome(&welcome(&world.server, 6, Resumption::TooOld, 1), NOW).expect("welcome");
@@ -497,17 +505,8 @@ fn a_bucket_under_a_new_number_is_compared_with_the_copy_of_the_old_one() {
 /// S6: sequences of a history that is lost say nothing of the new one.
 #[test]
 fn a_row_of_a_lost_history_does_not_hide_later_changes() {
-    let mut world = World::new();
-    (0..6).for_each(|id| world.run(&Step::Remote(3, id, id)));
-    (0..9).for_each(|by| world.run(&Step::Remote(3, 5, 10 + by)));
-    world.run(&Step::Open(0));
-    world.run(&Step::Live(100));
-    world.drain();
-    world.server.history.truncate(8);
-    world.epoch += 1;
-    world.cut = 7;
-    world.db.welcome(&welcome(&world.server, 7, Resumption::NewEpoch, world.epoch), NOW).expect("welcome");
-    world.opened.clear();
+    let mut world = loaded(6, 9);
+    lose_history(&mut world);
     world.drain();
     world.check();
     assert!(world.db.reconciled().kept > 0, "a row of another history is as good as any");
@@ -522,20 +521,12 @@ fn a_row_of_a_lost_history_does_not_hide_later_changes() {
 /// new history, so that what somebody else does there is concurrent to it.
 #[test]
 fn a_copy_of_a_lost_history_is_no_base_in_the_next_one() {
-    let mut world = World::new();
-    (0..6).for_each(|id| world.run(&Step::Remote(3, id, id)));
-    (0..9).for_each(|by| world.run(&Step::Remote(3, 5, 10 + by)));
-    world.run(&Step::Open(0));
-    world.run(&Step::Live(100));
-    world.drain();
+    let mut world = loaded(6, 9);
     world.run(&Step::Reconnect(1, 0));
-    world.server.history.truncate(8);
-    (world.epoch, world.cut) = (world.epoch + 1, 7);
-    world.db.welcome(&welcome(&world.server, 7, Resumption::NewEpoch, world.epoch), NOW).expect("welcome");
-    world.opened.clear();
+    lose_history(&mut world);
     world.run(&Step::Write(5, 300));
-    let written = world.db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
-    let bases = written.iter().flat_map(|e| &e.transaction.operations).map(|o| match o {
+    let written = offered(&mut world);
+    let bases = written.iter().flat_map(|transaction| &transaction.operations).map(|o| match o {
         Operation::Insert { base, .. } | Operation::Update { base, .. } | Operation::Delete { base, .. } => *base,
     });
     assert_eq!(bases.collect::<Vec<_>>(), [0], "nothing of this history was seen there");

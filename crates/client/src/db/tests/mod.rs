@@ -4,9 +4,10 @@ use landfall_core::schema::{
     Access, Column, Default as ColumnDefault, DeleteRule, OnDelete, Reference, Schema, Sending, Shape, Table,
 };
 use landfall_core::value::ColumnType;
-use landfall_core::{Problem, ReplicaId, RowKey, Value};
+use landfall_core::{Problem, ReplicaId, RowKey, Transaction, Value};
 
 use super::{Database, DbError, Location, Options, Written};
+use crate::mirror::Recovered;
 
 mod actions;
 mod cache;
@@ -115,6 +116,11 @@ pub(super) fn open(location: &Location) -> Database {
 
 pub(super) fn memory() -> Database {
     open(&Location::Memory)
+}
+
+/// What a mirror has of the first replica.
+pub(super) fn recovered(last_rseq: u64, transactions: Vec<Transaction>) -> Recovered {
+    Recovered { replica: replica(1), last_rseq, transactions, older: Vec::new(), dead: Vec::new(), damaged: 0 }
 }
 
 /// Runs statements in one write.

@@ -107,7 +107,8 @@ fn a_lost_database_is_rebuilt_from_its_mirrored_transactions() {
     write(&mut lost, &["UPDATE counters SET a = 2"]).expect("writes");
     let transactions: Vec<_> = lost.outbox().expect("readable").into_iter().map(|e| e.transaction).collect();
     let mut db = Database::open(&Location::Memory, schema(), Options::default(), NOW, replica(8)).expect("opens");
-    db.recover(replica(1), 100, &transactions, &transactions[..1], &[], NOW).expect("recovers");
+    let from = Recovered { older: transactions[..1].to_vec(), ..recovered(100, transactions) };
+    db.recover(&from, &[], NOW).expect("recovers");
     assert_eq!(db.replica(), replica(1));
     assert_eq!(rows(&db, "SELECT a, b FROM counters"), vec![vec![Value::Int(2), Value::Int(1)]]);
     assert_eq!((db.undecided().expect("readable"), db.counts().dead), (vec![1, 2], 1));
@@ -127,7 +128,7 @@ fn a_database_in_memory_shows_pending_rows_whole_from_their_images() {
     let images: Vec<_> = [2, 3].into_iter().flat_map(|rseq| lost.images_of(rseq).expect("readable")).collect();
     assert_eq!(images.iter().map(|i| i.key.clone()).collect::<Vec<_>>(), [key(1), key(1)]);
     let mut db = memory();
-    db.recover(replica(1), 100, &[entry(2), entry(3)], &[], &images, NOW).expect("recovers");
+    db.recover(&recovered(100, vec![entry(2), entry(3)]), &images, NOW).expect("recovers");
     let expected = [[1, 11, 21]].map(|row| row.map(Value::Int).to_vec());
     assert_eq!(rows(&db, "SELECT * FROM counters"), expected);
     assert_eq!(db.undecided().expect("readable"), [2, 3]);

@@ -184,7 +184,7 @@ impl World {
     }
 
     fn push(&mut self, count: usize, refuse: u8, lost: bool) {
-        let batch = self.db.sendable(count, usize::MAX, &FlatSet::new(), 0).expect("readable");
+        let (batch, _) = self.db.sendable(count, usize::MAX, &FlatSet::new(), 0).expect("readable");
         let rseqs: Vec<u64> = batch.iter().map(|e| e.transaction.rseq).collect();
         self.db.mark_sent(&rseqs).expect("writes");
         let mut decisions = Vec::new();

@@ -94,7 +94,7 @@ impl World {
 
     fn send(&mut self, count: usize) -> Vec<u64> {
         let in_flight: FlatSet<u64> = self.in_flight.iter().copied().collect();
-        let batch = self.db.sendable(count, usize::MAX, &in_flight, self.now).expect("readable");
+        let (batch, _) = self.db.sendable(count, usize::MAX, &in_flight, self.now).expect("readable");
         let batch: Vec<Transaction> = batch.into_iter().map(|e| e.transaction).collect();
         let mut sent = Vec::new();
         for txn in &batch {
@@ -214,7 +214,7 @@ proptest! {
             world.run(step);
             // All that could be sent, and nothing that waits.
             let in_flight: FlatSet<u64> = world.in_flight.iter().copied().collect();
-            let batch = world.db.sendable(usize::MAX, usize::MAX, &in_flight, world.now).expect("readable");
+            let (batch, _) = world.db.sendable(usize::MAX, usize::MAX, &in_flight, world.now).expect("readable");
             let offered: BTreeSet<u64> = batch.iter().map(|e| e.transaction.rseq).collect();
             let free = |rseq: &&u64| !world.in_flight.contains(rseq) && !world.is_stuck(**rseq);
             let due: BTreeSet<u64> = world.open.keys().filter(free).copied().collect();
@@ -302,7 +302,7 @@ fn what_is_urgent_and_large_does_not_use_up_the_turn_of_the_oldest() {
     }
     let bytes = world.db.entry_body(old).expect("readable").expect("there").len();
     for _ in 0..2 {
-        let batch = world.db.sendable(64, 7 * (bytes + 2), &in_flight, world.now).expect("readable");
+        let (batch, _) = world.db.sendable(64, 7 * (bytes + 2), &in_flight, world.now).expect("readable");
         assert!((5..=8).contains(&batch.len()), "a batch of {} entries shows nothing", batch.len());
         for entry in batch {
             in_flight.insert(entry.transaction.rseq);
@@ -346,13 +346,8 @@ fn steps_of_a_choice(queued: i64) -> usize {
         });
         written.expect("writes");
     }
-    let in_flight: FlatSet<u64> = world
-        .db
-        .sendable(8, usize::MAX, &FlatSet::new(), NOW)
-        .expect("readable")
-        .iter()
-        .map(|entry| entry.transaction.rseq)
-        .collect();
+    let (first, _) = world.db.sendable(8, usize::MAX, &FlatSet::new(), NOW).expect("readable");
+    let in_flight: FlatSet<u64> = first.iter().map(|entry| entry.transaction.rseq).collect();
     let steps = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = std::sync::Arc::clone(&steps);
     let count = move || {
@@ -360,7 +355,7 @@ fn steps_of_a_choice(queued: i64) -> usize {
         false
     };
     world.db.conn.progress_handler(1, Some(count)).expect("is set");
-    assert_eq!(world.db.sendable(8, usize::MAX, &in_flight, NOW).expect("readable").len(), 8);
+    assert_eq!(world.db.sendable(8, usize::MAX, &in_flight, NOW).expect("readable").0.len(), 8);
     world.db.next_attempt_in_ms(NOW).expect("readable");
     world.db.next_expiry_in_ms(NOW).expect("readable");
     steps.load(std::sync::atomic::Ordering::Relaxed)

@@ -231,7 +231,7 @@ fn entries_of_an_older_schema_meet_stricter_rules_one_by_one() {
     let (long, fine) = (note(&mut lost, 1, "much too long"), note(&mut lost, 2, "fine"));
     let all: Vec<Transaction> = lost.outbox().expect("readable").into_iter().map(|e| e.transaction).collect();
     let mut db = Database::open(&Location::Memory, stricter, Options::default(), NOW, replica(8)).expect("opens");
-    db.recover(replica(1), fine, &all, &[], &[], NOW).expect("recovers");
+    db.recover(&recovered(fine, all), &[], NOW).expect("recovers");
     let states: BTreeMap<u64, EntryState> =
         db.outbox().expect("readable").into_iter().map(|e| (e.rseq, e.state)).collect();
     assert_eq!(states, [(long, EntryState::Dead), (fine, EntryState::Sent)].into());
@@ -261,6 +261,6 @@ fn what_the_server_could_never_take_does_not_keep_the_rest_back() {
     assert_eq!(ended.refused, [large]);
     let letter = db.entry(large).expect("readable").expect("kept");
     assert_eq!((letter.state, letter.problem.map(|p| p.code)), (EntryState::Dead, Some(core::BAD_TRANSACTION)));
-    let sent = db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
+    let (sent, _) = db.sendable(10, 1 << 20, &landfall_core::flat::FlatSet::new(), NOW).expect("readable");
     assert_eq!(sent.iter().map(|e| e.transaction.rseq).collect::<Vec<_>>(), [next]);
 }

@@ -3,97 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use landfall_core::{BucketId, ColumnType, Epoch, ReplicaId, Schema, Stamp, Value};
-use landfall_protocol::server::{Limits, Opening, Resumption, Start, Welcome, WireType};
-use landfall_protocol::{ClientMessage, ServerMessage};
+use landfall_core::{BucketId, ColumnType, Value};
+use landfall_protocol::ServerMessage;
+use landfall_protocol::server::{Opening, Resumption, Start, WireType};
 
-use crate::db::{Location, Options};
-use crate::engine::{Effect, Engine, Input, Moment};
+use crate::engine::Input;
+use crate::engine::device::{Device, NOON, entropy};
 use crate::status::Review;
 
 const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\nreview_after = '1h'\nreview_entries = 2\n\
                       collapse = '0ms'\n[tables.notes.columns]\nid = { type = 'integer' }\n\
                       [tables.calls]\noffline = 'deny'\n[tables.calls.columns]\nid = { type = 'integer' }\n\
                       [shapes.all]\ntable = 'notes'\n";
-const NOON: u64 = 1_795_000_000_000;
 const HOUR: u64 = 3_600;
 
-/// An engine on a file, the seconds that have passed since noon, and how far its clock is off.
-struct Device {
-    engine: Engine,
-    seconds: u64,
-    off_ms: u64,
-    connection: u64,
-    /// Where the server stands.
-    head: u64,
-    /// The entries that were offered.
-    pushed: Vec<u64>,
-}
-
-fn entropy(bytes: &mut [u8]) {
-    bytes.fill(5);
-}
-
 impl Device {
-    fn open(path: &Path, seconds: u64) -> Self {
-        let schema = Schema::parse("journal.toml", SCHEMA).expect("a schema");
-        let location = Location::Path(path.to_owned());
-        let now = Moment { wall_ms: NOON + 1_000 * seconds, mono_ms: 1_000 * seconds };
-        let engine = Engine::open(&location, schema, Options::default(), now, &mut entropy).expect("opens");
-        Self { engine, seconds, off_ms: 0, connection: 0, head: 10, pushed: Vec::new() }
-    }
-
-    fn now(&self) -> Moment {
-        Moment { wall_ms: NOON + 1_000 * self.seconds + self.off_ms, mono_ms: 1_000 * self.seconds }
-    }
-
-    fn drain(&mut self) {
-        while let Some(effect) = self.engine.poll_effect() {
-            match effect {
-                Effect::Connect { connection } => self.connection = connection,
-                Effect::Send { message: ClientMessage::Push { entries, .. }, .. } => {
-                    self.pushed.extend(entries.iter().map(|e| e.transaction.rseq));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn input(&mut self, input: Input) {
-        self.engine.handle(input, self.now(), &mut entropy);
-        self.drain();
-    }
-
-    fn hear(&mut self, message: ServerMessage) {
-        self.input(Input::Frame { connection: self.connection, message });
-    }
-
-    fn connect(&mut self, resumption: Resumption) {
-        self.input(Input::SetOnline { online: true });
-        self.input(Input::Connected { connection: self.connection });
-        self.hear(ServerMessage::Welcome(Welcome {
-            version: 1,
-            epoch: Epoch([4; 16]),
-            head: self.head,
-            start: 10,
-            chain: 10,
-            resumption,
-            last_rseq: 0,
-            clock_ms: NOON + 1_000 * self.seconds,
-            token_expires_in_ms: None,
-            subject: "ada".into(),
-            schema_version: 1,
-            limits: Limits { frame_bytes: 1 << 20, push_entries: 100, window_bytes: 1 << 20, subscriptions: 10 },
-        }));
-    }
-
-    fn disconnect(&mut self) {
-        self.input(Input::SetOnline { online: false });
-    }
-
-    fn live(&mut self) {
-        let stamp = Stamp { wall_ms: NOON, counter: 0, replica: ReplicaId([9; 16]) };
-        self.hear(ServerMessage::Live { to: 11, chain: 11, stamp, buckets: Vec::new() });
+    fn at(path: &Path, seconds: u64) -> Self {
+        Self::open(path, SCHEMA, seconds)
     }
 
     fn write(&mut self, table: &str) -> Result<u64, crate::db::DbError> {
@@ -115,7 +41,7 @@ impl Device {
 
     /// It was connected at noon and has gone away, with so many entries.
     fn away(path: &Path, entries: u64) -> Self {
-        let mut device = Self::open(path, 0);
+        let mut device = Self::at(path, 0);
         device.connect(Resumption::Fresh);
         device.disconnect();
         for _ in 0..entries {
@@ -133,7 +59,7 @@ fn nothing_leaves_before_the_person_says_so_and_then_all_of_it() {
     device.seconds = 2 * HOUR;
     device.connect(Resumption::Continue);
     let told = Review { entries: 3, conflicts: 0, away_ms: 2 * HOUR * 1_000, since_ms: NOON, complete: true };
-    assert_eq!((device.review(), &device.pushed[..]), (Some(told), &[][..]));
+    assert_eq!((device.review(), &device.pushed()[..]), (Some(told), &[][..]));
     assert!(!device.engine.status().paused, "that is another thing");
     assert_eq!(device.engine.db().backups().expect("readable").len(), 1);
 
@@ -143,22 +69,22 @@ fn nothing_leaves_before_the_person_says_so_and_then_all_of_it() {
     let id = device.now();
     device.engine.set_paused(true, id, &mut entropy).expect("writes");
     device.engine.set_paused(false, id, &mut entropy).expect("writes");
-    device.live();
+    device.live(11);
     device.seconds += 30;
     device.input(Input::Tick);
-    assert_eq!((device.review().map(|r| r.entries), &device.pushed[..]), (Some(4), &[][..]));
+    assert_eq!((device.review().map(|r| r.entries), &device.pushed()[..]), (Some(4), &[][..]));
 
     // Neither another session nor a restart forgets it, and nobody is asked twice.
     device.disconnect();
     device.connect(Resumption::Continue);
     drop(device);
-    let mut device = Device::open(&path, 2 * HOUR + 100);
+    let mut device = Device::at(&path, 2 * HOUR + 100);
     assert_eq!(device.review().map(|r| r.entries), Some(4), "without a connection, too");
     device.connect(Resumption::Continue);
-    assert_eq!((device.review().map(|r| r.away_ms), &device.pushed[..]), (Some(2 * HOUR * 1_000), &[][..]));
+    assert_eq!((device.review().map(|r| r.away_ms), &device.pushed()[..]), (Some(2 * HOUR * 1_000), &[][..]));
     assert_eq!(device.engine.db().backups().expect("readable").len(), 1);
     device.replay();
-    assert_eq!((device.review(), &device.pushed[..]), (None, &[1, 2, 3, 4][..]));
+    assert_eq!((device.review(), &device.pushed()[..]), (None, &[1, 2, 3, 4][..]));
     device.seconds += 30;
     device.disconnect();
     device.connect(Resumption::Continue);
@@ -174,11 +100,11 @@ fn a_pause_of_the_person_outlasts_the_replay() {
     device.seconds = 2 * HOUR;
     device.connect(Resumption::Continue);
     device.replay();
-    assert_eq!((device.review(), device.engine.status().paused, device.pushed.len()), (None, true, 0));
+    assert_eq!((device.review(), device.engine.status().paused, device.pushed().len()), (None, true, 0));
     let now = device.now();
     device.engine.set_paused(false, now, &mut entropy).expect("writes");
     device.drain();
-    assert_eq!(device.pushed, [1, 2]);
+    assert_eq!(device.pushed(), [1, 2]);
 }
 
 #[test]
@@ -194,7 +120,7 @@ fn when_everything_is_taken_back_nothing_is_held_any_more() {
     device.drain();
     assert_eq!(device.review(), None);
     device.write("notes").expect("writes");
-    assert_eq!(device.pushed, [3]);
+    assert_eq!(device.pushed(), [3]);
 }
 
 #[test]
@@ -204,13 +130,13 @@ fn the_absence_is_measured_by_the_servers_clock() {
     device.seconds = HOUR / 2;
     device.off_ms = 400 * 24 * HOUR * 1_000;
     device.connect(Resumption::Continue);
-    assert_eq!((device.review(), device.pushed.len()), (None, 2), "the device's clock was set");
+    assert_eq!((device.review(), device.pushed().len()), (None, 2), "the device's clock was set");
 }
 
 #[test]
 fn an_open_session_is_no_absence_and_what_was_asleep_with_it_is() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut device = Device::open(&dir.path().join("notes.db"), 0);
+    let mut device = Device::at(&dir.path().join("notes.db"), 0);
     device.connect(Resumption::Fresh);
     for _ in 0..200 {
         device.seconds += 30;
@@ -218,30 +144,30 @@ fn an_open_session_is_no_absence_and_what_was_asleep_with_it_is() {
         device.hear(ServerMessage::Pong { clock_ms, token_expires_in_ms: None });
     }
     device.seconds += 20;
-    device.live();
+    device.live(11);
     device.disconnect();
     for _ in 0..2 {
         device.write("notes").expect("writes");
     }
     device.seconds += HOUR;
     device.connect(Resumption::Continue);
-    assert_eq!((device.review(), device.pushed.len()), (None, 2), "not longer than an hour after the last word");
+    assert_eq!((device.review(), device.pushed().len()), (None, 2), "not longer than an hour after the last word");
 
     // The machine sleeps; what was in its buffers is read when it wakes.
-    device.pushed.clear();
+    device.pushes.clear();
     device.seconds += 2 * HOUR;
-    device.live();
+    device.live(11);
     device.input(Input::Disconnected { connection: device.connection, reason: "reset".into(), retry_after_ms: None });
     device.disconnect();
     device.connect(Resumption::Continue);
     assert_eq!(device.review().map(|r| r.away_ms / 1_000), Some(2 * HOUR));
-    assert!(device.pushed.is_empty());
+    assert!(device.pushes.is_empty());
 }
 
 #[test]
 fn it_says_whether_all_that_others_did_is_here() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut device = Device::open(&dir.path().join("notes.db"), 0);
+    let mut device = Device::at(&dir.path().join("notes.db"), 0);
     let now = device.now();
     device.engine.open_shape("all", BTreeMap::new(), now, &mut entropy).expect("opens");
     device.connect(Resumption::Fresh);
@@ -259,6 +185,6 @@ fn it_says_whether_all_that_others_did_is_here() {
     assert_eq!(device.review().map(|r| r.complete), Some(false), "something is outstanding");
     device.hear(ServerMessage::Opened { id: 2, buckets: vec![opening(Start::Live)] });
     assert_eq!(device.review().map(|r| r.complete), Some(false));
-    device.live();
+    device.live(11);
     assert_eq!(device.review().map(|r| r.complete), Some(true));
 }
