@@ -7,7 +7,7 @@
 
 use landfall_core::hash::Cells;
 use landfall_core::wide::WideSet;
-use landfall_core::{Operation, RowKey, Transaction, Value};
+use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::bookkeeping::{DEAD, decode};
@@ -278,7 +278,9 @@ fn put_back<'o>(
     let mut back = Vec::new();
     for (name, was) in before.iter() {
         match (now.get(name), cells.get(name)) {
-            (Some(value), Some(written)) if value == written => back.push((name.as_str(), was.clone())),
+            (Some(value), Some(written)) if value == written || mutant::active("undo-overwrites") => {
+                back.push((name.as_str(), was.clone()))
+            }
             (_, Some(_)) => leave(Some(name)),
             (_, None) => {}
         }
