@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use landfall_client::db::{Location, OpenError, Options};
 use landfall_client::engine::{Engine, Moment};
 use landfall_client::live::{LiveQuery, QueryId, Row};
-use landfall_core::{ReplicaId, Schema, Value};
+use landfall_core::{ReplicaId, Schema, Transaction, Value};
 
 use crate::clock::{MachineClock, Micros};
 use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
+use crate::invariants::drain::{self, Drain};
 use crate::invariants::offline::Fairness;
 use crate::network::Way;
 use crate::workload::OpId;
@@ -61,6 +62,10 @@ pub struct Process {
     pub tick_at: Option<Micros>,
     /// What the present connection has carried.
     pub fairness: Fairness,
+    /// Transactions of this app that may be taken back: those without a row in `ops`.
+    pub plain: Vec<Transaction>,
+    /// What became of its entries.
+    pub drain: Drain,
     /// Effects that are carried out before the power goes, if it is to go.
     pub effects_left: Option<u64>,
 }
@@ -92,6 +97,8 @@ pub struct Device {
     pub way: Way,
     /// Its randomness, the app's and the engine's.
     pub dice: Dice,
+    /// What its person decides about what was written.
+    pub minds: Dice,
     /// Counts processes; messages for an earlier one are dropped.
     pub life: u64,
     /// The running app.
@@ -110,6 +117,8 @@ pub struct Device {
     pub offline: bool,
     /// When it last had a session, by the server's clock; `None`: not since it has these files.
     pub online_ms: Option<u64>,
+    /// Numbers that these files handed to the network.
+    pub handed: BTreeSet<(ReplicaId, u64)>,
     /// The ids that its database has had.
     pub replicas: BTreeSet<ReplicaId>,
 }
@@ -119,6 +128,7 @@ impl Device {
     pub fn new(seed: u64, index: usize, person: usize, clock: MachineClock, way: Way) -> Self {
         let name = format!("d{index}");
         let mut dice = Dice::new(seed, &name);
+        let minds = Dice::new(seed, &format!("minds of {name}"));
         let disk = Disk::new(dice.number(), DiskConfig::default());
         Self {
             index,
@@ -128,6 +138,7 @@ impl Device {
             clock,
             way,
             dice,
+            minds,
             life: 0,
             process: None,
             held: BTreeSet::new(),
@@ -137,6 +148,7 @@ impl Device {
             disk_errors: 0,
             offline: false,
             online_ms: None,
+            handed: BTreeSet::new(),
             replicas: BTreeSet::new(),
         }
     }
@@ -168,13 +180,17 @@ impl Device {
         let dice = &mut self.dice;
         let engine = Engine::open(&location, schema.clone(), options, moment, &mut |bytes| dice.fill(bytes))?;
         self.life += 1;
-        self.process = Some(Process {
+        let mut process = Process {
             engine,
             watches: BTreeMap::new(),
             tick_at: None,
             fairness: Fairness::default(),
+            plain: Vec::new(),
+            drain: Drain::default(),
             effects_left: None,
-        });
+        };
+        drain::begin(&mut process);
+        self.process = Some(process);
         Ok(())
     }
 

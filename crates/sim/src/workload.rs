@@ -5,7 +5,7 @@
 //! against deletes, revivals, references to what somebody else deletes.
 
 use landfall_client::db::{DbError, WriteTx};
-use landfall_core::{ColumnType, Decimal, RowKey, Value};
+use landfall_core::{ColumnType, Decimal, Operation, RowKey, Transaction, Value};
 
 use crate::clock::START_MS;
 use crate::dice::Dice;
@@ -77,11 +77,19 @@ pub struct Author<'a> {
     pub server_ms: u64,
     /// Numbers of what the device wrote lately.
     pub lately: &'a [u64],
+    /// When it is not worth sending any more, by the device's clock.
+    pub until: Option<u64>,
 }
 
 type Done = Result<(), DbError>;
 
-impl Author<'_> {
+impl<'a> Author<'a> {
+    /// One who changes what is there, and leaves no row in `ops`.
+    pub fn without_mark(dice: &'a mut Dice, person: &'a str, people: usize, device: &'a str) -> Self {
+        let (op, lately) = (OpId(0), &[]);
+        Self { dice, op, person, people, device, pairs: false, tick: 0, server_ms: 0, lately, until: None }
+    }
+
     /// Writes the transaction.
     ///
     /// # Errors
@@ -99,8 +107,35 @@ impl Author<'_> {
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
     }
 
+    /// Changes what a transaction did, or adds to it.
+    ///
+    /// # Errors
+    /// As [`Author::write`].
+    pub fn change(&mut self, tx: &mut WriteTx<'_>, of: &Transaction) -> Done {
+        let known = |o: &&Operation| ["things", "parents", "children", "tags"].contains(&o.table());
+        let known: Vec<&Operation> = of.operations.iter().filter(known).collect();
+        let Some(operation) = self.dice.pick(&known).copied().filter(|_| self.dice.chance(800)) else {
+            return self.family(tx);
+        };
+        let (table, row) = (operation.table(), operation.key().clone());
+        if self.dice.chance(100) {
+            return tx.delete(table, &row).map(|_| ());
+        }
+        match (table, &row.0[..]) {
+            ("things", [id]) => self.change_thing(tx, id.clone()),
+            ("tags", _) => tx.update("tags", &row, &[("n", Value::Int(-1))]).map(|_| ()),
+            _ => {
+                let name = self.words();
+                tx.update(table, &row, &[("name", name)]).map(|_| ())
+            }
+        }
+    }
+
     /// How urgent it is, and what it waits for, beside what its rows say.
     fn wish(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        if let Some(until) = self.until {
+            tx.expire_at(until);
+        }
         if self.dice.chance(300) {
             tx.set_priority(self.dice.below(101) as u8);
         }

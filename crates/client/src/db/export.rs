@@ -9,7 +9,7 @@ use landfall_core::json::{Object, string};
 use landfall_core::schema::TransactionLimits;
 use landfall_core::txn::Origin;
 use landfall_core::value::json::{base64, unbase64};
-use landfall_core::{Problem, Transaction};
+use landfall_core::{Problem, Transaction, mutant};
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value as Json;
 
@@ -154,7 +154,7 @@ impl Database {
             return Ok(Err("its content is of another version; export it again".into()));
         };
         transaction.keep_origin();
-        if transaction.origin.is_some_and(|origin| known.contains(&origin)) {
+        if transaction.origin.is_some_and(|origin| known.contains(&origin)) && !mutant::active("import-again") {
             return Ok(Ok(None));
         }
         let Ok(images) = decode::<StoredImages>(&images) else {

@@ -3,7 +3,7 @@
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
 use landfall_core::wide::WideMap;
-use landfall_core::{Operation, Problem, RowKey, Value};
+use landfall_core::{Operation, Problem, RowKey, Value, mutant};
 
 use super::bookkeeping::DEAD;
 use super::error::DbError;
@@ -79,7 +79,9 @@ impl WriteTx<'_> {
         let database = self.database();
         database.dead_letter(rseq)?;
         database.back_up_before(&[rseq], "before a dead letter was written again", now_ms)?;
-        database.drop_dead(rseq)?;
+        if !mutant::active("letter-kept") {
+            database.drop_dead(rseq)?;
+        }
         self.gone(rseq);
         Ok(())
     }

@@ -6,7 +6,7 @@ use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
 use landfall_core::schema::TransactionLimits;
 use landfall_core::wide::WideSet;
-use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value};
+use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
@@ -43,6 +43,17 @@ pub(super) struct Recorded {
     pub rseq: u64,
     /// The entry that it took up.
     pub replaced: Option<u64>,
+}
+
+/// Until when what takes up an older entry may be carried out. An edit never puts that off: the older one may need the
+/// server, or be due then. What says again all that the older one said has its own end.
+fn earlier_end(newer: Option<u64>, older: Option<u64>, wishes: &Wishes) -> Option<u64> {
+    match (newer, older) {
+        (Some(newer), Some(older)) if wishes.edits.is_some() && !mutant::active("edit-prolongs") => {
+            Some(newer.min(older))
+        }
+        (newer, older) => newer.or(older),
+    }
 }
 
 impl Database {
@@ -236,7 +247,7 @@ impl Database {
         let stamp = clock.tick(now_ms);
         self.memory.meta.set_clock(&clock);
         let (mut after, requires) = self.predecessors(&net, wishes, older.as_ref().map(|o| &o.transaction))?;
-        if landfall_core::mutant::active("later-first") {
+        if mutant::active("later-first") {
             after.clone_from(&requires);
         }
         let mut before = before_of(&net, |id| self.tables.by_id(id).ok().map(|app| app.name().to_owned()));
@@ -244,7 +255,7 @@ impl Database {
         if let Some(older) = &mut older {
             operations = std::mem::take(&mut older.sum);
             before = before_both(std::mem::take(&mut older.before), before);
-            expires_ms = expires_ms.or(older.transaction.expires_ms);
+            expires_ms = earlier_end(expires_ms, older.transaction.expires_ms, wishes);
         }
         let replica = self.memory.meta.replica;
         let action = wishes.action.clone();
@@ -395,7 +406,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub(super) fn unnamed_predecessors(&self, transaction: &Transaction) -> Result<Vec<u64>, DbError> {
-        if transaction.rseq > self.memory.meta.offered_again || landfall_core::mutant::active("history-unordered") {
+        if transaction.rseq > self.memory.meta.offered_again || mutant::active("history-unordered") {
             return Ok(Vec::new());
         }
         let mut all = self.needed(transaction.operations.iter(), transaction.rseq)?;

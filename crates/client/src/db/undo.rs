@@ -8,7 +8,7 @@
 use landfall_core::hash::Cells;
 use landfall_core::rules::{MergeRule, Winner};
 use landfall_core::wide::WideSet;
-use landfall_core::{Operation, RowKey, Transaction, Value};
+use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::bookkeeping::{DEAD, decode};
@@ -283,7 +283,9 @@ fn put_back<'o>(
         match (now.get(name), cells.get(name)) {
             // Its rule lets it go forward only.
             (Some(value), _) if value != was && rule(name).after(value, was) == Winner::Stored => leave(Some(name)),
-            (Some(value), Some(written)) if value == written => back.push((name.as_str(), was.clone())),
+            (Some(value), Some(written)) if value == written || mutant::active("undo-overwrites") => {
+                back.push((name.as_str(), was.clone()))
+            }
             (_, Some(_)) => leave(Some(name)),
             (_, None) => {}
         }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_client::db::{Counts, EntryState, OutboxEntry};
-use landfall_core::{ReplicaId, RowKey, Transaction};
+use landfall_core::hash::ContentHash;
+use landfall_core::{ReplicaId, RowKey, Transaction, Value};
 use landfall_server::commit::LogEntry;
 
 use super::Violation;
@@ -16,10 +17,16 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub struct Ledger {
     last: u64,
-    /// How often a person offered a dead letter again.
+    /// How often a person offered a dead letter again, or changed what waited.
     retries: BTreeMap<OpId, u64>,
     /// Held by more than one database since one was copied.
     shared: BTreeSet<OpId>,
+    /// When they were to be carried out at the latest, by the server's clock, where their authors said so.
+    pub ends: BTreeMap<OpId, u64>,
+    /// Numbers that ended on one database, were taken back or made part of others before it had sent them.
+    pub unsaid: BTreeSet<(ReplicaId, u64)>,
+    /// Which devices have offered a transaction.
+    pub offered: BTreeMap<(ReplicaId, u64, ContentHash), BTreeSet<usize>>,
     /// Ids that more than one database has used.
     pub copied: BTreeSet<ReplicaId>,
     /// Accepted at some time, in this history or in one that was lost with a restored server.
@@ -106,13 +113,42 @@ pub fn copied(world: &mut World, device: usize, backup: &Backup) {
 }
 
 /// A dead letter was offered again.
-pub fn retried(world: &mut World, device: usize, op: Option<OpId>) {
+pub fn retried(world: &mut World, device: usize, transaction: &Transaction) {
     let name = world.devices[device].name.clone();
     world.ledger.tainted.insert(name);
-    if let Some(op) = op {
+    // It may have come from another device.
+    let ticks = transaction.operations.iter().filter(|o| o.table() == "ticks");
+    world.ledger.tainted.extend(ticks.flat_map(|o| &o.key().0).filter_map(|key| match key {
+        Value::Text(name) => Some(name.clone()),
+        _ => None,
+    }));
+    if let Some(op) = op_of_transaction(transaction) {
         world.coverage.hit("work retried");
-        *world.ledger.retries.entry(op).or_default() += 1;
+        // It has no other end now than its tables give it.
+        world.ledger.ends.remove(&op);
         world.trace.line(world.now, "ledger", || format!("{op:?} again"));
+    }
+    written_again(world, transaction);
+}
+
+/// A person made another transaction of it: a copy of the database may send it as it was.
+pub fn written_again(world: &mut World, transaction: &Transaction) {
+    if let Some(op) = op_of_transaction(transaction) {
+        *world.ledger.retries.entry(op).or_default() += 1;
+    }
+}
+
+/// Transactions came from a file, as dead letters of this database. Another one has them too.
+pub fn imported(world: &mut World, device: usize, ops: &[OpId]) {
+    world.ledger.shared.extend(ops);
+    world.devices[device].held.extend(ops);
+}
+
+/// Nobody knows whether these came from a file.
+pub fn may_be_imported(world: &mut World, device: usize, ops: impl Iterator<Item = OpId>) {
+    for op in ops {
+        world.ledger.shared.insert(op);
+        world.ledger.doubt(device, op);
     }
 }
 

@@ -9,7 +9,7 @@ use landfall_core::{RowKey, Value};
 use landfall_server::commit::{LogEntry, OUTSIDE};
 use rusqlite::types::ValueRef;
 
-use super::{Violation, acknowledged, past};
+use super::{Violation, acknowledged, ledger, past};
 use crate::history::Logged;
 use crate::world::World;
 
@@ -110,6 +110,12 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
     if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)) {
         if let Some(until) = transaction.expires_ms.filter(|until| *until < entry.at_ms) {
             let text = format!("sequence {seq} was carried out at {}, and was to be by {until}", entry.at_ms);
+            return Err(Violation::new("expiry", text));
+        }
+        // Whatever became of it since.
+        let end = ledger::op_of_transaction(transaction).and_then(|op| world.ledger.ends.get(&op));
+        if let Some(end) = end.filter(|end| **end < entry.at_ms) {
+            let text = format!("sequence {seq} was carried out at {}, and its author said {end}", entry.at_ms);
             return Err(Violation::new("expiry", text));
         }
         super::merge::follows(world, entry, transaction)?;

@@ -30,7 +30,17 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
     let mut later = world.pushed.range(own).filter(|(_, t)| follows(t));
     // One copy may know a decision of a lost history that the other does not; see "What is not promised".
     let known_apart = world.ledger.copied.contains(&entry.replica) && !world.ledger.lost.is_empty();
-    if let Some((name, _)) = later.find(|(name, _)| is_logged(**name) && !known_apart) {
+    // On one copy it may have ended, or been changed or withdrawn, while the other sends it as it was.
+    let unsaid = world.ledger.unsaid.contains(&(entry.replica, entry.rseq));
+    let known_apart = known_apart || (unsaid && world.ledger.copied.contains(&entry.replica));
+    // Nor does one copy follow what the other wrote under the same id.
+    let by = |name: &(ReplicaId, u64, ContentHash)| world.ledger.offered.get(name);
+    let own = by(&(entry.replica, entry.rseq, entry.hash));
+    let of_another = |name| match (own, by(name)) {
+        (Some(one), Some(other)) => world.ledger.copied.contains(&entry.replica) && one.is_disjoint(other),
+        _ => false,
+    };
+    if let Some((name, _)) = later.find(|(name, _)| is_logged(**name) && !known_apart && !of_another(name)) {
         let text = format!("transaction {} of {} was decided before {}, which it follows", name.1, name.0, entry.rseq);
         return Err(Violation::new("order", text));
     }

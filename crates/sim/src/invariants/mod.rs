@@ -24,8 +24,9 @@
 //! | `starvation` | whoever pushes much is waited for by nobody else | [`fairness`] |
 //! | `paused` | a device that is paused sends nothing | `world` |
 //! | `review` | what waited through a long absence is handed to nobody before the person has let it go | [`absence`] |
-//! | `counts` | what a person is told of the outbox is what is in it | [`ledger`] |
-//! | `expiry` | what expired is not carried out | [`log`] |
+//! | `counts` | what a person is told of the outbox is what is in it, and what became of it | [`ledger`], [`drain`] |
+//! | `expiry` | what expired is not carried out, and ends in time | [`log`], [`revised`] |
+//! | `undo` | an undo leaves what somebody else has changed since, and says so | [`revised`] |
 //! | `progress` | the world comes to rest | `world` |
 
 pub mod absence;
@@ -33,6 +34,7 @@ pub mod acknowledged;
 pub mod actions;
 pub mod bounds;
 pub mod convergence;
+pub mod drain;
 pub mod fairness;
 pub mod ledger;
 pub mod live;
@@ -41,6 +43,7 @@ pub mod merge;
 pub mod offline;
 pub mod past;
 pub mod policy;
+pub mod revised;
 
 use std::fmt;
 

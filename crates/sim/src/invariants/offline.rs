@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use landfall_client::db::EntryState;
 use landfall_client::status::Connectivity;
 use landfall_core::schema::Offline;
-use landfall_core::{Operation, Value};
+use landfall_core::{Operation, Transaction, Value};
 use landfall_protocol::server::Decision;
 use landfall_protocol::{Entry, Outcome, ServerMessage};
 
@@ -23,6 +23,8 @@ pub struct Before {
     entries: u64,
     /// The server's clock, as far as the device knows it.
     server_ms: u64,
+    /// That clock less the device's.
+    pub offset_ms: i64,
 }
 
 /// How a device stands now.
@@ -33,6 +35,7 @@ pub fn before(world: &World, device: usize) -> Option<Before> {
     Some(Before {
         online: engine.status().connectivity == Connectivity::Online,
         entries: counts.pending + counts.sent + counts.acked + counts.dead,
+        offset_ms: engine.db().clock_offset_ms(),
         server_ms: machine.moment(world.now).wall_ms.saturating_add_signed(engine.db().clock_offset_ms()),
     })
 }
@@ -47,6 +50,7 @@ pub fn written(
     before: Option<&Before>,
     rseq: Option<u64>,
     gone: &[u64],
+    older: Option<&Transaction>,
 ) -> Result<(), Violation> {
     let (Some(before), Some(rseq)) = (before, rseq) else { return Ok(()) };
     let most = world.schema.outbox.max_entries;
@@ -58,7 +62,9 @@ pub fn written(
     let entry = world.devices[device].process.as_ref().and_then(|p| p.engine.db().entry(rseq).ok().flatten());
     let Some(entry) = entry.filter(|_| !before.online) else { return Ok(()) };
     world.coverage.hit("check offline.written");
-    for operation in &entry.transaction.operations {
+    // What it took up was written when it could be.
+    let is_new = |o: &&Operation| older.is_none_or(|older| !older.operations.contains(o));
+    for operation in entry.transaction.operations.iter().filter(is_new) {
         needs_no_server(world, operation, before)?;
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, absence, bounds, ledger, live, offline};
+use crate::invariants::{Violation, absence, bounds, drain, ledger, live, offline};
 use crate::server::SECRET;
 
 impl World {
@@ -30,6 +30,7 @@ impl World {
         machine.disk.set_time_ms(moment.wall_ms as i64);
         let Some(process) = machine.process.as_mut() else { return Ok(None) };
         let result = call(&mut process.engine, moment, &mut machine.dice);
+        drain::told(self, device)?;
         self.carry_out(device)?;
         self.after_call(device);
         Ok(Some(result))
@@ -79,6 +80,12 @@ impl World {
                     }
                     absence::pushed(self, device)?;
                     offline::pushed(self, device, entries)?;
+                    let numbers = entries.iter().map(|e| (e.transaction.replica, e.transaction.rseq));
+                    self.devices[device].handed.extend(numbers);
+                    for entry in entries {
+                        let name = (entry.transaction.replica, entry.transaction.rseq, entry.hash);
+                        self.ledger.offered.entry(name).or_default().insert(device);
+                    }
                 }
                 self.send_up(device, connection, &message);
             }

@@ -190,6 +190,7 @@ impl World {
         machine.disk.restore_files(&backup.files);
         machine.held = backup.held;
         machine.seen_ticks.clear();
+        machine.handed.clear();
         machine.online_ms = None;
         self.queue.at(self.now + SECOND, Event::DeviceStart { device });
         Ok(true)

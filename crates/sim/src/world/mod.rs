@@ -7,12 +7,14 @@ mod cables;
 mod devices;
 mod faults;
 mod flood;
+mod minds;
 mod server;
 mod webhook;
 mod work;
 
 use std::collections::BTreeMap;
 
+pub(crate) use minds::Exported;
 pub(crate) use webhook::WEBHOOK;
 
 use landfall_core::hash::ContentHash;
@@ -140,6 +142,8 @@ pub struct World {
     pub(crate) pushed: BTreeMap<(ReplicaId, u64, ContentHash), Transaction>,
     /// The transaction of the workload that a pushed content carries.
     pub(crate) op_of_content: BTreeMap<ContentHash, OpId>,
+    /// Outboxes that people have exported, the newest first.
+    pub(crate) files: Vec<Exported>,
     pub(crate) healing: bool,
     pub(crate) converged: bool,
 }
@@ -198,6 +202,7 @@ impl World {
             buckets: BTreeMap::new(),
             pushed: BTreeMap::new(),
             op_of_content: BTreeMap::new(),
+            files: Vec::new(),
             healing: false,
             converged: false,
         }

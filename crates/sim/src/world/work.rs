@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use landfall_client::db::{DbError, EntryState, Withdrawal, WriteTx};
+use landfall_client::db::DbError;
 use landfall_client::status::Connectivity;
 use landfall_core::{Operation, Value};
 use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
 use super::{Event, World};
 use crate::clock::MILLI;
-use crate::invariants::{Violation, ledger, offline};
+use crate::invariants::{Violation, ledger, offline, revised};
 use crate::workload::{Author, OpId, key};
 
 const SHAPES: [&str; 18] = [
@@ -50,6 +50,9 @@ impl World {
         if self.is_held(device) && self.devices[device].dice.chance(200) {
             return self.replay(device);
         }
+        if self.devices[device].minds.chance(120) {
+            return self.reconsider(device);
+        }
         match self.devices[device].dice.below(100) {
             0..=61 => self.write(device),
             62..=65 => self.sketch(device),
@@ -63,22 +66,41 @@ impl World {
     }
 
     fn write(&mut self, device: usize) -> Result<(), Violation> {
+        self.write_instead_of(device, None)
+    }
+
+    /// A transaction, perhaps in the place of a dead letter.
+    pub(super) fn write_instead_of(&mut self, device: usize, dead: Option<u64>) -> Result<(), Violation> {
         let op = self.ledger.next();
         let pairs = self.may_write_pairs(device);
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let people = self.plan.people;
         self.devices[device].tick += 1;
         let tick = self.devices[device].tick;
+        let until = self.wished_end(device);
+        let dead = dead.map(|rseq| (rseq, self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq))));
         let before = offline::before(self, device);
         let written = self.engine(device, |engine, moment, dice| {
             let mut choices = dice.fork();
             let newest = engine.db().last_rseq();
             let lately: Vec<u64> = (newest.saturating_sub(5)..=newest).filter(|rseq| *rseq > 0).collect();
-            let (dice_of_it, lately) = (&mut choices, &lately[..]);
             let server_ms = moment.wall_ms.saturating_add_signed(engine.db().clock_offset_ms());
-            let mut author =
-                Author { dice: dice_of_it, op, person: &person, people, device: &name, pairs, tick, server_ms, lately };
-            engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.write(tx))
+            let mut author = Author {
+                dice: &mut choices,
+                op,
+                person: &person,
+                people,
+                device: &name,
+                pairs,
+                tick,
+                server_ms,
+                lately: &lately,
+                until,
+            };
+            engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| {
+                dead.map_or(Ok(()), |(rseq, _)| tx.supersede(rseq))?;
+                author.write(tx)
+            })
         })?;
         match written {
             Some(Ok(written)) => {
@@ -87,10 +109,19 @@ impl World {
                     return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
                 }
                 ledger::written(self, device, op);
-                offline::written(self, device, before.as_ref(), written.rseq, &written.gone)?;
+                offline::written(self, device, before.as_ref(), written.rseq, &written.gone, None)?;
+                if let Some((rseq, dead_op)) = dead {
+                    self.coverage.hit("work superseded");
+                    dead_op.into_iter().for_each(|op| ledger::discarded(self, device, op));
+                    revised::is_replaced(self, device, rseq, &written.gone)?;
+                }
+                revised::ends_as_wished(self, device, op, until.zip(before.as_ref()), written.rseq)?;
             }
             Some(Err(error)) => {
                 self.trace.line(self.now, &name, || format!("could not write {op:?}: {error}"));
+                if let (DbError::Io(_) | DbError::Damaged(_), Some((_, Some(dead_op)))) = (&error, dead) {
+                    ledger::discarded(self, device, dead_op);
+                }
                 self.refused_write(device, op, &error)?;
             }
             None => {}
@@ -98,34 +129,32 @@ impl World {
         Ok(())
     }
 
+    /// Now and then a transaction is not worth sending later than soon, by the device's clock.
+    fn wished_end(&mut self, device: usize) -> Option<u64> {
+        let now_ms = self.devices[device].moment(self.now).wall_ms;
+        let minds = &mut self.devices[device].minds;
+        let within = if minds.chance(500) { 2_000 } else { 30_000 };
+        minds.chance(100).then(|| now_ms + minds.below(within))
+    }
+
     /// Some changes in a row, as of a drag.
     fn sketch(&mut self, device: usize) -> Result<(), Violation> {
-        let op = self.ledger.next();
+        self.ledger.next();
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let people = self.plan.people;
         for _ in 0..self.devices[device].dice.between(1, 4) {
             let before = offline::before(self, device);
             let written = self.engine(device, |engine, moment, dice| {
                 let mut choices = dice.fork();
-                let dice_of_it = &mut choices;
-                let mut author = Author {
-                    dice: dice_of_it,
-                    op,
-                    person: &person,
-                    people,
-                    device: &name,
-                    pairs: false,
-                    tick: 0,
-                    server_ms: 0,
-                    lately: &[],
-                };
+                let mut author = Author::without_mark(&mut choices, &person, people, &name);
                 engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.sketch(tx))
             })?;
             match written {
                 Some(Ok(written)) => {
                     self.trace.line(self.now, &name, || format!("sketched {:?}, {:?}", written.rseq, written.gone));
                     self.coverage.hit(if !written.gone.is_empty() { "work taken up" } else { "work sketched" });
-                    offline::written(self, device, before.as_ref(), written.rseq, &written.gone)?;
+                    offline::written(self, device, before.as_ref(), written.rseq, &written.gone, None)?;
+                    revised::may_be_undone(self, device, written.rseq);
                 }
                 Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device)?,
                 Some(Err(
@@ -143,60 +172,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Undo, redo, or a withdrawal.
-    fn change_mind(&mut self, device: usize) -> Result<(), Violation> {
-        let choice = self.devices[device].dice.below(4);
-        let name = self.devices[device].name.clone();
-        let result = match choice {
-            0 | 1 => self.engine(device, |engine, moment, dice| {
-                let random = &mut |bytes: &mut [u8]| dice.fill(bytes);
-                let undone =
-                    if choice == 0 { engine.undo_last(moment, random) } else { engine.redo_last(moment, random) };
-                undone.map(|undone| undone.map(|written| (written.value.of, written.value.left.len())))
-            })?,
-            _ => return self.withdraw(device),
-        };
-        self.trace.line(self.now, &name, || format!("{}: {result:?}", if choice == 0 { "undo" } else { "redo" }));
-        match result {
-            Some(Ok(Some(_))) => {
-                self.coverage.hit(if choice == 0 { "work undone" } else { "work done again" });
-                Ok(())
-            }
-            Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device),
-            // What others did since may forbid it.
-            Some(Err(DbError::Invalid(_) | DbError::OutboxFull { .. })) => Ok(()),
-            Some(Err(DbError::RolledBack(_))) if self.disk_is_failing(device) => Ok(()),
-            other => self.storage_only(other.map(|result| result.map(|_| ()))),
-        }
-    }
-
-    fn withdraw(&mut self, device: usize) -> Result<(), Violation> {
-        let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
-        let db = process.engine.db();
-        let open = |rseq: &u64| db.is_open(*rseq).unwrap_or(false);
-        let open: Vec<u64> = db.undecided().unwrap_or_default().into_iter().filter(open).collect();
-        let Some(rseq) = self.devices[device].dice.pick(&open).copied() else { return Ok(()) };
-        let op = self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq));
-        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("withdraws {rseq}, {op:?}"));
-        let with_it: Vec<_> = self.devices[device]
-            .process
-            .iter()
-            .flat_map(|p| open.iter().filter_map(|rseq| ledger::op_of(p, *rseq)))
-            .collect();
-        with_it.into_iter().for_each(|op| self.ledger.give_up(op));
-        let result = self.engine(device, |engine, moment, dice| {
-            engine.withdraw(rseq, moment, &mut |bytes| dice.fill(bytes)).map(|written| written.value)
-        })?;
-        if let Some(Ok(Withdrawal::TakenBack(_))) = &result {
-            return Err(Violation::new("pending", format!("{rseq} was never sent, and is not withdrawn")));
-        }
-        if let (Some(Ok(_) | Err(DbError::Io(_))), Some(op)) = (&result, op) {
-            self.coverage.hit("work withdrawn");
-            ledger::discarded(self, device, op);
-        }
-        self.storage_only(result.map(|result| result.map(|_| ())))
     }
 
     pub(super) fn is_paused(&self, device: usize) -> bool {
@@ -237,7 +212,7 @@ impl World {
     }
 
     /// Only without a connection may a write ask for one.
-    fn needs_server(&mut self, device: usize) -> Result<(), Violation> {
+    pub(super) fn needs_server(&mut self, device: usize) -> Result<(), Violation> {
         self.coverage.hit("work needs the server");
         let status = self.devices[device].process.as_ref().map(|p| p.engine.status());
         let paused = status.is_some_and(|status| status.paused || status.review.is_some());
@@ -250,7 +225,7 @@ impl World {
         }
     }
 
-    fn refused_write(&mut self, device: usize, op: OpId, error: &DbError) -> Result<(), Violation> {
+    pub(super) fn refused_write(&mut self, device: usize, op: OpId, error: &DbError) -> Result<(), Violation> {
         match error {
             // The commit may have happened: the next process finds out.
             DbError::Io(_) | DbError::Damaged(_) => self.ledger.doubt(device, op),
@@ -271,13 +246,13 @@ impl World {
     }
 
     /// The disk gave an error in the process's last call, or is full.
-    fn disk_is_failing(&self, device: usize) -> bool {
+    pub(super) fn disk_is_failing(&self, device: usize) -> bool {
         let machine = &self.devices[device];
         machine.process.is_none() || machine.disk.capacity() < super::HEALTHY_BYTES
     }
 
     /// Both halves are here, or none is: only then do bases of both say the same.
-    fn may_write_pairs(&self, device: usize) -> bool {
+    pub(super) fn may_write_pairs(&self, device: usize) -> bool {
         let Some(process) = self.devices[device].process.as_ref() else { return false };
         match (process.completeness("lefts"), process.completeness("rights")) {
             (Some(true), Some(true)) => true,
@@ -320,38 +295,8 @@ impl World {
         self.storage_only(result)
     }
 
-    /// A dead letter is tried again, or thrown away.
-    fn look_after_dead(&mut self, device: usize) -> Result<(), Violation> {
-        let pairs = self.may_write_pairs(device);
-        let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
-        let dead = process.engine.outbox().unwrap_or_default();
-        let dead: Vec<u64> = dead.iter().filter(|e| e.state == EntryState::Dead).map(|e| e.rseq).collect();
-        let Some(rseq) = self.devices[device].dice.pick(&dead).copied() else { return Ok(()) };
-        let op = self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq));
-        if pairs && self.devices[device].dice.chance(500) {
-            self.trace.line(self.now, &self.devices[device].name.clone(), || format!("retries {rseq}, {op:?}"));
-            let result = self.engine(device, |engine, moment, dice| {
-                let again = |tx: &mut WriteTx<'_>| {
-                    tx.leave_out_of_undo();
-                    tx.retry(rseq)
-                };
-                engine.write(moment, &mut |bytes| dice.fill(bytes), again).map(|_| ())
-            })?;
-            ledger::retried(self, device, op);
-            // What is still not valid stays a dead letter.
-            drop(result);
-            return Ok(());
-        }
-        self.trace.line(self.now, &self.devices[device].name.clone(), || format!("discards {rseq}, {op:?}"));
-        let result = self.engine(device, |engine, moment, _| engine.discard(rseq, moment))?;
-        if let (Some(Ok(()) | Err(DbError::Io(_))), Some(op)) = (&result, op) {
-            ledger::discarded(self, device, op);
-        }
-        self.storage_only(result)
-    }
-
     /// Only the disk may refuse such a call.
-    fn storage_only(&mut self, result: Option<Result<(), DbError>>) -> Result<(), Violation> {
+    pub(super) fn storage_only(&mut self, result: Option<Result<(), DbError>>) -> Result<(), Violation> {
         match result {
             None | Some(Ok(()) | Err(DbError::Io(_) | DbError::DiskFull)) => Ok(()),
             Some(Err(error)) => Err(Violation::new("workload", error.to_string())),
@@ -362,6 +307,7 @@ impl World {
     pub(super) fn before_delivery(&mut self, device: usize, message: &ServerMessage) {
         if let Some(process) = self.devices[device].process.as_mut() {
             process.fairness.heard(message);
+            process.drain.heard(message);
         }
         match message {
             ServerMessage::Welcome(welcome) if welcome.resumption == Resumption::NewEpoch => {

@@ -136,6 +136,40 @@ fn a_transaction_says_itself_how_long_it_is_worth_sending() {
     assert_eq!(died_of(&db, rseq), Some(core::EXPIRED));
 }
 
+/// However it is changed, it does not become worth sending later than it was.
+#[test]
+fn an_edit_does_not_put_off_the_end() {
+    let mut db = strict();
+    db.set_online(true);
+    let f = |tx: &mut WriteTx<'_>| {
+        tx.expire_at(NOW + MINUTE);
+        tx.insert("notes", &[("id", uuid(1)), ("title", text("rent"))])
+    };
+    let own = db.write(NOW, &mut |bytes| bytes.fill(0), f).expect("writes").rseq.expect("an entry");
+    let ends = |db: &Database, rseq| db.entry(rseq).expect("readable").expect("there").transaction.expires_ms;
+    let edit = |db: &mut Database, rseq, id: i64, end: Option<u64>| {
+        let edited = db.edit(rseq, NOW + 5_000, &mut |bytes| bytes.fill(0), |tx| {
+            end.into_iter().for_each(|end| tx.expire_at(end));
+            tx.insert("tags", &[("id", Value::Int(id)), ("name", text(&id.to_string()))])
+        });
+        let edited = edited.expect("writes");
+        assert!(edited.value.in_place);
+        edited.rseq.expect("an entry")
+    };
+    let own = edit(&mut db, own, 1, None);
+    assert_eq!(ends(&db, own), Some(NOW + MINUTE), "as its author said");
+    let own = edit(&mut db, own, 2, Some(NOW + 2 * MINUTE));
+    assert_eq!(ends(&db, own), Some(NOW + MINUTE), "it holds for both");
+    let own = edit(&mut db, own, 5, Some(NOW + 30_000));
+    assert_eq!(ends(&db, own), Some(NOW + 30_000), "sooner it may end");
+    // It was made while there was a connection, and is not carried out much later than that.
+    let needs_it = counter(&mut db, 1).expect("there is a connection");
+    let needs_it = edit(&mut db, needs_it, 3, None);
+    assert_eq!(ends(&db, needs_it), Some(NOW + Sending::UNDER_WAY_MS));
+    let needs_it = edit(&mut db, needs_it, 4, Some(NOW + DAY));
+    assert_eq!(ends(&db, needs_it), Some(NOW + Sending::UNDER_WAY_MS), "that is not its author's to say");
+}
+
 #[test]
 fn a_full_outbox_refuses_the_next_write_and_keeps_all_it_has() {
     let mut schema = schema();
