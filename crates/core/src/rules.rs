@@ -122,6 +122,9 @@ impl MergeRule {
 
     /// Who has the cell afterwards.
     pub fn winner(self, contest: &Contest<'_>) -> Winner {
+        if crate::mutant::active("rule-ignored") {
+            return lww::Lww.winner(contest);
+        }
         self.0.winner(contest)
     }
 

@@ -22,6 +22,7 @@ pub const ALL: &[Mutant] = &[
     mutant("acknowledge-before-sync", &["acknowledged"]),
     mutant("settle-when-acknowledged", &["flicker"]),
     mutant("ignore-base", &["merge"]),
+    mutant("rule-ignored", &["merge"]),
     mutant("decide-early", &["order"]),
     mutant("order-ignored", &["order", "monotone"]),
     mutant("later-first", &["monotone"]),

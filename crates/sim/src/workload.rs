@@ -103,6 +103,9 @@ impl<'a> Author<'a> {
         if self.dice.chance(120) {
             self.sell(tx)?;
         }
+        if self.op.0.is_multiple_of(4) {
+            self.rank(tx)?;
+        }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
     }
@@ -321,6 +324,32 @@ impl<'a> Author<'a> {
         let (sale, product) = (self.op.value(), key("stocks", self.dice.below(PRODUCTS)));
         tx.insert("sales", &[("id", sale.clone()), ("product", product.clone())])?;
         tx.action("sell", &[("sale", sale), ("product", product)])
+    }
+
+    /// A row whose columns have a rule each.
+    fn rank(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let mut dice = Dice::new(self.op.0, "rank");
+        let id = key("ranks", dice.below(3));
+        if dice.chance(80) {
+            return tx.delete("ranks", &RowKey(vec![id])).map(|_| ());
+        }
+        let is_new = !self.has(tx, "ranks", &id)?;
+        let mut cells = vec![("id", id)];
+        for column in ["most", "least", "founder", "kept", "given"] {
+            // Who has seen a founder seldom writes another one: that is refused.
+            if !dice.chance(if column == "founder" && !is_new { 40 } else { 500 }) {
+                continue;
+            }
+            let n = dice.below(40) as i64 - 20;
+            let value = match column {
+                _ if dice.chance(100) => Value::Null,
+                "least" => Value::Decimal(Decimal::new(n, 2)),
+                "founder" => Value::Text(format!("{} {n}", self.device)),
+                _ => Value::Int(n),
+            };
+            cells.push((column, value));
+        }
+        tx.upsert("ranks", &cells)
     }
 
     /// Parents, and what refers to them.

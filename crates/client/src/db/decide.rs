@@ -100,9 +100,12 @@ impl Database {
                 Ok(())
             }
             Outcome::Asked { again_ms } => {
-                // What failed before is among its failures; what it waits for now is an answer.
-                let sql = "UPDATE _landfall_outbox SET problem = NULL WHERE rseq = ?";
-                self.conn.prepare_cached(sql)?.execute([rseq as i64])?;
+                // What failed before is among its failures; what it waits for now is an answer. What is hidden with a refused
+                // entry stays so until the server has the last word.
+                if self.is_shown(rseq)? || self.transaction(rseq)?.operations.is_empty() {
+                    let sql = "UPDATE _landfall_outbox SET problem = NULL WHERE rseq = ?";
+                    self.conn.prepare_cached(sql)?.execute([rseq as i64])?;
+                }
                 self.park(rseq, now_ms.saturating_add((*again_ms).min(MAX_BACKOFF_MS)))
             }
             Outcome::Copied => {
@@ -139,7 +142,7 @@ impl Database {
     /// Puts an entry into the overlay, if it is not there: one that was hidden with a refused predecessor, or one that
     /// is offered again.
     pub(super) fn show(&mut self, rseq: u64, batch: &mut Batch) -> Result<(), DbError> {
-        if self.conn.prepare_cached("SELECT 1 FROM _landfall_touched WHERE rseq = ?")?.exists([rseq as i64])? {
+        if self.is_shown(rseq)? {
             return Ok(());
         }
         let sql = "SELECT body, preview FROM _landfall_outbox WHERE rseq = ?";
@@ -152,6 +155,12 @@ impl Database {
             self.touch_row(id, &key.to_bytes(), rseq, entry.inserts(table, key))?;
         }
         Ok(())
+    }
+
+    /// Whether an entry that changes rows is in the overlay.
+    fn is_shown(&self, rseq: u64) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM _landfall_touched WHERE rseq = ?";
+        Ok(self.conn.prepare_cached(sql)?.exists([rseq as i64])?)
     }
 
     /// Takes an entry out of the overlay.

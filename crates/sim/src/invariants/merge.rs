@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use landfall_core::hash::{Cells, ContentHash};
+use landfall_core::rules::{MergeRule, Winner};
 use landfall_core::schema::Column;
 use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Transaction, Value};
 use landfall_server::commit::LogEntry;
@@ -75,7 +76,18 @@ fn handled(entry: &LogEntry) -> Result<(), Violation> {
     Ok(())
 }
 
-/// A cell that nobody else changed after the author saw it becomes what the author wrote.
+/// What a rule makes of a write that has seen what is stored, said once more and apart from the rule itself.
+fn expected(rule: MergeRule, stored: &Value, written: &Value) -> Winner {
+    let stays = match rule.name() {
+        "first" => !stored.is_null(),
+        "max" => written.is_null() || (!stored.is_null() && stored >= written),
+        "min" => written.is_null() || (!stored.is_null() && stored <= written),
+        _ => false,
+    };
+    if stays { Winner::Stored } else { Winner::Written }
+}
+
+/// A cell that nobody else changed after the author saw it becomes what the author wrote, as far as its rule allows.
 fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrite, base: u64) -> Result<(), Violation> {
     // A reference may be emptied by the rule for rows that are gone.
     let refers = |c: &Column| c.name == write.column && c.references.is_some();
@@ -83,17 +95,26 @@ fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrit
         return Ok(());
     }
     let (table, key, base) = (operation.table(), operation.key(), write.base.unwrap_or(base));
-    let mut others = world.history.changes_after(table, key, base);
-    if others.any(|seq| world.history.log.get(&seq).is_none_or(|logged| logged.replica != entry.replica)) {
-        return Ok(());
-    }
+    let rule = world.schema.table(table).and_then(|t| t.column(&write.column)).map_or(MergeRule::LWW, |c| c.merge);
     let change = entry.changes.iter().find(|c| c.table == table && c.key == *key);
     let after = match change {
         Some(change) => change.after.as_ref(),
         None => world.history.row_at(table, key, entry.seq),
     };
+    let before = change.map_or(after, |change| change.before.as_ref()).map(|row| cell(row, &write.column));
+    let mut others = world.history.changes_after(table, key, base);
+    // Which of two values is further out has nothing to do with who has seen which.
+    let is_extreme = ["max", "min"].contains(&rule.name()) && before.is_some();
+    if !is_extreme && others.any(|seq| world.history.log.get(&seq).is_none_or(|logged| logged.replica != entry.replica))
+    {
+        return Ok(());
+    }
+    let expected = match before {
+        Some(before) if expected(rule, before, &write.value) == Winner::Stored => before,
+        _ => &write.value,
+    };
     match after.and_then(|row| row.get(&write.column)) {
-        Some(value) if *value != write.value => {
+        Some(value) if value != expected => {
             let text = format!(
                 "{table} {key:?} {}: {:?} was written by {} with base {base}, which nobody else changed since; \
                  sequence {} left {value:?}",

@@ -12,7 +12,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, ledger, offline, revised};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 18] = [
+const SHAPES: [&str; 19] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -31,6 +31,7 @@ const SHAPES: [&str; 18] = [
     "tags_history",
     "stocks",
     "sales",
+    "ranks",
 ];
 
 impl World {
