@@ -77,7 +77,7 @@ pub const ALL: &[Mutant] = &[
 
 /// The seeds after which a variant counts as not caught.
 #[cfg(feature = "mutants")]
-const MOST_SEEDS: u64 = 400;
+const MOST_SEEDS: u64 = 1_000;
 
 /// Without the switches there is nothing to run.
 #[cfg(not(feature = "mutants"))]

@@ -107,7 +107,11 @@ fn vanished(world: &World, device: usize, before: &[Row], after: &[Row]) -> Resu
     }
     let ops = |rows: &[Row]| -> BTreeSet<OpId> { rows.iter().filter_map(|row| OpId::of_value(&row[0])).collect() };
     // What was accepted under an id that this database has given up comes back through its shape.
-    let own = |seq: &u64| world.history.log.get(seq).is_some_and(|l| l.replica == process.engine.db().replica());
+    let replica = process.engine.db().replica();
+    // Nor is what ended here, or was changed, before it was sent: it was a copy of this database that sent it.
+    let copied = world.ledger.copied.contains(&replica);
+    let unsaid = |rseq: u64| copied && world.ledger.unsaid.contains(&(replica, rseq));
+    let own = |seq: &u64| world.history.log.get(seq).is_some_and(|l| l.replica == replica && !unsaid(l.rseq));
     let accepted = |op: &OpId| world.history.ops.get(op).is_some_and(|seqs| seqs.iter().any(own));
     match ops(before).difference(&ops(after)).find(|op| accepted(op) && !world.ledger.is_given_up(**op)) {
         Some(op) => {
