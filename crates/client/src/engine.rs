@@ -632,7 +632,10 @@ impl Engine {
                 self.effects.push_back(Effect::FetchChunk { request, address });
             }
             Command::NewReplica => {
+                let before = self.db.counts().dead;
                 let changes = self.db.new_replica(self.fresh_replica)?;
+                self.pace.failed(self.db.counts().dead.saturating_sub(before));
+                self.undo_changed = true;
                 self.announce(&changes);
                 self.effects.push_back(Effect::MirrorAnew);
                 return Ok(self.session.replaced(now.mono_ms));

@@ -210,7 +210,14 @@ impl Database {
     }
 
     /// The entry becomes a dead letter, with the rows as they are seen now.
-    fn bury(&mut self, rseq: u64, state: i64, problem: &Problem, at_ms: u64, batch: &mut Batch) -> Result<(), DbError> {
+    pub(super) fn bury(
+        &mut self,
+        rseq: u64,
+        state: i64,
+        problem: &Problem,
+        at_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
         self.note_problem(rseq, problem, Some(at_ms), images.as_ref())?;

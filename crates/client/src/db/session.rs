@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use landfall_core::error::codes;
 use landfall_core::flat::{FlatMap, FlatSet};
-use landfall_core::{BucketId, ReplicaId, Transaction};
+use landfall_core::{BucketId, Problem, ReplicaId, Transaction};
 use landfall_protocol::server::{Resumption, Welcome};
 use rusqlite::params;
 
@@ -214,7 +215,8 @@ impl Database {
     /// When the database cannot be written.
     pub fn new_replica(&mut self, replica: ReplicaId) -> Result<ChangeSet, DbError> {
         let now_ms = self.shared.lock().now_ms;
-        self.apply(now_ms, |db, _| {
+        self.apply(now_ms, |db, changes| {
+            db.end_what_shares_a_fate(now_ms, changes)?;
             db.rename_dead_letters(replica)?;
             let mut renamed: FlatMap<u64, u64> = FlatMap::new();
             let mut next = db.memory.meta.last_rseq;
@@ -254,6 +256,25 @@ impl Database {
             // What a restored server is offered again does not name all that it follows.
             if meta.prior > 0 { db.link_history() } else { db.link_anew() }
         })
+    }
+
+    /// What was sent and requires a refused entry waits for the server's last word. Under the new id nothing says what it
+    /// required: it ends here, as it does wherever what it required is known.
+    fn end_what_shares_a_fate(&mut self, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {
+        let sql = "SELECT rseq, problem FROM _landfall_outbox WHERE state = ? AND problem IS NOT NULL ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let troubled = statement.query_map([SENT], |r| Ok((r.get::<_, i64>(0)? as u64, r.get::<_, Vec<u8>>(1)?)))?;
+        let troubled = troubled.collect::<rusqlite::Result<Vec<_>>>()?;
+        drop(statement);
+        let mut batch = Batch::default();
+        for (rseq, problem) in troubled {
+            let problem: Problem = decode(&problem)?;
+            if problem.code == codes::DEPENDS_ON_REFUSED {
+                self.bury(rseq, SENT, &problem, now_ms, &mut batch)?;
+                self.unlink(rseq)?;
+            }
+        }
+        self.flush(batch, changes)
     }
 
     /// Dead letters go to the new id under the numbers that a person may be looking at. The mirror of the outbox is of one

@@ -36,13 +36,17 @@ impl Pace {
 
     /// Entries ended without an answer, or with one. What was withdrawn is neither done nor failed.
     pub fn ended(&mut self, before: Counts, after: Counts) {
-        let failed = match mutant::active("failures-uncounted") {
-            true => 0,
-            false => after.dead.saturating_sub(before.dead),
-        };
+        let failed = after.dead.saturating_sub(before.dead);
         let decided = before.undecided().saturating_sub(after.undecided());
-        self.failed += failed;
+        self.failed(failed);
         self.done += decided.saturating_sub(failed);
+    }
+
+    /// So many entries became dead letters.
+    pub fn failed(&mut self, entries: u64) {
+        if !mutant::active("failures-uncounted") {
+            self.failed += entries;
+        }
     }
 
     /// Takes note of whether a push is under way, and whether another one could be sent. Where none could, what comes
