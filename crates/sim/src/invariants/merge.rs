@@ -26,8 +26,9 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
         t.operations.iter().map(|o| (o.table().to_owned(), o.key().clone())).collect()
     };
     let written = rows(transaction);
-    // Also where it does not name it, since it was settled when it was written, and was lost with the server's history.
-    let follows = |t: &Transaction| t.after.contains(&entry.rseq) || !rows(t).is_disjoint(&written);
+    // Where history was lost it need not name what it follows: that was settled when it was written.
+    let lost = !world.ledger.lost.is_empty();
+    let follows = |t: &Transaction| t.after.contains(&entry.rseq) || (lost && !rows(t).is_disjoint(&written));
     let mut later = world.pushed.range(own).filter(|(_, t)| follows(t));
     // One copy may know a decision of a lost history that the other does not; see "What is not promised".
     let known_apart = world.ledger.copied.contains(&entry.replica) && !world.ledger.lost.is_empty();

@@ -14,7 +14,7 @@
 //! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
-//! | `order` | a transaction is decided after those that it names, and after its author's older writes to the same rows | [`merge`] |
+//! | `order` | a transaction is decided after those that it names, or follows in a lost history | [`merge`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
 //! | `history` | each change in a table that keeps its history has its row there, and none is forgotten too early | [`past`] |
 //! | `offline` | without a connection nothing is written that needs the server, or is due too soon | [`offline`] |
