@@ -49,6 +49,9 @@ impl From<DbError> for Failure {
             DbError::Invalid(problem) => (problem.table.clone(), problem.column.clone()),
             DbError::KeyChanged { table, .. } => (Some(table.clone()), None),
             DbError::StoredForm { table, column, .. } => (Some(table.clone()), Some(column.clone())),
+            // What it is called may be an action's name, where a table's would stand.
+            DbError::NeedsServer { what } => (Some(what.clone()), None),
+            DbError::TooSoon { what, by, .. } => (Some(what.clone()), Some(by.clone())),
             _ => (None, None),
         };
         Self { code: error.code().to_string(), message: error.to_string(), table, column, exception: None }

@@ -181,9 +181,13 @@ impl Database {
             return Ok(Err(full.to_string()));
         }
         let failures = encode(&vec![Failure { at_ms: now_ms, problem: problem.clone() }]);
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, failures, handed)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, 1)";
-        let row = params![rseq as i64, DEAD, written_ms as i64, body, encode(&problem), encode(&images), failures];
+        let sql =
+            "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, failures, priority, handed)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)";
+        let (problem, images) = (encode(&problem), encode(&images));
+        // What its author had wished beside is not in the file.
+        let priority = self.schema.sending(&transaction).priority;
+        let row = params![rseq as i64, DEAD, written_ms as i64, body, problem, images, failures, priority];
         self.conn.prepare_cached(sql)?.execute(row)?;
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;

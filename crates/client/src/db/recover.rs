@@ -62,6 +62,8 @@ impl Database {
                 db.put_entry(&transaction, Some(letter), now_ms)?;
             }
             db.memory.meta.last_rseq = last;
+            // Some may have been offered again to a restored server: what they follow they need not name.
+            db.memory.meta.offered_again = last;
             db.recount()?;
             db.memory.meta.first_undecided = first_undecided(&db.conn)?;
             db.flush(batch, changes)
@@ -70,13 +72,16 @@ impl Database {
 
     /// An entry that may have been sent; with a letter, a dead one.
     fn put_entry(&self, transaction: &Transaction, letter: Option<&Letter>, now_ms: u64) -> Result<(), DbError> {
-        let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, failures, images, handed)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, 1)";
+        let sql =
+            "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, failures, images, priority, handed)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)";
         let state = if letter.is_some() { DEAD } else { SENT };
         let problem = letter.and_then(|letter| letter.failures.last()).map(|failure| encode(&failure.problem));
         let (failures, images) = (letter.map(|l| encode(&l.failures)), letter.map(|l| encode(&l.images)));
         let body = transaction.to_bytes();
-        let row = params![transaction.rseq as i64, state, now_ms as i64, body, problem, failures, images];
+        // What its author had wished beside is not in the mirror.
+        let priority = self.schema.sending(transaction).priority;
+        let row = params![transaction.rseq as i64, state, now_ms as i64, body, problem, failures, images, priority];
         self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }

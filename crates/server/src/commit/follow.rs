@@ -3,7 +3,7 @@
 
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
-use landfall_core::merge::{Merged, StoredRow, merge};
+use landfall_core::merge::{Author, Merged, StoredRow, merge};
 use landfall_core::schema::OnDelete;
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Value};
 
@@ -105,7 +105,8 @@ fn set<T: StoreTx>(
 }
 
 fn merged<T: StoreTx>(run: &mut EntryRun<'_, '_, T>, at: usize, operation: &Operation) -> Result<Merged, Stop> {
-    let (plan, author) = (run.group.plan, run.author);
+    // What follows from a delete is the schema's own doing: no column's rule stands against it.
+    let (plan, author) = (run.group.plan, Author { is_fact: true, ..run.author });
     let held = run.load(at, operation.key())?;
     Ok(merge(plan.table(at), held.now.as_ref(), operation, &author))
 }

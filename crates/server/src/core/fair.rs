@@ -94,14 +94,14 @@ impl<T: Waiting> FairQueue<T> {
                     None => size = whole,
                 }
             }
+            if taken > 0 && taken + size > share {
+                done.push_back(subject);
+                continue;
+            }
             if is_full(size) {
                 // The group is full. Whoever has had nothing of it comes first in the next one.
                 round.push_front((subject, taken));
                 break;
-            }
-            if taken > 0 && taken + size > share {
-                done.push_back(subject);
-                continue;
             }
             (entries, self.entries, self.len) = (entries + size, self.entries - size, self.len - 1);
             group.extend(waiting.pop_front());
