@@ -113,6 +113,25 @@ for (const scheme of ["light", "dark"]) {
   }
 }
 
+story("a title that is longer than the list leaves its mark in sight", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await server.kill();
+  await banner(page, "Offline.").waitFor();
+  await write(page, "Letter to the harbour master about the crane that nobody has moved since October", "Dear Sir");
+  for (const [device, size] of WIDTHS) {
+    await page.setViewportSize(size);
+    if (device === "phone") await page.getByRole("link", { name: "All notes" }).click();
+    const option = page.getByRole("option", { name: "Letter to the harbour" });
+    const [list, mark] = await Promise.all([
+      page.getByRole("listbox", { name: "Notes" }).boundingBox(),
+      option.getByRole("img", { name: "Waiting to be sent" }).boundingBox(),
+    ]);
+    assert.ok(mark.x + mark.width <= list.x + list.width, `${device}: ${JSON.stringify({ list, mark })}`);
+  }
+});
+
 story(
   "a journal that cannot be opened says why, by day and by night, and goes on where it was once it can",
   async (scope) => {

@@ -23,6 +23,7 @@ import {
   standing,
   stayOffline,
   story,
+  tabTo,
   write,
 } from "./support.mjs";
 
@@ -179,7 +180,11 @@ story("what was refused is shown as it was written, fixed and sent again", async
   // What would be refused again is said at once, and stays as typed.
   await letter.getByRole("textbox", { name: "handle" }).fill("Not a handle!");
   await letter.getByRole("button", { name: "Send it like this" }).click();
-  await letter.getByRole("alert").getByText("LF-2004").waitFor();
+  const alert = letter.getByRole("alert");
+  await alert.getByText("LF-2004").waitFor();
+  // In words that need no knowledge of patterns.
+  assert.match(await alert.textContent(), /small letters, digits and _/);
+  assert.doesNotMatch(await alert.textContent(), /pattern|people/);
   await letter.getByRole("textbox", { name: "handle" }).fill("ada_l");
   await letter.getByRole("button", { name: "Send it like this" }).click();
   await said(page, "It is sent again, as you changed it.");
@@ -331,6 +336,51 @@ story("what was handed over and never answered is not said to be on its way", as
   await drawer(page).getByText("Everything is with the server.").waitFor();
 });
 
+story(
+  "what the server has a problem with says so, keeps nothing else back, and goes once that is mended",
+  async (scope) => {
+    // It is not given up before it was looked at.
+    const patient = path.join(await folder(scope), "landfall.toml");
+    const schema = await readFile(SCHEMA, "utf8");
+    await writeFile(patient, schema.replace("[tables.notes]\n", "[tables.notes]\nattempts = 20\n"));
+    const server = await serve(scope, { schema: patient });
+    const { page } = await open(scope, server);
+    await signIn(page, "ada");
+    await server.sql(`CREATE TRIGGER jam BEFORE INSERT ON notes WHEN new.title = 'Jammed'
+    BEGIN SELECT RAISE(ABORT, 'no room in this cabinet'); END`);
+    await jot(page, "Jammed");
+    await press(page, /^Outbox/);
+    await drawer(page).getByText("The server had a problem with this").waitFor();
+    await drawer(page).getByText("You need not do anything.").waitFor();
+    await tabTo(page, "In the system’s words");
+    await page.keyboard.press("Enter");
+    await drawer(page).getByText("the server failed on it (LF-6013)").waitFor();
+    assert.deepEqual(await findings(page, "troubled"), []);
+    await picture(page, "desk-light-17-troubled");
+    await page.keyboard.press("Escape");
+
+    // What follows it waits with it; what does not is saved.
+    await fields(page).text.fill("What follows.");
+    await fields(page).text.blur();
+    await standing(page, "pending");
+    await write(page, "Free", "As a bird.");
+    await standing(page, "saved");
+    await openOutbox(page);
+    await drawer(page).getByText("Waits for: New note “Jammed”").waitFor();
+    await drawer(page).getByText("2 waiting").waitFor();
+    await server.sql("DROP TRIGGER jam");
+    // By itself, with its next attempt: half a minute at most.
+    await drawer(page).getByText("Everything is with the server.").waitFor({ timeout: 60_000 });
+  },
+);
+
+/** Undo and redo, as people know them from other programs: of Windows, of Linux, of a Mac. */
+const KEYS = [
+  ["Control+z", "Control+y"],
+  ["Control+z", "Control+Shift+z"],
+  ["Meta+z", "Meta+Shift+z"],
+];
+
 story("undo and redo by their keys, but not while a text field has its own", async (scope) => {
   const server = await serve(scope);
   const { page } = await open(scope, server);
@@ -340,12 +390,14 @@ story("undo and redo by their keys, but not while a text field has its own", asy
   const pin = (pressed) => page.getByRole("button", { name: "Pin this note", pressed });
   await page.getByRole("button", { name: "Pin this note" }).click();
   await pin(true).waitFor();
-  await page.keyboard.press("Control+z");
-  await said(page, "Undone: Pinned “Harbour”.");
-  await pin(false).waitFor();
-  await page.keyboard.press("Control+y");
-  await said(page, "Done again: Pinned “Harbour”.");
-  await pin(true).waitFor();
+  for (const [undo, redo] of KEYS) {
+    await page.keyboard.press(undo);
+    await said(page, "Undone: Pinned “Harbour”.");
+    await pin(false).waitFor();
+    await page.keyboard.press(redo);
+    await said(page, "Done again: Pinned “Harbour”.");
+    await pin(true).waitFor();
+  }
 
   // In a field it is the field's own. (One in which nothing is saved: what follows undoes the pin.)
   const search = page.getByRole("searchbox");

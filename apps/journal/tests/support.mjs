@@ -17,8 +17,8 @@ export const SCHEMA = path.join(ROOT, "examples/journal/landfall.toml");
 const SCREENSHOTS = path.join(ROOT, "target/screenshots");
 
 /** The server with the app on its address. */
-export async function serve(scope, { app = DIST, args = [] } = {}) {
-  const server = await Server.start(scope, ["--app", app, ...args]);
+export async function serve(scope, { app = DIST, args = [], schema } = {}) {
+  const server = await Server.start(scope, ["--app", app, ...args], schema);
   return Object.assign(server, {
     url: `http://127.0.0.1:${server.port}/`,
     // It keeps its connections and answers nothing.

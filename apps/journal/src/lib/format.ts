@@ -46,7 +46,9 @@ export function bytes(size: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte"];
   const power = size < 1 ? 0 : Math.min(Math.floor(Math.log10(size) / 3), units.length - 1);
   const unit = units[power] ?? "byte";
-  return new Intl.NumberFormat(undefined, { style: "unit", unit, maximumFractionDigits: 1 }).format(
+  // The short form of bytes has no plural.
+  const unitDisplay = power === 0 ? "long" : "short";
+  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay, maximumFractionDigits: 1 }).format(
     size / 1000 ** power,
   );
 }

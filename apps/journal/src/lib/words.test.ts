@@ -89,10 +89,13 @@ describe("what an entry waits for", () => {
   });
   it("counts down to the next attempt, in units that fit", () => {
     const failing = (ms: number) => waiting(entry({ attempts: 1, nextAttemptAt: new Date(ms) }), at());
-    expect(failing(20_000)).toBe("The server failed on it 1 time; next try in 20 s");
-    expect(failing(300_000)).toBe("The server failed on it 1 time; next try in 5 min");
-    expect(failing(7_200_000)).toBe("The server failed on it 1 time; next try in 2 h");
-    expect(failing(0)).toBe("The server failed on it 1 time; it is tried again now");
+    const problem = "The server had a problem with this";
+    expect(failing(20_000)).toBe(`${problem}; next try in 20 seconds`);
+    expect(failing(1)).toBe(`${problem}; next try in 1 second`);
+    expect(failing(300_000)).toBe(`${problem}; next try in 5 minutes`);
+    expect(failing(7_200_000)).toBe(`${problem}; next try in 2 hours`);
+    expect(failing(0)).toBe(`${problem}; it is tried again now`);
+    expect(waiting(entry({ attempts: 3 }), at())).toBe(`${problem} 3 times; it is tried again now`);
   });
   it("names what goes before it, while that is undecided", () => {
     const first = entry({ rseq: 7, rows: [row("notes", "n1", "insert", { title: "Shopping" })] });
@@ -102,7 +105,7 @@ describe("what an entry waits for", () => {
     expect(waiting(entry({ waitsFor: [6] }), at({ find }))).toBe("Next to be sent");
     expect(waiting(entry({ state: "sending" }), at())).toBe("On its way to the server");
     expect(waiting(entry({ nextAttemptAt: new Date(20_000) }), at())).toBe(
-      "Waits for what goes before it; next try in 20 s",
+      "Waits for what goes before it; next try in 20 seconds",
     );
   });
   it("does not say that something is on its way while nothing can be", () => {
@@ -116,11 +119,11 @@ describe("what an entry waits for", () => {
   });
   it("tells what is being asked elsewhere from what failed", () => {
     const asked = entry({ asked: true, open: false, nextAttemptAt: new Date(20_000) });
-    const words = "The server has it, and waits for an answer from elsewhere; looks again in 20 s";
+    const words = "The server has this, and is checking it with another service; looks again in 20 seconds";
     expect(waiting(asked, at())).toBe(words);
     expect(waiting({ ...asked, attempts: 2 }, at())).toBe(words);
     expect(waiting(asked, at({ now: 30_000 }))).toBe(
-      "The server has it, and waits for an answer from elsewhere; looks again now",
+      "The server has this, and is checking it with another service; looks again now",
     );
     expect(waiting(asked, at({ connectivity: "offline" }))).toBe("Waits for a connection");
   });
@@ -138,6 +141,8 @@ describe("what was not accepted", () => {
       }
     }
     expect(refused("LF-3011").why).toBe("The server does not know yet what to do with this.");
+    const form = { code: "LF-2004", message: "…", table: "people", column: "handle" };
+    expect(reason({ rows: [], error: form }).why).toContain("begins with a letter");
     expect(refused("LF-3012").why).toBe("It could not be sent in time.");
     expect(refused("LF-3004", row("people", "ada", "update", { handle: "zoe" })).why).toContain("the handle “zoe”");
   });

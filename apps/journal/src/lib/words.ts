@@ -1,7 +1,7 @@
 // What an entry of the outbox does, why it waits and why it was refused, in words that need no knowledge of tables.
 
 import type { ChangedSince, Connectivity, HeldBack, OutboxEntry, Problem, RowChange, Undone } from "@landfall/client";
-import { plural, short } from "./format";
+import { count, plural, short } from "./format";
 import { itemOf } from "./marks";
 
 /** The titles of notes and posts, by id, as far as they are known. */
@@ -124,11 +124,13 @@ export function placeOf(entry: Pick<OutboxEntry, "rows">): { table: "notes" | "p
   return table === "notes" || table === "posts" || table === "people" ? { table, id: idOf(first) } : null;
 }
 
-/** `20 s`, `3 min`, `2 h`. */
+/** `20 seconds`, `3 minutes`, `2 hours`: whole words, since they are read aloud, too. */
 export function lasting(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
-  if (seconds < 60) return `${seconds} s`;
-  return seconds < 5400 ? `${Math.ceil(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+  if (seconds < 60) return plural(seconds, "second", "seconds");
+  return seconds < 5400
+    ? plural(Math.ceil(seconds / 60), "minute", "minutes")
+    : plural(Math.round(seconds / 3600), "hour", "hours");
 }
 
 /** `34 days`, `5 hours`, `3 minutes`: how long somebody was away. */
@@ -207,11 +209,12 @@ export function waiting(entry: OutboxEntry, at: Situation): string {
   const left = (entry.nextAttemptAt?.getTime() ?? 0) - at.now;
   if (entry.asked) {
     const next = left > 0 ? `looks again in ${lasting(left)}` : "looks again now";
-    return `The server has it, and waits for an answer from elsewhere; ${next}`;
+    return `The server has this, and is checking it with another service; ${next}`;
   }
   if (entry.attempts > 0) {
     const next = left > 0 ? `next try in ${lasting(left)}` : "it is tried again now";
-    return `The server failed on it ${plural(entry.attempts, "time", "times")}; ${next}`;
+    const often = entry.attempts > 1 ? ` ${count(entry.attempts)} times` : "";
+    return `The server had a problem with this${often}; ${next}`;
   }
   const before = entry.waitsFor.map(at.find).filter((one) => one !== undefined);
   const [first] = before;
@@ -287,6 +290,8 @@ export function reason(entry: Pick<OutboxEntry, "rows" | "error">): Reason {
       why: `Somebody else already has the handle “${handle}”.`,
       advice: "Choose another one and send it again.",
     };
+  if (code === "LF-2004" && entry.error?.table === "people" && entry.error.column === "handle")
+    return { why: "A handle is 2 to 30 small letters, digits and _, and begins with a letter.", advice: FIX };
   const known = REASONS[code];
   if (known !== undefined) return known;
   if (code.startsWith("LF-2")) return { why: VALUES[code] ?? "The server does not take it as it is.", advice: FIX };

@@ -422,6 +422,7 @@ export class Host {
       connect: (connection: number) => net?.connect(connection),
       disconnect: (connection: number) => net?.disconnect(connection),
       send: (connection: number, frame: Uint8Array<ArrayBuffer>) => {
+        this.#refreshWaiting();
         if (!this.#inMemory) net?.send(connection, frame);
         // What the server knows of must not be forgotten here.
         else
@@ -468,7 +469,10 @@ export class Host {
     return new Net(server, {
       connected: (connection) => this.#input(() => this.#engine.connected(connection)),
       disconnected: (connection, reason) => this.#input(() => this.#engine.disconnected(connection, reason)),
-      frame: (connection, bytes) => this.#input(() => this.#engine.frame(connection, bytes)),
+      frame: (connection, bytes) => {
+        this.#input(() => this.#engine.frame(connection, bytes));
+        this.#refreshWaiting();
+      },
       chunkLoaded: (request, bytes) => this.#input(() => this.#engine.chunkLoaded(request, bytes)),
       chunkFailed: (request, gone, reason, retryAfter) =>
         this.#input(() => this.#engine.chunkFailed(request, gone, reason, retryAfter)),
@@ -489,6 +493,14 @@ export class Host {
       this.#outboxDue = Number.POSITIVE_INFINITY;
       this.#input(() => this.#readOutbox(whose) && this.#tellOutbox(this.#outboxes));
     }, due - now);
+  }
+
+  /**
+   * What waits may have been handed over, asked about, or failed: neither the status nor the mirror says so, since as much
+   * waits as before.
+   */
+  #refreshWaiting(): void {
+    if (this.#outboxText !== "[]") this.#refreshOutbox();
   }
 
   /** Whether it is another than before. */

@@ -49,15 +49,16 @@ export class Server {
   #child = null;
   port = 0;
 
-  constructor(scope, data, args = []) {
+  constructor(scope, data, args = [], schema = SCHEMA) {
     this.data = data;
     this.args = args;
+    this.schema = schema;
     scope.add(() => this.kill());
   }
 
-  /** `args` go to `landfall serve` as they are. */
-  static async start(scope, args) {
-    const server = new Server(scope, await folder(scope), args);
+  /** `args` go to `landfall serve` as they are; `schema` is a `landfall.toml`, else it is the example's. */
+  static async start(scope, args, schema) {
+    const server = new Server(scope, await folder(scope), args, schema);
     await server.start();
     return server;
   }
@@ -67,7 +68,7 @@ export class Server {
       "serve",
       "--dev",
       "--schema",
-      SCHEMA,
+      this.schema,
       "--data",
       this.data,
       "--listen",
@@ -96,6 +97,17 @@ export class Server {
     return this.#child.pid;
   }
 
+  /** Another program writes into the server's database, past the server. */
+  sql(statements) {
+    const child = spawn("sqlite3", ["-cmd", ".timeout 10000", path.join(this.data, "landfall.db"), statements], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    return new Promise((resolve, reject) => {
+      child.on("error", reject);
+      child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`sqlite3 ended with ${code}`))));
+    });
+  }
+
   kill() {
     const child = this.#child;
     this.#child = null;
@@ -107,11 +119,16 @@ export class Server {
   }
 }
 
-/** `landfall generate`'s file for the example, as JavaScript. */
-let generated;
-function schemaModule() {
-  generated ??= new Promise((resolve, reject) => {
-    const child = spawn(LANDFALL, ["generate", SCHEMA], { stdio: ["ignore", "pipe", "inherit"] });
+/** `landfall generate`'s file for a schema, as JavaScript. */
+const generated = new Map();
+function schemaModule(schema) {
+  if (!generated.has(schema)) generated.set(schema, generate(schema));
+  return generated.get(schema);
+}
+
+function generate(schema) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(LANDFALL, ["generate", schema], { stdio: ["ignore", "pipe", "inherit"] });
     const parts = [];
     child.stdout.on("data", (part) => parts.push(part));
     child.on("error", reject);
@@ -121,7 +138,6 @@ function schemaModule() {
       resolve(ts.transpileModule(Buffer.concat(parts).toString(), target).outputText);
     });
   });
-  return generated;
 }
 
 /**
@@ -192,7 +208,7 @@ export class Site {
   }
 
   async #file(pathname) {
-    if (pathname === "/schema.js") return [await schemaModule(), TYPES[".js"]];
+    if (pathname === "/schema.js") return [await schemaModule(this.server.schema), TYPES[".js"]];
     if (pathname === "/") return [await readFile(new URL("page.html", import.meta.url)), TYPES[".html"]];
     const tests = pathname.startsWith("/tests/") && new URL(`./${pathname.slice(7)}`, import.meta.url);
     const file = tests || path.join(ROOT, "packages/client", path.normalize(pathname));

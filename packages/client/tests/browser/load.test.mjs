@@ -102,14 +102,15 @@ test("a long outbox drains beside what the page does, is told meanwhile, and wha
       seen.written = left();
       while (left() > 0 && seen.reads < 50) {
         await db.query("SELECT count(*) FROM notes");
-        seen.reads++;
+        seen.reads += left() > 0 ? 1 : 0;
       }
-      return { ...seen, read: left() };
+      return seen;
     },
     note(0),
   );
   assert.ok(meanwhile.online > PENDING / 2 && meanwhile.written > PENDING / 2, JSON.stringify(meanwhile));
-  assert.ok(meanwhile.reads === 50, `it is read while it drains: ${JSON.stringify(meanwhile)}`);
+  // How many fit depends on the machine; none does where they wait for the drain.
+  assert.ok(meanwhile.reads > 1, `it is read while it drains: ${JSON.stringify(meanwhile)}`);
   t.diagnostic(JSON.stringify(meanwhile));
   await until(page, (db) => db.status.current.pending === 0 && db.outbox.current.length === 0);
   const told = await page.evaluate(() => globalThis.lengths.size);

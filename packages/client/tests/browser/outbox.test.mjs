@@ -33,7 +33,8 @@ test("an entry that was never sent is edited in place, and withdrawn", async (t)
     { id: note(1).id, rseq },
   );
   assert.deepEqual(edited.gone, [rseq]);
-  await entries(page, 1);
+  // There is one before and after: until it is the new one.
+  await until(page, (db, n) => db.outbox.current.length === 1 && db.outbox.current[0].rseq === n, edited.rseq);
   const [entry] = await call(page, (db) => db.outbox.current.map(({ createdAt, ...entry }) => entry));
   assert.equal(entry.rseq, edited.rseq);
   assert.equal(entry.open, true);
@@ -56,9 +57,8 @@ test("an entry that was never sent is edited in place, and withdrawn", async (t)
   const withdrawn = await call(page, (db, n) => db.outbox.withdraw(n), edited.rseq);
   assert.deepEqual(withdrawn, { withdrawn: true, withIt: [later.rseq] });
   assert.deepEqual(await call(page, TITLES), []);
-  await entries(page, 1);
+  await until(page, (db) => db.outbox.current.length === 1 && db.outbox.current[0].state === "failed");
   const [failed] = await call(page, (db) => db.outbox.current);
-  assert.equal(failed.state, "failed");
   assert.match(failed.error.message, /withdrawn/);
 });
 
@@ -127,18 +127,62 @@ test("what came too late has failed, and is told so", async (t) => {
   assert.equal(await call(page, (db) => db.status.current.failed), 1);
 });
 
-test("a refusal names the row and the field", async (t) => {
+/** Somebody else took the handle meanwhile: ann's transaction is refused. */
+async function refusedHandle(t) {
   const { scope, site, page } = await offline(t);
-  await call(page, (db) => db.insert("people", { subject: "ann", name: "Ann", handle: "zoe" }));
+  const { rseq } = await call(page, (db) => db.insert("people", { subject: "ann", name: "Ann", handle: "zoe" }));
   const other = await (await Browser.start(scope)).page(site);
   await open(other, { token: "dev:zoe" });
   await call(other, (db) => db.insert("people", { subject: "zoe", name: "Zoe", handle: "zoe" }));
   await until(other, (db) => db.status.current.connectivity === "online" && db.status.current.pending === 0);
   await call(page, (db) => db.setOnline(true));
   await until(page, (db) => db.outbox.current[0]?.state === "failed");
+  return { page, other, rseq };
+}
+
+test("a refusal names the row and the field", async (t) => {
+  const { page } = await refusedHandle(t);
   const { message, ...error } = await call(page, (db) => db.outbox.current[0].error);
   assert.deepEqual(error, { code: "LF-3004", table: "people", key: "ann", column: "handle" });
   assert.match(message, /another row has this value/);
+});
+
+test("what was refused makes way for something else, which arrives", async (t) => {
+  const { page, other, rseq } = await refusedHandle(t);
+  // Both or neither: what takes its place is not valid, and what was refused is still there.
+  const wrong = await call(
+    page,
+    (db, n) =>
+      db.transaction((tx) => {
+        tx.supersede(n);
+        tx.insert("people", { subject: "ann", name: "Ann", handle: "Not a handle!" });
+      }),
+    rseq,
+  );
+  assert.equal(wrong.code, "LF-2004");
+  assert.deepEqual(await call(page, (db) => db.outbox.current.map((entry) => entry.rseq)), [rseq]);
+
+  const written = await call(
+    page,
+    (db, n) =>
+      db.transaction((tx) => {
+        tx.supersede(n);
+        tx.insert("people", { subject: "ann", name: "Ann", handle: "ann" });
+      }),
+    rseq,
+  );
+  assert.deepEqual(written.gone, [rseq]);
+  // An entry stays until the device holds what came of it.
+  for (const device of [page, other]) await call(device, (db) => db.shape("people").ready);
+  await entries(page, 0);
+  await until(other, async (db) => (await db.query("SELECT 1 FROM people WHERE subject = 'ann'")).length === 1);
+  const people = () => call(other, (db) => db.query("SELECT subject, handle FROM people ORDER BY subject"));
+  assert.deepEqual(await people(), [
+    { subject: "ann", handle: "ann" },
+    { subject: "zoe", handle: "zoe" },
+  ]);
+  const again = await call(page, (db, n) => db.transaction((tx) => tx.supersede(n)), rseq);
+  assert.equal(again.code, "LF-5025");
 });
 
 test("what a call cannot mean is refused on the page, and nothing happens", async (t) => {
