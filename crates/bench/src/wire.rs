@@ -186,16 +186,7 @@ impl Device {
         let id = self.rseq as u32;
         let entries = transactions.into_iter().map(Into::into).collect();
         let floor = self.rseq.saturating_sub(1_000);
-        self.send(&ClientMessage::Push {
-            id,
-            entries,
-            clock_ms: now_ms(),
-            floor,
-            prior: 0,
-            settled: Vec::new(),
-            following: Vec::new(),
-        })
-        .await?;
+        self.send(&ClientMessage::push(id, entries, now_ms(), floor)).await?;
         loop {
             match self.next().await? {
                 ServerMessage::Acknowledge { decisions, .. } => {
@@ -247,16 +238,7 @@ impl Device {
     async fn offer(&mut self, id: u32, batch: &[Transaction]) -> Fallible<()> {
         let entries = batch.iter().cloned().map(Into::into).collect();
         let (clock_ms, floor) = (now_ms(), batch.first().map_or(0, |first| first.rseq - 1));
-        self.send(&ClientMessage::Push {
-            id,
-            entries,
-            clock_ms,
-            floor: floor.saturating_sub(4_000),
-            prior: 0,
-            settled: Vec::new(),
-            following: Vec::new(),
-        })
-        .await
+        self.send(&ClientMessage::push(id, entries, clock_ms, floor.saturating_sub(4_000))).await
     }
 
     async fn open(&mut self, id: u32, list: [u8; 16]) -> Fallible<Vec<landfall_protocol::Opening>> {

@@ -244,6 +244,9 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
         out.push_str(",\"error\":");
         error(problem, &entry.transaction.operations, out);
     }
+    if let Some(cause) = entry.because_of() {
+        let _ = write!(out, ",\"becauseOf\":{cause}");
+    }
     if !entry.failures.is_empty() {
         out.push_str(",\"failures\":");
         list(&entry.failures, out, |failure, out| {
@@ -435,7 +438,7 @@ mod tests {
             waits_for: vec![],
             transaction,
             problem: None,
-            failures: vec![Failure { at_ms: 7, problem: Problem::new(codes::REQUIRED, "no") }],
+            failures: vec![Failure::new(7, Problem::new(codes::REQUIRED, "no"))],
             images: WideMap::new(),
         };
         change(&mut entry);

@@ -347,7 +347,7 @@ impl Engine {
     pub fn mirror(&self) -> Result<Mirror, DbError> {
         let entries = self.db.outbox()?;
         let open = entries.iter().filter(|e| !matches!(e.state, EntryState::Acknowledged(_)));
-        let open = open.map(|e| (e.rseq, e.transaction.to_bytes(), e.letter()));
+        let open = open.map(|e| (e.rseq, e.kept()));
         Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
     }
 

@@ -74,6 +74,9 @@ pub enum MirrorRecord {
         /// It is a dead letter.
         #[n(3)]
         letter: Option<Letter>,
+        /// How urgent it is, 0 to 100: its author may have said more than its tables do.
+        #[n(4)]
+        priority: Option<u8>,
     },
     /// A transaction has left the outbox: accepted by the server, or thrown away by a person. (A refused one stays in
     /// it, as a dead letter.)
@@ -229,12 +232,22 @@ pub fn read(bytes: &[u8]) -> (Vec<MirrorRecord>, usize) {
 
 /// What is kept of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Kept {
-    body: Vec<u8>,
-    letter: Option<Letter>,
+pub struct Kept {
+    /// Its bytes, as they travel.
+    pub body: Vec<u8>,
+    /// What it has besides as a dead letter.
+    pub letter: Option<Letter>,
+    /// How urgent it is, 0 to 100; `None`: as its tables say.
+    pub priority: Option<u8>,
 }
 
 impl Kept {
+    /// The record of it.
+    pub fn appended(self, replica: ReplicaId, rseq: u64) -> MirrorRecord {
+        let Self { body, letter, priority } = self;
+        MirrorRecord::Appended { replica, rseq, body, letter, priority }
+    }
+
     fn bytes(&self) -> usize {
         // Writing to a Vec cannot fail.
         let of_letter = |letter: &Letter| minicbor::to_vec(letter).unwrap_or_default().len();
@@ -257,17 +270,12 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// A mirror of what the outbox holds: `entries` are sequences and bytes, and what dead letters have besides.
-    pub fn new(
-        app: &str,
-        replica: ReplicaId,
-        last_rseq: u64,
-        entries: impl IntoIterator<Item = (u64, Vec<u8>, Option<Letter>)>,
-    ) -> Self {
+    /// A mirror of what the outbox holds: `entries` are sequences and what is kept of each.
+    pub fn new(app: &str, replica: ReplicaId, last_rseq: u64, entries: impl IntoIterator<Item = (u64, Kept)>) -> Self {
         let mut out = Self::default();
         out.take(MirrorRecord::Header { format: FORMAT, app: app.to_owned(), replica, last_rseq });
-        for (rseq, body, letter) in entries {
-            out.take(MirrorRecord::Appended { replica, rseq, body, letter });
+        for (rseq, kept) in entries {
+            out.take(kept.appended(replica, rseq));
         }
         out
     }
@@ -296,13 +304,13 @@ impl Mirror {
                 (self.app, self.replica) = (Some(app), Some(replica));
                 self.seen(replica, last_rseq);
             }
-            MirrorRecord::Appended { replica, rseq, body, letter } => {
+            MirrorRecord::Appended { replica, rseq, body, letter, priority } => {
                 self.replica = Some(replica);
                 self.seen(replica, rseq);
                 let id = (replica, rseq);
                 let was_dead = self.open.get(&id).is_some_and(|kept| kept.letter.is_some());
                 if !self.decided.contains(&id) && (letter.is_some() || !was_dead) {
-                    let kept = Kept { body, letter };
+                    let kept = Kept { body, letter, priority };
                     self.open_bytes += kept.bytes();
                     let old = self.open.insert(id, kept);
                     self.open_bytes -= old.map_or(0, |kept| kept.bytes());
@@ -357,9 +365,8 @@ impl Mirror {
                 let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq };
                 out.extend(header.to_frame());
             }
-            for ((_, rseq), Kept { body, letter }) in entries {
-                let (body, letter) = (body.clone(), letter.clone());
-                out.extend(MirrorRecord::Appended { replica, rseq: *rseq, body, letter }.to_frame());
+            for ((_, rseq), kept) in entries {
+                out.extend(kept.clone().appended(replica, *rseq).to_frame());
             }
         }
         self.decided.clear();
@@ -394,9 +401,13 @@ impl Mirror {
             transactions: Vec::new(),
             older: Vec::new(),
             dead: Vec::new(),
+            priorities: WideMap::new(),
             damaged: self.damaged,
         };
-        for ((replica, rseq), Kept { body, letter }) in &self.open {
+        for ((replica, rseq), Kept { body, letter, priority }) in &self.open {
+            if let Some(priority) = priority {
+                out.priorities.insert((*replica, *rseq), *priority);
+            }
             match (minicbor::decode::<Transaction>(body), letter) {
                 // It is never sent as it is, so that one that was another's first does no harm.
                 (Ok(mut transaction), Some(letter)) => {
@@ -430,6 +441,8 @@ pub struct Recovered {
     pub older: Vec<Transaction>,
     /// Dead letters, of this replica or of an earlier identity: they are dead letters again.
     pub dead: Vec<(Transaction, Letter)>,
+    /// How urgent each is, by its identity and number, where that is known.
+    pub priorities: WideMap<(ReplicaId, u64), u8>,
     /// Places of the file that could not be read.
     pub damaged: usize,
 }

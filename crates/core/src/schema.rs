@@ -363,6 +363,36 @@ impl Column {
 }
 
 impl Table {
+    /// A synced table without any rule, whose key is its first column.
+    ///
+    /// ```
+    /// use landfall_core::ColumnType;
+    /// use landfall_core::schema::{Column, Table};
+    ///
+    /// let notes = Table::plain("notes", vec![Column::plain("id", ColumnType::Uuid)]);
+    /// assert_eq!(notes.primary_key, ["id"]);
+    /// ```
+    pub fn plain(name: impl Into<String>, columns: Vec<Column>) -> Self {
+        Self {
+            name: name.into(),
+            primary_key: columns.iter().take(1).map(|key| key.name.clone()).collect(),
+            columns,
+            sync: true,
+            on_delete_conflict: DeleteRule::default(),
+            access: Access::default(),
+            sending: Sending::default(),
+            schedule: None,
+            search: Vec::new(),
+            history: None,
+            history_of: None,
+        }
+    }
+
+    /// What concurrent edits of a column mean; of one that is not there they are `lww`.
+    pub fn rule(&self, column: &str) -> MergeRule {
+        self.column(column).map_or(MergeRule::LWW, |column| column.merge)
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)

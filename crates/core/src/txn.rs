@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::key::RowKey;
-use crate::rules::MergeRule;
 use crate::schema::Table;
 use crate::stamp::Stamp;
 use crate::value::Value;
@@ -128,9 +127,8 @@ impl Operation {
             (Self::Insert { .. }, None) => table.key_cells(self.key()),
         };
         for write in self.cells() {
-            let rule = table.column(&write.column).map_or(MergeRule::LWW, |column| column.merge);
             let cell = cells.entry(write.column.clone()).or_default();
-            *cell = rule.over(std::mem::take(cell), &write.value);
+            *cell = table.rule(&write.column).over(std::mem::take(cell), &write.value);
         }
         Some(cells)
     }

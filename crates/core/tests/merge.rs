@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall_core::hash::Cells;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
-use landfall_core::rules::MergeRule;
-use landfall_core::schema::{Access, Column, DeleteRule, Table};
+use landfall_core::schema::{Column, DeleteRule, Table};
 use landfall_core::stamp::MAX_AHEAD_MS;
 use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Stamp, Value};
 use proptest::prelude::*;
@@ -13,34 +12,9 @@ use proptest::prelude::*;
 const COLUMNS: [&str; 3] = ["a", "b", "c"];
 
 fn table(rule: DeleteRule) -> Table {
-    let column = |name: &str| Column {
-        name: name.to_owned(),
-        ty: ColumnType::Integer,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge: MergeRule::LWW,
-        assigned: false,
-    };
-    Table {
-        name: "t".into(),
-        columns: ["id"].iter().chain(&COLUMNS).map(|name| column(name)).collect(),
-        primary_key: vec!["id".into()],
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: rule,
-        access: Access::default(),
-        sending: landfall_core::schema::Sending::default(),
-        schedule: None,
-        search: Vec::new(),
-    }
+    let column = |name: &str| Column::plain(name, ColumnType::Integer);
+    let columns = ["id"].iter().chain(&COLUMNS).map(|name| column(name)).collect();
+    Table { on_delete_conflict: rule, ..Table::plain("t", columns) }
 }
 
 fn key() -> RowKey {

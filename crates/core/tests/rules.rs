@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use landfall_core::hash::Cells;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
 use landfall_core::rules::{Contest, MergeRule, Winner};
-use landfall_core::schema::{Access, Column, DeleteRule, Sending, Table};
+use landfall_core::schema::{Column, Table};
 use landfall_core::{CellWrite, ColumnType, Decimal, Operation, ReplicaId, RowKey, Stamp, Value};
 use proptest::prelude::*;
 
@@ -23,38 +23,13 @@ const TYPES: [ColumnType; 10] = [
 ];
 
 fn column(name: &str, (ty, merge): (ColumnType, MergeRule)) -> Column {
-    Column {
-        name: name.to_owned(),
-        ty,
-        required: false,
-        default: None,
-        max_length: None,
-        pattern: None,
-        min: None,
-        max: None,
-        one_of: Vec::new(),
-        references: None,
-        unique: false,
-        merge,
-        assigned: false,
-    }
+    Column { merge, ..Column::plain(name, ty) }
 }
 
 /// A table of two columns beside the key.
 fn table(a: (ColumnType, MergeRule), b: (ColumnType, MergeRule)) -> Table {
-    Table {
-        name: "t".into(),
-        columns: vec![column("id", (ColumnType::Integer, MergeRule::LWW)), column("a", a), column("b", b)],
-        primary_key: vec!["id".into()],
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: DeleteRule::UpdateWins,
-        access: Access::default(),
-        sending: Sending::default(),
-        schedule: None,
-        search: Vec::new(),
-    }
+    let columns = vec![column("id", (ColumnType::Integer, MergeRule::LWW)), column("a", a), column("b", b)];
+    Table::plain("t", columns)
 }
 
 /// One of a handful of values, so that they meet; the last one is NULL.

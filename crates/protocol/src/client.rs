@@ -223,6 +223,21 @@ pub enum ClientMessage {
     },
 }
 
+impl ClientMessage {
+    /// A push of a device that knows no history but the present one, and offers nothing again. `clock_ms` is the device's
+    /// clock in milliseconds since the Unix epoch; its own transactions up to `floor` are decided.
+    ///
+    /// ```
+    /// use landfall_protocol::ClientMessage;
+    ///
+    /// let push = ClientMessage::push(1, Vec::new(), 1_790_000_000_000, 0);
+    /// assert!(matches!(push, ClientMessage::Push { id: 1, prior: 0, .. }));
+    /// ```
+    pub fn push(id: u32, entries: Vec<Entry>, clock_ms: u64, floor: u64) -> Self {
+        Self::Push { id, entries, clock_ms, floor, prior: 0, settled: Vec::new(), following: Vec::new() }
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde and minicbor pass references")]
 fn is_zero(value: &u64) -> bool {
     *value == 0

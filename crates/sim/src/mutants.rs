@@ -24,6 +24,8 @@ pub const ALL: &[Mutant] = &[
     mutant("ignore-base", &["merge"]),
     mutant("rule-ignored", &["merge"]),
     mutant("decide-early", &["order"]),
+    mutant("wish-forgotten", &["order"]),
+    mutant("fate-ignored", &["fate"]),
     mutant("order-ignored", &["order", "monotone"]),
     mutant("later-first", &["monotone"]),
     mutant("live-message-split", &["atomic"]),
@@ -184,7 +186,7 @@ mod tests {
             "progress",
             "paused",
             "review",
-            "starvation",
+            "fate",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

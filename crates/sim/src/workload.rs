@@ -79,6 +79,17 @@ pub struct Author<'a> {
     pub lately: &'a [u64],
     /// When it is not worth sending any more, by the device's clock.
     pub until: Option<u64>,
+    /// What it was made to follow.
+    pub wishes: Vec<Wish>,
+}
+
+/// What a transaction follows because its author says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// The earlier transaction.
+    pub rseq: u64,
+    /// Whether it shares that one's fate.
+    pub requires: bool,
 }
 
 type Done = Result<(), DbError>;
@@ -87,7 +98,19 @@ impl<'a> Author<'a> {
     /// One who changes what is there, and leaves no row in `ops`.
     pub fn without_mark(dice: &'a mut Dice, person: &'a str, people: usize, device: &'a str) -> Self {
         let (op, lately) = (OpId(0), &[]);
-        Self { dice, op, person, people, device, pairs: false, tick: 0, server_ms: 0, lately, until: None }
+        Self {
+            dice,
+            op,
+            person,
+            people,
+            device,
+            pairs: false,
+            tick: 0,
+            server_ms: 0,
+            lately,
+            until: None,
+            wishes: Vec::new(),
+        }
     }
 
     /// Writes the transaction.
@@ -144,14 +167,13 @@ impl<'a> Author<'a> {
         }
         if !self.lately.is_empty() && self.dice.chance(150) {
             let rseq = self.lately[self.dice.index(self.lately.len())];
-            if self.dice.chance(500) {
-                tx.follow(rseq)?;
-            } else {
+            let requires = !self.dice.chance(500);
+            let wished = if requires { tx.require(rseq) } else { tx.follow(rseq) };
+            match wished {
+                Ok(()) => self.wishes.push(Wish { rseq, requires }),
                 // One that was refused meanwhile cannot be required.
-                match tx.require(rseq) {
-                    Ok(()) | Err(DbError::NoSuchEntry { .. }) => {}
-                    Err(other) => return Err(other),
-                }
+                Err(DbError::NoSuchEntry { .. }) if requires => {}
+                Err(other) => return Err(other),
             }
         }
         Ok(())

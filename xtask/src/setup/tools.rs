@@ -41,6 +41,8 @@ const CC: Wanted = Wanted { what: "a C compiler (cc)", package: "gcc", why: "com
 const LIBC: Wanted = Wanted { what: "the C headers", package: "libc6-dev", why: "SQLite includes them" };
 const GIT: Wanted =
     Wanted { what: "git", package: "git", why: "tells the tidy rules which files belong to the project" };
+const SQLITE: Wanted =
+    Wanted { what: "sqlite3", package: "sqlite3", why: "lays a rule of an operator's own down in a test" };
 const LIBCLANG: Wanted =
     Wanted { what: "libclang", package: "clang-22", why: "reads SQLite's header for the pre-update hook's bindings" };
 const WASM_CLANG: Wanted = Wanted { what: "clang-22", package: "clang-22", why: "compiles SQLite for WebAssembly" };
@@ -76,6 +78,7 @@ pub fn missing(need: Need) -> Vec<Wanted> {
     }
     if need >= Need::Test {
         want(process::find_program("git").is_some(), GIT);
+        want(process::find_program("sqlite3").is_some(), SQLITE);
         want(named_or("LANDFALL_CHROMIUM", "chromium"), CHROMIUM);
         want(postgres(), POSTGRES);
     }

@@ -119,15 +119,7 @@ impl Pusher {
         self.flying.insert(id, pushed);
         let undecided = self.flying.values().flatten().map(|(rseq, _)| *rseq).min();
         let floor = undecided.unwrap_or(1) - 1;
-        let push = ClientMessage::Push {
-            id,
-            entries,
-            clock_ms: now_ms(),
-            floor,
-            prior: 0,
-            settled: Vec::new(),
-            following: Vec::new(),
-        };
+        let push = ClientMessage::push(id, entries, now_ms(), floor);
         self.device.send(&push).await
     }
 

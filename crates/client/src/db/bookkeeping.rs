@@ -15,7 +15,7 @@ use super::outbox::Counts;
 use super::review::Held;
 
 /// The format of the bookkeeping, stored as `user_version`.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 /// Marks a file as a Landfall device database ("LFdb"), stored as `application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x4c46_6462;
 
@@ -69,6 +69,13 @@ CREATE TABLE _landfall_waits (predecessor INT NOT NULL, rseq INT NOT NULL, PRIMA
   STRICT, WITHOUT ROWID;
 CREATE TABLE _landfall_backups (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INT NOT NULL, why TEXT NOT NULL,
   file TEXT NOT NULL) STRICT;
+";
+
+/// Statements that make what undo and redo look things up in: without it each write would look through the outbox for the
+/// newest that can be undone.
+pub(super) const CREATE_STACKS: &str = "
+CREATE INDEX _landfall_outbox_stack ON _landfall_outbox (stack) WHERE stack IS NOT NULL;
+CREATE INDEX _landfall_acked_stack ON _landfall_acked (stack) WHERE stack IS NOT NULL;
 ";
 
 /// Statements that bring a database of format 1 to format 2. Its entries stay in order of age.
@@ -405,6 +412,8 @@ pub(super) struct Memory {
     pub redo: bool,
     /// How many entries became dead letters since the database was opened.
     pub buried: u64,
+    /// When it was last looked for acknowledged entries that need not be kept any more.
+    pub forgot_ms: Option<u64>,
     /// Those of which nobody has heard yet ([`super::Database::take_buried`]).
     pub untold: Vec<u64>,
     /// The last copy of the outbox that was made since then.
@@ -429,6 +438,7 @@ impl Memory {
             sets: Arc::new(load_sets(conn)?),
             redo: has_redo(conn)?,
             buried: 0,
+            forgot_ms: None,
             untold: Vec::new(),
             backed_up: None,
         })

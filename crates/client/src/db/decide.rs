@@ -88,10 +88,15 @@ impl Database {
                 self.show(rseq, batch)
             }
             Outcome::Failed { problem } => {
-                self.note_problem(rseq, problem, Some(now_ms), None)?;
+                self.note_problem(rseq, &Failure::new(now_ms, problem.clone()), true, None)?;
+                // What it waited for before is over.
+                self.unpark(rseq)?;
                 self.park_failed(rseq, now_ms)
             }
-            Outcome::Refused { problem, .. } => self.refuse(rseq, state, problem, decided, batch),
+            Outcome::Refused { problem, because_of } => {
+                let failure = Failure { because_of: *because_of, ..Failure::new(now_ms, problem.clone()) };
+                self.refuse(rseq, state, &failure, decided, batch)
+            }
             Outcome::Deferred { missing } => {
                 // It may not be known to follow it, since it does not name it.
                 self.link(rseq, &[*missing])?;
@@ -128,10 +133,11 @@ impl Database {
     /// without them.
     pub(super) fn end(&mut self, rseqs: &[u64], problem: &Problem, now_ms: u64) -> Result<Decided, DbError> {
         let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
+        let failure = Failure::new(now_ms, problem.clone());
         for rseq in rseqs {
             // It may have gone with one that it required.
             if let Some(state @ (QUEUED | SENT)) = self.state_of(*rseq)? {
-                self.refuse(*rseq, state, problem, &mut decided, &mut batch)?;
+                self.refuse(*rseq, state, &failure, &mut decided, &mut batch)?;
             }
         }
         self.memory.meta.first_undecided = first_undecided(&self.conn)?;
@@ -174,11 +180,11 @@ impl Database {
         &mut self,
         rseq: u64,
         state: i64,
-        problem: &Problem,
+        failure: &Failure,
         decided: &mut Decided,
         batch: &mut Batch,
     ) -> Result<(), DbError> {
-        self.bury(rseq, state, problem, decided.at_ms, batch)?;
+        self.bury(rseq, state, failure, batch)?;
         decided.refused.push(rseq);
         let mut gone = FlatSet::from([rseq]);
         // What follows an entry is younger than it: taken in order of age, each is looked at when the fate of all that it
@@ -190,10 +196,11 @@ impl Database {
             let Some(state @ (QUEUED | SENT)) = self.state_of(later)? else { continue };
             let mut transaction = self.transaction(later)?;
             if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
-                let what = if problem.code == own::WITHDRAWN { "withdrawn" } else { "refused" };
+                let what = if failure.problem.code == own::WITHDRAWN { "withdrawn" } else { "refused" };
                 let shared =
                     Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was {what}"));
-                self.share_fate(later, state, &shared, decided.at_ms, batch)?;
+                let shared = Failure { because_of: Some(cause), ..Failure::new(decided.at_ms, shared) };
+                self.share_fate(later, state, &shared, batch)?;
                 gone.insert(later);
                 open.extend(self.followers(later)?);
                 if state == QUEUED {
@@ -210,58 +217,47 @@ impl Database {
     }
 
     /// The entry becomes a dead letter, with the rows as they are seen now.
-    pub(super) fn bury(
-        &mut self,
-        rseq: u64,
-        state: i64,
-        problem: &Problem,
-        at_ms: u64,
-        batch: &mut Batch,
-    ) -> Result<(), DbError> {
-        let images = self.seen_rows(rseq)?;
-        self.hide(rseq, batch)?;
-        self.note_problem(rseq, problem, Some(at_ms), images.as_ref())?;
+    pub(super) fn bury(&mut self, rseq: u64, state: i64, failure: &Failure, batch: &mut Batch) -> Result<(), DbError> {
+        self.hide_with(rseq, failure, true, batch)?;
         self.set_state(rseq, state, DEAD)
     }
 
     /// An entry that was never sent dies with the one it requires. One that was sent only leaves the overlay: the server
     /// may know it, and has the last word.
-    fn share_fate(
-        &mut self,
-        rseq: u64,
-        state: i64,
-        problem: &Problem,
-        at_ms: u64,
-        batch: &mut Batch,
-    ) -> Result<(), DbError> {
+    fn share_fate(&mut self, rseq: u64, state: i64, failure: &Failure, batch: &mut Batch) -> Result<(), DbError> {
         if state == QUEUED {
-            return self.bury(rseq, state, problem, at_ms, batch);
+            return self.bury(rseq, state, failure, batch);
         }
-        let images = self.seen_rows(rseq)?;
-        self.hide(rseq, batch)?;
-        self.note_problem(rseq, problem, None, images.as_ref())
+        self.hide_with(rseq, failure, false, batch)
     }
 
-    /// Takes note of what is wrong with an entry, and of the rows as they were seen first. Where it failed of that, it is
-    /// the last of its failures, of which [`MOST_FAILURES`] are kept.
+    /// Takes an entry out of the overlay, with a note of why and of the rows as they are seen now.
+    fn hide_with(&mut self, rseq: u64, failure: &Failure, counts: bool, batch: &mut Batch) -> Result<(), DbError> {
+        let images = self.seen_rows(rseq)?;
+        self.hide(rseq, batch)?;
+        self.note_problem(rseq, failure, counts, images.as_ref())
+    }
+
+    /// Takes note of what is wrong with an entry, and of the rows as they were seen first. Where it `counts` as a failure,
+    /// it is the last of its failures, of which [`MOST_FAILURES`] are kept.
     fn note_problem(
         &self,
         rseq: u64,
-        problem: &Problem,
-        failed_ms: Option<u64>,
+        failure: &Failure,
+        counts: bool,
         images: Option<&StoredImages>,
     ) -> Result<(), DbError> {
         let sql = "SELECT failures FROM _landfall_outbox WHERE rseq = ?";
         let mut stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
-        if let Some(at_ms) = failed_ms {
+        if counts {
             let mut failures: Vec<Failure> = stored.as_deref().map(decode).transpose()?.unwrap_or_default();
-            failures.push(Failure { at_ms, problem: problem.clone() });
+            failures.push(failure.clone());
             let beyond = failures.len().saturating_sub(MOST_FAILURES);
             failures.drain(..beyond);
             stored = Some(encode(&failures));
         }
         let sql = "UPDATE _landfall_outbox SET problem = ?, failures = ?, images = coalesce(images, ?) WHERE rseq = ?";
-        let row = params![encode(problem), stored, images.map(encode), rseq as i64];
+        let row = params![encode(&failure.problem), stored, images.map(encode), rseq as i64];
         self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
@@ -343,10 +339,18 @@ impl Database {
         for rseq in &due {
             self.retire(*rseq as u64, batch, now_ms)?;
         }
-        if !due.is_empty() {
-            let horizon = now_ms.saturating_sub(self.options.acked_retention_ms);
-            self.conn.prepare_cached("DELETE FROM _landfall_acked WHERE at_ms < ?")?.execute([horizon as i64])?;
+        if due.is_empty() { Ok(()) } else { self.forget_acked(now_ms) }
+    }
+
+    /// Forgets what was acknowledged long ago. It looks through all that is kept, so not with each write.
+    fn forget_acked(&mut self, now_ms: u64) -> Result<(), DbError> {
+        let retention_ms = self.options.acked_retention_ms;
+        if self.memory.forgot_ms.is_some_and(|at_ms| at_ms.abs_diff(now_ms) < retention_ms / 64) {
+            return Ok(());
         }
+        let horizon = now_ms.saturating_sub(retention_ms);
+        self.conn.prepare_cached("DELETE FROM _landfall_acked WHERE at_ms < ?")?.execute([horizon as i64])?;
+        self.memory.forgot_ms = Some(now_ms);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! JSON that a person can read and a program need not: what counts of an entry is its `body`, the transaction's bytes in
 //! base64, with a check sum. Whoever edits the rest changes nothing; an entry whose body was edited is refused, alone.
 
+use landfall_core::error::Code;
 use landfall_core::flat::FlatSet;
 use landfall_core::hash::hash128;
 use landfall_core::json::{Object, string};
@@ -16,7 +17,7 @@ use serde_json::Value as Json;
 use super::Database;
 use super::bookkeeping::{BackedUp, DEAD, decode, encode};
 use super::error::{DbError, codes};
-use super::outbox::{EntryState, Failure, OutboxEntry, StoredImages};
+use super::outbox::{EntryState, Failure, Letter, MOST_FAILURES, OutboxEntry, StoredImages};
 
 /// What the first field of a file says.
 const KIND: &str = "landfall outbox";
@@ -77,6 +78,7 @@ impl Database {
             let mut object = Object::new(out);
             object.field("rseq").push_str(&entry.rseq.to_string());
             object.field("written_ms").push_str(&entry.created_ms.to_string());
+            object.field("priority").push_str(&entry.priority.to_string());
             object.text("state", if entry.state == EntryState::Dead { "failed" } else { "pending" });
             if let Some(problem) = &entry.problem {
                 object.text("code", &problem.code.to_string());
@@ -180,15 +182,10 @@ impl Database {
         if let Err(full) = self.check_room(body.len()) {
             return Ok(Err(full.to_string()));
         }
-        let failures = encode(&vec![Failure { at_ms: now_ms, problem: problem.clone() }]);
-        let sql =
-            "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, images, failures, priority, handed)
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)";
-        let (problem, images) = (encode(&problem), encode(&images));
-        // What its author had wished beside is not in the file.
-        let priority = self.schema.sending(&transaction).priority;
-        let row = params![rseq as i64, DEAD, written_ms as i64, body, problem, images, failures, priority];
-        self.conn.prepare_cached(sql)?.execute(row)?;
+        let mut failures = failures_of(entry);
+        failures.push(Failure::new(now_ms, problem));
+        let priority = entry.get("priority").and_then(Json::as_u64).and_then(|priority| u8::try_from(priority).ok());
+        self.put_entry(&transaction, Some(&Letter { failures, images }), priority, written_ms)?;
         let meta = &mut self.memory.meta;
         meta.last_rseq = rseq;
         meta.counts.added(DEAD, body.len());
@@ -255,6 +252,19 @@ impl Database {
         self.memory.backed_up = Some(BackedUp { at_ms: now_ms, last_rseq, buried });
         Ok(())
     }
+}
+
+/// The failures that a file tells of, as far as they can be read, and so many that the new one has room.
+fn failures_of(entry: &Json) -> Vec<Failure> {
+    let one = |failure: &Json| {
+        let text = |name: &str| Some(failure.get(name)?.as_str()?.to_owned());
+        let problem = Problem::new(Code(text("code")?.into()), text("message")?);
+        Some(Failure::new(failure.get("at_ms")?.as_u64()?, problem))
+    };
+    let mut all: Vec<Failure> =
+        entry.get("failures").and_then(Json::as_array).into_iter().flatten().filter_map(one).collect();
+    all.drain(..all.len().saturating_sub(MOST_FAILURES - 1));
+    all
 }
 
 fn check(body: &[u8], images: &[u8]) -> String {

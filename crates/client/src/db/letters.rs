@@ -2,6 +2,7 @@
 
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
+use landfall_core::rules::Winner;
 use landfall_core::wide::WideMap;
 use landfall_core::{Operation, Problem, RowKey, Value, mutant};
 
@@ -58,9 +59,9 @@ impl WriteTx<'_> {
         if self.database().holds_another_history() {
             return Err(DbError::LoadingAnew);
         }
-        for operation in &entry.transaction.operations {
-            replay(self, operation, &entry.images)?;
-        }
+        self.replaying(|tx| {
+            entry.transaction.operations.iter().try_for_each(|operation| replay(tx, operation, &entry.images))
+        })?;
         if let Some(action) = entry.transaction.action.clone() {
             self.ask(action)?;
         }
@@ -97,7 +98,16 @@ fn replay(
     if matches!(operation, Operation::Delete { .. }) {
         return tx.delete(table, key).map(|_| ());
     }
-    if tx.update(table, key, &cells)? {
+    if let Some(now) = tx.row(table, key)? {
+        // What a rule does not let it write over must not keep the rest of it back.
+        let app = tx.database().tables.get(table)?;
+        let stands = |name: &str, value: &Value| {
+            let stored = now.get(name).unwrap_or(&Value::Null);
+            stored == value || app.table.rule(name).after(stored, value) == Winner::Written
+        };
+        let allowed: Vec<_> = cells.iter().filter(|(name, value)| stands(name, value)).cloned().collect();
+        // Where nothing is left, it is said why.
+        tx.update(table, key, if allowed.is_empty() { &cells } else { &allowed })?;
         return Ok(());
     }
     let app = tx.database().tables.get(table)?;

@@ -319,3 +319,18 @@ impl Database {
         }
     }
 }
+
+#[cfg(test)]
+impl Database {
+    /// Counts the steps of SQLite's machine from now on: what a query costs, whatever the machine does besides.
+    pub(crate) fn count_steps(&mut self) -> Arc<std::sync::atomic::AtomicU64> {
+        let steps = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = Arc::clone(&steps);
+        let count = move || {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            false
+        };
+        self.conn.progress_handler(1, Some(count)).expect("takes a handler");
+        steps
+    }
+}

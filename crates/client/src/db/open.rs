@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::bookkeeping::{
-    self, APPLICATION_ID, CREATE, CREATE_SCHEDULE, FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode,
+    self, APPLICATION_ID, CREATE, CREATE_SCHEDULE, CREATE_STACKS, FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode,
 };
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
@@ -188,7 +188,7 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
 
 fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {
     conn.execute_batch(&format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {CREATE}{CREATE_SCHEDULE}"
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}"
     ))?;
     for sql in schema.create_sql(Place::Device) {
         conn.execute_batch(&sql)?;
@@ -202,6 +202,9 @@ fn convert(conn: &Connection, format: i64) -> Result<(), DbError> {
     if format < 2 {
         conn.execute_batch(&format!("{FROM_FORMAT_1}{CREATE_SCHEDULE}"))?;
         scheduler::link_all(conn)?;
+    }
+    if format < 3 {
+        conn.execute_batch(CREATE_STACKS)?;
     }
     conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
     Ok(())

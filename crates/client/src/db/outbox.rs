@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, params};
 use super::Database;
 use super::bookkeeping::{ACKED, DEAD, QUEUED, SENT, decode};
 use super::error::DbError;
+use crate::mirror::Kept;
 
 /// What [`parse_entry`] reads.
 const ENTRY: &str = "SELECT rseq, state, seq, attempts, created_ms, body, problem, images, priority,
@@ -28,6 +29,16 @@ pub struct Failure {
     /// What was said.
     #[n(1)]
     pub problem: Problem,
+    /// The entry whose fate it shares: it was refused or withdrawn, and may be gone since.
+    #[n(2)]
+    pub because_of: Option<u64>,
+}
+
+impl Failure {
+    /// A failure of its own.
+    pub fn new(at_ms: u64, problem: Problem) -> Self {
+        Self { at_ms, problem, because_of: None }
+    }
 }
 
 /// Where an entry stands.
@@ -93,9 +104,19 @@ impl OutboxEntry {
         let mut failures = self.failures.clone();
         if failures.is_empty() {
             // Older builds kept the reason alone.
-            failures.extend(self.problem.clone().map(|problem| Failure { at_ms: self.created_ms, problem }));
+            failures.extend(self.problem.clone().map(|problem| Failure::new(self.created_ms, problem)));
         }
         Some(Letter { failures, images: self.stored_images() })
+    }
+
+    /// Of a dead letter: the entry whose fate it shares, which it required.
+    pub fn because_of(&self) -> Option<u64> {
+        self.failures.last().filter(|_| self.state == EntryState::Dead)?.because_of
+    }
+
+    /// What the mirror keeps of it.
+    pub fn kept(&self) -> Kept {
+        Kept { body: self.transaction.to_bytes(), letter: self.letter(), priority: Some(self.priority) }
     }
 
     pub(super) fn stored_images(&self) -> StoredImages {

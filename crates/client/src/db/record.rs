@@ -258,7 +258,7 @@ impl Database {
             expires_ms = earlier_end(expires_ms, older.transaction.expires_ms, wishes);
         }
         let replica = self.memory.meta.replica;
-        let action = wishes.action.clone();
+        let action = wishes.action.clone().or_else(|| older.as_mut().and_then(|o| o.transaction.action.take()));
         let transaction =
             Transaction { replica, rseq, stamp, operations, after, requires, origin: None, action, expires_ms };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
@@ -271,11 +271,12 @@ impl Database {
         let own = wishes.priority.unwrap_or_else(|| self.schema.sending(&transaction).priority);
         let priority = own.max(older.as_ref().map_or(0, |o| o.priority));
         let stack = match (&older, wishes.stack) {
+            // What a handler did is not taken back by writing the old values.
+            _ if transaction.action.is_some() => None,
             // An edit of what can be taken back is taken back with it.
             (Some(older), _) => older.stack,
             (None, Some(wished)) => wished,
-            // What a handler did is not taken back by writing the old values.
-            (None, None) => transaction.action.is_none().then_some(UNDO),
+            (None, None) => Some(UNDO),
         };
         match stack {
             Some(REDO) => self.memory.redo = true,
@@ -363,7 +364,7 @@ impl Database {
         requires.extend(self.needed(net.operations.iter().chain(&net.preview), u64::MAX)?);
         for (wished, into) in [(&wishes.after, &mut after), (&wishes.requires, &mut requires)] {
             for rseq in wished {
-                if matches!(self.state_of(*rseq)?, Some(QUEUED | SENT)) {
+                if matches!(self.state_of(*rseq)?, Some(QUEUED | SENT)) && !mutant::active("wish-forgotten") {
                     into.insert(*rseq);
                 }
             }

@@ -1,6 +1,6 @@
 //! Starting anew from the mirrored outbox, after the database was lost or damaged.
 
-use landfall_core::schema::TransactionLimits;
+use landfall_core::schema::{Sending, TransactionLimits};
 use landfall_core::{Problem, Transaction};
 use rusqlite::params;
 
@@ -31,16 +31,17 @@ impl Database {
             let mut batch = Batch::default();
             db.memory.meta.replica = from.replica;
             db.restore_images(images, &mut batch)?;
-            let died_of = |problem| Letter { failures: vec![Failure { at_ms: now_ms, problem }], ..Letter::default() };
+            let died_of = |problem| Letter { failures: vec![Failure::new(now_ms, problem)], ..Letter::default() };
+            let priority_of = |t: &Transaction| from.priorities.get(&(t.replica, t.rseq)).copied();
             let mut highest = 0;
             for transaction in &from.transactions {
                 highest = transaction.rseq.max(highest);
                 // One that this build could not send must not keep the others from being saved.
                 if let Err(problem) = db.schema.check_transaction(transaction, &TransactionLimits::default()) {
-                    db.put_entry(transaction, Some(&died_of(problem)), now_ms)?;
+                    db.put_entry(transaction, Some(&died_of(problem)), priority_of(transaction), now_ms)?;
                     continue;
                 }
-                db.put_entry(transaction, None, now_ms)?;
+                db.put_entry(transaction, None, priority_of(transaction), now_ms)?;
                 db.link(transaction.rseq, &transaction.after)?;
                 db.show(transaction.rseq, &mut batch)?;
                 db.memory.meta.observe(transaction.stamp);
@@ -48,7 +49,7 @@ impl Database {
             let (own, others): (Vec<_>, Vec<_>) = from.dead.iter().partition(|(t, _)| t.replica == from.replica);
             for (transaction, letter) in own {
                 highest = transaction.rseq.max(highest);
-                db.put_entry(transaction, Some(letter), now_ms)?;
+                db.put_entry(transaction, Some(letter), priority_of(transaction), now_ms)?;
             }
             let text = "it was written before this device took a new identity, and may have been sent since";
             let renamed = died_of(Problem::new(codes::RECOVERED, text));
@@ -56,10 +57,10 @@ impl Database {
             let mut last = from.last_rseq.max(highest);
             for (transaction, letter) in others.iter().map(|(t, letter)| (t, letter)).chain(older) {
                 last += 1;
-                let mut transaction = transaction.clone();
+                let (mut transaction, priority) = (transaction.clone(), priority_of(transaction));
                 // The mirror is of one identity, and would lose what is of another.
                 transaction.go_on_as(from.replica, last);
-                db.put_entry(&transaction, Some(letter), now_ms)?;
+                db.put_entry(&transaction, Some(letter), priority, now_ms)?;
             }
             db.memory.meta.last_rseq = last;
             // Some may have been offered again to a restored server: what they follow they need not name.
@@ -70,8 +71,14 @@ impl Database {
         })
     }
 
-    /// An entry that may have been sent; with a letter, a dead one.
-    fn put_entry(&self, transaction: &Transaction, letter: Option<&Letter>, now_ms: u64) -> Result<(), DbError> {
+    /// An entry that may have been sent; with a letter, a dead one. Without a priority it has that of its tables.
+    pub(super) fn put_entry(
+        &self,
+        transaction: &Transaction,
+        letter: Option<&Letter>,
+        priority: Option<u8>,
+        written_ms: u64,
+    ) -> Result<(), DbError> {
         let sql =
             "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, problem, failures, images, priority, handed)
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)";
@@ -79,9 +86,9 @@ impl Database {
         let problem = letter.and_then(|letter| letter.failures.last()).map(|failure| encode(&failure.problem));
         let (failures, images) = (letter.map(|l| encode(&l.failures)), letter.map(|l| encode(&l.images)));
         let body = transaction.to_bytes();
-        // What its author had wished beside is not in the mirror.
-        let priority = self.schema.sending(transaction).priority;
-        let row = params![transaction.rseq as i64, state, now_ms as i64, body, problem, failures, images, priority];
+        let priority =
+            priority.map_or_else(|| self.schema.sending(transaction).priority, |p| p.min(Sending::MAX_PRIORITY));
+        let row = params![transaction.rseq as i64, state, written_ms as i64, body, problem, failures, images, priority];
         self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }

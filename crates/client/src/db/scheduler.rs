@@ -162,6 +162,13 @@ impl Database {
         Ok(self.conn.prepare_cached(sql)?.exists([rseq as i64])?)
     }
 
+    /// It waits for nothing more.
+    pub(super) fn unpark(&self, rseq: u64) -> Result<(), DbError> {
+        let sql = "UPDATE _landfall_outbox SET parked = 0 WHERE rseq = ? AND state < 2";
+        self.conn.prepare_cached(sql)?.execute([rseq as i64])?;
+        Ok(())
+    }
+
     /// What was parked with an entry that is decided now takes part again, unless it follows another one that is parked.
     fn unpark_followers(&self, rseq: u64) -> Result<(), DbError> {
         let mut open = vec![rseq];
@@ -170,8 +177,7 @@ impl Database {
                 if !self.is_parked(later)? || self.follows_parked(later, rseq)? {
                     continue;
                 }
-                let sql = "UPDATE _landfall_outbox SET parked = 0 WHERE rseq = ? AND state < 2";
-                self.conn.prepare_cached(sql)?.execute([later as i64])?;
+                self.unpark(later)?;
                 open.push(later);
             }
         }

@@ -12,6 +12,7 @@ use super::Database;
 use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, first_undecided};
 use super::buckets::OF_OTHER_HISTORY;
 use super::error::DbError;
+use super::outbox::Failure;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
 
@@ -53,6 +54,10 @@ impl Database {
             let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;
             if !goes_on {
+                if db.memory.meta.epoch.is_some() && db.memory.meta.counts.undecided() > 0 {
+                    let last = db.last_rseq();
+                    db.back_up_before(&[last], "before what is here was loaded anew", now_ms)?;
+                }
                 if same_history {
                     // A log that does not reach back to the cursor cannot show that the server was not restored either.
                     db.offer_what_the_cut_has_not_passed(Some(welcome.clock_ms))?;
@@ -270,11 +275,22 @@ impl Database {
         for (rseq, problem) in troubled {
             let problem: Problem = decode(&problem)?;
             if problem.code == codes::DEPENDS_ON_REFUSED {
-                self.bury(rseq, SENT, &problem, now_ms, &mut batch)?;
+                let failure = Failure { because_of: self.dead_cause(rseq)?, ..Failure::new(now_ms, problem) };
+                self.bury(rseq, SENT, &failure, &mut batch)?;
                 self.unlink(rseq)?;
             }
         }
         self.flush(batch, changes)
+    }
+
+    /// The dead letter that an entry requires.
+    fn dead_cause(&self, rseq: u64) -> Result<Option<u64>, DbError> {
+        for required in self.transaction(rseq)?.requires {
+            if self.state_of(required)? == Some(DEAD) {
+                return Ok(Some(required));
+            }
+        }
+        Ok(None)
     }
 
     /// Dead letters go to the new id under the numbers that a person may be looking at. The mirror of the outbox is of one

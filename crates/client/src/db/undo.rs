@@ -6,7 +6,7 @@
 //! undone in turn, which is a redo. Entries are kept for it as long as for a restored server.
 
 use landfall_core::hash::Cells;
-use landfall_core::rules::{MergeRule, Winner};
+use landfall_core::rules::Winner;
 use landfall_core::wide::WideSet;
 use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
@@ -278,7 +278,7 @@ fn put_back<'o>(
     };
     let mut back = Vec::new();
     let app = tx.database().tables.get(table)?;
-    let rule = |name: &str| app.table.column(name).map_or(MergeRule::LWW, |column| column.merge);
+    let rule = |name: &str| app.table.rule(name);
     for (name, was) in before.iter() {
         match (now.get(name), cells.get(name)) {
             // Its rule lets it go forward only.

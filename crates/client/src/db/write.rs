@@ -44,6 +44,8 @@ pub struct WriteTx<'a> {
     /// The state to go back to; taken when the transaction ends in order.
     undo: Option<Memory>,
     wishes: Wishes,
+    /// What is written is as it was in a dead letter: it is checked when the transaction ends, since what follows may correct it.
+    replays: bool,
 }
 
 /// What the app asks of a transaction beside what it writes.
@@ -174,7 +176,7 @@ impl Database {
 
 impl<'a> WriteTx<'a> {
     fn resume(db: &'a mut Database, held: HeldWrite) -> Self {
-        Self { db, depth: 0, undo: Some(held.undo), wishes: held.wishes }
+        Self { db, depth: 0, undo: Some(held.undo), wishes: held.wishes, replays: false }
     }
 }
 
@@ -466,13 +468,21 @@ impl WriteTx<'_> {
         for (name, value) in cells {
             let column = app.table.column(name);
             let column = column.ok_or_else(|| DbError::UnknownName(format!("column '{table}.{name}'")))?;
-            if !value.is_null()
+            if !(value.is_null() || self.replays)
                 && let Some(problem) = column.check(value)
             {
                 return Err(DbError::Invalid(landfall_core::Problem { table: Some(table.to_owned()), ..problem }));
             }
         }
         Ok(app)
+    }
+
+    /// Writes what a dead letter said.
+    pub(super) fn replaying<R>(&mut self, f: impl FnOnce(&mut Self) -> Result<R, DbError>) -> Result<R, DbError> {
+        let before = std::mem::replace(&mut self.replays, true);
+        let done = f(self);
+        self.replays = before;
+        done
     }
 
     /// The engine itself, for calls that are part of this transaction.

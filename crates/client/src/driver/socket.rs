@@ -251,6 +251,7 @@ mod tests {
         for (answer, told) in [
             ("502 Bad Gateway\r\n", None),
             ("502 Bad Gateway\r\nRetry-After: 5\r\n", Some(5_000)),
+            ("429 Too Many Requests\r\nRetry-After: 3\r\n", Some(3_000)),
             ("503 Service Unavailable\r\nRetry-After: 7\r\n", Some(7_000)),
             ("504 Gateway Timeout\r\nRetry-After: 9\r\n", Some(9_000)),
             ("504 Gateway Timeout\r\nRetry-After: tomorrow\r\n", None),

@@ -1,5 +1,7 @@
 //! What is pushed, and what becomes of what cannot be.
 
+use std::sync::atomic::Ordering;
+
 use landfall_core::error::codes;
 use landfall_core::{Problem, RowKey, Value};
 use landfall_protocol::ServerMessage;
@@ -167,4 +169,44 @@ fn trouble_with_the_connection_uses_up_no_attempts() {
     device.input(Input::Tick);
     device.connect(Resumption::Continue);
     assert_eq!(device.pushed(), [rseq, rseq]);
+}
+
+/// What SQLite does for a write, for the answer to one, and for an undo and a redo, while so many wait.
+fn steps(waiting: i64) -> [u64; 4] {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    for id in 0..waiting {
+        device.add(id, 10);
+    }
+    // Statements are prepared once.
+    let now = device.now();
+    device.engine.undo_last(now, &mut entropy).expect("undoes");
+    device.engine.redo_last(now, &mut entropy).expect("redoes");
+    device.connect(Resumption::Fresh);
+    let (id, rseqs) = device.pushes[0].clone();
+    device.answer(id, &rseqs[..1], &Outcome::Accepted { seq: 11 });
+
+    let counted = device.engine.db.count_steps();
+    let mut since = 0;
+    let mut took = || {
+        let before = std::mem::replace(&mut since, counted.load(Ordering::Relaxed));
+        since - before
+    };
+    device.add(waiting, 10);
+    let write = took();
+    device.answer(id, &rseqs[1..2], &Outcome::Accepted { seq: 12 });
+    let answer = took();
+    device.engine.undo_last(now, &mut entropy).expect("undoes").expect("something");
+    let undo = took();
+    device.engine.redo_last(now, &mut entropy).expect("redoes").expect("something");
+    [write, answer, undo, took()]
+}
+
+#[test]
+fn what_waits_makes_nothing_dearer() {
+    let (few, many) = (steps(20), steps(2_000));
+    for (what, (few, many)) in ["a write", "an answer", "an undo", "a redo"].into_iter().zip(few.into_iter().zip(many))
+    {
+        assert!(few > 0 && many <= few * 2, "{what} takes {many} steps while 2,000 wait, and {few} while 20 do");
+    }
 }

@@ -2,7 +2,6 @@
 
 use super::{Effect, Engine, Moment};
 use crate::db::{Database, DbError, Edited, HeldWrite, Imported, Reviewed, Undone, Withdrawal, WriteTx, Written};
-use crate::mirror::MirrorRecord;
 use crate::session::{Entropy, Event};
 
 impl Engine {
@@ -136,8 +135,7 @@ impl Engine {
 
     fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
         if let Some(entry) = self.db.entry(rseq)? {
-            let (replica, body, letter) = (self.db.replica(), entry.transaction.to_bytes(), entry.letter());
-            self.effects.push_back(Effect::Mirror(MirrorRecord::Appended { replica, rseq, body, letter }));
+            self.effects.push_back(Effect::Mirror(entry.kept().appended(self.db.replica(), rseq)));
         }
         Ok(())
     }

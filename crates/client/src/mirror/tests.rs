@@ -26,18 +26,24 @@ fn transaction(rseq: u64) -> Transaction {
 }
 
 fn appended(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: None }
+    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: None, priority: None }
 }
 
 fn letter(rseq: u64) -> Letter {
     let problem = Problem::new(codes::UNIQUE, format!("no {rseq}"));
     let key = RowKey::single(Value::Int(7));
     let images = vec![("notes".to_owned(), key, [("title".to_owned(), Value::Text("x".into()))].into())];
-    Letter { failures: vec![Failure { at_ms: rseq, problem }], images }
+    Letter { failures: vec![Failure::new(rseq, problem)], images }
 }
 
 fn dead(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: Some(letter(rseq)) }
+    MirrorRecord::Appended {
+        replica: REPLICA,
+        rseq,
+        body: transaction(rseq).to_bytes(),
+        letter: Some(letter(rseq)),
+        priority: None,
+    }
 }
 
 fn decided(rseq: u64) -> MirrorRecord {
@@ -190,7 +196,7 @@ proptest! {
 #[test]
 fn a_body_that_holds_a_mirror_file_is_not_taken_for_one() {
     let inner = [header(), appended(7)].iter().flat_map(MirrorRecord::to_frame).collect::<Vec<u8>>();
-    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner, letter: None };
+    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner, letter: None, priority: None };
     let mut bytes = [header().to_frame(), outer.to_frame(), appended(2).to_frame()].concat();
     let place = header().to_frame().len() + 4;
     bytes[place] ^= 1;
@@ -224,7 +230,7 @@ fn entries_of_an_earlier_identity_are_not_sent_by_themselves() {
     let now = ReplicaId([1; 16]);
     let mut mirror = Mirror::from_bytes(&frames(&[header(), appended(1)]).concat());
     let body = Transaction { replica: now, ..transaction(1) }.to_bytes();
-    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body, letter: None });
+    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body, letter: None, priority: None });
     for mirror in [mirror.clone(), Mirror::from_bytes(&mirror.compact())] {
         let recovered = mirror.recover("journal").expect("ours").expect("known");
         assert_eq!((recovered.replica, recovered.transactions.len(), recovered.older.len()), (now, 1, 1));
@@ -258,7 +264,8 @@ fn older_builds_and_this_one_read_each_others_frames() {
 #[test]
 fn a_dead_letter_of_another_name_is_kept_under_its_number() {
     let body = transaction(1).to_bytes();
-    let mirror = Mirror::new("journal", ReplicaId([2; 16]), 9, [(5, body, Some(letter(1)))]);
+    let mirror =
+        Mirror::new("journal", ReplicaId([2; 16]), 9, [(5, Kept { body, letter: Some(letter(1)), priority: None })]);
     let recovered = mirror.recover("journal").expect("ours").expect("known");
     let (transaction, of) = &recovered.dead[0];
     assert_eq!((transaction.replica, transaction.rseq, of), (ReplicaId([2; 16]), 5, &letter(1)));

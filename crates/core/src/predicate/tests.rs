@@ -1,37 +1,26 @@
 use super::*;
 use crate::error::Problem;
-use crate::schema::{Access, Column, DeleteRule, Sending};
+use crate::schema::Column;
 use crate::value::Decimal;
 
 pub(super) fn table() -> Table {
     let column = |name: &str, ty| Column::plain(name, ty);
-    Table {
-        name: "todos".into(),
-        columns: vec![
-            column("id", ColumnType::Uuid),
-            column("list_id", ColumnType::Uuid),
-            column("owner", ColumnType::Text),
-            column("title", ColumnType::Text),
-            column("done", ColumnType::Boolean),
-            column("rank", ColumnType::Integer),
-            column("score", ColumnType::Float),
-            column("price", ColumnType::Decimal(2)),
-            column("rate", ColumnType::Decimal(10)),
-            column("due", ColumnType::Date),
-            column("at", ColumnType::Timestamp),
-            column("meta", ColumnType::Json),
-            column("blob", ColumnType::Bytes),
-        ],
-        primary_key: vec!["id".into()],
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: DeleteRule::UpdateWins,
-        access: Access::default(),
-        sending: Sending::default(),
-        schedule: None,
-        search: Vec::new(),
-    }
+    let columns = vec![
+        column("id", ColumnType::Uuid),
+        column("list_id", ColumnType::Uuid),
+        column("owner", ColumnType::Text),
+        column("title", ColumnType::Text),
+        column("done", ColumnType::Boolean),
+        column("rank", ColumnType::Integer),
+        column("score", ColumnType::Float),
+        column("price", ColumnType::Decimal(2)),
+        column("rate", ColumnType::Decimal(10)),
+        column("due", ColumnType::Date),
+        column("at", ColumnType::Timestamp),
+        column("meta", ColumnType::Json),
+        column("blob", ColumnType::Bytes),
+    ];
+    Table::plain("todos", columns)
 }
 
 fn params() -> Vec<Param> {

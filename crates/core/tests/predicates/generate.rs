@@ -2,7 +2,7 @@
 
 use landfall_core::hash::Cells;
 use landfall_core::predicate::{CompareOp, Env, Expr};
-use landfall_core::schema::{Access, Column, DeleteRule, Param, Table};
+use landfall_core::schema::{Column, Param, Table};
 use landfall_core::value::{ColumnType, Decimal, Value};
 use proptest::prelude::*;
 
@@ -31,19 +31,8 @@ pub struct Case {
 pub fn table() -> Table {
     let column = |name: String, ty| Column::plain(name, ty);
     let both = |(name, ty): &(&str, ColumnType)| [column(format!("{name}1"), *ty), column(format!("{name}2"), *ty)];
-    Table {
-        name: "t".into(),
-        columns: TYPES.iter().flat_map(both).collect(),
-        primary_key: vec!["uuid1".into()],
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: DeleteRule::UpdateWins,
-        access: Access::default(),
-        sending: landfall_core::schema::Sending::default(),
-        schedule: None,
-        search: Vec::new(),
-    }
+    let columns = TYPES.iter().flat_map(both).collect();
+    Table { primary_key: vec!["uuid1".into()], ..Table::plain("t", columns) }
 }
 
 /// One parameter of each type, named as the type's columns.

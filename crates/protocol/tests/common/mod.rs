@@ -122,42 +122,9 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
     vec![
         ("hello", ClientMessage::Hello(hello())),
         ("hello-first", ClientMessage::Hello(plain)),
-        (
-            "push",
-            ClientMessage::Push {
-                id: 1,
-                entries: vec![transaction().into()],
-                clock_ms: 1_790_000_000_001,
-                floor: 4,
-                prior: 0,
-                settled: vec![],
-                following: vec![],
-            },
-        ),
-        (
-            "push-origin",
-            ClientMessage::Push {
-                id: 4,
-                entries: vec![queued_anew().into()],
-                clock_ms: 1_790_000_000_003,
-                floor: 7,
-                prior: 0,
-                settled: vec![],
-                following: vec![],
-            },
-        ),
-        (
-            "push-action",
-            ClientMessage::Push {
-                id: 5,
-                entries: vec![acting().into()],
-                clock_ms: 1_790_000_000_004,
-                floor: 7,
-                prior: 0,
-                settled: vec![],
-                following: vec![],
-            },
-        ),
+        ("push", ClientMessage::push(1, vec![transaction().into()], 1_790_000_000_001, 4)),
+        ("push-origin", ClientMessage::push(4, vec![queued_anew().into()], 1_790_000_000_003, 7)),
+        ("push-action", ClientMessage::push(5, vec![acting().into()], 1_790_000_000_004, 7)),
         (
             "push-prior",
             ClientMessage::Push {

@@ -346,7 +346,11 @@ impl<'a, T: StoreTx> Group<'a, T> {
         for &rseq in txn.after.iter().chain(&txn.requires).chain(&push.follows) {
             let decided = if rseq <= state.last_rseq { self.tx.decided(&txn.replica, rseq)? } else { None };
             match decided.map(|d| d.outcome) {
-                Some(Outcome::Refused { .. }) if txn.requires.contains(&rseq) => refused = Some(rseq),
+                Some(Outcome::Refused { .. })
+                    if txn.requires.contains(&rseq) && !landfall_core::mutant::active("fate-ignored") =>
+                {
+                    refused = Some(rseq);
+                }
                 Some(_) => {}
                 None if rseq <= floor || push.settled.contains(&rseq) => {}
                 // What is not older never comes before it: the transaction is refused for that when it is prepared.

@@ -78,13 +78,10 @@ impl Waiting for PendingPush {
         self.entries.len()
     }
 
-    fn split(&mut self, entries: usize) -> Option<Self> {
-        if self.answered || self.entries.len() <= entries {
-            return None;
-        }
-        let rest = self.entries.split_off(entries);
+    fn split(&mut self, entries: usize) -> Self {
+        let rest = self.entries.split_off(entries.min(self.entries.len()));
         let entries = std::mem::replace(&mut self.entries, rest);
-        Some(Self { subject: Arc::clone(&self.subject), entries, more: true, ..*self })
+        Self { subject: Arc::clone(&self.subject), entries, more: true, ..*self }
     }
 }
 

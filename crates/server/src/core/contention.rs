@@ -76,15 +76,7 @@ impl Shop {
     /// Everybody orders a lamp.
     fn order(&mut self) {
         for n in 0..N as u64 {
-            let push = ClientMessage::Push {
-                id: 1,
-                entries: vec![Entry::from(order(n))],
-                clock_ms: NOW.wall_ms,
-                floor: 0,
-                prior: 0,
-                settled: Vec::new(),
-                following: Vec::new(),
-            };
+            let push = ClientMessage::push(1, vec![Entry::from(order(n))], NOW.wall_ms, 0);
             self.core.receive(n, push, NOW, &mut self.rng);
         }
     }

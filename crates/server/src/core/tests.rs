@@ -67,15 +67,7 @@ fn push(n: u64, rseq: u64) -> ClientMessage {
         action: None,
         expires_ms: None,
     });
-    ClientMessage::Push {
-        id: rseq as u32,
-        entries: vec![entry],
-        clock_ms: NOW.wall_ms,
-        floor: 0,
-        prior: 0,
-        settled: Vec::new(),
-        following: Vec::new(),
-    }
+    ClientMessage::push(rseq as u32, vec![entry], NOW.wall_ms, 0)
 }
 
 /// Everything for a session now.

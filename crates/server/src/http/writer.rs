@@ -87,9 +87,8 @@ impl Waiting for Queued {
         self.push.entries.len()
     }
 
-    fn split(&mut self, entries: usize) -> Option<Self> {
-        let push = self.push.split(entries)?;
-        Some(Self { push, session: self.session.clone() })
+    fn split(&mut self, entries: usize) -> Self {
+        Self { push: self.push.split(entries), session: self.session.clone() }
     }
 }
 

@@ -138,15 +138,7 @@ fn transaction(replica: ReplicaId, rseq: u64) -> Entry {
 }
 
 fn push(id: u32) -> ClientMessage {
-    ClientMessage::Push {
-        id,
-        entries: vec![transaction(ReplicaId([9; 16]), 1)],
-        clock_ms: 400_000,
-        floor: 0,
-        prior: 0,
-        settled: Vec::new(),
-        following: Vec::new(),
-    }
+    ClientMessage::push(id, vec![transaction(ReplicaId([9; 16]), 1)], 400_000, 0)
 }
 
 fn code_of(sent: &[ServerMessage]) -> Option<(&str, bool)> {
@@ -298,15 +290,7 @@ fn what_was_asked_about_is_acknowledged_when_it_is_decided() {
 fn a_transaction_of_another_replica_ends_the_session() {
     let mut world = World::at(State::Open);
     let entries = vec![transaction(ReplicaId([8; 16]), 1)];
-    world.message(ClientMessage::Push {
-        id: 1,
-        entries,
-        clock_ms: 0,
-        floor: 0,
-        prior: 0,
-        settled: Vec::new(),
-        following: Vec::new(),
-    });
+    world.message(ClientMessage::push(1, entries, 0, 0));
     assert_eq!(code_of(&world.sent()), Some(("LF-4002", true)));
     assert!(world.session.take_request().is_none());
 }

@@ -213,16 +213,7 @@ impl Device {
 
     pub async fn push(&mut self, id: u32, transactions: Vec<Transaction>) {
         let entries = transactions.into_iter().map(Entry::from).collect();
-        self.send(&ClientMessage::Push {
-            id,
-            entries,
-            clock_ms: now_ms(),
-            floor: 0,
-            prior: 0,
-            settled: Vec::new(),
-            following: Vec::new(),
-        })
-        .await;
+        self.send(&ClientMessage::push(id, entries, now_ms(), 0)).await;
     }
 
     /// The sequences under which a push was accepted.

@@ -119,6 +119,7 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
             return Err(Violation::new("expiry", text));
         }
         super::merge::follows(world, entry, transaction)?;
+        super::wishes::share_a_fate(world, entry, transaction)?;
     }
     world.ledger.applied(entry)
 }

@@ -25,10 +25,10 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
     let rows = |t: &Transaction| -> BTreeSet<(String, RowKey)> {
         t.operations.iter().map(|o| (o.table().to_owned(), o.key().clone())).collect()
     };
-    let written = rows(transaction);
     // Where history was lost it need not name what it follows: that was settled when it was written.
-    let lost = !world.ledger.lost.is_empty();
-    let follows = |t: &Transaction| t.after.contains(&entry.rseq) || (lost && !rows(t).is_disjoint(&written));
+    let written = (!world.ledger.lost.is_empty()).then(|| rows(transaction));
+    let shares = |t: &Transaction| written.as_ref().is_some_and(|written| !rows(t).is_disjoint(written));
+    let follows = |t: &Transaction| t.after.contains(&entry.rseq) || shares(t);
     let mut later = world.pushed.range(own).filter(|(_, t)| follows(t));
     // One copy may know a decision of a lost history that the other does not; see "What is not promised".
     let known_apart = world.ledger.copied.contains(&entry.replica) && !world.ledger.lost.is_empty();
@@ -96,7 +96,7 @@ fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrit
         return Ok(());
     }
     let (table, key, base) = (operation.table(), operation.key(), write.base.unwrap_or(base));
-    let rule = world.schema.table(table).and_then(|t| t.column(&write.column)).map_or(MergeRule::LWW, |c| c.merge);
+    let rule = world.schema.table(table).map_or(MergeRule::LWW, |t| t.rule(&write.column));
     let change = entry.changes.iter().find(|c| c.table == table && c.key == *key);
     let after = match change {
         Some(change) => change.after.as_ref(),

@@ -14,7 +14,8 @@
 //! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
-//! | `order` | a transaction is decided after those that it names, or follows in a lost history | [`merge`] |
+//! | `order` | a transaction is decided after those that it names, follows in a lost history, or was wished to follow | [`merge`], [`wishes`] |
+//! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
 //! | `history` | each change in a table that keeps its history has its row there, and none is forgotten too early | [`past`] |
 //! | `offline` | without a connection nothing is written that needs the server, or is due too soon | [`offline`] |
@@ -44,6 +45,7 @@ pub mod offline;
 pub mod past;
 pub mod policy;
 pub mod revised;
+pub mod wishes;
 
 use std::fmt;
 

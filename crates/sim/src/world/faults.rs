@@ -386,15 +386,7 @@ pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
             clock_ms: 1,
             agent: "rogue".to_owned(),
         }),
-        6 => ClientMessage::Push {
-            id: 900_000,
-            entries: Vec::new(),
-            clock_ms: 1,
-            floor: 0,
-            prior: 0,
-            settled: Vec::new(),
-            following: Vec::new(),
-        },
+        6 => ClientMessage::push(900_000, Vec::new(), 1, 0),
         _ => ClientMessage::Open {
             id: 900_000,
             shape: "nothing".to_owned(),

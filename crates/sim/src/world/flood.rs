@@ -40,15 +40,7 @@ impl World {
         let each = self.fault_dice.between(1, 12);
         for id in 0..MAX_OUTSTANDING_PUSHES as u64 {
             let entries = (1..=each).map(|n| nothing(ReplicaId(replica), id * each + n, now.wall_ms)).collect();
-            let push = ClientMessage::Push {
-                id: id as u32 + 1,
-                entries,
-                clock_ms: now.wall_ms,
-                floor: 0,
-                prior: 0,
-                settled: Vec::new(),
-                following: Vec::new(),
-            };
+            let push = ClientMessage::push(id as u32 + 1, entries, now.wall_ms, 0);
             self.server_event(conn, SessionEvent::Message(push));
         }
         // What was taken is decided all the same.

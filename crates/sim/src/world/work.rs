@@ -9,7 +9,7 @@ use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
 use super::{Event, World};
 use crate::clock::MILLI;
-use crate::invariants::{Violation, ledger, offline, revised};
+use crate::invariants::{Violation, ledger, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
 const SHAPES: [&str; 19] = [
@@ -97,14 +97,16 @@ impl World {
                 server_ms,
                 lately: &lately,
                 until,
+                wishes: Vec::new(),
             };
-            engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| {
+            let written = engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| {
                 dead.map_or(Ok(()), |(rseq, _)| tx.supersede(rseq))?;
                 author.write(tx)
-            })
+            });
+            written.map(|written| (written, author.wishes))
         })?;
         match written {
-            Some(Ok(written)) => {
+            Some(Ok((written, wishes))) => {
                 self.trace.line(self.now, &name, || format!("wrote {op:?} as {:?}", written.rseq));
                 if written.rseq.is_none() {
                     return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
@@ -116,6 +118,7 @@ impl World {
                     dead_op.into_iter().for_each(|op| ledger::discarded(self, device, op));
                     revised::is_replaced(self, device, rseq, &written.gone)?;
                 }
+                wishes::are_heard(self, device, &wishes, written.rseq)?;
                 revised::ends_as_wished(self, device, op, until.zip(before.as_ref()), written.rseq)?;
             }
             Some(Err(error)) => {

@@ -2,12 +2,14 @@
 
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
-use landfall_core::schema::ActionDef;
+use landfall_core::schema::{ActionDef, Schedule};
 use landfall_protocol::server::Outcome;
 
 use super::world::decision;
 use super::*;
-use crate::db::{EntryState, Failure, OutboxEntry};
+use crate::db::{EntryState, Failure, OutboxEntry, WriteTx};
+
+const DAY: u64 = 24 * 3_600_000;
 
 /// The schema of the tests with an action, and a column that the server fills.
 fn shop() -> Database {
@@ -87,10 +89,91 @@ fn what_is_asked_about_fails_no_longer() {
     db.decide(&[decision(rseq, Outcome::Asked { again_ms: 20_000 })], NOW).expect("decided");
     let asked = entry(&db, rseq);
     assert_eq!((asked.problem, asked.next_attempt_ms, asked.attempts), (None, Some(NOW + 20_000), 1));
-    assert_eq!(asked.failures, [Failure { at_ms: NOW, problem: late.clone() }]);
+    assert_eq!(asked.failures, [Failure::new(NOW, late.clone())]);
     db.decide(&[decision(rseq, Outcome::Failed { problem: late.clone() })], NOW + 1).expect("decided");
     let failing = entry(&db, rseq);
     assert_eq!((failing.problem, failing.failures.len(), failing.attempts), (Some(late), 2, 2));
+    assert!(failing.next_attempt_ms < Some(NOW + 20_000), "it waits for its next attempt, not for the answer");
+}
+
+/// What asks for an action is handed over as it was asked for: it takes nothing up, and nothing takes it up.
+#[test]
+fn an_action_is_not_joined_with_what_is_written_beside_it() {
+    let mut schema = shop().schema().clone();
+    schema.outbox.collapse_ms = 1_000;
+    let mut db = Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens");
+    let mut set = |a: i64, asks: bool| {
+        let change = |tx: &mut WriteTx<'_>| {
+            tx.upsert("counters", &[("id", Value::Int(1)), ("a", Value::Int(a))])?;
+            if asks { tx.action("count_up", &[("count", Value::Int(a))]) } else { Ok(()) }
+        };
+        db.write(NOW, &mut |bytes| bytes.fill(7), change).expect("writes").rseq.expect("an entry")
+    };
+    let made = set(0, false);
+    assert_eq!(set(1, false), made + 1, "an insert and an update of the same cells are one entry");
+    let (asked, again, plain) = (set(2, true), set(3, true), set(4, false));
+    let taken_up = set(5, false);
+    let waiting: Vec<u64> = db.outbox().expect("readable").iter().map(|e| e.rseq).collect();
+    assert_eq!(waiting, [made + 1, asked, again, taken_up]);
+    assert!(plain < taken_up && db.entry(plain).expect("readable").is_none());
+}
+
+/// What was never sent is changed in place and goes with its action, or is withdrawn; what was sent stays as it is.
+#[test]
+fn what_asks_for_an_action_is_edited_and_withdrawn_while_it_is_here() {
+    let mut db = shop();
+    let set = |a: i64| {
+        move |tx: &mut WriteTx<'_>| tx.update("counters", &RowKey::single(Value::Int(1)), &[("a", Value::Int(a))])
+    };
+    let first = act(&mut db, &[("count", Value::Int(1))], Some(1)).expect("valid").expect("queued");
+    let edited = db.edit(first, NOW, &mut |bytes| bytes.fill(7), set(2)).expect("edits");
+    assert!(edited.value.in_place);
+    let whole = entry(&db, edited.rseq.expect("an entry"));
+    assert_eq!(whole.transaction.action.expect("it still asks").args["count"], Value::Int(1));
+    assert_eq!((whole.priority, whole.transaction.operations.len()), (90, 1));
+    assert_eq!(whole.transaction.operations[0].value("a"), Some(&Value::Int(2)));
+    assert_eq!(db.can_undo().expect("readable"), None);
+    let asks_anew = |tx: &mut WriteTx<'_>| tx.action("count_up", &[("count", Value::Int(5))]);
+    let edited = db.edit(whole.rseq, NOW, &mut |bytes| bytes.fill(7), asks_anew).expect("edits");
+    let asked = edited.rseq.expect("an entry");
+    assert!(
+        edited.value.in_place
+            && entry(&db, asked).transaction.action.expect("an action").args["count"] == Value::Int(5)
+    );
+
+    db.mark_sent(&[asked]).expect("stored");
+    let after = db.edit(asked, NOW, &mut |bytes| bytes.fill(7), set(3)).expect("writes");
+    assert!(!after.value.in_place && entry(&db, after.rseq.expect("an entry")).transaction.action.is_none());
+    match db.withdraw(asked, NOW, &mut |bytes| bytes.fill(7)) {
+        Err(DbError::NotUndoable { rseq }) => assert_eq!(rseq, asked),
+        other => panic!("{other:?}"),
+    }
+    let last = act(&mut db, &[("count", Value::Int(1))], Some(2)).expect("valid").expect("queued");
+    let withdrawn = db.withdraw(last, NOW, &mut |bytes| bytes.fill(7)).expect("withdraws").value;
+    assert!(matches!(withdrawn, crate::db::Withdrawal::Withdrawn { with_it, .. } if with_it.is_empty()));
+    assert_eq!(rows(&db, "SELECT id FROM counters"), [[Value::Int(1)]].map(Vec::from));
+}
+
+/// A transfer is asked for a day ahead, or with a connection.
+#[test]
+fn an_action_may_be_asked_for_ahead_of_time() {
+    let mut schema = shop().schema().clone();
+    let action = &mut schema.actions[0];
+    action.args.push(column("due", ColumnType::Timestamp));
+    action.schedule = Some(Schedule { by: "due".into(), lead_ms: DAY });
+    let mut db = Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens");
+    let due = |at_ms: u64| [("count", Value::Int(1)), ("due", Value::Timestamp(at_ms as i64 * 1_000))];
+    for args in [&due(NOW + DAY - 1)[..], &due(NOW)[..1]] {
+        match act(&mut db, args, None) {
+            Err(error @ DbError::TooSoon { .. }) => assert!(error.to_string().contains("count_up"), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(db.counts().pending, 0);
+    let rseq = act(&mut db, &due(NOW + DAY), None).expect("far enough ahead").expect("queued");
+    assert_eq!(entry(&db, rseq).transaction.expires_ms, Some(NOW + DAY), "nobody carries it out after it was due");
+    db.set_online(true);
+    act(&mut db, &due(NOW + 1), None).expect("there is a connection");
 }
 
 /// P16, P17: what the server would refuse is refused here, and nothing of it is stored.

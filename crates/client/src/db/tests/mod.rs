@@ -1,9 +1,8 @@
 //! Properties of the local database.
 
-use landfall_core::schema::{
-    Access, Column, Default as ColumnDefault, DeleteRule, OnDelete, Reference, Schema, Sending, Shape, Table,
-};
+use landfall_core::schema::{Column, Default as ColumnDefault, OnDelete, Reference, Schema, Sending, Shape, Table};
 use landfall_core::value::ColumnType;
+use landfall_core::wide::WideMap;
 use landfall_core::{Problem, ReplicaId, RowKey, Transaction, Value};
 
 use super::{Database, DbError, Location, Options, Written};
@@ -31,19 +30,7 @@ pub(super) fn column(name: &str, ty: ColumnType) -> Column {
 }
 
 pub(super) fn table(name: &str, columns: Vec<Column>) -> Table {
-    Table {
-        name: name.into(),
-        primary_key: vec![columns[0].name.clone()],
-        columns,
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: DeleteRule::UpdateWins,
-        access: Access::default(),
-        sending: landfall_core::schema::Sending::default(),
-        schedule: None,
-        search: Vec::new(),
-    }
+    Table::plain(name, columns)
 }
 
 fn refers(mut column: Column, table: &str, on_delete: OnDelete) -> Column {
@@ -120,7 +107,15 @@ pub(super) fn memory() -> Database {
 
 /// What a mirror has of the first replica.
 pub(super) fn recovered(last_rseq: u64, transactions: Vec<Transaction>) -> Recovered {
-    Recovered { replica: replica(1), last_rseq, transactions, older: Vec::new(), dead: Vec::new(), damaged: 0 }
+    Recovered {
+        replica: replica(1),
+        last_rseq,
+        transactions,
+        older: Vec::new(),
+        dead: Vec::new(),
+        priorities: WideMap::new(),
+        damaged: 0,
+    }
 }
 
 /// Runs statements in one write.

@@ -312,6 +312,23 @@ fn an_edit_that_only_follows_a_refused_one_survives_it() {
     assert_eq!(visible(&world.db)[&1], (Some(5), Some(7)));
 }
 
+/// A refused long title does not take the shortened one with it, although both are the same cell.
+#[test]
+fn an_edit_of_the_same_cell_survives_the_refused_one() {
+    let mut world = World::new(&[ALL]);
+    world.run(&Step::Remote(1, 1, 5));
+    world.run(&Step::Live(1));
+    world.run(&Step::Write(vec![(1, 1, 6)]));
+    world.run(&Step::Write(vec![(1, 1, 7)]));
+    world.run(&Step::Push { count: 1, refuse: 1, lost: false });
+    assert_eq!(visible(&world.db)[&1].0, Some(7), "the first edit is gone, the second is not");
+    let second = &world.db.outbox().expect("readable")[1];
+    assert_eq!((&second.state, second.because_of()), (&EntryState::Queued, None));
+    world.drain();
+    assert_eq!(visible(&world.db)[&1].0, Some(7));
+    assert_eq!(world.db.counts().dead, 1);
+}
+
 /// P8: a copy may have sent it as it was, and so may this device, when what it sends next comes from the mirror.
 #[test]
 fn an_edit_that_is_rewritten_names_what_it_was() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use landfall_core::error::codes as core;
+use landfall_core::flat::FlatSet;
 use landfall_core::{Problem, Transaction};
 use landfall_protocol::server::Outcome;
 
@@ -218,6 +219,87 @@ fn an_edited_file_is_taken_in_as_far_as_it_is_sound() {
     assert_eq!(other.entry(imported.added[0]).expect("readable").expect("there").created_ms, NOW);
     let full = fresh(0).import(&file, NOW).expect("imports");
     assert!(full.added.is_empty() && full.refused[0].contains("LF-5033"), "{full:?}");
+}
+
+/// A file carries how urgent an entry was, and all that it had failed of before.
+#[test]
+fn what_comes_from_a_file_keeps_its_urgency_and_its_failures() {
+    let mut db = memory();
+    let urgent = |tx: &mut WriteTx<'_>| {
+        tx.set_priority(100);
+        tx.insert("notes", &[("id", uuid(1)), ("title", text("a dose"))])
+    };
+    let rseq = db.write(NOW, &mut zero, urgent).expect("writes").rseq.expect("an entry");
+    let failed = Outcome::Failed { problem: Problem::new(codes::BAD_FILE, "its disk was full") };
+    db.mark_sent(&[rseq]).expect("writes");
+    db.decide(&[decision(rseq, failed)], NOW + 1).expect("decides");
+    refuse(&mut db, rseq, 2);
+    let file = db.export(None, NOW + 3).expect("exports");
+
+    let mut other = memory();
+    let added = other.import(&file, NOW + 4).expect("imports").added;
+    let letter = other.entry(added[0]).expect("readable").expect("there");
+    assert_eq!(letter.priority, 100);
+    let told: Vec<_> = letter.failures.iter().map(|f| (f.at_ms, f.problem.code.clone())).collect();
+    let expected = [(NOW + 1, codes::BAD_FILE), (NOW + 2, core::REQUIRED), (NOW + 4, codes::IMPORTED)];
+    assert_eq!(told, expected);
+    // Whatever a person made of that part of it, the entry is taken in.
+    for (from, to) in [("\"priority\":100", "\"priority\":\"high\""), ("\"failures\":[", "\"failures\":[7,{},")] {
+        assert_eq!(memory().import(&file.replace(from, to), NOW).expect("imports").added.len(), 1, "{from}");
+    }
+}
+
+/// Whoever shares another's fate says whose.
+#[test]
+fn a_shared_fate_names_its_cause() {
+    let mut db = memory();
+    let made = note(&mut db, 1, "x");
+    let edit = |tx: &mut WriteTx<'_>| tx.update("notes", &RowKey::single(uuid(1)), &[("title", text("y"))]);
+    let edited = db.write(NOW, &mut zero, edit).expect("writes").rseq.expect("an entry");
+    refuse(&mut db, made, 1);
+    let because_of = |db: &Database, rseq: u64| db.entry(rseq).expect("readable").expect("there").because_of();
+    assert_eq!((because_of(&db, made), because_of(&db, edited)), (None, Some(made)));
+    // Of what was handed over the server says it.
+    let (first, second) = (note(&mut db, 2, "x"), note(&mut db, 3, "x"));
+    db.mark_sent(&[first, second]).expect("writes");
+    let problem = Problem::new(core::DEPENDS_ON_REFUSED, "it depends on another");
+    db.decide(&[decision(second, Outcome::Refused { problem, because_of: Some(first) })], NOW).expect("decides");
+    assert_eq!(because_of(&db, second), Some(first));
+}
+
+/// What waits when the app is updated to stricter rules goes to the server as it was written: that one refuses it by
+/// itself, what was typed is kept, and what keeps the rules goes on.
+#[test]
+fn what_waits_under_a_stricter_schema_is_sent_as_it_was_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let location = Location::Path(dir.path().join("notes.db"));
+    let open = |schema| Database::open(&location, schema, Options::default(), NOW, replica(1)).expect("opens");
+    let mut db = open(schema());
+    let (long, fine) = (note(&mut db, 1, "much too long"), note(&mut db, 2, "fine"));
+    drop(db);
+    let mut stricter = schema();
+    stricter.version += 1;
+    let notes = stricter.tables.iter_mut().find(|t| t.name == "notes").expect("notes");
+    notes.columns.iter_mut().find(|c| c.name == "title").expect("title").max_length = Some(5);
+    let mut db = open(stricter);
+    assert_eq!(db.undecided().expect("readable"), [long, fine]);
+    let shorten = |tx: &mut WriteTx<'_>| tx.update("notes", &RowKey::single(uuid(1)), &[("title", text("short"))]);
+    let too_long = |tx: &mut WriteTx<'_>| tx.insert("notes", &[("id", uuid(3)), ("title", text("too long"))]);
+    db.write(NOW, &mut zero, too_long).expect_err("the new rule holds for what is written now");
+    let (batch, _) = db.sendable(10, 1 << 20, &FlatSet::new(), NOW).expect("readable");
+    assert_eq!(batch.iter().map(|e| e.transaction.rseq).collect::<Vec<_>>(), [long, fine]);
+    db.mark_sent(&[long, fine]).expect("writes");
+    refuse(&mut db, long, 1);
+    let letter = db.entry(long).expect("readable").expect("kept");
+    assert!(letter.images.values().any(|row| row["title"] == text("much too long")));
+    // It cannot be sent again as it is, but corrected it can.
+    db.retry(long, NOW, &mut zero).expect_err("it is still too long");
+    let corrected = db.write(NOW, &mut zero, |tx| {
+        tx.retry(long)?;
+        shorten(tx)
+    });
+    corrected.expect("writes");
+    assert_eq!(rows(&db, "SELECT title FROM notes ORDER BY title"), [[text("fine")], [text("short")]].map(Vec::from));
 }
 
 /// An outbox from an older schema: what a stricter rule does not take is refused by itself, here as on the server.

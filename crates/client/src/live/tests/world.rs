@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use landfall_core::hash::Cells;
 use landfall_core::predicate::SqlFunction;
 use landfall_core::schema::ddl::{Place, RECURSIVE_TRIGGERS};
-use landfall_core::schema::{Access, Column, DeleteRule, Schema, Table};
+use landfall_core::schema::{Column, Schema, Table};
 use landfall_core::value::SqliteValue;
 use landfall_core::{ColumnType, RowKey, Value};
 use rusqlite::functions::{Context, FunctionFlags};
@@ -21,18 +21,11 @@ fn column(name: &str, ty: ColumnType) -> Column {
 }
 
 fn table(name: &str, columns: &[(&str, ColumnType)], key: &[&str], search: &[&str]) -> Table {
+    let columns = columns.iter().map(|(name, ty)| column(name, *ty)).collect();
     Table {
-        name: name.into(),
-        columns: columns.iter().map(|(name, ty)| column(name, *ty)).collect(),
         primary_key: key.iter().map(ToString::to_string).collect(),
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: DeleteRule::UpdateWins,
-        access: Access::default(),
-        sending: landfall_core::schema::Sending::default(),
-        schedule: None,
         search: search.iter().map(ToString::to_string).collect(),
+        ..Table::plain(name, columns)
     }
 }
 

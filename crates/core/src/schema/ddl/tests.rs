@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use super::*;
-use crate::schema::{Access, DeleteRule, OnDelete, Reference, Sending};
+use crate::schema::{OnDelete, Reference};
 use crate::value::Decimal;
 
 fn column(name: &str, ty: ColumnType) -> Column {
@@ -14,19 +14,7 @@ fn column(name: &str, ty: ColumnType) -> Column {
 }
 
 fn table(name: &str, columns: Vec<Column>) -> Table {
-    Table {
-        name: name.into(),
-        primary_key: vec![columns[0].name.clone()],
-        columns,
-        sync: true,
-        history: None,
-        history_of: None,
-        on_delete_conflict: DeleteRule::UpdateWins,
-        access: Access::default(),
-        sending: Sending::default(),
-        schedule: None,
-        search: Vec::new(),
-    }
+    Table::plain(name, columns)
 }
 
 fn notes() -> Table {

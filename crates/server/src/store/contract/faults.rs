@@ -4,7 +4,7 @@ use landfall_core::Code;
 use landfall_protocol::Outcome;
 
 use super::*;
-use crate::store::codes as store_codes;
+use crate::store::{PushEntry, codes as store_codes};
 
 fn failure(outcome: &Outcome) -> Code {
     match outcome {
@@ -44,6 +44,32 @@ pub(crate) fn a_transaction_that_the_database_rejects_harms_nobody_else<B: Backe
         assert_eq!(refusal(&group.outcomes[0]), codes::ATTEMPTS_USED_UP);
         assert_eq!(refusal(&group.outcomes[1]), codes::DEPENDS_ON_REFUSED);
     }
+}
+
+/// P15: a table says how often its transactions are tried; one that writes two tables is tried as often as the more
+/// patient one says.
+pub(crate) fn a_table_says_how_often_it_is_tried<B: Backend>() {
+    let backend = B::fresh();
+    let mut schema = schema();
+    let mut attempts = |name: &str, n: u8| {
+        let table = schema.tables.iter_mut().find(|t| t.name == name).expect("there");
+        table.sending.attempts = n;
+    };
+    attempts("lists", 2);
+    attempts("notes", 3);
+    let mut store = backend.open(&schema);
+    backend.forbid("lists", "name", "poison");
+    let mut ann = Device::new(1, "ann");
+    let list = |id: &str| insert("lists", id, &[("name", text("poison"))]);
+    let tries = |store: &mut dyn Store, push: PushEntry| {
+        let mut tries = 1;
+        while let Outcome::Failed { .. } = commit(store, std::slice::from_ref(&push)).outcomes[0] {
+            tries += 1;
+        }
+        tries
+    };
+    let (hasty, patient) = (ann.write(vec![list("a")]), ann.write(vec![list("b"), insert("notes", "b", &[])]));
+    assert_eq!((tries(&mut *store, hasty), tries(&mut *store, patient)), (2, 3));
 }
 
 /// P15: once the rule is gone, what failed goes through.

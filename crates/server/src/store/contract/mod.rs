@@ -58,6 +58,7 @@ macro_rules! store_contract {
             a_refusal_never_undoes_its_neighbours,
             a_transaction_that_the_database_rejects_harms_nobody_else,
             a_transaction_that_failed_is_accepted_when_the_fault_is_mended,
+            a_table_says_how_often_it_is_tried,
             a_handler_adds_to_what_the_device_writes,
             a_handler_refuses,
             a_handler_drops_what_the_device_wants,

@@ -1,0 +1,60 @@
+//! `order`, `fate`: what an author wished of a transaction is what is pushed, and whoever requires something is not there
+//! without it.
+
+use landfall_client::db::EntryState;
+use landfall_core::Transaction;
+use landfall_server::commit::LogEntry;
+
+use super::Violation;
+use crate::workload::Wish;
+use crate::world::World;
+
+/// A transaction was written.
+///
+/// # Errors
+/// When it does not name what its author wished it to follow, although that is not decided yet.
+pub fn are_heard(world: &mut World, device: usize, wishes: &[Wish], rseq: Option<u64>) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let entry = |rseq: u64| process.engine.db().entry(rseq).ok().flatten();
+    let Some(written) = rseq.and_then(entry) else { return Ok(()) };
+    for wish in wishes {
+        let waits = entry(wish.rseq).is_some_and(|e| matches!(e.state, EntryState::Queued | EntryState::Sent));
+        let Transaction { after, requires, .. } = &written.transaction;
+        let text =
+            |what: &str| format!("{} wished {} to {what} {}, and it does not", machine.name, written.rseq, wish.rseq);
+        if waits && !after.contains(&wish.rseq) {
+            return Err(Violation::new("order", text("follow")));
+        }
+        if waits && wish.requires && !requires.contains(&wish.rseq) {
+            return Err(Violation::new("fate", text("require")));
+        }
+    }
+    if !wishes.is_empty() {
+        world.coverage.hit("work wished");
+    }
+    Ok(())
+}
+
+/// Looks at a transaction that is about to be added to the history.
+///
+/// # Errors
+/// When it requires another that is not there.
+pub fn share_a_fate(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<(), Violation> {
+    // What was accepted may have been lost since; and one copy of a database does not require what the other wrote under
+    // the same number.
+    if !world.ledger.lost.is_empty() || world.ledger.copied.contains(&entry.replica) {
+        return Ok(());
+    }
+    let is_missing = |rseq: &&u64| !world.history.numbers.contains_key(&(entry.replica, **rseq));
+    match transaction.requires.iter().find(is_missing) {
+        None => Ok(()),
+        Some(missing) => {
+            let text = format!(
+                "sequence {} is {} of {}, which requires {missing}, and that was not accepted",
+                entry.seq, entry.rseq, entry.replica
+            );
+            Err(Violation::new("fate", text))
+        }
+    }
+}
