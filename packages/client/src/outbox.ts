@@ -16,6 +16,7 @@ interface WireEntry {
   after?: number[];
   rows: { table: string; key: unknown[]; op: RowChange["op"]; cells: Record<string, unknown> }[];
   error?: Omit<Problem, "key"> & { key?: unknown[] };
+  becauseOf?: number;
   failures?: { at: number; code: string; message: string }[];
 }
 

@@ -300,6 +300,8 @@ export interface OutboxEntry {
   readonly action?: ActionName;
   /** Why it was refused, or what the server failed with when it was last offered. */
   readonly error?: Problem;
+  /** Of a failed entry: the one whose fate it shares, since it required it. That one may have been thrown away since. */
+  readonly becauseOf?: number;
   /** When it failed, and why each time: the oldest first, at most eight. The last one of a failed entry is its end. */
   readonly failures?: readonly Failure[];
 }

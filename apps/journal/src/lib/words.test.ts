@@ -143,6 +143,11 @@ describe("what was not accepted", () => {
     expect(refused("LF-3011").why).toBe("The server does not know yet what to do with this.");
     const form = { code: "LF-2004", message: "…", table: "people", column: "handle" };
     expect(reason({ rows: [], error: form }).why).toContain("begins with a letter");
+    const shared = { rows: [], error: { code: "LF-3005", message: "…" } };
+    expect(reason(shared, "New note “Shopping”").why).toBe(
+      "It needs another change that was not accepted: New note “Shopping”.",
+    );
+    expect(reason(shared).why).toBe("It needs a change that was not accepted.");
     expect(refused("LF-3012").why).toBe("It could not be sent in time.");
     expect(refused("LF-3004", row("people", "ada", "update", { handle: "zoe" })).why).toContain("the handle “zoe”");
   });

@@ -282,8 +282,11 @@ const VALUES: Record<string, string> = {
   "LF-2006": "It is not one of the possible choices.",
 };
 
-export function reason(entry: Pick<OutboxEntry, "rows" | "error">): Reason {
+/** `cause`: what is said of the change whose fate it shares, where that one is still there. */
+export function reason(entry: Pick<OutboxEntry, "rows" | "error">, cause?: string): Reason {
   const code = entry.error?.code ?? "";
+  if (code === "LF-3005" && cause !== undefined)
+    return { why: `It needs another change that was not accepted: ${cause}.`, advice: REASONS[code]?.advice ?? AGAIN };
   const handle = entry.rows.find((row) => row.table === "people")?.values.handle;
   if (code === "LF-3004" && typeof handle === "string")
     return {

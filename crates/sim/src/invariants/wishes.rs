@@ -46,8 +46,14 @@ pub fn share_a_fate(world: &World, entry: &LogEntry, transaction: &Transaction) 
     if !world.ledger.lost.is_empty() || world.ledger.copied.contains(&entry.replica) {
         return Ok(());
     }
-    let is_missing = |rseq: &&u64| !world.history.numbers.contains_key(&(entry.replica, **rseq));
-    match transaction.requires.iter().find(is_missing) {
+    // What has a name of its own here, and was not decided under another before.
+    let is_offered = |rseq: u64| {
+        let named = (entry.replica, rseq, [0; 16])..=(entry.replica, rseq, [0xff; 16]);
+        let mut offered = world.pushed.range(named).map(|(_, pushed)| pushed).peekable();
+        offered.peek().is_some() && offered.all(|pushed| pushed.origin.is_none())
+    };
+    let is_missing = |rseq: &u64| is_offered(*rseq) && !world.history.numbers.contains_key(&(entry.replica, *rseq));
+    match transaction.requires.iter().copied().find(is_missing) {
         None => Ok(()),
         Some(missing) => {
             let text = format!(
