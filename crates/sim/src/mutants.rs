@@ -26,6 +26,7 @@ pub const ALL: &[Mutant] = &[
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),
     mutant("fate-ignored", &["fate"]),
+    mutant("fate-forgotten", &["fate"]),
     mutant("order-ignored", &["order", "monotone"]),
     mutant("later-first", &["monotone"]),
     mutant("live-message-split", &["atomic"]),

@@ -74,7 +74,7 @@ CREATE TABLE _landfall_backups (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INT 
 /// Statements that make what undo and redo look things up in: without it each write would look through the outbox for the
 /// newest that can be undone.
 pub(super) const CREATE_STACKS: &str = "
-CREATE INDEX _landfall_outbox_stack ON _landfall_outbox (stack) WHERE stack IS NOT NULL;
+CREATE INDEX _landfall_outbox_stack ON _landfall_outbox (stack) WHERE stack IS NOT NULL AND state < 3;
 CREATE INDEX _landfall_acked_stack ON _landfall_acked (stack) WHERE stack IS NOT NULL;
 ";
 
@@ -446,9 +446,8 @@ impl Memory {
 }
 
 fn has_redo(conn: &Connection) -> Result<bool, DbError> {
-    let any =
-        |table: &str| conn.prepare(&format!("SELECT 1 FROM {table} WHERE stack = ?"))?.exists([super::undo::REDO]);
-    Ok(any("_landfall_outbox")? || any("_landfall_acked")?)
+    let any = |table: &str| conn.prepare(&format!("SELECT 1 FROM {table} AND stack = ?"))?.exists([super::undo::REDO]);
+    Ok(any("_landfall_outbox WHERE state < 3")? || any("_landfall_acked WHERE 1")?)
 }
 
 fn load_buckets(conn: &Connection) -> Result<FlatMap<BucketId, Bucket>, DbError> {

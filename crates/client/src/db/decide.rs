@@ -73,9 +73,7 @@ impl Database {
             Outcome::Accepted { seq } => {
                 // By the server's clock: it forgets by that.
                 let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
-                let sql = "UPDATE _landfall_outbox SET seq = ?, problem = NULL, acked_ms = ? WHERE rseq = ?";
-                self.conn.prepare_cached(sql)?.execute(params![*seq as i64, at_ms as i64, rseq as i64])?;
-                self.set_state(rseq, state, ACKED)?;
+                self.set_accepted(rseq, state, *seq, at_ms)?;
                 self.unlink(rseq)?;
                 self.show(rseq, batch)
             }
@@ -196,9 +194,12 @@ impl Database {
             let Some(state @ (QUEUED | SENT)) = self.state_of(later)? else { continue };
             let mut transaction = self.transaction(later)?;
             if let Some(cause) = transaction.requires.iter().find(|r| gone.contains(r)).copied() {
-                let what = if failure.problem.code == own::WITHDRAWN { "withdrawn" } else { "refused" };
-                let shared =
-                    Problem::new(codes::DEPENDS_ON_REFUSED, format!("it depends on {cause}, which was {what}"));
+                let (code, what) = match &failure.problem.code {
+                    code if *code == own::WITHDRAWN => (own::WITHDRAWN, "withdrawn"),
+                    code if *code == codes::EXPIRED => (codes::DEPENDS_ON_REFUSED, "not sent in time"),
+                    _ => (codes::DEPENDS_ON_REFUSED, "refused"),
+                };
+                let shared = Problem::new(code, format!("it depends on {cause}, which was {what}"));
                 let shared = Failure { because_of: Some(cause), ..Failure::new(decided.at_ms, shared) };
                 self.share_fate(later, state, &shared, batch)?;
                 gone.insert(later);

@@ -1,7 +1,8 @@
 //! The outbox as a file: a backup, or for another device.
 //!
 //! JSON that a person can read and a program need not: what counts of an entry is its `body`, the transaction's bytes in
-//! base64, with a check sum. Whoever edits the rest changes nothing; an entry whose body was edited is refused, alone.
+//! base64, with a check sum. Whoever edits the rest changes what is told of the entry, and nothing that it does; an entry
+//! whose body was edited is refused, alone.
 
 use landfall_core::error::Code;
 use landfall_core::flat::FlatSet;
@@ -23,6 +24,8 @@ use super::outbox::{EntryState, Failure, Letter, MOST_FAILURES, OutboxEntry, Sto
 const KIND: &str = "landfall outbox";
 /// The version that this build writes, and the newest that it reads.
 const VERSION: u64 = 1;
+/// So many characters of a failure's words are taken from a file.
+const MOST_LETTERS: usize = 1_000;
 /// So many backups are kept.
 const BACKUPS: i64 = 5;
 /// A copy of the whole outbox is not made again within so many milliseconds, where it would say the same of what goes.
@@ -182,7 +185,7 @@ impl Database {
         if let Err(full) = self.check_room(body.len()) {
             return Ok(Err(full.to_string()));
         }
-        let mut failures = failures_of(entry);
+        let mut failures = failures_of(entry, now_ms);
         failures.push(Failure::new(now_ms, problem));
         let priority = entry.get("priority").and_then(Json::as_u64).and_then(|priority| u8::try_from(priority).ok());
         self.put_entry(&transaction, Some(&Letter { failures, images }), priority, written_ms)?;
@@ -254,12 +257,13 @@ impl Database {
     }
 }
 
-/// The failures that a file tells of, as far as they can be read, and so many that the new one has room.
-fn failures_of(entry: &Json) -> Vec<Failure> {
+/// The failures that a file tells of, as far as they can be read, and so many that the new one has room. A person may have
+/// changed them: they tell, and decide nothing.
+fn failures_of(entry: &Json, now_ms: u64) -> Vec<Failure> {
     let one = |failure: &Json| {
-        let text = |name: &str| Some(failure.get(name)?.as_str()?.to_owned());
+        let text = |name: &str| Some(failure.get(name)?.as_str()?.chars().take(MOST_LETTERS).collect::<String>());
         let problem = Problem::new(Code(text("code")?.into()), text("message")?);
-        Some(Failure::new(failure.get("at_ms")?.as_u64()?, problem))
+        Some(Failure::new(failure.get("at_ms")?.as_u64()?.min(now_ms), problem))
     };
     let mut all: Vec<Failure> =
         entry.get("failures").and_then(Json::as_array).into_iter().flatten().filter_map(one).collect();

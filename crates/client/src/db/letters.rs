@@ -2,7 +2,6 @@
 
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
-use landfall_core::rules::Winner;
 use landfall_core::wide::WideMap;
 use landfall_core::{Operation, Problem, RowKey, Value, mutant};
 
@@ -98,16 +97,7 @@ fn replay(
     if matches!(operation, Operation::Delete { .. }) {
         return tx.delete(table, key).map(|_| ());
     }
-    if let Some(now) = tx.row(table, key)? {
-        // What a rule does not let it write over must not keep the rest of it back.
-        let app = tx.database().tables.get(table)?;
-        let stands = |name: &str, value: &Value| {
-            let stored = now.get(name).unwrap_or(&Value::Null);
-            stored == value || app.table.rule(name).after(stored, value) == Winner::Written
-        };
-        let allowed: Vec<_> = cells.iter().filter(|(name, value)| stands(name, value)).cloned().collect();
-        // Where nothing is left, it is said why.
-        tx.update(table, key, if allowed.is_empty() { &cells } else { &allowed })?;
+    if tx.update(table, key, &cells)? {
         return Ok(());
     }
     let app = tx.database().tables.get(table)?;

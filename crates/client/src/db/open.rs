@@ -125,6 +125,8 @@ fn configure(conn: &Connection, location: &Location, options: &Options) -> rusql
         options.durability.pragma(),
         options.cache_kib
     ))?;
+    // A plan does not depend on what is bound: else SQLite prepares a statement anew each time that it comes out of the cache.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Search tables' own tables cannot be written by hand, nor the schema table.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())

@@ -237,9 +237,18 @@ impl Database {
         if queued.is_empty() {
             return Ok(());
         }
+        queued.sort_unstable();
         self.transact(|db| {
-            for rseq in queued {
-                db.set_state(rseq, QUEUED, SENT)?;
+            // What was written in a row is mostly sent in a row.
+            let sql = "UPDATE OR FAIL _landfall_outbox NOT INDEXED SET state = ?1, handed = 1
+                       WHERE rseq BETWEEN ?2 AND ?3 AND state = ?4";
+            let mut statement = db.conn.prepare_cached(sql)?;
+            for run in queued.chunk_by(|one, next| *next <= *one + 1) {
+                let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+                let changed = statement.execute(params![SENT, *first as i64, *last as i64, QUEUED])?;
+                for _ in 0..changed {
+                    db.memory.meta.counts.moved(QUEUED, Some(SENT), 0);
+                }
             }
             Ok(())
         })
@@ -321,8 +330,31 @@ impl Database {
         Ok(statement.query_row([rseq as i64], |r| r.get(0)).optional()?)
     }
 
+    /// The server has accepted an entry, under this sequence.
+    pub(super) fn set_accepted(&mut self, rseq: u64, from: i64, seq: u64, at_ms: u64) -> Result<(), DbError> {
+        // Nothing in it can fail half-way: without a journal of its own it is half as long.
+        let sql = "UPDATE OR FAIL _landfall_outbox SET state = ?, seq = ?, problem = NULL, acked_ms = ? WHERE rseq = ?
+                   RETURNING length(body)";
+        let row = params![ACKED, seq as i64, at_ms as i64, rseq as i64];
+        let bytes = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0))?;
+        self.memory.meta.counts.moved(from, Some(ACKED), bytes as u64);
+        Ok(())
+    }
+
+    /// Whether a number that was given out is known to name nothing that is undecided, accepted or dead: it was withdrawn,
+    /// thrown away, or taken up by another. Of what is older than all that is kept nobody knows.
+    pub(super) fn is_gone(&self, rseq: u64) -> Result<bool, DbError> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM _landfall_outbox WHERE rseq = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM _landfall_acked WHERE rseq = ?1)
+                   AND (?2 OR EXISTS (SELECT 1 FROM _landfall_acked WHERE rseq < ?1)
+                     OR EXISTS (SELECT 1 FROM _landfall_outbox WHERE rseq < ?1))";
+        // Without a server nothing was accepted.
+        let alone = self.memory.meta.epoch.is_none();
+        Ok(self.conn.prepare_cached(sql)?.query_row(params![rseq as i64, alone], |r| r.get(0))?)
+    }
+
     pub(super) fn set_state(&mut self, rseq: u64, from: i64, to: i64) -> Result<(), DbError> {
-        let sql = "UPDATE _landfall_outbox SET state = ?1, handed = max(handed, ?1 = ?3) WHERE rseq = ?2
+        let sql = "UPDATE OR FAIL _landfall_outbox SET state = ?1, handed = max(handed, ?1 = ?3) WHERE rseq = ?2
                    RETURNING length(body)";
         let row = params![to, rseq as i64, SENT];
         let bytes = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0))?;

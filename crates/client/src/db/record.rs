@@ -384,6 +384,9 @@ impl Database {
         before: u64,
     ) -> Result<FlatSet<u64>, DbError> {
         let mut needed = FlatSet::new();
+        if mutant::active("fate-forgotten") {
+            return Ok(needed);
+        }
         for operation in operations {
             let app = self.tables.get(operation.table())?;
             if !matches!(operation, Operation::Insert { .. }) {

@@ -60,7 +60,10 @@ impl Database {
                 let (mut transaction, priority) = (transaction.clone(), priority_of(transaction));
                 // The mirror is of one identity, and would lose what is of another.
                 transaction.go_on_as(from.replica, last);
-                db.put_entry(&transaction, Some(letter), priority, now_ms)?;
+                // The number of what it required means nothing here.
+                let mut letter = letter.clone();
+                letter.failures.iter_mut().for_each(|failure| failure.because_of = None);
+                db.put_entry(&transaction, Some(&letter), priority, now_ms)?;
             }
             db.memory.meta.last_rseq = last;
             // Some may have been offered again to a restored server: what they follow they need not name.

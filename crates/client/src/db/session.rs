@@ -11,7 +11,7 @@ use rusqlite::params;
 use super::Database;
 use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, first_undecided};
 use super::buckets::OF_OTHER_HISTORY;
-use super::error::DbError;
+use super::error::{DbError, codes as own};
 use super::outbox::Failure;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
@@ -56,7 +56,11 @@ impl Database {
             if !goes_on {
                 if db.memory.meta.epoch.is_some() && db.memory.meta.counts.undecided() > 0 {
                     let last = db.last_rseq();
-                    db.back_up_before(&[last], "before what is here was loaded anew", now_ms)?;
+                    let copied = db.back_up_before(&[last], "before what is here was loaded anew", now_ms);
+                    // Without room for a copy what is here is still kept, and sent.
+                    if let (Err(error), true) = (copied, db.conn.is_autocommit()) {
+                        return Err(error);
+                    }
                 }
                 if same_history {
                     // A log that does not reach back to the cursor cannot show that the server was not restored either.
@@ -274,7 +278,7 @@ impl Database {
         let mut batch = Batch::default();
         for (rseq, problem) in troubled {
             let problem: Problem = decode(&problem)?;
-            if problem.code == codes::DEPENDS_ON_REFUSED {
+            if [codes::DEPENDS_ON_REFUSED, own::WITHDRAWN].contains(&problem.code) {
                 let failure = Failure { because_of: self.dead_cause(rseq)?, ..Failure::new(now_ms, problem) };
                 self.bury(rseq, SENT, &failure, &mut batch)?;
                 self.unlink(rseq)?;

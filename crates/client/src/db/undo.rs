@@ -214,8 +214,11 @@ impl Database {
     /// After something else was written there is nothing to do again.
     pub(super) fn forget_redo(&mut self) -> Result<(), DbError> {
         if self.memory.redo {
-            for table in ["_landfall_outbox", "_landfall_acked"] {
-                let sql = format!("UPDATE {table} SET stack = NULL WHERE stack = {REDO}");
+            // What is dead is on no stack, whatever it says; its index leaves it out.
+            for table in
+                ["_landfall_outbox SET stack = NULL WHERE state < 3", "_landfall_acked SET stack = NULL WHERE 1"]
+            {
+                let sql = format!("UPDATE {table} AND stack = {REDO}");
                 self.conn.prepare_cached(&sql)?.execute([])?;
             }
             self.memory.redo = false;

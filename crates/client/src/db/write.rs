@@ -216,11 +216,12 @@ impl WriteTx<'_> {
     /// As [`WriteTx::follow`], and when the earlier one is refused so is this one.
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when the number was never given out, or is that of a dead letter.
+    /// [`DbError::NoSuchEntry`] when the number was never given out, or is that of a dead letter, or of what was withdrawn,
+    /// thrown away, or taken up by an edit or a later transaction (then that one's number is to be named).
     pub fn require(&mut self, rseq: u64) -> Result<(), DbError> {
         self.check_predecessor(rseq)?;
-        if self.db.state_of(rseq)? == Some(DEAD) {
-            return Err(DbError::NoSuchEntry { rseq, state: "undecided" });
+        if self.db.state_of(rseq)? == Some(DEAD) || self.db.is_gone(rseq)? {
+            return Err(DbError::NoSuchEntry { rseq, state: "undecided or accepted" });
         }
         self.wishes.requires.insert(rseq);
         Ok(())

@@ -11,9 +11,8 @@ pub const SUBJECT_GROUP_ENTRIES: usize = 512;
 /// for what so many take, not for whatever somebody else chose to push at once.
 pub const SHARED_GROUP_ENTRIES: usize = 64;
 
-/// A subject is alone when no other was in so many groups. Who writes now and then is expected back, and finds no
-/// large group under way.
-pub const ALONE_GROUPS: u32 = 64;
+/// Whoever else was there is expected back for so many groups, and finds no large one under way.
+pub const EXPECTED_GROUPS: u32 = 64;
 
 /// What a queue looks at.
 pub trait Waiting: Sized {
@@ -34,13 +33,14 @@ pub struct FairQueue<T> {
     turns: VecDeque<Arc<str>>,
     len: usize,
     entries: usize,
-    /// Who was in the last group, where it was one alone, and in how many groups before without another.
-    alone: (Option<Arc<str>>, u32),
+    /// Who waited first for the last group, and for how many more others are expected back.
+    last: Option<Arc<str>>,
+    expected: u32,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { subjects: BTreeMap::new(), turns: VecDeque::new(), len: 0, entries: 0, alone: (None, 0) }
+        Self { subjects: BTreeMap::new(), turns: VecDeque::new(), len: 0, entries: 0, last: None, expected: 0 }
     }
 }
 
@@ -120,15 +120,13 @@ impl<T: Waiting> FairQueue<T> {
         group
     }
 
-    /// Whether whoever waits is alone, and has been for long.
+    /// Whether whoever waits is alone, and nobody else is expected back.
     fn is_alone(&mut self, waiting: &VecDeque<(Arc<str>, usize)>) -> bool {
-        let (last, groups) = &mut self.alone;
-        match (waiting.front(), &*last) {
-            (None, _) => {}
-            (Some((one, _)), Some(same)) if waiting.len() == 1 && one == same => *groups = groups.saturating_add(1),
-            (Some((one, _)), _) => (*last, *groups) = ((waiting.len() == 1).then(|| Arc::clone(one)), 0),
-        }
-        *groups >= ALONE_GROUPS
+        let Some((first, _)) = waiting.front() else { return true };
+        let is_same = self.last.as_ref().is_none_or(|last| last == first);
+        self.expected = if is_same && waiting.len() == 1 { self.expected.saturating_sub(1) } else { EXPECTED_GROUPS };
+        self.last = Some(Arc::clone(first));
+        self.expected == 0
     }
 }
 
@@ -173,7 +171,7 @@ mod tests {
         assert_eq!(of, [("noisy", 0), ("ada", 100), ("ada", 101)], "and the noisy one has a part of a push in it");
         assert_eq!((queue.len(), queue.entries()), (40, 40 * 500 - SHARED_GROUP_ENTRIES));
         let size = |group: Vec<Item>| group.iter().map(|i| i.1).sum::<usize>();
-        for _ in 0..ALONE_GROUPS {
+        for _ in 1..EXPECTED_GROUPS {
             assert!(size(queue.take(2_000)) <= SHARED_GROUP_ENTRIES, "whoever was there is expected back");
         }
         assert!(size(queue.take(2_000)) > SHARED_GROUP_ENTRIES, "alone for long it has more room");
@@ -187,12 +185,16 @@ mod tests {
         assert_eq!(queue.take(64), [item("ada", 64, 1)]);
         assert_eq!(queue.take(64), [item("bob", 1, 2)]);
         assert_eq!(queue.take(2), [item("ada", 64, 1)], "at least one item, whatever the group may have");
-        for _ in 0..ALONE_GROUPS {
-            queue.push(item("ada", 64, 3));
+        while !queue.is_empty() {
+            queue.take(2_000);
+        }
+        for _ in 0..EXPECTED_GROUPS {
+            queue.push(item("ada", 1, 3));
             queue.take(64);
         }
-        let rest: Vec<usize> = std::iter::from_fn(|| queue.take(2_000).pop()).map(|i| i.1).collect();
-        assert!(rest.iter().all(|size| *size <= SUBJECT_GROUP_ENTRIES), "{rest:?}");
+        queue.push(item("ada", 1_100, 4));
+        let parts: Vec<usize> = std::iter::from_fn(|| queue.take(2_000).pop()).map(|i| i.1).collect();
+        assert_eq!(parts, [512, 512, 76], "alone it has more room");
     }
 
     proptest! {

@@ -68,8 +68,7 @@ impl Drain {
 
 /// A person withdrew what it required: that is no failure.
 fn went_with_another(dead: &OutboxEntry) -> bool {
-    let problem = dead.problem.as_ref();
-    problem.is_some_and(|p| p.code == codes::DEPENDS_ON_REFUSED && p.message.ends_with("withdrawn"))
+    dead.problem.as_ref().is_some_and(|problem| problem.code == own::WITHDRAWN)
 }
 
 /// After a start, before anything else.

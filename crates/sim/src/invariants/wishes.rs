@@ -1,8 +1,9 @@
 //! `order`, `fate`: what an author wished of a transaction is what is pushed, and whoever requires something is not there
 //! without it.
 
-use landfall_client::db::EntryState;
-use landfall_core::Transaction;
+use landfall_client::db::{EntryState, OutboxEntry};
+use landfall_core::error::codes;
+use landfall_core::{Operation, RowKey, Transaction};
 use landfall_server::commit::LogEntry;
 
 use super::Violation;
@@ -30,8 +31,47 @@ pub fn are_heard(world: &mut World, device: usize, wishes: &[Wish], rseq: Option
             return Err(Violation::new("fate", text("require")));
         }
     }
+    if rseq.is_some_and(|rseq| rseq.is_multiple_of(4)) {
+        requires_its_rows(world, device, &written)?;
+    }
     if !wishes.is_empty() {
         world.coverage.hit("work wished");
+    }
+    Ok(())
+}
+
+/// What changes a row that is only here so far, or points to one, cannot be without the transaction that made it.
+fn requires_its_rows(world: &World, device: usize, written: &OutboxEntry) -> Result<(), Violation> {
+    let Some(process) = &world.devices[device].process else { return Ok(()) };
+    let outbox = process.engine.outbox().unwrap_or_default();
+    // What waits for the last word on something that it required is not seen.
+    let is_seen = |e: &&OutboxEntry| {
+        let hidden = e.problem.as_ref().is_some_and(|problem| problem.code == codes::DEPENDS_ON_REFUSED);
+        e.rseq < written.rseq && matches!(e.state, EntryState::Queued | EntryState::Sent) && !hidden
+    };
+    let seen: Vec<&OutboxEntry> = outbox.iter().filter(is_seen).collect();
+    let makes = |e: &OutboxEntry, table: &str, key: &RowKey| {
+        let is_it = |o: &Operation| matches!(o, Operation::Insert { .. }) && o.table() == table && o.key() == key;
+        e.transaction.operations.iter().any(is_it)
+    };
+    for operation in &written.transaction.operations {
+        let table = world.schema.table(operation.table());
+        let own =
+            (!matches!(operation, Operation::Insert { .. })).then(|| (operation.table(), operation.key().clone()));
+        let targets = operation.cells().iter().filter_map(|write| {
+            let reference = table?.column(&write.column)?.references.as_ref()?;
+            (!write.value.is_null()).then(|| (reference.table.as_str(), RowKey::single(write.value.clone())))
+        });
+        for (table, key) in own.into_iter().chain(targets) {
+            let maker = seen.iter().rev().find(|e| makes(e, table, &key)).map(|e| e.rseq);
+            if let Some(maker) = maker.filter(|maker| !written.transaction.requires.contains(maker)) {
+                let text = format!(
+                    "{} of {} needs {table} {key:?}, which {maker} makes, and does not require that",
+                    written.rseq, world.devices[device].name
+                );
+                return Err(Violation::new("fate", text));
+            }
+        }
     }
     Ok(())
 }

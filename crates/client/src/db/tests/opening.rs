@@ -100,6 +100,20 @@ fn a_schema_that_adds_is_taken_over_and_one_that_removes_is_refused() {
     assert_eq!(error.code().as_str(), "LF-5006");
 }
 
+/// Preparing costs more than most statements do.
+#[test]
+fn statements_are_prepared_once_whatever_is_bound() {
+    let mut db = memory();
+    write(&mut db, &["INSERT INTO counters VALUES (1, 2, 3)"]).expect("writes");
+    for sql in ["SELECT rseq FROM _landfall_outbox WHERE stack = ?", "SELECT id FROM tags WHERE name = ?"] {
+        for bound in [0, 1, 7, 1] {
+            let mut statement = db.conn.prepare_cached(sql).expect("valid");
+            statement.exists([bound]).expect("readable");
+            assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{sql}");
+        }
+    }
+}
+
 #[test]
 fn a_lost_database_is_rebuilt_from_its_mirrored_transactions() {
     let mut lost = memory();

@@ -321,6 +321,39 @@ fn entries_of_an_older_schema_meet_stricter_rules_one_by_one() {
     assert_eq!(letter.problem.map(|p| p.code), Some(core::TOO_LONG));
 }
 
+/// What cannot be required any more is not taken for accepted.
+#[test]
+fn what_was_taken_up_withdrawn_or_thrown_away_cannot_be_required() {
+    let mut db = collapsing();
+    let first = note(&mut db, 1, "x");
+    let taken_up = set_a(&mut db, 0, 1, 1);
+    let into = set_a(&mut db, 1, 1, 2);
+    let (withdrawn, thrown_away) = (note(&mut db, 2, "x"), note(&mut db, 3, "x"));
+    db.withdraw(withdrawn, NOW + 2, &mut zero).expect("withdraws");
+    refuse(&mut db, thrown_away, 3);
+    db.discard(thrown_away, NOW + 4).expect("discards");
+    let mut require = |rseq: u64| {
+        let write = |tx: &mut WriteTx<'_>| {
+            tx.require(rseq)?;
+            tx.insert("tags", &[("id", Value::Int(rseq as i64)), ("name", text(&rseq.to_string()))])
+        };
+        let written = db.write(NOW + 10_000, &mut zero, write)?.rseq.expect("an entry");
+        Ok::<_, DbError>(db.entry(written)?.expect("there").transaction.requires)
+    };
+    for gone in [taken_up, withdrawn, thrown_away] {
+        assert_eq!(require(gone).expect_err("it is gone").code(), codes::NO_SUCH_ENTRY, "{gone}");
+    }
+    assert_eq!((require(first).expect("there"), require(into).expect("there")), (vec![first], vec![into]));
+    db.mark_sent(&[first]).expect("writes");
+    db.decide(&[decision(first, Outcome::Accepted { seq: 1 })], NOW).expect("decides");
+    let mut db_after = db;
+    let write = |tx: &mut WriteTx<'_>| {
+        tx.require(first)?;
+        tx.insert("tags", &[("id", Value::Int(99)), ("name", text("99"))])
+    };
+    db_after.write(NOW + 20_000, &mut zero, write).expect("what is accepted is no obstacle");
+}
+
 /// Whatever an app names, no entry waits for itself or for one to come.
 #[test]
 fn nothing_follows_what_is_not_older() {

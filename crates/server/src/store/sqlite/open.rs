@@ -12,6 +12,7 @@ use landfall_core::hash::{ChainKey, ContentHash, row_hash};
 use landfall_core::schema::Schema;
 use landfall_core::schema::ddl::Place;
 use landfall_core::{BucketId, Epoch};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::read::{meta, read_bucket};
@@ -127,6 +128,8 @@ fn open_with(options: &SqliteOptions, flags: OpenFlags) -> Result<Connection, St
     let conn = opened.map_err(StoreError::from).map_err(named(options))?;
     conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A plan does not depend on what is bound: else SQLite prepares a statement anew each time that it comes out of the cache.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 
