@@ -14,7 +14,7 @@
 //! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
-//! | `order` | a transaction is decided after those that it names, follows in a lost history, or was wished to follow | [`merge`], [`wishes`] |
+//! | `order` | a transaction is decided after those that it names, is to follow, or follows in lost history | [`merge`], [`wishes`] |
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
 //! | `history` | each change in a table that keeps its history has its row there, and none is forgotten too early | [`past`] |
