@@ -412,6 +412,8 @@ pub(super) struct Memory {
     pub redo: bool,
     /// How many entries became dead letters since the database was opened.
     pub buried: u64,
+    /// Above this number nothing that was accepted is forgotten yet.
+    pub known_from: u64,
     /// When it was last looked for acknowledged entries that need not be kept any more.
     pub forgot_ms: Option<u64>,
     /// Those of which nobody has heard yet ([`super::Database::take_buried`]).
@@ -431,13 +433,15 @@ pub(super) struct BackedUp {
 
 impl Memory {
     pub fn load(conn: &Connection) -> Result<Self, DbError> {
+        let meta = Meta::load(conn)?;
         Ok(Self {
-            meta: Meta::load(conn)?,
             buckets: Arc::new(load_buckets(conn)?),
             shapes: Arc::new(load_shapes(conn)?),
             sets: Arc::new(load_sets(conn)?),
             redo: has_redo(conn)?,
             buried: 0,
+            known_from: meta.last_rseq,
+            meta,
             forgot_ms: None,
             untold: Vec::new(),
             backed_up: None,

@@ -42,7 +42,7 @@ pub struct Edited<R> {
 impl Database {
     /// Changes an entry of the outbox. `f` writes as in any transaction, on the rows as they are seen. When the entry was
     /// never handed to the network and nothing follows it, both become one; otherwise the change is a new transaction. The
-    /// answer says which. The action that it asks for stays, unless `f` asks for one.
+    /// answer says which. What asks for an action stays as it is.
     ///
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter; otherwise as [`Database::write`].
@@ -64,15 +64,12 @@ impl Database {
     /// The entry that a new transaction is to be joined with: the one that is edited, or the one right before it when that
     /// is superseded as a whole.
     pub(super) fn older(&self, net: &Net, wishes: &Wishes, now_ms: u64) -> Result<Option<Older>, DbError> {
-        if !net.preview.is_empty() {
+        // A handler sees what was asked for, whole and once.
+        if !net.preview.is_empty() || wishes.action.is_some() {
             return Ok(None);
         }
         if let Some(rseq) = wishes.edits {
             return self.open_entry(rseq, 0..=u64::MAX >> 1, net);
-        }
-        // A handler sees what was asked for, once.
-        if wishes.action.is_some() {
-            return Ok(None);
         }
         // Where a history is kept every step is to be in it.
         let in_history = |o: &Operation| self.schema.table(o.table()).is_some_and(|table| table.history.is_some());
@@ -113,15 +110,12 @@ impl Database {
         let mut rows = statement.query(params![rseq as i64, QUEUED, REDO, from, to])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let transaction: Transaction = decode(&row.get::<_, Vec<u8>>(0)?)?;
-        if transaction.origin.is_some() || !self.followers(rseq)?.is_empty() {
+        // A copy of the database, or its mirror, may have what asks for an action: under the same number it is done once.
+        if transaction.origin.is_some() || transaction.action.is_some() || !self.followers(rseq)?.is_empty() {
             return Ok(None);
         }
-        // What asks for an action is not undone, and keeps nothing for that.
-        let before: Before = match row.get::<_, Option<Vec<u8>>>(1)? {
-            Some(before) => decode(&before)?,
-            None if transaction.action.is_some() => Before::new(),
-            None => return Ok(None),
-        };
+        let Some(before) = row.get::<_, Option<Vec<u8>>>(1)? else { return Ok(None) };
+        let before: Before = decode(&before)?;
         let older = if mutant::active("edit-forgets") { &[][..] } else { &transaction.operations };
         let Some(sum) = sum(older, net) else { return Ok(None) };
         let is_plain = self.is_plain(&transaction, row.get::<_, i64>(4)? as u64);

@@ -350,7 +350,12 @@ impl Database {
             return Ok(());
         }
         let horizon = now_ms.saturating_sub(retention_ms);
-        self.conn.prepare_cached("DELETE FROM _landfall_acked WHERE at_ms < ?")?.execute([horizon as i64])?;
+        let sql = "DELETE FROM _landfall_acked WHERE at_ms < ? RETURNING rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let forgotten = statement.query_map([horizon as i64], |r| r.get::<_, i64>(0))?;
+        for rseq in forgotten {
+            self.memory.known_from = self.memory.known_from.max(rseq? as u64);
+        }
         self.memory.forgot_ms = Some(now_ms);
         Ok(())
     }

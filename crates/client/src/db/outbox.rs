@@ -341,16 +341,13 @@ impl Database {
         Ok(())
     }
 
-    /// Whether a number that was given out is known to name nothing that is undecided, accepted or dead: it was withdrawn,
-    /// thrown away, or taken up by another. Of what is older than all that is kept nobody knows.
+    /// Whether a number that was given out names nothing that is undecided, accepted or dead: it was withdrawn, thrown away,
+    /// or taken up by another. Only of numbers of this very process that is known: what is older may have been accepted, and
+    /// forgotten since.
     pub(super) fn is_gone(&self, rseq: u64) -> Result<bool, DbError> {
         let sql = "SELECT NOT EXISTS (SELECT 1 FROM _landfall_outbox WHERE rseq = ?1)
-                   AND NOT EXISTS (SELECT 1 FROM _landfall_acked WHERE rseq = ?1)
-                   AND (?2 OR EXISTS (SELECT 1 FROM _landfall_acked WHERE rseq < ?1)
-                     OR EXISTS (SELECT 1 FROM _landfall_outbox WHERE rseq < ?1))";
-        // Without a server nothing was accepted.
-        let alone = self.memory.meta.epoch.is_none();
-        Ok(self.conn.prepare_cached(sql)?.query_row(params![rseq as i64, alone], |r| r.get(0))?)
+                   AND NOT EXISTS (SELECT 1 FROM _landfall_acked WHERE rseq = ?1)";
+        Ok(rseq > self.memory.known_from && self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?)
     }
 
     pub(super) fn set_state(&mut self, rseq: u64, from: i64, to: i64) -> Result<(), DbError> {

@@ -258,7 +258,7 @@ impl Database {
             expires_ms = earlier_end(expires_ms, older.transaction.expires_ms, wishes);
         }
         let replica = self.memory.meta.replica;
-        let action = wishes.action.clone().or_else(|| older.as_mut().and_then(|o| o.transaction.action.take()));
+        let action = wishes.action.clone();
         let transaction =
             Transaction { replica, rseq, stamp, operations, after, requires, origin: None, action, expires_ms };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;

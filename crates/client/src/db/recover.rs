@@ -66,6 +66,7 @@ impl Database {
                 db.put_entry(&transaction, Some(&letter), priority, now_ms)?;
             }
             db.memory.meta.last_rseq = last;
+            db.memory.known_from = last;
             // Some may have been offered again to a restored server: what they follow they need not name.
             db.memory.meta.offered_again = last;
             db.recount()?;

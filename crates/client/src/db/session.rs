@@ -16,6 +16,9 @@ use super::outbox::Failure;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
 
+/// More is not copied when it is loaded anew: the copy is made in memory. Bytes of what is not decided.
+const MOST_COPIED_BYTES: u64 = 32 << 20;
+
 impl Database {
     /// Whether nothing is to be sent until the person says so.
     pub fn is_paused(&self) -> bool {
@@ -46,6 +49,13 @@ impl Database {
     /// When the database cannot be written.
     pub fn welcome(&mut self, welcome: &Welcome, now_ms: u64) -> Result<ChangeSet, DbError> {
         let offset = i64::try_from(i128::from(welcome.clock_ms) - i128::from(now_ms)).unwrap_or(0);
+        let meta = &self.memory.meta;
+        let goes_on = meta.epoch == Some(welcome.epoch) && welcome.resumption == Resumption::Continue;
+        if !goes_on && meta.epoch.is_some() && (1..MOST_COPIED_BYTES).contains(&meta.counts.undecided_bytes) {
+            let last = self.last_rseq();
+            // By itself: where there is no room for a copy what is here is still kept, and sent.
+            let _ = self.transact(|db| db.back_up_before(&[last], "before what is here was loaded anew", now_ms));
+        }
         self.apply(now_ms, |db, changes| {
             db.memory.meta.offset_ms = offset;
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
@@ -54,14 +64,6 @@ impl Database {
             let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;
             if !goes_on {
-                if db.memory.meta.epoch.is_some() && db.memory.meta.counts.undecided() > 0 {
-                    let last = db.last_rseq();
-                    let copied = db.back_up_before(&[last], "before what is here was loaded anew", now_ms);
-                    // Without room for a copy what is here is still kept, and sent.
-                    if let (Err(error), true) = (copied, db.conn.is_autocommit()) {
-                        return Err(error);
-                    }
-                }
                 if same_history {
                     // A log that does not reach back to the cursor cannot show that the server was not restored either.
                     db.offer_what_the_cut_has_not_passed(Some(welcome.clock_ms))?;

@@ -118,40 +118,27 @@ fn an_action_is_not_joined_with_what_is_written_beside_it() {
     assert!(plain < taken_up && db.entry(plain).expect("readable").is_none());
 }
 
-/// What was never sent is changed in place and goes with its action, or is withdrawn; what was sent stays as it is.
+/// What asks for an action stays what was asked for, under its number, so that it is done once whoever brings it: a change of
+/// its rows follows it, and as long as it was never sent it can be withdrawn.
 #[test]
-fn what_asks_for_an_action_is_edited_and_withdrawn_while_it_is_here() {
+fn what_asks_for_an_action_is_not_changed_and_is_withdrawn_while_it_is_here() {
     let mut db = shop();
-    let set = |a: i64| {
-        move |tx: &mut WriteTx<'_>| tx.update("counters", &RowKey::single(Value::Int(1)), &[("a", Value::Int(a))])
-    };
-    let first = act(&mut db, &[("count", Value::Int(1))], Some(1)).expect("valid").expect("queued");
-    let edited = db.edit(first, NOW, &mut |bytes| bytes.fill(7), set(2)).expect("edits");
-    assert!(edited.value.in_place);
-    let whole = entry(&db, edited.rseq.expect("an entry"));
-    assert_eq!(whole.transaction.action.expect("it still asks").args["count"], Value::Int(1));
-    assert_eq!((whole.priority, whole.transaction.operations.len()), (90, 1));
-    assert_eq!(whole.transaction.operations[0].value("a"), Some(&Value::Int(2)));
-    assert_eq!(db.can_undo().expect("readable"), None);
-    let asks_anew = |tx: &mut WriteTx<'_>| tx.action("count_up", &[("count", Value::Int(5))]);
-    let edited = db.edit(whole.rseq, NOW, &mut |bytes| bytes.fill(7), asks_anew).expect("edits");
-    let asked = edited.rseq.expect("an entry");
-    assert!(
-        edited.value.in_place
-            && entry(&db, asked).transaction.action.expect("an action").args["count"] == Value::Int(5)
-    );
-
+    let asked = act(&mut db, &[("count", Value::Int(1))], Some(1)).expect("valid").expect("queued");
+    let before = entry(&db, asked).transaction;
+    let change = |tx: &mut WriteTx<'_>| tx.update("counters", &RowKey::single(Value::Int(1)), &[("a", Value::Int(2))]);
+    let edited = db.edit(asked, NOW, &mut |bytes| bytes.fill(7), change).expect("writes");
+    let follower = entry(&db, edited.rseq.expect("an entry"));
+    assert!(!edited.value.in_place && follower.transaction.action.is_none() && follower.waits_for.is_empty());
+    assert_eq!((entry(&db, asked).transaction, follower.transaction.requires), (before, vec![asked]));
+    let other = act(&mut db, &[("count", Value::Int(1))], Some(2)).expect("valid").expect("queued");
+    let withdrawn = db.withdraw(other, NOW, &mut |bytes| bytes.fill(7)).expect("withdraws").value;
+    assert!(matches!(withdrawn, crate::db::Withdrawal::Withdrawn { with_it, .. } if with_it.is_empty()));
+    assert_eq!(rows(&db, "SELECT id FROM counters"), [[Value::Int(1)]].map(Vec::from));
     db.mark_sent(&[asked]).expect("stored");
-    let after = db.edit(asked, NOW, &mut |bytes| bytes.fill(7), set(3)).expect("writes");
-    assert!(!after.value.in_place && entry(&db, after.rseq.expect("an entry")).transaction.action.is_none());
     match db.withdraw(asked, NOW, &mut |bytes| bytes.fill(7)) {
         Err(DbError::NotUndoable { rseq }) => assert_eq!(rseq, asked),
         other => panic!("{other:?}"),
     }
-    let last = act(&mut db, &[("count", Value::Int(1))], Some(2)).expect("valid").expect("queued");
-    let withdrawn = db.withdraw(last, NOW, &mut |bytes| bytes.fill(7)).expect("withdraws").value;
-    assert!(matches!(withdrawn, crate::db::Withdrawal::Withdrawn { with_it, .. } if with_it.is_empty()));
-    assert_eq!(rows(&db, "SELECT id FROM counters"), [[Value::Int(1)]].map(Vec::from));
 }
 
 /// A transfer is asked for a day ahead, or with a connection.
