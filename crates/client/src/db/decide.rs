@@ -93,7 +93,7 @@ impl Database {
             }
             Outcome::Refused { problem, because_of } => {
                 let failure = Failure { because_of: *because_of, ..Failure::new(now_ms, problem.clone()) };
-                self.refuse(rseq, state, &failure, decided, batch)
+                self.refuse(rseq, state, &failure, true, decided, batch)
             }
             Outcome::Deferred { missing } => {
                 // It may not be known to follow it, since it does not name it.
@@ -135,7 +135,7 @@ impl Database {
         for rseq in rseqs {
             // It may have gone with one that it required.
             if let Some(state @ (QUEUED | SENT)) = self.state_of(*rseq)? {
-                self.refuse(*rseq, state, &failure, &mut decided, &mut batch)?;
+                self.refuse(*rseq, state, &failure, false, &mut decided, &mut batch)?;
             }
         }
         self.memory.meta.first_undecided = first_undecided(&self.conn)?;
@@ -174,11 +174,13 @@ impl Database {
         Ok(())
     }
 
+    /// An entry is refused, with what shares its fate. `is_known`: the server says so.
     fn refuse(
         &mut self,
         rseq: u64,
         state: i64,
         failure: &Failure,
+        is_known: bool,
         decided: &mut Decided,
         batch: &mut Batch,
     ) -> Result<(), DbError> {
@@ -201,10 +203,17 @@ impl Database {
                 };
                 let shared = Problem::new(code, format!("it depends on {cause}, which was {what}"));
                 let shared = Failure { because_of: Some(cause), ..Failure::new(decided.at_ms, shared) };
-                self.share_fate(later, state, &shared, batch)?;
+                // What the server has never heard of it cannot have refused, and would not miss: then what was handed over
+                // and requires it, which it has kept waiting for that, ends here too.
+                let ends = state == QUEUED || !is_known;
+                match ends {
+                    true => self.bury(later, state, &shared, batch)?,
+                    // It leaves the overlay: the server may know it, and has the last word.
+                    false => self.hide_with(later, &shared, false, batch)?,
+                }
                 gone.insert(later);
                 open.extend(self.followers(later)?);
-                if state == QUEUED {
+                if ends {
                     self.unlink(later)?;
                 }
                 if !decided.refused.contains(&later) {
@@ -221,15 +230,6 @@ impl Database {
     pub(super) fn bury(&mut self, rseq: u64, state: i64, failure: &Failure, batch: &mut Batch) -> Result<(), DbError> {
         self.hide_with(rseq, failure, true, batch)?;
         self.set_state(rseq, state, DEAD)
-    }
-
-    /// An entry that was never sent dies with the one it requires. One that was sent only leaves the overlay: the server
-    /// may know it, and has the last word.
-    fn share_fate(&mut self, rseq: u64, state: i64, failure: &Failure, batch: &mut Batch) -> Result<(), DbError> {
-        if state == QUEUED {
-            return self.bury(rseq, state, failure, batch);
-        }
-        self.hide_with(rseq, failure, false, batch)
     }
 
     /// Takes an entry out of the overlay, with a note of why and of the rows as they are seen now.

@@ -7,6 +7,7 @@ use landfall_core::{Operation, RowKey, Transaction};
 use landfall_server::commit::LogEntry;
 
 use super::Violation;
+use crate::plan::Fault;
 use crate::workload::Wish;
 use crate::world::World;
 
@@ -81,9 +82,10 @@ fn requires_its_rows(world: &World, device: usize, written: &OutboxEntry) -> Res
 /// # Errors
 /// When it requires another that is not there.
 pub fn share_a_fate(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<(), Violation> {
-    // What was accepted may have been lost since; and one copy of a database does not require what the other wrote under
+    // What was accepted, or refused, may have been lost since; and one copy of a database does not require what the other wrote under
     // the same number.
-    if !world.ledger.lost.is_empty() || world.ledger.copied.contains(&entry.replica) {
+    let may_forget = world.plan.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
+    if may_forget || world.ledger.copied.contains(&entry.replica) {
         return Ok(());
     }
     // What has a name of its own here, and was not decided under another before.
