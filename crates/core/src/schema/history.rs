@@ -7,7 +7,7 @@
 //! A row of it holds the *image* of the row after the change (before it, for a delete) under the row's own column names,
 //! and about the change the columns below. The rows of one row have one `change_row`; their order is `change_seq`.
 
-use super::{Access, Column, Default, DeleteRule, Sending, Table};
+use super::{Column, Default, Table};
 use crate::error::{Problem, codes};
 use crate::gather::Gather as _;
 use crate::hash::{Cells, hash128};
@@ -124,17 +124,9 @@ impl Table {
             ..Column::plain(c.name.clone(), c.ty)
         });
         Self {
-            name: self.history_table(),
-            columns: own.chain(images).collect(),
             primary_key: vec![CHANGE_ID.to_owned()],
-            sync: true,
-            on_delete_conflict: DeleteRule::default(),
-            access: Access::default(),
-            sending: Sending::default(),
-            schedule: None,
-            search: Vec::new(),
-            history: None,
             history_of: Some(HistoryOf { table: self.name.clone(), key: self.primary_key.clone() }),
+            ..Self::plain(self.history_table(), own.chain(images).collect())
         }
     }
 

@@ -82,8 +82,8 @@ fn requires_its_rows(world: &World, device: usize, written: &OutboxEntry) -> Res
 /// # Errors
 /// When it requires another that is not there.
 pub fn share_a_fate(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<(), Violation> {
-    // What was accepted, or refused, may have been lost since; and one copy of a database does not require what the other wrote under
-    // the same number.
+    // What was accepted, or refused, may have been lost since; and one copy of a database does not require what the other
+    // wrote under the same number.
     let may_forget = world.plan.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
     if may_forget || world.ledger.copied.contains(&entry.replica) {
         return Ok(());

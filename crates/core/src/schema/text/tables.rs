@@ -6,7 +6,7 @@ use super::reader::{Entry, Section, Word};
 use super::sending::{self, DraftSchedule};
 use super::{MAX_COLUMNS, Report, Span, history};
 use crate::error::codes;
-use crate::schema::{Access, DeleteRule, Sending, Table};
+use crate::schema::{DeleteRule, Table};
 
 /// A table as far as it could be read by itself.
 #[derive(Debug)]
@@ -59,19 +59,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     let named = names::check("table", entry.key, &entry.key_span, report);
     let mut section = Section::of(entry, format!("table `{}`", entry.key), report)?;
     let mut draft = DraftTable {
-        table: Table {
-            name: entry.key.to_owned(),
-            columns: Vec::new(),
-            primary_key: Vec::new(),
-            sync: true,
-            on_delete_conflict: DeleteRule::default(),
-            access: Access::default(),
-            sending: Sending::default(),
-            schedule: None,
-            search: Vec::new(),
-            history: None,
-            history_of: None,
-        },
+        table: Table::plain(entry.key, Vec::new()),
         name_span: entry.key_span.clone(),
         columns: Vec::new(),
         broken: Vec::new(),
