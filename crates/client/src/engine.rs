@@ -513,6 +513,7 @@ impl Engine {
             return stops(codes::OTHER_SUBJECT, text);
         }
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
+        self.give_up_import();
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.came_back(welcome.clock_ms, now);
         // First: what is shown of a history that the server has lost is not complete any more.

@@ -570,6 +570,9 @@ impl Session {
         self.limits = limits;
         self.copied |= copied;
         self.opens.welcomed();
+        // A chunk that was asked for before may be of a history that this server has lost: loads go on with what their
+        // Opens are answered.
+        self.loading.clear();
         self.more_to_send = true;
         self.heard(now_ms);
         out.push(Command::OpenAll);

@@ -75,6 +75,14 @@ impl Engine {
         self.db.subscriptions().into_iter().flat_map(|s| s.buckets).find(|b| b.bucket == bucket)
     }
 
+    /// What is left of the chunk that is being stored is fetched again: the session may be of another history.
+    pub(super) fn give_up_import(&mut self) {
+        self.arrived.clear();
+        if let Some(import) = self.import.take() {
+            self.announce(&import.changes);
+        }
+    }
+
     /// Stores one part of the chunk that is being stored.
     fn import_part(&mut self, now: Moment) -> Result<Option<Event>, DbError> {
         let Some(mut import) = self.import.take() else { return Ok(None) };

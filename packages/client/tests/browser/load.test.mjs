@@ -108,8 +108,8 @@ test("a long outbox drains beside what the page does, is told meanwhile, and wha
     },
     note(0),
   );
-  assert.ok(meanwhile.online > PENDING / 2 && meanwhile.written > PENDING / 2, JSON.stringify(meanwhile));
-  // How many fit depends on the machine; none does where they wait for the drain.
+  // How many are left, and how many reads fit, depends on the machine; none where the page waits for the drain.
+  assert.ok(meanwhile.online > 0 && meanwhile.written > 0, JSON.stringify(meanwhile));
   assert.ok(meanwhile.reads > 1, `it is read while it drains: ${JSON.stringify(meanwhile)}`);
   t.diagnostic(JSON.stringify(meanwhile));
   await until(page, (db) => db.status.current.pending === 0 && db.outbox.current.length === 0);

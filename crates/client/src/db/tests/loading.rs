@@ -32,8 +32,9 @@ enum Step {
     Chunk(usize),
     /// So many sequences of catching up.
     CatchUp(usize, u64),
-    /// The connection comes back, with the log still there or not, or with another history; the server's store fails for
-    /// some of the shapes, which are opened later.
+    /// The connection comes back, with the log still there or not, with another history, or with this one as far as the
+    /// device has followed it, and another one from there; the server's store fails for some of the shapes, which are
+    /// opened later.
     Reconnect(u8, u8),
     /// A load's address has expired.
     Expired(usize),
@@ -50,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..3).prop_map(Step::Close),
         4 => (0usize..3).prop_map(Step::Chunk),
         4 => (0usize..3, 0u64..5).prop_map(|(b, n)| Step::CatchUp(b, n)),
-        1 => (0u8..3, 0u8..8).prop_map(|(kind, failing)| Step::Reconnect(kind, failing)),
+        1 => (0u8..4, 0u8..8).prop_map(|(kind, failing)| Step::Reconnect(kind, failing)),
         1 => (0usize..3).prop_map(Step::Expired),
         1 => Just(Step::Restart),
     ]
@@ -171,10 +172,13 @@ impl World {
 
     fn reconnect(&mut self, kind: u8, failing: u8) {
         let resumption = match kind {
-            0 => Resumption::Continue,
+            0 | 3 => Resumption::Continue,
             1 => Resumption::TooOld,
             _ => Resumption::NewEpoch,
         };
+        if kind == 3 {
+            self.server.history.truncate(self.cut as usize + 1);
+        }
         if resumption == Resumption::NewEpoch {
             // An older copy of the server: its last two sequences are gone.
             let keep = self.server.history.len().saturating_sub(2).max(1);
@@ -254,7 +258,7 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
-    /// L2, L4, L5, L6, L7, C4.
+    /// L2, L4, L5, L6, L7, C4, C7.
     #[test]
     fn whatever_loads_in_whatever_order_the_device_ends_with_what_the_server_shows(
         steps in prop::collection::vec(step(), 1..60)
@@ -281,6 +285,25 @@ fn a_chunk_does_not_disturb_what_the_live_stream_keeps_at_the_cut() {
     assert_eq!(visible(&world.db)[&1], (Some(60), Some(60)));
     world.drain();
     assert_eq!(visible(&world.db)[&1], (Some(70), Some(70)));
+}
+
+/// C7.
+#[test]
+fn what_a_chunk_brought_of_a_history_that_the_server_has_lost_is_loaded_anew() {
+    let mut world = World::new();
+    (0..6).for_each(|id| world.run(&Step::Remote(3, id, 60)));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(6));
+    world.run(&Step::Remote(3, 1, 70));
+    (0..3).for_each(|_| world.run(&Step::Chunk(0)));
+    assert_eq!(visible(&world.db)[&1], (Some(70), Some(70)), "as of 7, where the device stands at 6");
+    world.run(&Step::Reconnect(3, 0));
+    assert_eq!(world.next(0).as_deref(), Some("/first?digests"), "what is here saves it from fetching that again");
+    world.run(&Step::Remote(3, 2, 80));
+    world.drain();
+    world.check();
+    assert_eq!(visible(&world.db)[&1], (Some(60), Some(60)));
+    assert_eq!(world.db.reconciled().kept, 4);
 }
 
 /// H4.
