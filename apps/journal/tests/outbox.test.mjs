@@ -336,18 +336,35 @@ story("what was handed over and never answered is not said to be on its way", as
   await drawer(page).getByText("Everything is with the server.").waitFor();
 });
 
+/** A server whose operator has forbidden a title. It fails on such a note `attempts` times before it gives it up. */
+async function jammed(scope, attempts) {
+  const copy = path.join(await folder(scope), "landfall.toml");
+  const schema = await readFile(SCHEMA, "utf8");
+  await writeFile(copy, schema.replace("[tables.notes]\n", `[tables.notes]\nattempts = ${attempts}\n`));
+  const server = await serve(scope, { schema: copy });
+  await server.sql(`CREATE TRIGGER jam BEFORE INSERT ON notes WHEN new.title = 'Jammed'
+    BEGIN SELECT RAISE(ABORT, 'no room in this cabinet'); END`);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  return { server, page };
+}
+
+/** Waits until the server had a problem more than `often` times: how often by now, and in how many seconds it is tried again. */
+async function problems(page, often) {
+  const found = await page.waitForFunction((before) => {
+    const words = /had a problem with this(?: (\d+) times)?; next try in (\d+) second/;
+    const line = words.exec(document.querySelector("dialog")?.textContent ?? "");
+    const times = Number(line?.[1] ?? 1);
+    return line !== null && times > before ? { times, seconds: Number(line[2]) } : null;
+  }, often);
+  return found.jsonValue();
+}
+
 story(
   "what the server has a problem with says so, keeps nothing else back, and goes once that is mended",
   async (scope) => {
     // It is not given up before it was looked at.
-    const patient = path.join(await folder(scope), "landfall.toml");
-    const schema = await readFile(SCHEMA, "utf8");
-    await writeFile(patient, schema.replace("[tables.notes]\n", "[tables.notes]\nattempts = 20\n"));
-    const server = await serve(scope, { schema: patient });
-    const { page } = await open(scope, server);
-    await signIn(page, "ada");
-    await server.sql(`CREATE TRIGGER jam BEFORE INSERT ON notes WHEN new.title = 'Jammed'
-    BEGIN SELECT RAISE(ABORT, 'no room in this cabinet'); END`);
+    const { server, page } = await jammed(scope, 20);
     await jot(page, "Jammed");
     await press(page, /^Outbox/);
     await drawer(page).getByText("The server had a problem with this").waitFor();
@@ -368,11 +385,55 @@ story(
     await openOutbox(page);
     await drawer(page).getByText("Waits for: New note “Jammed”").waitFor();
     await drawer(page).getByText("2 waiting").waitFor();
+
+    // Tried now while the trouble lasts, it fails once more and says so: until it would not go by itself for long.
+    const now = "Try now: New note “Jammed”";
+    let { times, seconds } = await problems(page, 0);
+    while (seconds < 10) {
+      await drawer(page).getByRole("button", { name: now }).press("Enter");
+      ({ times, seconds } = await problems(page, times));
+    }
     await server.sql("DROP TRIGGER jam");
-    // By itself, with its next attempt: half a minute at most.
-    await drawer(page).getByText("Everything is with the server.").waitFor({ timeout: 60_000 });
+    await press(page, now);
+    await said(page, "tried again now.");
+    await focused(page, drawer(page));
+    await drawer(page).getByText("Everything is with the server.").waitFor();
+    await shows(page, ["Jammed", "Free"]);
   },
 );
+
+story("what fails with another change says with which one, and both go once that is mended", async (scope) => {
+  const { server, page } = await jammed(scope, 1);
+  await stayOffline(page, true);
+  await jot(page, "Jammed");
+  await shows(page, ["Jammed"]);
+  await page.getByLabel("Add a tag").fill("harbour");
+  await page.getByLabel("Add a tag").press("Enter");
+  await page.getByRole("button", { name: "Remove the tag harbour" }).waitFor();
+  await openOutbox(page);
+  await drawer(page).getByText("Added the tag “harbour” to “Jammed”", { exact: true }).waitFor();
+  await drawer(page).getByText("2 waiting", { exact: true }).waitFor();
+  await drawer(page).getByRole("button", { name: "Go online" }).click();
+  await drawer(page).getByText("2 not accepted", { exact: true }).waitFor();
+
+  const letter = (what) => drawer(page).getByRole("form", { name: `Not accepted: ${what}` });
+  const [note, tag] = [letter("New note “Jammed”"), letter("Added the tag “harbour” to “Jammed”")];
+  await note.getByText("The server tried several times, and something there went wrong each time.").waitFor();
+  await tag.getByText("It needs another change that was not accepted: New note “Jammed”.").waitFor();
+  await tag.getByText("See to that one first, then send this one again.").waitFor();
+  assert.deepEqual(await findings(page, "shared fate"), []);
+  await picture(page, "desk-light-18-shared-fate");
+
+  await server.sql("DROP TRIGGER jam");
+  await note.getByRole("button", { name: "Send it again" }).press("Enter");
+  await drawer(page).getByText("1 not accepted", { exact: true }).waitFor();
+  await tag.getByRole("button", { name: "Send it again" }).press("Enter");
+  await drawer(page).getByText("Everything is with the server.").waitFor();
+  const second = await open(scope, server);
+  await signIn(second.page, "ada");
+  await shows(second.page, ["Jammed"]);
+  await second.page.getByRole("option", { name: "harbour" }).waitFor();
+});
 
 /** Undo and redo, as people know them from other programs: of Windows, of Linux, of a Mac. */
 const KEYS = [

@@ -71,6 +71,7 @@ SQL                     read or write; statements separated by ; are one transac
 .import FILE            entries of such a file, as refused transactions to retry
 .offline   .online      disconnect, connect
 .pause     .resume      send nothing, while changes of others still come; go on
+.try                    offer what waits for its next attempt now, and connect now
 .review    .replay      after a long absence: what is held back, and what others changed of it; send it
 .help      .quit        this text; leave (nothing is lost)";
 
@@ -265,6 +266,10 @@ impl Shell {
             ".resume" => {
                 self.client.resume().await.map_err(failed)?;
                 self.say("sending goes on", json!({ "paused": false }));
+            }
+            ".try" => {
+                let entries = self.client.try_now().await.map_err(failed)?;
+                self.say(&format!("{entries} entries are tried now"), json!({ "tried": entries }));
             }
             ".review" => render::review(&self.client.review().await.map_err(failed)?, self.json),
             ".replay" => self.replay().await?,

@@ -274,9 +274,10 @@ impl Client {
         self.input(Input::Connected { connection: connection as u64 });
     }
 
-    /// A socket is gone, or never opened.
-    pub fn disconnected(&mut self, connection: f64, reason: JsString) {
-        self.input(Input::Disconnected { connection: connection as u64, reason: text(&reason), retry_after_ms: None });
+    /// A socket is gone, or never opened; perhaps with when to come back, in milliseconds from now, as the server says.
+    pub fn disconnected(&mut self, connection: f64, reason: JsString, retry_after_ms: Option<f64>) {
+        let (connection, retry_after_ms) = (connection as u64, retry_after_ms.map(|ms| ms as u64));
+        self.input(Input::Disconnected { connection, reason: text(&reason), retry_after_ms });
     }
 
     /// A message came over a socket.
@@ -471,8 +472,8 @@ impl Client {
     }
 
     /// What is done to the outbox beside writing: `undo` and `redo` (nothing, or the number of an entry to take back),
-    /// `withdraw` (a number), `export` (nothing or a number), `import` (a file), `backups`, `pause` and `resume`, `review`
-    /// and `replay`. The answer is JSON.
+    /// `withdraw` (a number), `export` (nothing or a number), `import` (a file), `backups`, `pause` and `resume`, `try`,
+    /// `review` and `replay`. The answer is JSON.
     pub fn manage(&mut self, verb: JsString, argument: JsString, request: &JsValue) -> Result<JsString> {
         let (verb, argument) = (text(&verb), text(&argument));
         let answer = self.managed(&verb, &argument, request);
@@ -528,6 +529,7 @@ impl Client {
                 engine.set_paused(verb == "pause", at, &mut entropy)?;
                 "null".to_owned()
             }
+            ("try", _) => engine.try_now(at, &mut entropy)?.to_string(),
             ("review", _) => json::review(&engine.review()?),
             ("replay", _) => {
                 engine.replay(at, &mut entropy)?;

@@ -436,6 +436,15 @@ impl Client {
         Ok(self.with(|engine, now, random| engine.set_paused(false, now, random)).await??)
     }
 
+    /// What waits for its next attempt ([`OutboxEntry::next_attempt_ms`](crate::db::OutboxEntry)), and a connection that is
+    /// waited for, are tried at once: for a button "try now". How many entries that are.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub async fn try_now(&self) -> Result<usize, ClientError> {
+        Ok(self.with(|engine, now, random| engine.try_now(now, random)).await??)
+    }
+
     /// What is held back after a long absence ([`Status::review`]): each entry, oldest first, with what others have
     /// changed since of what it writes. Empty while nothing is held back.
     ///

@@ -23,6 +23,7 @@ use crate::status::{self, Status};
 
 mod away;
 mod cache;
+mod clock;
 #[cfg(test)]
 mod device;
 mod loading;
@@ -187,6 +188,7 @@ pub struct Engine {
     pace: pace::Pace,
     /// The server's clock when it was heard of last, and the monotonic one then.
     heard: Option<away::Heard>,
+    anchor: clock::Anchor,
 }
 
 fn fill_id(random: &mut Entropy<'_>) -> ReplicaId {
@@ -231,6 +233,7 @@ impl Engine {
             expires_at_ms: None,
             pace: pace::Pace::default(),
             heard: None,
+            anchor: clock::Anchor::at(now),
         };
         engine.db.watch_held();
         engine.refresh_status(now);
@@ -406,6 +409,7 @@ impl Engine {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) {
+        self.mind_clock(now);
         let current = self.session.connection();
         let event = match input {
             Input::Tick if self.import.is_some() => return self.import_more(now, random),
@@ -571,6 +575,7 @@ impl Engine {
     /// Lets the session take an event, and carries out what it commands.
     fn step(&mut self, event: &Event, now: Moment, random: &mut Entropy<'_>) {
         self.fresh_replica = fill_id(random);
+        self.mind_clock(now);
         self.expire(now);
         let mut commands: VecDeque<Command> = self.session.handle(event, now.mono_ms, random).into();
         while let Some(command) = commands.pop_front() {
@@ -731,7 +736,9 @@ impl Engine {
         let (floor, prior) = (self.db.floor(), self.db.prior());
         let settled = self.db.settled_predecessors(&entries)?;
         let following = self.db.following(&entries)?;
-        self.send(ClientMessage::Push { id, entries, clock_ms: now.wall_ms, floor, prior, settled, following });
+        let refused = self.db.refused_predecessors(&entries)?;
+        let clock_ms = now.wall_ms;
+        self.send(ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused });
         Ok(self.session.drained(now.mono_ms))
     }
 

@@ -111,6 +111,8 @@ pub struct Session {
     batch: Batch,
     /// The server asks to wait: nothing that it answers to another push shortens that.
     told_until_ms: u64,
+    /// The server does not want to be connected to before.
+    connect_from_ms: u64,
     /// What was offered waits for something else: soon, or as soon as something was decided.
     deferred_until_ms: u64,
     /// The person wants nothing to be sent for now.
@@ -146,6 +148,7 @@ impl Session {
             loading: FlatMap::new(),
             batch: Batch::default(),
             told_until_ms: 0,
+            connect_from_ms: 0,
             deferred_until_ms: 0,
             paused: false,
             copied: false,
@@ -378,9 +381,7 @@ impl Session {
             Event::Nudge => self.nudge(now_ms, &mut out),
             Event::Disconnected { reason, retry_after_ms } => {
                 self.lost(reason, now_ms, random);
-                if let (State::Waiting { until_ms }, Some(told)) = (&mut self.state, retry_after_ms) {
-                    *until_ms = (*until_ms).max(now_ms + told.min(&MAX_TOLD_MS));
-                }
+                self.stay_away(*retry_after_ms, now_ms);
             }
             Event::Fault { reason } => self.fault(reason, now_ms, random, &mut out),
             Event::Violation { reason } => {
@@ -544,7 +545,7 @@ impl Session {
 
     fn nudge(&mut self, now_ms: u64, out: &mut Vec<Command>) {
         match self.state {
-            State::Waiting { .. } => {
+            State::Waiting { .. } if now_ms >= self.connect_from_ms => {
                 self.backoff = Backoff::default();
                 self.connect(now_ms, out);
             }
@@ -733,8 +734,17 @@ impl Session {
             State::Stopped { until_ms: now_ms + STOPPED_RETRY_MS }
         } else {
             let own = self.backoff.next_ms(random);
-            State::Waiting { until_ms: now_ms + retry_after_ms.unwrap_or(0).min(MAX_TOLD_MS).max(own) }
+            State::Waiting { until_ms: now_ms + own }
         };
+        self.stay_away(*retry_after_ms, now_ms);
+    }
+
+    /// The server said how long to stay away: whatever the network or the person does, they do not come sooner.
+    fn stay_away(&mut self, told_ms: Option<u64>, now_ms: u64) {
+        if let (State::Waiting { until_ms }, Some(told)) = (&mut self.state, told_ms) {
+            self.connect_from_ms = now_ms + told.min(MAX_TOLD_MS);
+            *until_ms = (*until_ms).max(self.connect_from_ms);
+        }
     }
 
     /// A push was not taken, or a shape could not be opened.

@@ -162,6 +162,12 @@ pub enum ClientMessage {
         #[cbor(default, skip_if = "Vec::is_empty")]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         following: Vec<Following>,
+        /// Own transactions which entries of this push require, and which were refused, as the device knows: those entries
+        /// are refused, too. A restored server need not know it.
+        #[n(7)]
+        #[cbor(default, skip_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        refused: Vec<u64>,
     },
     /// Opens a shape. Answered by Opened or by an Error that names `id`.
     #[n(2)]
@@ -234,7 +240,8 @@ impl ClientMessage {
     /// assert!(matches!(push, ClientMessage::Push { id: 1, prior: 0, .. }));
     /// ```
     pub fn push(id: u32, entries: Vec<Entry>, clock_ms: u64, floor: u64) -> Self {
-        Self::Push { id, entries, clock_ms, floor, prior: 0, settled: Vec::new(), following: Vec::new() }
+        let (settled, following, refused) = (Vec::new(), Vec::new(), Vec::new());
+        Self::Push { id, entries, clock_ms, floor, prior: 0, settled, following, refused }
     }
 }
 

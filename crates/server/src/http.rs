@@ -28,6 +28,7 @@ mod readers;
 mod sessions;
 mod shared;
 mod socket;
+mod turns;
 mod webhooks;
 mod writer;
 
@@ -157,6 +158,17 @@ async fn sync(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
+    if !origin::admits(&headers, &shared.origins) {
+        let text =
+            "this server lets no pages of that origin in; start it with --allow-origin and the page's origin [LF-6105]";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    // Also where no session is asked for: a page is not told why its WebSocket was refused, and asks in this way.
+    if let Err(refused) = shared.door.connects(shared.sessions.len()) {
+        let text = format!("{} [{}]", refused.refusal().message, refused.refusal().code);
+        let after = [(header::RETRY_AFTER, HeaderValue::from(refused.retry_after_s()))];
+        return (StatusCode::SERVICE_UNAVAILABLE, after, text).into_response();
+    }
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(rejection) => {
@@ -164,16 +176,6 @@ async fn sync(
             return (rejection.status(), text).into_response();
         }
     };
-    if !origin::admits(&headers, &shared.origins) {
-        let text =
-            "this server lets no pages of that origin in; start it with --allow-origin and the page's origin [LF-6105]";
-        return (StatusCode::FORBIDDEN, text).into_response();
-    }
-    if let Err(refused) = shared.door.connects(shared.sessions.len()) {
-        let text = format!("{} [{}]", refused.refusal().message, refused.refusal().code);
-        let after = [(header::RETRY_AFTER, HeaderValue::from(refused.retry_after_s()))];
-        return (StatusCode::SERVICE_UNAVAILABLE, after, text).into_response();
-    }
     let limit = shared.rules.limits.frame_bytes as usize;
     upgrade
         .max_message_size(limit)

@@ -64,6 +64,12 @@ pub struct Process {
     pub fairness: Fairness,
     /// Transactions of this app that may be taken back: those without a row in `ops`.
     pub plain: Vec<Transaction>,
+    /// Numbers of what was taken up, and of what has taken it up.
+    pub taken: BTreeMap<u64, u64>,
+    /// The server's clock as it was heard last, and the device's monotonic clock then.
+    pub heard: Option<(u64, u64)>,
+    /// Dead letters that were looked at.
+    pub looked_at: BTreeSet<u64>,
     /// What became of its entries.
     pub drain: Drain,
     /// Effects that are carried out before the power goes, if it is to go.
@@ -186,6 +192,9 @@ impl Device {
             tick_at: None,
             fairness: Fairness::default(),
             plain: Vec::new(),
+            taken: BTreeMap::new(),
+            heard: None,
+            looked_at: BTreeSet::new(),
             drain: Drain::default(),
             effects_left: None,
         };

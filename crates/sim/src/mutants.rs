@@ -43,6 +43,7 @@ pub const ALL: &[Mutant] = &[
     mutant("expiry-ignored", &["expiry"]),
     mutant("end-ignored", &["expiry"]),
     mutant("end-slept-through", &["expiry"]),
+    mutant("clock-believed", &["expiry", "offline"]),
     mutant("edit-forgets", &["pending"]),
     mutant("edit-prolongs", &["expiry"]),
     mutant("letter-kept", &["once"]),

@@ -160,6 +160,7 @@ class Client implements Database {
         })) as string,
       pause: () => this.#manage("pause"),
       resume: () => this.#manage("resume"),
+      tryNow: () => this.#manage("try"),
       review: async () => (await this.#manage<WireReview[]>("review")).map((one) => decodeReview(this.#schema, one)),
       replay: () => this.#manage("replay"),
       import: (file) => this.#manage("import", file),

@@ -3,6 +3,7 @@
 export const wrongType = "LF-2001";
 export const unknownName = "LF-2007";
 export const badKey = "LF-2008";
+export const overloaded = "LF-4009";
 export const storage = "LF-5004";
 export const full = "LF-5005";
 export const damaged = "LF-5009";

@@ -347,6 +347,11 @@ export interface Outbox extends Observable<readonly OutboxEntry[]> {
   /** Goes on sending. */
   resume(): Promise<void>;
   /**
+   * Offers now what waits for its next attempt (`nextAttemptAt`), and connects now while the next connection is waited for:
+   * for a person who knows that the trouble is over. Gives how many entries waited for that.
+   */
+  tryNow(): Promise<number>;
+  /**
    * What is held back after a long absence (`status.review`), oldest first: each entry, with what others have changed since
    * of what it writes. Until `replay` it can be edited and withdrawn like any other. Empty while nothing is held back.
    */

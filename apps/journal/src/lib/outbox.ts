@@ -3,7 +3,7 @@
 import { type Imported, LandfallError, type OutboxEntry, type Transaction } from "@landfall/client";
 import type { Tables } from "../landfall.gen";
 import { dated, download } from "./files";
-import { plural } from "./format";
+import { count, plural } from "./format";
 import type { Db } from "./journal.svelte";
 import { notices } from "./notices.svelte";
 import { leftAlone, type Typed } from "./words";
@@ -62,6 +62,17 @@ export async function withdraw(db: Db, entry: OutboxEntry): Promise<void> {
     text: `It was never sent, and is taken back.${more}`,
     action: { label: "Undo", run: back },
   });
+}
+
+/** What was tried now, in words. */
+export function triedWords(entries: number): string {
+  if (entries === 0) return "All of it is being tried already.";
+  return entries === 1 ? "It is tried again now." : `${count(entries)} changes are tried again now.`;
+}
+
+/** Has all that waits for its next attempt tried now. */
+export async function tryNow(db: Db): Promise<void> {
+  notices.show({ kind: "done", text: triedWords(await db.outbox.tryNow()) });
 }
 
 export async function retry(db: Db, entry: OutboxEntry): Promise<void> {

@@ -1,6 +1,6 @@
 import type { HeldBack, OutboxEntry, RowChange } from "@landfall/client";
 import { describe, expect, it } from "vitest";
-import { importedWords } from "./outbox";
+import { importedWords, triedWords } from "./outbox";
 import {
   away,
   changedSince,
@@ -8,6 +8,7 @@ import {
   faulty,
   heldBack,
   leftAlone,
+  mayTry,
   placeOf,
   reason,
   type Situation,
@@ -96,6 +97,24 @@ describe("what an entry waits for", () => {
     expect(failing(7_200_000)).toBe(`${problem}; next try in 2 hours`);
     expect(failing(0)).toBe(`${problem}; it is tried again now`);
     expect(waiting(entry({ attempts: 3 }), at())).toBe(`${problem} 3 times; it is tried again now`);
+  });
+  it("may be tried now where it is the next attempt that it waits for", () => {
+    const next = { nextAttemptAt: new Date(20_000) };
+    const before = entry({ rseq: 7 });
+    const [failing, asked, parked] = [entry({ attempts: 2, ...next }), entry({ asked: true, ...next }), entry(next)];
+    const waits = entry({ waitsFor: [7], ...next });
+    const behind = at({ find: (rseq) => (rseq === 7 ? before : undefined) });
+    for (const one of [failing, asked, parked, waits, entry({})]) {
+      for (const situation of [at(), behind, at({ connectivity: "connecting" }), at({ connectivity: "offline" })]) {
+        const countsDown = / in \d+ seconds$/.test(waiting(one, situation));
+        expect(mayTry(one, situation), waiting(one, situation)).toBe(countsDown);
+      }
+    }
+    // Who is at the button while it is tried stays there.
+    expect(mayTry({ ...failing, state: "sending" }, at())).toBe(true);
+    expect(mayTry(failing, at({ now: 30_000 }))).toBe(true);
+    for (const kept of [{ paused: true }, { held: true }, { staysOffline: true }, { connectivity: "stopped" as const }])
+      expect(mayTry(failing, at(kept))).toBe(false);
   });
   it("names what goes before it, while that is undecided", () => {
     const first = entry({ rseq: 7, rows: [row("notes", "n1", "insert", { title: "Shopping" })] });
@@ -206,6 +225,12 @@ describe("what an undo did", () => {
     );
     expect(leftAlone([])).toBe("");
   });
+});
+
+it("who has it tried now hears how much that is", () => {
+  expect(triedWords(0)).toBe("All of it is being tried already.");
+  expect(triedWords(1)).toBe("It is tried again now.");
+  expect(triedWords(1200)).toBe("1,200 changes are tried again now.");
 });
 
 it("an import says what was added, known and left out", () => {

@@ -198,6 +198,17 @@ function hindrance(at: Situation): string | null {
   return at.connectivity === "connecting" ? "Waits while the server is looked for" : null;
 }
 
+/** Whether it is the next attempt that an entry waits for: then a person may have it made now. */
+export function mayTry(entry: OutboxEntry, at: Situation): boolean {
+  const { connectivity } = at;
+  // A connection that is being made is no reason to wait with it.
+  if (hindrance({ ...at, connectivity: connectivity === "connecting" ? "online" : connectivity }) !== null)
+    return false;
+  // Also in the moment in which it is tried: what a person has in reach is not to vanish and come back.
+  if (entry.asked || entry.attempts > 0) return true;
+  return entry.nextAttemptAt !== undefined && !entry.waitsFor.some(at.find);
+}
+
 /** What an entry that is not refused waits for. The cause that a person can do something about comes first. */
 export function waiting(entry: OutboxEntry, at: Situation): string {
   const cause = hindrance(at);

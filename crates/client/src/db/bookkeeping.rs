@@ -15,7 +15,7 @@ use super::outbox::Counts;
 use super::review::Held;
 
 /// The format of the bookkeeping, stored as `user_version`.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 /// Marks a file as a Landfall device database ("LFdb"), stored as `application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x4c46_6462;
 
@@ -76,6 +76,13 @@ CREATE TABLE _landfall_backups (id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INT 
 pub(super) const CREATE_STACKS: &str = "
 CREATE INDEX _landfall_outbox_stack ON _landfall_outbox (stack) WHERE stack IS NOT NULL AND state < 3;
 CREATE INDEX _landfall_acked_stack ON _landfall_acked (stack) WHERE stack IS NOT NULL;
+";
+
+/// Statements that make what tells under which number an entry is now: the work of all from `first` to `last` is that of
+/// `successor`.
+pub(super) const CREATE_SUCCESSION: &str = "
+CREATE TABLE _landfall_taken (first INTEGER PRIMARY KEY, last INT NOT NULL, successor INT NOT NULL) STRICT;
+CREATE INDEX _landfall_taken_successors ON _landfall_taken (successor);
 ";
 
 /// Statements that bring a database of format 1 to format 2. Its entries stay in order of age.

@@ -42,7 +42,7 @@ pub struct Edited<R> {
 impl Database {
     /// Changes an entry of the outbox. `f` writes as in any transaction, on the rows as they are seen. When the entry was
     /// never handed to the network and nothing follows it, both become one; otherwise the change is a new transaction. The
-    /// answer says which. What asks for an action stays as it is.
+    /// answer says which. What asks for an action stays as it is. An entry that another has taken up is changed there.
     ///
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter; otherwise as [`Database::write`].
@@ -53,11 +53,12 @@ impl Database {
         random: &mut dyn FnMut(&mut [u8]),
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
     ) -> Result<Written<Edited<R>>, DbError> {
+        let current = self.current_rseq(rseq)?;
         let written = self.write(now_ms, random, |tx| {
-            tx.edit(rseq)?;
+            tx.edit(current)?;
             f(tx)
         })?;
-        let in_place = written.gone.contains(&rseq);
+        let in_place = written.gone.contains(&current);
         Ok(written.map(|value| Edited { value, in_place }))
     }
 
@@ -123,11 +124,12 @@ impl Database {
         Ok(Some(Older { transaction, before, priority, stack, is_plain, sum }))
     }
 
-    /// The older entry goes; the sum touches all that it touched, so that no row looks different for it.
-    pub(super) fn take_up(&mut self, older: &Transaction) -> Result<(), DbError> {
+    /// The older entry goes; the sum, under a new number, touches all that it touched, so that no row looks different for it.
+    pub(super) fn take_up(&mut self, older: &Transaction, new: u64) -> Result<(), DbError> {
         let old = older.rseq as i64;
         self.conn.prepare_cached("DELETE FROM _landfall_touched WHERE rseq = ?")?.execute([old])?;
         self.conn.prepare_cached("DELETE FROM _landfall_waits WHERE rseq = ?")?.execute([old])?;
+        self.succeed(older.rseq, new)?;
         self.drop_entry(older.rseq, QUEUED)
     }
 }

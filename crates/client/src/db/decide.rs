@@ -356,8 +356,9 @@ impl Database {
         for rseq in forgotten {
             self.memory.known_from = self.memory.known_from.max(rseq? as u64);
         }
+        drop(statement);
         self.memory.forgot_ms = Some(now_ms);
-        Ok(())
+        self.forget_successions()
     }
 
     /// One acknowledged entry leaves the overlay and the outbox.

@@ -9,7 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::bookkeeping::{
-    self, APPLICATION_ID, CREATE, CREATE_SCHEDULE, CREATE_STACKS, FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode,
+    self, APPLICATION_ID, CREATE, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, FORMAT, FROM_FORMAT_1, Memory,
+    Meta, decode, encode,
 };
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
@@ -70,6 +71,7 @@ impl Database {
             cache: super::cache::CacheMemory::default(),
             watched: super::review::Watched::default(),
             online: false,
+            doubt_ms: 0,
             held_back: None,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;
@@ -190,7 +192,8 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
 
 fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {
     conn.execute_batch(&format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}"
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; \
+         {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}{CREATE_SUCCESSION}"
     ))?;
     for sql in schema.create_sql(Place::Device) {
         conn.execute_batch(&sql)?;
@@ -207,6 +210,9 @@ fn convert(conn: &Connection, format: i64) -> Result<(), DbError> {
     }
     if format < 3 {
         conn.execute_batch(CREATE_STACKS)?;
+    }
+    if format < 4 {
+        conn.execute_batch(CREATE_SUCCESSION)?;
     }
     conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
     Ok(())

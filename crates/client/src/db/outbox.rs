@@ -1,5 +1,6 @@
 //! The outbox: what is to be sent, and what was sent.
 
+use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
 use landfall_core::wide::WideMap;
@@ -205,6 +206,35 @@ impl Database {
             }
         }
         Ok(settled)
+    }
+
+    /// What these entries require and was refused: they are offered only to hear whether they were accepted all the same,
+    /// and a server that went back to a copy of itself may have forgotten the refusal.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn refused_predecessors(&self, entries: &[Entry]) -> Result<Vec<u64>, DbError> {
+        let mut refused = FlatSet::new();
+        let requiring = entries.iter().map(|entry| &entry.transaction).filter(|t| !t.requires.is_empty());
+        for transaction in requiring {
+            let sql = "SELECT problem FROM _landfall_outbox WHERE rseq = ?";
+            let problem: Option<Vec<u8>> =
+                self.conn.prepare_cached(sql)?.query_row([transaction.rseq as i64], |r| r.get(0))?;
+            let problem = problem.as_deref().map(decode::<Problem>).transpose()?;
+            if problem.is_none_or(|problem| problem.code != codes::DEPENDS_ON_REFUSED) {
+                continue;
+            }
+            for rseq in &transaction.requires {
+                // One that was thrown away since is not there any more; one that was accepted is, here or there.
+                let accepted = "SELECT 1 FROM _landfall_acked WHERE rseq = ?";
+                let is_over = match self.state_of(*rseq)? {
+                    Some(state) => state == DEAD,
+                    None => !self.conn.prepare_cached(accepted)?.exists([*rseq as i64])?,
+                };
+                refused.extend(is_over.then_some(*rseq));
+            }
+        }
+        Ok(refused.into_iter().collect())
     }
 
     /// What these entries follow besides what they name.

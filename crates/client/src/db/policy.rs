@@ -36,6 +36,12 @@ impl Database {
         now_ms.saturating_add_signed(self.memory.meta.offset_ms)
     }
 
+    /// What the server's clock shows at least. What is ended too early is lost to its author; of what is ended too late the
+    /// server has the last word.
+    fn earliest_server_ms(&self, now_ms: u64) -> u64 {
+        self.server_ms(now_ms).saturating_sub(self.doubt_ms)
+    }
+
     /// Refuses what may not be written without a connection. Gives until when the transaction may be carried out, by the
     /// server's clock.
     pub(super) fn check_policy(&self, net: &Net, wishes: &Wishes, now_ms: u64) -> Result<Option<u64>, DbError> {
@@ -129,7 +135,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read, or written while something is due.
     pub fn expire(&mut self, here_ms: u64) -> Result<Decided, DbError> {
-        let now_ms = self.server_ms(here_ms);
+        let now_ms = self.earliest_server_ms(here_ms);
         if self.next_expiry()?.is_none_or(|at| at > now_ms) || mutant::active("end-slept-through") {
             return Ok(Decided::default());
         }
@@ -150,7 +156,7 @@ impl Database {
     /// # Errors
     /// When the database cannot be read.
     pub fn next_expiry_in_ms(&self, now_ms: u64) -> Result<Option<u64>, DbError> {
-        let now_ms = self.server_ms(now_ms);
+        let now_ms = self.earliest_server_ms(now_ms);
         Ok(self.next_expiry()?.map(|at| at.saturating_sub(now_ms)))
     }
 

@@ -264,7 +264,7 @@ impl Database {
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let body = transaction.to_bytes();
         if let Some(older) = &older {
-            self.take_up(&older.transaction)?;
+            self.take_up(&older.transaction, rseq)?;
         }
         self.check_room(body.len())?;
         let preview = (!net.preview.is_empty()).then(|| encode(&net.preview));

@@ -125,6 +125,19 @@ impl Database {
         })
     }
 
+    /// Lets everything that waits for its next attempt take part again, whenever that was due: the person says that the
+    /// trouble is over. How many entries that are. What was counted against an entry stays counted.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub fn try_now(&mut self) -> Result<usize, DbError> {
+        self.transact(|db| {
+            let sql =
+                "UPDATE _landfall_outbox INDEXED BY _landfall_outbox_due SET parked = 0 WHERE state < 2 AND parked = 1";
+            Ok(db.conn.prepare_cached(sql)?.execute([])?)
+        })
+    }
+
     /// Notes a failure of the server on an entry: it and everything that follows it wait for its next attempt.
     pub(super) fn park_failed(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
         let sql = "UPDATE _landfall_outbox SET attempts = attempts + 1 WHERE rseq = ? RETURNING attempts";

@@ -57,7 +57,7 @@ impl Database {
             let _ = self.transact(|db| db.back_up_before(&[last], "before what is here was loaded anew", now_ms));
         }
         self.apply(now_ms, |db, changes| {
-            db.memory.meta.offset_ms = offset;
+            (db.memory.meta.offset_ms, db.doubt_ms) = (offset, 0);
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
             db.come_back(welcome.clock_ms, now_ms)?;
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
@@ -266,6 +266,7 @@ impl Database {
                 (transaction.after, transaction.requires) = (rename(&transaction.after), rename(&transaction.requires));
                 transaction.go_on_as(replica, next);
                 renamed.insert(old, next);
+                db.succeed(old, next)?;
                 let row = params![next as i64, transaction.to_bytes(), old as i64];
                 if kept {
                     let sql = "UPDATE _landfall_acked SET rseq = ?, body = ? WHERE rseq = ?";

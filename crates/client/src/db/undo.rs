@@ -136,7 +136,7 @@ impl Database {
         taken
     }
 
-    /// Takes back one transaction of this database, whatever was written since.
+    /// Takes back one transaction of this database, whatever was written since; where another has taken it up, that one.
     ///
     /// # Errors
     /// [`DbError::NotUndoable`] when it asked for an action, or is too old; [`DbError::NoSuchEntry`] when it is a dead letter,
@@ -147,6 +147,7 @@ impl Database {
         now_ms: u64,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Written<Undone>, DbError> {
+        let rseq = self.current_rseq(rseq)?;
         self.take_back(rseq, REDO, now_ms, random)
     }
 

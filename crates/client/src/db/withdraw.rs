@@ -25,7 +25,7 @@ pub enum Withdrawal {
 impl Database {
     /// Withdraws what was written. What was never handed to the network is removed as if it had never been written, and a
     /// copy of the whole outbox is kept ([`Database::backups`]); anything else, also what has settled meanwhile, is taken
-    /// back by a new transaction, as [`Database::undo`] does.
+    /// back by a new transaction, as [`Database::undo`] does. An entry that another has taken up goes with that one.
     ///
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter; [`DbError::NotUndoable`] when its action is
@@ -36,6 +36,7 @@ impl Database {
         now_ms: u64,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Written<Withdrawal>, DbError> {
+        let rseq = self.current_rseq(rseq)?;
         let entry = self.entry(rseq)?;
         let Some(entry) = entry.filter(|entry| entry.is_open) else {
             return Ok(self.undo(rseq, now_ms, random)?.map(Withdrawal::TakenBack));

@@ -203,12 +203,13 @@ impl WriteTx<'_> {
     }
 
     /// This transaction must be decided after an earlier one of this database, whatever becomes of that one. What
-    /// touches the same row follows by itself. One that is decided already is not waited for.
+    /// touches the same row follows by itself. One that is decided already is not waited for; where another has taken it
+    /// up ([`Database::current_rseq`]) that one is meant.
     ///
     /// # Errors
     /// [`DbError::NoSuchEntry`] when the number was never given out.
     pub fn follow(&mut self, rseq: u64) -> Result<(), DbError> {
-        self.check_predecessor(rseq)?;
+        let rseq = self.named(rseq)?;
         self.wishes.after.insert(rseq);
         Ok(())
     }
@@ -216,10 +217,10 @@ impl WriteTx<'_> {
     /// As [`WriteTx::follow`], and when the earlier one is refused so is this one.
     ///
     /// # Errors
-    /// [`DbError::NoSuchEntry`] when the number was never given out, or is that of a dead letter, or of what was withdrawn,
-    /// thrown away, or taken up by an edit or a later transaction (then that one's number is to be named).
+    /// [`DbError::NoSuchEntry`] when the number was never given out, or is that of a dead letter, or of what was withdrawn
+    /// or thrown away.
     pub fn require(&mut self, rseq: u64) -> Result<(), DbError> {
-        self.check_predecessor(rseq)?;
+        let rseq = self.named(rseq)?;
         if self.db.state_of(rseq)? == Some(DEAD) || self.db.is_gone(rseq)? {
             return Err(DbError::NoSuchEntry { rseq, state: "undecided or accepted" });
         }
@@ -281,7 +282,7 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter.
     pub fn edit(&mut self, rseq: u64) -> Result<(), DbError> {
-        self.check_predecessor(rseq)?;
+        let rseq = self.named(rseq)?;
         match self.db.state_of(rseq)? {
             Some(DEAD) => return Err(DbError::NoSuchEntry { rseq, state: "undecided" }),
             // It has settled meanwhile: this transaction is one of its own.
@@ -305,9 +306,10 @@ impl WriteTx<'_> {
         self.db.tables.get(table)?.read(&self.db.conn, key)
     }
 
-    fn check_predecessor(&self, rseq: u64) -> Result<(), DbError> {
+    /// The entry that a number names now.
+    fn named(&self, rseq: u64) -> Result<u64, DbError> {
         let known = (1..=self.db.last_rseq()).contains(&rseq);
-        if known { Ok(()) } else { Err(DbError::NoSuchEntry { rseq, state: "known" }) }
+        if known { self.db.current_rseq(rseq) } else { Err(DbError::NoSuchEntry { rseq, state: "known" }) }
     }
 
     /// Runs one statement; how many rows it changed. Parameters are bound by position.

@@ -17,6 +17,8 @@ pub(super) struct Device {
     pub(super) engine: Engine,
     pub(super) seconds: u64,
     pub(super) off_ms: u64,
+    /// How long it has slept: its monotonic clock slept, too.
+    pub(super) slept_ms: u64,
     pub(super) connection: u64,
     /// Where the server stands, and where it goes on.
     pub(super) head: u64,
@@ -45,6 +47,7 @@ impl Device {
             engine,
             seconds,
             off_ms: 0,
+            slept_ms: 0,
             connection: 0,
             head: 10,
             start: 10,
@@ -101,7 +104,7 @@ impl Device {
             chain: self.start,
             resumption,
             last_rseq: 0,
-            clock_ms: NOON + 1_000 * self.seconds,
+            clock_ms: NOON + 1_000 * self.seconds + self.slept_ms,
             token_expires_in_ms: None,
             subject: "ada".into(),
             schema_version: 1,

@@ -16,6 +16,7 @@ impl Engine {
         random: &mut Entropy<'_>,
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
     ) -> Result<Written<R>, DbError> {
+        self.mind_clock(now);
         let written = self.db.write(now.wall_ms, random, f)?;
         self.written(written, now, random)
     }
@@ -33,6 +34,7 @@ impl Engine {
         f: impl FnOnce(&mut Database, &mut Entropy<'_>) -> Result<Option<Written<R>>, DbError>,
         tell: impl FnOnce(Option<&Written<R>>) -> String,
     ) -> Result<String, DbError> {
+        self.mind_clock(now);
         let done = self.db.answering(request, now.wall_ms, |db| f(db, random), |written| tell(written.as_ref()));
         let (written, told) = done?;
         if let Some(written) = written {
@@ -82,6 +84,18 @@ impl Engine {
         Ok(())
     }
 
+    /// What waits for its next attempt, and a connection that is waited for, are tried at once: the person says that the
+    /// trouble is over. How many entries that are. A server that said when to come back is still given that time.
+    ///
+    /// # Errors
+    /// When the database cannot be written; nothing changed then.
+    pub fn try_now(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<usize, DbError> {
+        let entries = self.db.try_now()?;
+        self.step(&Event::Written, now, random);
+        self.step(&Event::Nudge, now, random);
+        Ok(entries)
+    }
+
     /// What is held back after a long absence: each entry, with what others have changed since of what it writes.
     ///
     /// # Errors
@@ -96,6 +110,7 @@ impl Engine {
     /// # Errors
     /// When the database cannot be written.
     pub fn hold(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<HeldWrite, DbError> {
+        self.mind_clock(now);
         self.db.hold(now.wall_ms, random)
     }
 
@@ -116,6 +131,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::write`].
     pub fn finish(&mut self, held: HeldWrite, now: Moment, random: &mut Entropy<'_>) -> Result<Written<()>, DbError> {
+        self.mind_clock(now);
         let written = self.db.finish_held(held, now.wall_ms)?;
         self.written(written, now, random)
     }
@@ -150,6 +166,7 @@ impl Engine {
     /// # Errors
     /// When there is no such dead letter, or it is still not valid.
     pub fn retry(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<u64, DbError> {
+        self.mind_clock(now);
         let written = self.db.retry(rseq, now.wall_ms, random)?;
         let again = written.rseq.unwrap_or(rseq);
         self.written(written, now, random)?;
@@ -181,6 +198,7 @@ impl Engine {
         random: &mut Entropy<'_>,
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
     ) -> Result<Written<Edited<R>>, DbError> {
+        self.mind_clock(now);
         let written = self.db.edit(rseq, now.wall_ms, random, f)?;
         self.written(written, now, random)
     }
@@ -196,6 +214,7 @@ impl Engine {
         now: Moment,
         random: &mut Entropy<'_>,
     ) -> Result<Written<Withdrawal>, DbError> {
+        self.mind_clock(now);
         let written = self.db.withdraw(rseq, now.wall_ms, random)?;
         self.written(written, now, random)
     }
@@ -205,6 +224,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::write`].
     pub fn undo_last(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<Option<Written<Undone>>, DbError> {
+        self.mind_clock(now);
         let written = self.db.undo_last(now.wall_ms, random)?;
         written.map(|written| self.written(written, now, random)).transpose()
     }
@@ -214,6 +234,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::write`].
     pub fn redo_last(&mut self, now: Moment, random: &mut Entropy<'_>) -> Result<Option<Written<Undone>>, DbError> {
+        self.mind_clock(now);
         let written = self.db.redo_last(now.wall_ms, random)?;
         written.map(|written| self.written(written, now, random)).transpose()
     }
@@ -223,6 +244,7 @@ impl Engine {
     /// # Errors
     /// When it is a dead letter, or too old; otherwise as [`Engine::write`].
     pub fn undo(&mut self, rseq: u64, now: Moment, random: &mut Entropy<'_>) -> Result<Written<Undone>, DbError> {
+        self.mind_clock(now);
         let written = self.db.undo(rseq, now.wall_ms, random)?;
         self.written(written, now, random)
     }

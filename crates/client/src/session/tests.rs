@@ -193,6 +193,21 @@ fn only_a_connection_that_breaks_makes_the_next_push_smaller() {
     assert_eq!(size_after(Event::Disconnected { reason: String::new(), retry_after_ms: None }), Some(32));
 }
 
+/// Who is told how long to stay away does, also when the page comes to the foreground, or the person is impatient.
+#[test]
+fn a_server_that_says_how_long_is_given_that_time() {
+    let gone = |retry_after_ms| Event::Disconnected { reason: String::new(), retry_after_ms };
+    let connects = |commands: &[Command]| commands.iter().any(|c| matches!(c, Command::Connect { .. }));
+    let mut session = session_in(StateName::Online);
+    session.handle(&gone(Some(20_000)), 1_000, &mut dice());
+    assert!(!connects(&session.handle(&Event::Nudge, 20_999, &mut dice())));
+    assert!(session.deadline_ms() >= Some(21_000));
+    assert!(connects(&session.handle(&Event::Nudge, 21_000, &mut dice())));
+    let mut session = session_in(StateName::Online);
+    session.handle(&gone(None), 1_000, &mut dice());
+    assert!(connects(&session.handle(&Event::Nudge, 1_001, &mut dice())), "nobody asked for a pause");
+}
+
 /// Pausing stops what is sent, and nothing else.
 #[test]
 fn a_pause_keeps_back_pushes_alone() {

@@ -135,6 +135,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 prior: 9,
                 settled: vec![],
                 following: vec![],
+                refused: vec![],
             },
         ),
         (
@@ -147,6 +148,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 prior: 9,
                 settled: vec![6, 7],
                 following: vec![],
+                refused: vec![],
             },
         ),
         (
@@ -159,6 +161,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 prior: 9,
                 settled: vec![],
                 following: vec![Following { rseq: transaction().rseq, after: vec![2, 3] }],
+                refused: vec![3],
             },
         ),
         ("open", ClientMessage::Open { id: 2, shape: "notes".into(), params, held }),

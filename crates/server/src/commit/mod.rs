@@ -352,6 +352,10 @@ impl<'a, T: StoreTx> Group<'a, T> {
                     refused = Some(rseq);
                 }
                 Some(_) => {}
+                // A server that went back to a copy of itself has forgotten it; the device has not.
+                None if push.refused.contains(&rseq) && !landfall_core::mutant::active("fate-ignored") => {
+                    refused = Some(rseq);
+                }
                 None if rseq <= floor || push.settled.contains(&rseq) => {}
                 // What is not older never comes before it: the transaction is refused for that when it is prepared.
                 None if rseq >= txn.rseq => {}

@@ -1,17 +1,20 @@
 //! Chunks over HTTP: entity tags, ranges for resumption, caching for as long as the address is valid.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use bytes::Bytes;
 use landfall_core::Code;
 use landfall_protocol::{Address, codes};
 
+use super::door::payer;
 use super::shared::Shared;
 use super::wants_json;
+use crate::auth::ANONYMOUS;
 use crate::core::chunks::PREFIX;
 use crate::core::{AddressError, ChunkError, Refused, StoredChunk};
 
@@ -20,6 +23,7 @@ const BINARY: &str = "application/vnd.landfall.chunk";
 
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
     token: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -27,7 +31,9 @@ pub(super) async fn get(
     let Ok(Path(token)) = token else {
         return refusal(&shared, StatusCode::NOT_FOUND, codes::BAD_ADDRESS, &AddressError::Forged.to_string());
     };
-    let _pass = match shared.door.chunk() {
+    // The address says nothing of a person, so that what it names can be kept for many.
+    let payer = payer(ANONYMOUS, from.ip());
+    let _pass = match shared.door.chunk(&payer) {
         Ok(pass) => pass,
         Err(refused) => return busy(&shared, &refused),
     };
@@ -37,7 +43,7 @@ pub(super) async fn get(
         Some(query) => format!("{PREFIX}{token}?{query}"),
         None => format!("{PREFIX}{token}"),
     };
-    let found = shared.with_reader(move |reader| chunks.get(&address, reader, now_ms)).await;
+    let found = shared.with_reader(&payer, move |reader| chunks.get(&address, reader, now_ms)).await;
     if let Some(next) = found.as_ref().and_then(|f| f.as_ref().ok()?.next.clone()) {
         read_ahead(&shared, next, now_ms);
     }

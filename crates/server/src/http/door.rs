@@ -1,7 +1,7 @@
 //! Who is let in, for all threads: [`Admission`] with the server's own clock and randomness.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -22,13 +22,15 @@ pub(super) struct Door {
     inner: Mutex<Inner>,
     metrics: Arc<Metrics>,
     started: Instant,
-    chunks: AtomicU64,
     connections: u64,
 }
 
 struct Inner {
     admission: Admission,
     rng: ChaCha20Rng,
+    /// Requests for chunks that are under way: all, and by network.
+    chunks: u64,
+    chunks_of: BTreeMap<Arc<str>, u64>,
 }
 
 /// Against whose allowance a session of this subject counts, from this address. Who has no token may be anybody: there a
@@ -47,19 +49,30 @@ pub(super) fn payer(subject: &str, from: IpAddr) -> Arc<str> {
 }
 
 /// A request for a chunk that was let in; it is over when this is dropped.
-pub(super) struct ChunkPass<'a>(&'a AtomicU64);
+pub(super) struct ChunkPass<'a> {
+    door: &'a Door,
+    payer: Arc<str>,
+}
 
 impl Drop for ChunkPass<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut inner = self.door.inner();
+        inner.chunks -= 1;
+        if let Some(own) = inner.chunks_of.get_mut(&self.payer) {
+            *own -= 1;
+            if *own == 0 {
+                inner.chunks_of.remove(&self.payer);
+            }
+        }
     }
 }
 
 impl Door {
     pub(super) fn new(allowance: Allowance, most_waiting: usize, rng: ChaCha20Rng, metrics: Arc<Metrics>) -> Self {
         let admission = Admission::new(allowance, most_waiting as u64);
-        let (chunks, connections) = (AtomicU64::new(0), allowance.connections);
-        Self { inner: Mutex::new(Inner { admission, rng }), metrics, started: Instant::now(), chunks, connections }
+        let inner = Inner { admission, rng, chunks: 0, chunks_of: BTreeMap::new() };
+        let connections = allowance.connections;
+        Self { inner: Mutex::new(inner), metrics, started: Instant::now(), connections }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -134,11 +147,17 @@ impl Door {
         if self.connections == 0 || open < most { Ok(()) } else { Err(self.refused(Limit::Connections, 5_000)) }
     }
 
-    /// A chunk is asked for.
-    pub(super) fn chunk(&self) -> Result<ChunkPass<'_>, Refused> {
-        let pass = ChunkPass(&self.chunks);
-        if self.chunks.fetch_add(1, Ordering::Relaxed) < CHUNK_REQUESTS {
-            return Ok(pass);
+    /// A chunk is asked for from a network. Who has requests under way may have no more of the room than they leave free,
+    /// as with pushes ([`Admission`]): n who flood leave an n+1st of it to all others.
+    pub(super) fn chunk(&self, payer: &Arc<str>) -> Result<ChunkPass<'_>, Refused> {
+        {
+            let mut inner = self.inner();
+            let own = inner.chunks_of.get(payer).copied().unwrap_or(0);
+            if inner.chunks < CHUNK_REQUESTS && own <= CHUNK_REQUESTS - inner.chunks {
+                inner.chunks += 1;
+                *inner.chunks_of.entry(Arc::clone(payer)).or_default() += 1;
+                return Ok(ChunkPass { door: self, payer: Arc::clone(payer) });
+            }
         }
         Err(self.refused(Limit::Chunks, CHUNK_WAIT_MS))
     }
@@ -146,7 +165,25 @@ impl Door {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+
     use super::*;
+
+    #[test]
+    fn a_network_that_loads_much_leaves_room_for_others() {
+        let door = Door::new(Allowance::default(), 10, ChaCha20Rng::seed_from_u64(1), Arc::default());
+        let take = |payer: &str| {
+            let payer = Arc::<str>::from(payer);
+            std::iter::from_fn(|| door.chunk(&payer).ok()).take(1_000).collect::<Vec<_>>()
+        };
+        let first = take("first");
+        assert_eq!(first.len() as u64, CHUNK_REQUESTS / 2 + 1);
+        let second = take("second");
+        let third = take("third");
+        assert!(second.len() > 50 && third.len() > 25, "{} and {}", second.len(), third.len());
+        drop((first, second, third));
+        assert_eq!(take("fourth").len() as u64, CHUNK_REQUESTS / 2 + 1, "nothing is left of those that are over");
+    }
 
     #[test]
     fn people_without_a_token_are_told_apart_by_their_network() {

@@ -13,7 +13,7 @@ pub(super) fn layer(allowed: &[HeaderValue]) -> CorsLayer {
         .allow_origin(AllowOrigin::list(allowed.iter().cloned()))
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([header::ACCEPT, header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH])
-        .expose_headers([header::ETAG, header::CONTENT_RANGE])
+        .expose_headers([header::ETAG, header::CONTENT_RANGE, header::RETRY_AFTER])
 }
 
 /// Whether a request comes from no page, from a page of this very server, or from an origin that was named.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::door::payer;
+use crate::auth::ANONYMOUS;
 use crate::core::SessionId;
 use crate::session::{Event, Reply};
 
@@ -27,6 +29,11 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    /// Against whose allowance it counts.
+    pub(super) fn payer(&self) -> Arc<str> {
+        self.subject.get().cloned().unwrap_or_else(|| payer(ANONYMOUS, self.from))
+    }
+
     /// Hands over an answer of the store.
     pub(super) fn answer(&self, reply: Reply) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(Event::Reply(reply));

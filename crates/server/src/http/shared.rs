@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::door::{Door, payer};
 use super::readers::Readers;
 use super::sessions::{Handle, Sessions};
+use super::turns::Turns;
 use super::writer::{self, Work};
 use super::{Options, ServeError};
 use crate::core::{Chunks, Committer, PendingPush, SharedHooks, chunks, committer, reads};
@@ -19,6 +20,9 @@ use crate::hub::Hub;
 use crate::metrics::{Metrics, Readings};
 use crate::session::{Moment, Read, ReadDone, Refusal, Reply, Request, Rules};
 use crate::store::{Store, StoreError, StoreReader};
+
+/// Shapes that are being opened at a time: each may wait for the writer.
+const OPENINGS: usize = 64;
 
 pub(super) struct Shared {
     pub(super) rules: Arc<Rules>,
@@ -34,6 +38,9 @@ pub(super) struct Shared {
     work: Sender<Work>,
     pub(super) door: Arc<Door>,
     readers: Arc<Readers>,
+    /// Turns at the readers, and at opening shapes.
+    reading: Turns,
+    opening: Turns,
     started: Instant,
     pub(super) hooks: SharedHooks,
     /// Told when webhooks are to be asked something.
@@ -86,6 +93,8 @@ impl Shared {
             work,
             door,
             readers,
+            reading: Turns::new(options.readers),
+            opening: Turns::new(OPENINGS),
             started,
             hooks,
             to_ask,
@@ -144,16 +153,21 @@ impl Shared {
                 sent.err().map(|refusal| Reply::Push { id, result: Err(refusal) })
             }
             Request::Open { id, subject, shape, params, held } => {
-                let (bucket, made) = oneshot::channel();
-                let sent = self.submit(Work::Bucket { subject, shape, params, bucket });
-                if sent.is_ok() {
-                    let (shared, session) = (Arc::clone(self), Arc::clone(session));
-                    tokio::spawn(async move {
-                        let result = shared.offer(made, held).await.map(|offer| vec![offer]);
-                        session.answer(Reply::Open { id, result });
-                    });
-                }
-                sent.err().map(|refusal| Reply::Open { id, result: Err(refusal) })
+                let (shared, session) = (Arc::clone(self), Arc::clone(session));
+                tokio::spawn(async move {
+                    let payer = session.payer();
+                    let _turn = shared.opening.wait(&payer).await;
+                    if shared.sessions.find(session.id).is_none() {
+                        return;
+                    }
+                    let (bucket, made) = oneshot::channel();
+                    let result = match shared.submit(Work::Bucket { subject, shape, params, bucket }) {
+                        Ok(()) => shared.offer(&payer, made, held).await.map(|offer| vec![offer]),
+                        Err(refusal) => Err(refusal),
+                    };
+                    session.answer(Reply::Open { id, result });
+                });
+                None
             }
         };
         if let Some(reply) = refused {
@@ -195,19 +209,21 @@ impl Shared {
 
     async fn offer(
         &self,
+        payer: &Arc<str>,
         made: oneshot::Receiver<Result<crate::buckets::Bucket, Refusal>>,
         held: Vec<landfall_protocol::client::Held>,
     ) -> Result<crate::session::Offer, Refusal> {
         let bucket = made.await.unwrap_or_else(|_| Err(gone()))?;
         let (chunks, now_ms) = (Arc::clone(&self.chunks), self.now().wall_ms);
-        self.with_reader(move |reader| reads::offer(&bucket, &held, &chunks, reader, now_ms))
+        self.with_reader(payer, move |reader| reads::offer(&bucket, &held, &chunks, reader, now_ms))
             .await
             .unwrap_or_else(|| Err(gone()))
     }
 
-    /// Runs `f` with one of the readers, on a thread that may block.
+    /// Runs `f` with one of the readers, on a thread that may block, when it is this payer's turn.
     pub(super) async fn with_reader<R: Send + 'static>(
         &self,
+        payer: &Arc<str>,
         f: impl FnOnce(&dyn StoreReader) -> R + Send + 'static,
     ) -> Option<R> {
         let readers = Arc::clone(&self.readers);
@@ -217,6 +233,7 @@ impl Shared {
             readers.give_back(reader);
             result.ok()
         };
+        let _turn = self.reading.wait(payer).await;
         tokio::task::spawn_blocking(run).await.ok().flatten()
     }
 
@@ -230,9 +247,9 @@ impl Shared {
         });
     }
 
-    pub(super) async fn read(&self, read: Read) -> Result<ReadDone, Refusal> {
+    pub(super) async fn read(&self, session: &Handle, read: Read) -> Result<ReadDone, Refusal> {
         let max_bytes = self.rules.message_bytes;
-        let done = self.with_reader(move |reader| reads::perform(&read, reader, max_bytes)).await;
+        let done = self.with_reader(&session.payer(), move |reader| reads::perform(&read, reader, max_bytes)).await;
         done.ok_or_else(gone)?.map_err(|problem: StoreError| {
             tracing::error!(code = %problem.code(), "reading the log failed: {problem}");
             committer::fault(&problem)

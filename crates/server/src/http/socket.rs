@@ -102,7 +102,7 @@ impl Connection {
                 }
                 Next::Read(read) => {
                     // Boxed: few sessions read the log, and all would have to hold room for it.
-                    let done = Box::pin(self.shared.read(read)).await;
+                    let done = Box::pin(self.shared.read(&self.handle, read)).await;
                     self.handle(Event::ReadDone(done));
                     continue;
                 }

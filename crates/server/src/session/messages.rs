@@ -11,15 +11,17 @@ struct Known {
     prior: u64,
     settled: BTreeSet<u64>,
     following: BTreeMap<u64, Vec<u64>>,
+    refused: BTreeSet<u64>,
 }
 
 impl Session {
     pub(super) fn message(&mut self, message: ClientMessage, now: Moment) {
         match (self.state, message) {
             (State::Greeting, ClientMessage::Hello(hello)) => self.hello(hello, now),
-            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following }) => {
+            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused }) => {
                 let following = following.into_iter().map(|of| (of.rseq, of.after)).collect();
-                let known = Known { floor, prior, settled: settled.into_iter().collect(), following };
+                let (settled, refused) = (settled.into_iter().collect(), refused.into_iter().collect());
+                let known = Known { floor, prior, settled, following, refused };
                 self.push(id, entries, clock_ms, known, now);
             }
             (State::Open, ClientMessage::Open { id, shape, params, held }) => self.open(id, shape, params, held),
@@ -147,10 +149,12 @@ impl Session {
             let txn = &entry.transaction;
             let mut settled: Vec<u64> = txn.after.iter().chain(&txn.requires).copied().collect();
             settled.retain(|rseq| known.settled.contains(rseq));
+            let refused = txn.requires.iter().filter(|rseq| known.refused.contains(rseq)).copied().collect();
             let (floor, prior) = (known.floor, txn.rseq <= known.prior);
             let follows = known.following.remove(&txn.rseq).unwrap_or_default();
             let (subject, copied) = (Arc::clone(&self.subject), self.copied.clone());
-            PushEntry { entry, subject, shift_ms, floor, prior, settled, follows, copied, heard: Heard::Nothing }
+            let heard = Heard::Nothing;
+            PushEntry { entry, subject, shift_ms, floor, prior, settled, refused, follows, copied, heard }
         };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });

@@ -69,6 +69,8 @@ pub struct PushEntry {
     pub prior: bool,
     /// Those of its predecessors above the floor on which the replica knows the decision.
     pub settled: Vec<u64>,
+    /// Those that it requires and that were refused, as the replica knows.
+    pub refused: Vec<u64>,
     /// Undecided predecessors that it does not name, since they were settled when it was written.
     pub follows: Vec<u64>,
     /// What its session knows of other databases that use the same replica id.

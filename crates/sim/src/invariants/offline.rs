@@ -23,8 +23,6 @@ pub struct Before {
     entries: u64,
     /// The server's clock, as far as the device knows it.
     server_ms: u64,
-    /// That clock less the device's.
-    pub offset_ms: i64,
 }
 
 /// How a device stands now.
@@ -35,7 +33,6 @@ pub fn before(world: &World, device: usize) -> Option<Before> {
     Some(Before {
         online: engine.status().connectivity == Connectivity::Online,
         entries: counts.pending + counts.sent + counts.acked + counts.dead,
-        offset_ms: engine.db().clock_offset_ms(),
         server_ms: machine.moment(world.now).wall_ms.saturating_add_signed(engine.db().clock_offset_ms()),
     })
 }

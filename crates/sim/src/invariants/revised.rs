@@ -3,10 +3,12 @@
 //! somebody else has changed since.
 
 use landfall_client::db::{Edited, EntryState, Imported, OutboxEntry, Undone, Written};
+use landfall_core::error::codes;
 use landfall_core::value::SqliteValue;
 use landfall_core::{Operation, RowKey, Transaction};
+use landfall_protocol::ServerMessage;
+use landfall_protocol::server::Welcome;
 
-use super::offline::Before;
 use super::{Violation, ledger};
 use crate::plan::Fault;
 use crate::workload::OpId;
@@ -42,11 +44,12 @@ pub fn ends_as_wished(
     world: &mut World,
     device: usize,
     op: OpId,
-    wished: Option<(u64, &Before)>,
+    wished: Option<u64>,
     rseq: Option<u64>,
 ) -> Result<(), Violation> {
-    let Some((until, before)) = wished else { return Ok(()) };
-    let end = until.saturating_add_signed(before.offset_ms);
+    let process = world.devices[device].process.as_ref();
+    let Some((until, process)) = wished.zip(process) else { return Ok(()) };
+    let end = until.saturating_add_signed(process.engine.db().clock_offset_ms());
     world.coverage.hit("work with an end");
     world.ledger.ends.insert(op, end);
     let Some(entry) = rseq.and_then(|rseq| entry(world, device, rseq)) else { return Ok(()) };
@@ -80,6 +83,69 @@ pub fn ended_in_time(world: &mut World, device: usize) -> Result<(), Violation> 
         return Err(Violation::new("expiry", text));
     }
     Ok(())
+}
+
+/// Takes note of what a device hears of the server's clock.
+pub fn hears_the_time(world: &mut World, device: usize, message: &ServerMessage) {
+    let (ServerMessage::Welcome(Welcome { clock_ms, .. }) | ServerMessage::Pong { clock_ms, .. }) = message else {
+        return;
+    };
+    let machine = &mut world.devices[device];
+    let mono_ms = machine.clock.mono_ms(world.now);
+    let Some(process) = machine.process.as_mut() else { return };
+    if process.heard.replace((*clock_ms, mono_ms)).is_none() {
+        // What ended before went by a clock that nobody had corrected.
+        let outbox = process.engine.outbox().unwrap_or_default();
+        process.looked_at.extend(outbox.iter().filter(|e| e.state == EntryState::Dead).map(|e| e.rseq));
+    }
+}
+
+/// Of a running device that has heard of the server: what it ended by itself was over by the server's clock, whatever
+/// became of its own.
+///
+/// # Errors
+/// When it was not.
+pub fn not_ended_early(world: &mut World, device: usize) -> Result<(), Violation> {
+    let unsteady = [Fault::DeviceFull, Fault::DeviceIo];
+    if world.plan.faults.iter().any(|(fault, _)| unsteady.contains(fault)) {
+        return Ok(());
+    }
+    let machine = &mut world.devices[device];
+    let mono_ms = machine.clock.mono_ms(world.now);
+    let Some(process) = machine.process.as_mut() else { return Ok(()) };
+    let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
+    let own = |e: &OutboxEntry| {
+        let told = e.problem.as_ref().filter(|problem| problem.code == codes::EXPIRED);
+        told.is_some_and(|problem| problem.message.starts_with("it could not be sent in time"))
+    };
+    for dead in outbox.iter().filter(|e| e.state == EntryState::Dead) {
+        let fresh = process.looked_at.insert(dead.rseq) && own(dead);
+        let Some((clock_ms, then)) = process.heard.filter(|_| fresh) else { continue };
+        let server_ms = clock_ms + mono_ms.saturating_sub(then);
+        world.coverage.hit("check expiry.not_early");
+        if let Some(end) = dead.transaction.expires_ms.filter(|end| *end > server_ms + SLACK_MS) {
+            let text = format!("{} ended {} of {end} at {server_ms}", machine.name, dead.rseq);
+            return Err(Violation::new("expiry", text));
+        }
+    }
+    Ok(())
+}
+
+/// What was taken up has another number.
+pub fn was_taken_up(world: &mut World, device: usize, rseq: Option<u64>, gone: &[u64]) {
+    if let (Some(process), Some(rseq)) = (world.devices[device].process.as_mut(), rseq) {
+        process.taken.extend(gone.iter().map(|old| (*old, rseq)));
+    }
+}
+
+/// The number under which the work of an entry is now, as far as this process has changed it.
+pub fn current(world: &World, device: usize, rseq: u64) -> u64 {
+    let taken = world.devices[device].process.as_ref().map(|process| &process.taken);
+    let mut current = rseq;
+    while let Some(next) = taken.and_then(|taken| taken.get(&current)) {
+        current = *next;
+    }
+    current
 }
 
 /// Takes note of a transaction that a person may take back.

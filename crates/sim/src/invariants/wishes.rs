@@ -6,8 +6,7 @@ use landfall_core::error::codes;
 use landfall_core::{Operation, RowKey, Transaction};
 use landfall_server::commit::LogEntry;
 
-use super::Violation;
-use crate::plan::Fault;
+use super::{Violation, revised};
 use crate::workload::Wish;
 use crate::world::World;
 
@@ -21,14 +20,15 @@ pub fn are_heard(world: &mut World, device: usize, wishes: &[Wish], rseq: Option
     let entry = |rseq: u64| process.engine.db().entry(rseq).ok().flatten();
     let Some(written) = rseq.and_then(entry) else { return Ok(()) };
     for wish in wishes {
-        let waits = entry(wish.rseq).is_some_and(|e| matches!(e.state, EntryState::Queued | EntryState::Sent));
+        let named = revised::current(world, device, wish.rseq);
+        let waits = entry(named).is_some_and(|e| matches!(e.state, EntryState::Queued | EntryState::Sent));
         let Transaction { after, requires, .. } = &written.transaction;
         let text =
             |what: &str| format!("{} wished {} to {what} {}, and it does not", machine.name, written.rseq, wish.rseq);
-        if waits && !after.contains(&wish.rseq) {
+        if waits && !after.contains(&named) {
             return Err(Violation::new("order", text("follow")));
         }
-        if waits && wish.requires && !requires.contains(&wish.rseq) {
+        if waits && wish.requires && !requires.contains(&named) {
             return Err(Violation::new("fate", text("require")));
         }
     }
@@ -82,10 +82,8 @@ fn requires_its_rows(world: &World, device: usize, written: &OutboxEntry) -> Res
 /// # Errors
 /// When it requires another that is not there.
 pub fn share_a_fate(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<(), Violation> {
-    // What was accepted, or refused, may have been lost since; and one copy of a database does not require what the other
-    // wrote under the same number.
-    let may_forget = world.plan.faults.iter().any(|(fault, _)| *fault == Fault::ServerRestore);
-    if may_forget || world.ledger.copied.contains(&entry.replica) {
+    // One copy of a database does not require what the other wrote under the same number.
+    if world.ledger.copied.contains(&entry.replica) {
         return Ok(());
     }
     // What has a name of its own here, and was not decided under another before.

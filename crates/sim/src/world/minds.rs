@@ -23,6 +23,7 @@ impl World {
     /// What is done now and then.
     pub(super) fn reconsider(&mut self, device: usize) -> Result<(), Violation> {
         revised::ended_in_time(self, device)?;
+        revised::not_ended_early(self, device)?;
         match self.devices[device].minds.below(100) {
             0..=34 => self.edit(device),
             35..=59 => self.undo_given(device),
@@ -196,6 +197,7 @@ impl World {
                 }
                 let how = if written.value.in_place { "work edited" } else { "work changed after it was sent" };
                 self.coverage.hit(how);
+                revised::was_taken_up(self, device, written.rseq, &written.gone);
                 offline::written(self, device, before.as_ref(), written.rseq, &written.gone, Some(&entry.transaction))?;
                 revised::edited(self, device, &entry, &written)
             }
@@ -221,8 +223,12 @@ impl World {
     /// One of the transactions that a person may take back, whatever was written since.
     fn undo_given(&mut self, device: usize) -> Result<(), Violation> {
         let Some(process) = self.devices[device].process.as_ref() else { return Ok(()) };
-        let replica = process.engine.db().replica();
-        let plain: Vec<_> = process.plain.iter().filter(|t| t.replica == replica).cloned().collect();
+        let db = process.engine.db();
+        // What was taken up since would be taken back with what took it up.
+        let is_itself = |t: &&Transaction| {
+            t.replica == db.replica() && db.current_rseq(t.rseq).is_ok_and(|current| current == t.rseq)
+        };
+        let plain: Vec<_> = process.plain.iter().filter(is_itself).cloned().collect();
         let Some(transaction) = self.devices[device].minds.pick(&plain).cloned() else { return Ok(()) };
         let before = revised::rows_of(self, device, &transaction);
         let is_open = self.outbox_of(device).iter().any(|e| e.rseq == transaction.rseq && e.is_open);

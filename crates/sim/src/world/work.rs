@@ -119,7 +119,7 @@ impl World {
                     revised::is_replaced(self, device, rseq, &written.gone)?;
                 }
                 wishes::are_heard(self, device, &wishes, written.rseq)?;
-                revised::ends_as_wished(self, device, op, until.zip(before.as_ref()), written.rseq)?;
+                revised::ends_as_wished(self, device, op, until, written.rseq)?;
             }
             Some(Err(error)) => {
                 self.trace.line(self.now, &name, || format!("could not write {op:?}: {error}"));
@@ -158,6 +158,7 @@ impl World {
                     self.trace.line(self.now, &name, || format!("sketched {:?}, {:?}", written.rseq, written.gone));
                     self.coverage.hit(if !written.gone.is_empty() { "work taken up" } else { "work sketched" });
                     offline::written(self, device, before.as_ref(), written.rseq, &written.gone, None)?;
+                    revised::was_taken_up(self, device, written.rseq, &written.gone);
                     revised::may_be_undone(self, device, written.rseq);
                 }
                 Some(Err(DbError::NeedsServer { .. })) => self.needs_server(device)?,
@@ -313,6 +314,7 @@ impl World {
             process.fairness.heard(message);
             process.drain.heard(message);
         }
+        revised::hears_the_time(self, device, message);
         match message {
             ServerMessage::Welcome(welcome) if welcome.resumption == Resumption::NewEpoch => {
                 // Another history: what was newer there is not here.

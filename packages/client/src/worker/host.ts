@@ -468,7 +468,8 @@ export class Host {
   #makeNet(server: string): Net {
     return new Net(server, {
       connected: (connection) => this.#input(() => this.#engine.connected(connection)),
-      disconnected: (connection, reason) => this.#input(() => this.#engine.disconnected(connection, reason)),
+      disconnected: (connection, reason, retryAfter) =>
+        this.#input(() => this.#engine.disconnected(connection, reason, retryAfter)),
       frame: (connection, bytes) => {
         this.#input(() => this.#engine.frame(connection, bytes));
         this.#refreshWaiting();

@@ -2,8 +2,12 @@
 
 import { codes } from "../error.js";
 
-/** A health probe takes no longer than this. */
+/** To look why a socket did not open takes no longer than this. */
 const PROBE_MS = 5_000;
+/** So a server answers that has no room. */
+const BUSY = [429, 503];
+/** And so a proxy whose server is not there: each may say when to come again. */
+const LATER = [...BUSY, 502, 504];
 /** No frame and no chunk is larger. */
 const MOST_BYTES = 24 * 2 ** 20;
 /** So many chunks are remembered as having come: more than are ever under way. */
@@ -11,7 +15,8 @@ const MOST_REMEMBERED = 64;
 
 export interface Receiver {
   connected(connection: number): void;
-  disconnected(connection: number, reason: string): void;
+  /** A socket is gone, or never opened; perhaps with how long the server wants to be left alone. */
+  disconnected(connection: number, reason: string, retryAfterMs?: number): void;
   frame(connection: number, bytes: Uint8Array): void;
   chunkLoaded(request: number, bytes: Uint8Array): void;
   chunkFailed(request: number, gone: boolean, reason: string, retryAfterMs: number | undefined): void;
@@ -63,7 +68,7 @@ export class Net {
         this.#receiver.disconnected(connection, `the connection was closed${why}`);
         return;
       }
-      this.#explain().then((reason) => this.#receiver.disconnected(connection, reason));
+      this.#explain().then((why) => this.#receiver.disconnected(connection, ...why));
     };
   }
 
@@ -108,23 +113,32 @@ export class Net {
     });
     if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");
     if (!answer.ok) {
-      // The form in seconds alone: nobody answers a chunk's address with a date.
-      const seconds = /^\d+$/.exec(answer.headers.get("retry-after") ?? "")?.[0];
-      const message = `the server answered the chunk's address with status ${answer.status}`;
-      throw new Busy(message, seconds === undefined ? undefined : 1000 * Number(seconds));
+      throw new Busy(`the server answered the chunk's address with status ${answer.status}`, retryAfterMs(answer));
     }
     const bytes = new Uint8Array(await answer.arrayBuffer());
     if (bytes.length > MOST_BYTES) throw new Error("the chunk is larger than any that a server makes");
     return bytes;
   }
 
+  /**
+   * Why a socket did not open, and how long to wait where that was said. A script is not told what its WebSocket was
+   * answered with: its address is asked once more without one, and a server that has no room says so again.
+   */
+  async #explain(): Promise<[reason: string, retryAfterMs: number | undefined]> {
+    const signal = AbortSignal.timeout(PROBE_MS);
+    const asked: RequestInit = { signal, credentials: "omit", cache: "no-store" };
+    const answer = await fetch(`${this.#server}/v1/sync`, asked).catch(() => null);
+    const status = answer?.status ?? 0;
+    const wait = answer !== null && LATER.includes(status) ? retryAfterMs(answer) : undefined;
+    if (wait === undefined || !BUSY.includes(status)) return [await this.#look(asked), wait];
+    const pause = `the server is busy; it asks for a pause of ${wait / 1000} s`;
+    return [`${pause}, and then this device connects again by itself [${codes.overloaded}]`, wait];
+  }
+
   /** A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server. */
-  async #explain(): Promise<string> {
+  async #look(asked: RequestInit): Promise<string> {
     try {
-      const answer = await fetch(`${this.#server}/health`, {
-        signal: AbortSignal.timeout(PROBE_MS),
-        credentials: "omit",
-      });
+      const answer = await fetch(`${this.#server}/health`, asked);
       const type = answer.headers.get("content-type") ?? "";
       if (answer.ok && !type.includes("html")) {
         return `the server is there but the WebSocket failed; a proxy on the way may block it [${codes.notLandfall}]`;
@@ -138,6 +152,12 @@ export class Net {
       return `${this.#server} cannot be reached; work goes on here, and is sent when it can be [${codes.unreachable}]`;
     }
   }
+}
+
+/** `Retry-After` in its form in seconds alone: nobody who answers here says a date. */
+function retryAfterMs(answer: Response): number | undefined {
+  const seconds = /^\d{1,9}$/.exec(answer.headers.get("retry-after") ?? "")?.[0];
+  return seconds === undefined ? undefined : 1000 * Number(seconds);
 }
 
 class Gone extends Error {}

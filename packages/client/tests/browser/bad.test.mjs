@@ -218,6 +218,22 @@ test("a proxy's page where the server should be", async (t) => {
   await until(page, SYNCED);
 });
 
+test("a server that has no room is asked again when it said, and not before", async (t) => {
+  const { page, site } = await start(t);
+  Object.assign(site, { mode: "busy", pauseSeconds: 2 });
+  await open(page);
+  await call(page, (db, row) => db.insert("notes", row), note(1));
+  await until(page, (db) => db.status.current.lastError?.code === "LF-4009");
+  isSaid(await call(page, (db) => db.status.current.lastError), "LF-4009", /the server is busy.* 2 s/);
+  // All that were asked for until now were refused, and the next one is let in.
+  const refused = site.asked.length;
+  site.mode = "up";
+  await until(page, SYNCED);
+  const pauses = site.asked.slice(1, refused + 1).map((at, index) => at - site.asked[index]);
+  assert.equal(pauses.length, refused);
+  for (const pause of pauses) assert.ok(pause >= 2_000, `it came again after ${pause} ms`);
+});
+
 test("no server at all", async (t) => {
   const { page } = await start(t);
   await open(page, { server: "http://127.0.0.1:1" });

@@ -142,10 +142,14 @@ function generate(schema) {
 
 /**
  * The address that pages see: files of the package, and everything under `/v1` passed on to the server. `mode` is
- * "up"; "down": nothing is answered; "page": a proxy's error page stands where the server should.
+ * "up"; "down": nothing is answered; "page": a proxy's error page stands where the server should; "busy": there is no room
+ * for another connection, and it says to come again after `pauseSeconds`, whether a socket is asked for or a plain answer.
  */
 export class Site {
   mode = "up";
+  pauseSeconds = 1;
+  /** When connections were asked for: milliseconds, by one clock. */
+  asked = [];
   /** Paths that are answered by these functions instead. */
   instead = new Map();
   #sockets = new Set();
@@ -191,6 +195,8 @@ export class Site {
       if (this.mode === "down") request.socket.destroy();
       else if (this.mode === "page") {
         response.writeHead(200, { "content-type": "text/html" }).end("<h1>Welcome to the hotel</h1>");
+      } else if (this.mode === "busy" && pathname === "/v1/sync") {
+        response.writeHead(503, { "retry-after": this.pauseSeconds }).end();
       } else this.#pass(request, response);
       return;
     }
@@ -226,9 +232,12 @@ export class Site {
   }
 
   #upgrade(request, socket) {
+    this.asked.push(performance.now());
     socket.on("error", () => socket.destroy());
     if (this.mode !== "up") {
+      const again = `retry-after: ${this.pauseSeconds}\r\ncontent-length: 0`;
       if (this.mode === "page") socket.end("HTTP/1.1 403 Forbidden\r\ncontent-type: text/html\r\n\r\n<h1>No</h1>");
+      else if (this.mode === "busy") socket.end(`HTTP/1.1 503 Service Unavailable\r\n${again}\r\n\r\n`);
       else socket.destroy();
       return;
     }

@@ -12,13 +12,14 @@ const engine = {
   entries: 0,
   costMs: 0,
   spentMs: 0,
-  sink: { status: (_: string) => undefined as unknown },
+  sink: { status: (_: string) => undefined as unknown, connect: (_: number) => undefined as unknown },
   once<T>(call: string, answer: T, text: string, request: string | undefined): T {
     engine.calls.push(call);
     if (request !== undefined) engine.known.set(request, text);
     return answer;
   },
   deadline: () => undefined,
+  disconnected: (...heard: unknown[]) => void engine.calls.push(JSON.stringify(heard)),
   answered: (request: string) => engine.known.get(request),
   write: (_: string, request?: string) => engine.once("write", [5, 3], "[5,3]", request),
   retry: (_: number, request?: string) => engine.once("retry", 7, "7", request),
@@ -52,6 +53,7 @@ vi.mock("../../src/worker/storage.js", () => ({
   isInUse: () => false,
 }));
 
+const CONFIG = { name: "journal", version: 1, compiled: "{}", server: null, token: null, online: true };
 let host: Host;
 let told: string[];
 const peer: Peer = { tab: "b", news: (news) => news.news === "outbox" && told.push(news.entries) };
@@ -65,8 +67,7 @@ beforeEach(async () => {
   vi.stubGlobal("navigator", { storage: {} });
   Object.assign(engine, { calls: [], known: new Map(), entries: 0, costMs: 0, spentMs: 0 });
   told = [];
-  const config = { name: "journal", version: 1, compiled: "{}", server: null, token: null, online: true };
-  host = await Host.open(config, (error) => expect.unreachable(error.message));
+  host = await Host.open(CONFIG, (error) => expect.unreachable(error.message));
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -94,6 +95,19 @@ for (const [ask, answer] of changes) {
     expect(engine.calls).toEqual([name, name, name]);
   });
 }
+
+test("the engine hears when a server that refused a connection wants to be asked again", async () => {
+  await Host.open({ ...CONFIG, server: "http://busy.example" }, (error) => expect.unreachable(error.message));
+  vi.stubGlobal("fetch", async () => ({ status: 503, headers: { get: () => "7" } }));
+  const socket = { onclose: (_: unknown) => undefined as unknown };
+  vi.stubGlobal("WebSocket", function WebSocket() {
+    return socket;
+  });
+  engine.sink.connect(4);
+  socket.onclose({ reason: "" });
+  await vi.waitFor(() => expect(engine.calls).toHaveLength(1));
+  expect(JSON.parse(engine.calls[0] ?? "")).toEqual([4, expect.stringContaining("LF-4009"), 7_000]);
+});
 
 test("a long outbox is read seldom while it drains, and its last state is told", async () => {
   Object.assign(engine, { entries: 1000, costMs: 0.1 });

@@ -303,7 +303,7 @@ fn what_a_chunk_brought_of_a_history_that_the_server_has_lost_is_loaded_anew() {
     world.drain();
     world.check();
     assert_eq!(visible(&world.db)[&1], (Some(60), Some(60)));
-    assert_eq!(world.db.reconciled().kept, 4);
+    assert_eq!(world.db.reconciled().kept, 2, "of three runs one has neither changed row");
 }
 
 /// H4.

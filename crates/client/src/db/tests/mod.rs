@@ -21,6 +21,7 @@ mod review;
 mod revision;
 mod rules;
 mod scheduler;
+mod succession;
 mod trouble;
 mod world;
 

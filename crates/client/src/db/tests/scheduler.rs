@@ -335,6 +335,22 @@ fn a_failed_entry_waits_and_is_counted() {
     assert_eq!(world.entry(poison).attempts, 2);
 }
 
+#[test]
+fn what_waits_for_its_next_attempt_is_tried_when_the_person_says_so() {
+    let mut world = World::new();
+    let poison = world.write(1, None, None);
+    let after_it = world.write(1, None, None);
+    assert_eq!(world.send(usize::MAX), [poison, after_it]);
+    world.answer(poison, 0);
+    world.answer(after_it, 3);
+    assert_eq!(world.send(usize::MAX), [0; 0]);
+    assert_eq!(world.db.try_now().expect("writes"), 2);
+    world.failed.clear();
+    assert_eq!(world.send(usize::MAX), [poison, after_it]);
+    assert_eq!(world.entry(poison).attempts, 1, "what was counted stays counted");
+    assert_eq!(world.db.try_now().expect("writes"), 0);
+}
+
 /// Steps of SQLite's machine that one choice takes, with so many entries queued.
 fn steps_of_a_choice(queued: i64) -> usize {
     let mut world = World::new();

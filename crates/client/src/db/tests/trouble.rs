@@ -249,6 +249,23 @@ fn what_comes_from_a_file_keeps_its_urgency_and_its_failures() {
     }
 }
 
+/// A server that went back to a copy of itself may not know what was refused: the device says it.
+#[test]
+fn what_was_handed_over_names_what_it_required_and_was_refused() {
+    let mut db = memory();
+    let made = note(&mut db, 1, "x");
+    let edit = |tx: &mut WriteTx<'_>| tx.update("notes", &RowKey::single(uuid(1)), &[("title", text("y"))]);
+    let edited = db.write(NOW, &mut zero, edit).expect("writes").rseq.expect("an entry");
+    let none = landfall_core::flat::FlatSet::new();
+    let (entries, _) = db.sendable(10, 1 << 20, &none, NOW).expect("readable");
+    assert_eq!(db.refused_predecessors(&entries).expect("readable"), [0; 0]);
+    db.mark_sent(&[made, edited]).expect("writes");
+    refuse(&mut db, made, 1);
+    assert_eq!(db.refused_predecessors(&entries[1..]).expect("readable"), [made]);
+    db.discard(made, NOW + 2).expect("discards");
+    assert_eq!(db.refused_predecessors(&entries[1..]).expect("readable"), [made], "thrown away is not forgotten");
+}
+
 /// Whoever shares another's fate says whose.
 #[test]
 fn a_shared_fate_names_its_cause() {
@@ -323,7 +340,7 @@ fn entries_of_an_older_schema_meet_stricter_rules_one_by_one() {
 
 /// What cannot be required any more is not taken for accepted.
 #[test]
-fn what_was_taken_up_withdrawn_or_thrown_away_cannot_be_required() {
+fn what_was_withdrawn_or_thrown_away_cannot_be_required_and_what_was_taken_up_is_where_it_is_now() {
     let mut db = collapsing();
     let first = note(&mut db, 1, "x");
     let taken_up = set_a(&mut db, 0, 1, 1);
@@ -340,10 +357,11 @@ fn what_was_taken_up_withdrawn_or_thrown_away_cannot_be_required() {
         let written = db.write(NOW + 10_000, &mut zero, write)?.rseq.expect("an entry");
         Ok::<_, DbError>(db.entry(written)?.expect("there").transaction.requires)
     };
-    for gone in [taken_up, withdrawn, thrown_away] {
+    for gone in [withdrawn, thrown_away] {
         assert_eq!(require(gone).expect_err("it is gone").code(), codes::NO_SUCH_ENTRY, "{gone}");
     }
     assert_eq!((require(first).expect("there"), require(into).expect("there")), (vec![first], vec![into]));
+    assert_eq!(require(taken_up).expect("it is part of another"), [into]);
     db.mark_sent(&[first]).expect("writes");
     db.decide(&[decision(first, Outcome::Accepted { seq: 1 })], NOW).expect("decides");
     let mut db_after = db;

@@ -28,6 +28,7 @@ fn entry(subject: &str, action: &str, rseq: u64) -> PushEntry {
         floor: 0,
         prior: false,
         settled: Vec::new(),
+        refused: Vec::new(),
         follows: Vec::new(),
         copied: CopiedFrom::default(),
         heard: Heard::Nothing,

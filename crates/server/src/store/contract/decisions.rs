@@ -212,6 +212,16 @@ pub(crate) fn an_entry_waits_for_its_predecessor_across_groups<B: Backend>() {
     assert_eq!(commit(&mut *store, std::slice::from_ref(&d)).outcomes, [Outcome::Deferred { missing: 12 }]);
     d.settled.push(12);
     accept(&mut *store, d);
+    // Of what was refused, which this server may have forgotten, the device says so, too (P5); what was accepted is.
+    ann.rseq = 14;
+    let mut e = ann.follow(vec![update("lists", "a", 4, &[("name", text("5"))])], &[14], &[14]);
+    e.refused.push(14);
+    e.settled.push(14);
+    let outcomes = commit(&mut *store, &[e]).outcomes;
+    assert!(matches!(&outcomes[..], [Outcome::Refused { because_of: Some(14), .. }]), "{outcomes:?}");
+    let mut f = ann.follow(vec![update("lists", "a", 4, &[("name", text("6"))])], &[13], &[13]);
+    f.refused.push(13);
+    accept(&mut *store, f);
 }
 
 /// P4: one that names itself, or one to come, is not right, and keeps nothing back.

@@ -127,6 +127,7 @@ impl Device {
             floor: self.floor,
             prior: false,
             settled: vec![],
+            refused: vec![],
             follows: vec![],
             copied: CopiedFrom::default(),
             heard: Heard::Nothing,
