@@ -262,7 +262,7 @@ impl Engine {
 
     /// When [`Input::Tick`] is due, in monotonic milliseconds.
     pub fn deadline_ms(&self) -> Option<u64> {
-        if self.import.is_some() {
+        if self.import_is_due() {
             return Some(0);
         }
         self.session.deadline_ms().into_iter().chain(self.expires_at_ms).min()
@@ -412,7 +412,7 @@ impl Engine {
         self.mind_clock(now);
         let current = self.session.connection();
         let event = match input {
-            Input::Tick if self.import.is_some() => return self.import_more(now, random),
+            Input::Tick if self.import_is_due() => return self.import_more(now, random),
             Input::Tick => Event::Tick,
             Input::Nudge => Event::Nudge,
             Input::SetOnline { online } => Event::SetOnline { online },

@@ -34,6 +34,8 @@ pub const PONG_TIMEOUT_MS: u64 = 10_000;
 pub const REPORT_AFTER_MS: u64 = 2_000;
 /// Pushes in flight at once: the next one travels while the server commits the one before.
 const MAX_PUSHES_IN_FLIGHT: usize = 2;
+/// A nudge is put off for so long at most: a server tells nobody to wait for longer, jitter included.
+const MAX_PATIENCE_MS: u64 = 45_000;
 /// Chunks asked for at once; further loads wait for one of these to end. As many as a browser opens connections.
 const MAX_FETCHES_IN_FLIGHT: usize = 6;
 /// What a push has beside its transactions, at most, but for the numbers of what those follow.
@@ -739,11 +741,13 @@ impl Session {
         self.stay_away(*retry_after_ms, now_ms);
     }
 
-    /// The server said how long to stay away: whatever the network or the person does, they do not come sooner.
+    /// The server said how long to stay away. No page that comes to the foreground and nobody's impatience brings the device
+    /// back sooner, within what a Landfall server asks for: longer waits are those of something on the way, which another
+    /// network may not have.
     fn stay_away(&mut self, told_ms: Option<u64>, now_ms: u64) {
         if let (State::Waiting { until_ms }, Some(told)) = (&mut self.state, told_ms) {
-            self.connect_from_ms = now_ms + told.min(MAX_TOLD_MS);
-            *until_ms = (*until_ms).max(self.connect_from_ms);
+            self.connect_from_ms = now_ms + told.min(MAX_PATIENCE_MS);
+            *until_ms = (*until_ms).max(now_ms + told.min(MAX_TOLD_MS));
         }
     }
 

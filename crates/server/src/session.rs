@@ -26,6 +26,8 @@ use shapes::BucketState;
 
 /// Most pushes of one session that wait for the store. More are refused with LF-4009.
 pub const MAX_OUTSTANDING_PUSHES: usize = 32;
+/// Shapes of a session that are being opened at a time; no more is read from it meanwhile.
+const MAX_OPENING: usize = 16;
 /// Most answers that wait for the socket before the driver stops reading from it.
 const MAX_QUEUED: usize = 64;
 
@@ -116,6 +118,8 @@ pub struct Session {
     in_flight: VecDeque<(u64, usize)>,
     in_flight_bytes: usize,
     outstanding: BTreeMap<u32, Vec<u64>>,
+    /// Opens that the store has not answered.
+    opening: usize,
     shifts: BTreeMap<u32, i64>,
     queue: VecDeque<ServerMessage>,
     requests: VecDeque<Request>,
@@ -151,6 +155,7 @@ impl Session {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             outstanding: BTreeMap::new(),
+            opening: 0,
             shifts: BTreeMap::new(),
             queue: VecDeque::new(),
             requests: VecDeque::new(),
@@ -203,6 +208,7 @@ impl Session {
             && self.state != State::Opening
             && self.queue.len() < MAX_QUEUED
             && self.outstanding.len() < MAX_OUTSTANDING_PUSHES
+            && self.opening < MAX_OPENING
     }
 
     /// Whether the session is over, once what is queued has been sent.
@@ -320,7 +326,10 @@ impl Session {
             (State::Opening, Reply::Hello(Err(refusal))) => self.fail_with(refusal),
             (State::Open, Reply::Push { id, result }) => self.pushed(id, result),
             (State::Open, Reply::Decided { id, decisions, shift_ms }) => self.decided(id, decisions, shift_ms),
-            (State::Open, Reply::Open { id, result }) => self.opened(id, result),
+            (State::Open, Reply::Open { id, result }) => {
+                self.opening = self.opening.saturating_sub(1);
+                self.opened(id, result);
+            }
             // An answer that nobody waits for any more, or an impossible one.
             _ => {}
         }

@@ -119,6 +119,8 @@ pub(super) struct Meta {
     pub clock: (u64, u32),
     /// The server's clock less the device's, milliseconds.
     pub offset_ms: i64,
+    /// The device's clock was set ahead by so much since the server was heard of, or the device slept so long.
+    pub doubt_ms: u64,
     /// The smallest undecided replica sequence.
     pub first_undecided: Option<u64>,
     pub counts: Counts,
@@ -148,6 +150,7 @@ impl Meta {
             offered_again: 0,
             clock: (0, 0),
             offset_ms: 0,
+            doubt_ms: 0,
             first_undecided: None,
             counts: Counts::default(),
             last_stale: 0,
@@ -177,7 +180,7 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 17] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 18] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         let time = |ms: Option<u64>| ms.map_or(Null, |ms| Integer(ms as i64));
@@ -192,6 +195,7 @@ impl Meta {
             ("clock_wall_ms", Integer(self.clock.0 as i64)),
             ("clock_counter", Integer(i64::from(self.clock.1))),
             ("clock_offset_ms", Integer(self.offset_ms)),
+            ("clock_doubt_ms", Integer(self.doubt_ms as i64)),
             ("last_stale", Integer(self.last_stale as i64)),
             ("subject", self.subject.clone().map_or(Null, Text)),
             ("synced_ms", time(self.synced_ms)),
@@ -238,6 +242,7 @@ impl Meta {
             offered_again: get_meta::<i64>(conn, "offered_again")?.unwrap_or(0) as u64,
             clock: (number("clock_wall_ms")? as u64, number("clock_counter")? as u32),
             offset_ms: number("clock_offset_ms")?,
+            doubt_ms: get_meta::<i64>(conn, "clock_doubt_ms")?.unwrap_or(0) as u64,
             first_undecided: first_undecided(conn)?,
             counts: count(conn)?,
             last_stale: number("last_stale")? as u64,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use landfall_core::flat::FlatSet;
 use landfall_core::{BucketId, Value};
-use landfall_protocol::server::{Address, Opening, Start};
+use landfall_protocol::server::{Address, Chunk, Opening, Start};
 use rusqlite::params;
 
 use super::Database;
@@ -279,6 +279,12 @@ impl Database {
     /// what live buckets keep at the cut, and a bucket's log need not reach back to there: it may be as new as its load.
     pub fn may_load(&self, bucket: BucketId) -> bool {
         self.memory.buckets.get(&bucket).is_none_or(|b| b.state != BucketState::Loading || b.at <= self.memory.meta.cut)
+    }
+
+    /// Whether the cut has reached the sequence at which a chunk was read. The cursor vouches for what is here up to the
+    /// cut: a row that is newer could be of a history that the server has lost, and nothing would ever tell.
+    pub fn may_apply(&self, chunk: &Chunk) -> bool {
+        chunk.read_at <= self.memory.meta.cut
     }
 
     /// Gives up a load that is under way (its address has expired): the next [`Database::opened`] begins it anew. Rows

@@ -7,7 +7,7 @@ use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
 use landfall_core::{Problem, Transaction};
 use landfall_protocol::server::{Decision, Outcome};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::Database;
 use super::bookkeeping::{ACKED, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, encode, first_undecided};
@@ -41,6 +41,21 @@ impl Decided {
     }
 }
 
+/// Keeps accepted entries, as of `?3`.
+const KEEP: &str = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
+    SELECT rseq, seq, ?3, body, preview, before, stack";
+const KEPT: &str = "ON CONFLICT (rseq) DO UPDATE SET seq = excluded.seq, at_ms = excluded.at_ms";
+
+/// How an entry stands when it is decided.
+struct Standing {
+    state: i64,
+    is_parked: bool,
+    /// Whether others wait for it.
+    is_followed: bool,
+    /// Whether it is in the overlay.
+    is_shown: bool,
+}
+
 impl Database {
     /// Applies decisions, in one transaction.
     ///
@@ -68,14 +83,17 @@ impl Database {
     ) -> Result<(), DbError> {
         let rseq = decision.rseq;
         // A decision on what is decided already, or is not ours any more, says nothing new.
-        let Some(state @ (QUEUED | SENT)) = self.state_of(rseq)? else { return Ok(()) };
+        let Some(standing) = self.standing(rseq)?.filter(|s| s.state < ACKED) else { return Ok(()) };
+        let state = standing.state;
         match &decision.outcome {
             Outcome::Accepted { seq } => {
                 // By the server's clock: it forgets by that.
                 let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
                 self.set_accepted(rseq, state, *seq, at_ms)?;
-                self.unlink(rseq)?;
-                self.show(rseq, batch)
+                if standing.is_parked || standing.is_followed {
+                    self.unlink(rseq)?;
+                }
+                if standing.is_shown { Ok(()) } else { self.show(rseq, batch) }
             }
             // The server has forgotten that it accepted it. This device has not.
             Outcome::Refused { problem, .. }
@@ -159,6 +177,17 @@ impl Database {
             self.touch_row(id, &key.to_bytes(), rseq, entry.inserts(table, key))?;
         }
         Ok(())
+    }
+
+    /// How an entry stands, in one look: most decisions change nothing of all that.
+    fn standing(&self, rseq: u64) -> Result<Option<Standing>, DbError> {
+        let sql = "SELECT state, parked, EXISTS (SELECT 1 FROM _landfall_waits WHERE predecessor = ?1),
+                          EXISTS (SELECT 1 FROM _landfall_touched WHERE rseq = ?1)
+                   FROM _landfall_outbox WHERE rseq = ?1";
+        let found = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| {
+            Ok(Standing { state: r.get(0)?, is_parked: r.get(1)?, is_followed: r.get(2)?, is_shown: r.get(3)? })
+        });
+        Ok(found.optional()?)
     }
 
     /// Whether an entry that changes rows is in the overlay.
@@ -332,15 +361,32 @@ impl Database {
             return Ok(());
         }
         let Some(passed) = self.passed() else { return Ok(()) };
-        let sql = "SELECT rseq FROM _landfall_outbox WHERE state = ? AND seq <= ? ORDER BY rseq";
-        let mut statement = self.conn.prepare_cached(sql)?;
-        let due = statement.query_map(params![ACKED, passed as i64], |r| r.get::<_, i64>(0))?;
-        let due = due.collect::<rusqlite::Result<Vec<_>>>()?;
+        let due = "FROM _landfall_outbox WHERE state = ?1 AND seq <= ?2";
+        let of = params![ACKED, passed as i64];
+        let mut statement = self.conn.prepare_cached(&format!("SELECT rseq {due} ORDER BY rseq"))?;
+        let rseqs = statement.query_map(of, |r| r.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(statement);
-        for rseq in &due {
-            self.retire(*rseq as u64, batch, now_ms)?;
+        if rseqs.is_empty() {
+            return Ok(());
         }
-        if due.is_empty() { Ok(()) } else { self.forget_acked(now_ms) }
+        for rseq in &rseqs {
+            batch.touch(self, *rseq as u64)?;
+        }
+        let hide = format!("DELETE FROM _landfall_touched WHERE rseq IN (SELECT rseq {due})");
+        self.conn.prepare_cached(&hide)?.execute(of)?;
+        self.conn.prepare_cached(&format!("{KEEP} {due} {KEPT}"))?.execute(params![
+            ACKED,
+            passed as i64,
+            now_ms as i64
+        ])?;
+        let mut statement = self.conn.prepare_cached(&format!("DELETE {due} RETURNING length(body)"))?;
+        let mut gone = statement.query(of)?;
+        while let Some(row) = gone.next()? {
+            self.memory.meta.counts.moved(ACKED, None, row.get::<_, i64>(0)? as u64);
+        }
+        drop(gone);
+        drop(statement);
+        self.forget_acked(now_ms)
     }
 
     /// Forgets what was acknowledged long ago. It looks through all that is kept, so not with each write.
@@ -364,10 +410,8 @@ impl Database {
     /// One acknowledged entry leaves the overlay and the outbox.
     pub(super) fn retire(&mut self, rseq: u64, batch: &mut Batch, now_ms: u64) -> Result<(), DbError> {
         self.hide(rseq, batch)?;
-        let sql = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
-                   SELECT rseq, seq, ?, body, preview, before, stack FROM _landfall_outbox WHERE rseq = ?
-                   ON CONFLICT (rseq) DO UPDATE SET seq = excluded.seq, at_ms = excluded.at_ms";
-        self.conn.prepare_cached(sql)?.execute(params![now_ms as i64, rseq as i64])?;
+        let sql = format!("{KEEP} FROM _landfall_outbox WHERE rseq = ?1 AND state = ?2 {KEPT}");
+        self.conn.prepare_cached(&sql)?.execute(params![rseq as i64, ACKED, now_ms as i64])?;
         self.drop_entry(rseq, ACKED)
     }
 }

@@ -27,12 +27,11 @@ impl Database {
 
     /// Takes note of the server's clock less the device's, milliseconds. Small differences are not worth a write.
     pub(crate) fn set_clock_offset(&mut self, offset_ms: i64) -> Result<(), DbError> {
-        self.doubt_ms = 0;
-        if offset_ms.abs_diff(self.memory.meta.offset_ms) <= SAME_OFFSET_MS {
+        if self.memory.meta.doubt_ms == 0 && offset_ms.abs_diff(self.memory.meta.offset_ms) <= SAME_OFFSET_MS {
             return Ok(());
         }
         self.transact(|db| {
-            db.memory.meta.offset_ms = offset_ms;
+            (db.memory.meta.offset_ms, db.memory.meta.doubt_ms) = (offset_ms, 0);
             Ok(())
         })
     }
@@ -40,17 +39,23 @@ impl Database {
     /// The device's clock was set by so much, or the device slept so long. A clock that is set back is made good; one that
     /// is ahead may be right, so that both are kept in mind until the server is heard of.
     pub(crate) fn clock_was_set(&mut self, by_ms: i64) -> Result<(), DbError> {
-        if by_ms >= 0 {
-            self.doubt_ms = self.doubt_ms.saturating_add(by_ms.unsigned_abs());
-            return Ok(());
-        }
-        let back = by_ms.unsigned_abs();
-        let (in_doubt, rest) = (self.doubt_ms.min(back), back.saturating_sub(self.doubt_ms));
-        if rest > 0 {
-            self.set_clock_offset(self.memory.meta.offset_ms.saturating_add_unsigned(rest))?;
-        }
-        self.doubt_ms = self.doubt_ms.saturating_sub(in_doubt);
-        Ok(())
+        self.transact(|db| {
+            let meta = &mut db.memory.meta;
+            if by_ms >= 0 {
+                meta.doubt_ms = meta.doubt_ms.saturating_add(by_ms.unsigned_abs());
+                return Ok(());
+            }
+            let back = by_ms.unsigned_abs();
+            let rest = back.saturating_sub(meta.doubt_ms);
+            meta.doubt_ms = meta.doubt_ms.saturating_sub(back);
+            meta.offset_ms = meta.offset_ms.saturating_add_unsigned(rest);
+            Ok(())
+        })
+    }
+
+    /// Whether a write is held open: nothing else may be stored until it ends.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.conn.is_autocommit()
     }
 
     /// When the device last knew that it shows the server's state, by its own clock, as it was stored last.

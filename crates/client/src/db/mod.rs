@@ -197,8 +197,6 @@ pub struct Database {
     watched: review::Watched,
     /// Whether there is a session with the server.
     online: bool,
-    /// The device's clock was set ahead by so much since the server was heard of, or the device slept so long.
-    doubt_ms: u64,
     /// While a request is carried out, commits wait for its answer: what was before the one that waits, if one does.
     held_back: Option<Option<Memory>>,
 }

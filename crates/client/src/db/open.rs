@@ -71,7 +71,6 @@ impl Database {
             cache: super::cache::CacheMemory::default(),
             watched: super::review::Watched::default(),
             online: false,
-            doubt_ms: 0,
             held_back: None,
         };
         database.watch_statements().map_err(|e| classify(&place, &e))?;

@@ -224,15 +224,17 @@ impl Database {
             if problem.is_none_or(|problem| problem.code != codes::DEPENDS_ON_REFUSED) {
                 continue;
             }
+            let (mut dead, mut gone) = (Vec::new(), Vec::new());
             for rseq in &transaction.requires {
-                // One that was thrown away since is not there any more; one that was accepted is, here or there.
                 let accepted = "SELECT 1 FROM _landfall_acked WHERE rseq = ?";
-                let is_over = match self.state_of(*rseq)? {
-                    Some(state) => state == DEAD,
-                    None => !self.conn.prepare_cached(accepted)?.exists([*rseq as i64])?,
-                };
-                refused.extend(is_over.then_some(*rseq));
+                match self.state_of(*rseq)? {
+                    Some(DEAD) => dead.push(*rseq),
+                    // Thrown away since; or accepted, and forgotten since.
+                    None if !self.conn.prepare_cached(accepted)?.exists([*rseq as i64])? => gone.push(*rseq),
+                    _ => {}
+                }
             }
+            refused.extend(if dead.is_empty() { gone } else { dead });
         }
         Ok(refused.into_iter().collect())
     }

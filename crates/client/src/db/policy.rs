@@ -39,7 +39,7 @@ impl Database {
     /// What the server's clock shows at least. What is ended too early is lost to its author; of what is ended too late the
     /// server has the last word.
     fn earliest_server_ms(&self, now_ms: u64) -> u64 {
-        self.server_ms(now_ms).saturating_sub(self.doubt_ms)
+        self.server_ms(now_ms).saturating_sub(self.memory.meta.doubt_ms)
     }
 
     /// Refuses what may not be written without a connection. Gives until when the transaction may be carried out, by the

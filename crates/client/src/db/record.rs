@@ -4,9 +4,9 @@ use landfall_core::error::codes;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
-use landfall_core::schema::TransactionLimits;
+use landfall_core::schema::{Reference, TransactionLimits};
 use landfall_core::wide::WideSet;
-use landfall_core::{BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value, mutant};
+use landfall_core::{Action, BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
@@ -362,6 +362,7 @@ impl Database {
             after.extend(self.latest_undecided(touched.table, &touched.key.to_bytes(), false, u64::MAX)?);
         }
         requires.extend(self.needed(net.operations.iter().chain(&net.preview), u64::MAX)?);
+        requires.extend(self.needed_by_action(wishes.action.as_ref(), u64::MAX)?);
         for (wished, into) in [(&wishes.after, &mut after), (&wishes.requires, &mut requires)] {
             for rseq in wished {
                 if matches!(self.state_of(*rseq)?, Some(QUEUED | SENT)) && !mutant::active("wish-forgotten") {
@@ -392,16 +393,37 @@ impl Database {
             if !matches!(operation, Operation::Insert { .. }) {
                 needed.extend(self.latest_undecided(app.id, &operation.key().to_bytes(), true, before)?);
             }
-            for write in operation.cells().iter().filter(|w| !w.value.is_null()) {
-                let Some(reference) = app.table.column(&write.column).and_then(|c| c.references.as_ref()) else {
-                    continue;
-                };
-                let target = self.tables.get(&reference.table)?.id;
-                let key = RowKey::single(write.value.clone()).to_bytes();
-                needed.extend(self.latest_undecided(target, &key, true, before)?);
+            // A row that is there refers by its key to what is there, too.
+            let inserts = matches!(operation, Operation::Insert { .. });
+            let by_key = app.table.primary_key.iter().zip(&operation.key().0).filter(|_| inserts);
+            let by_cell = operation.cells().iter().map(|write| (&write.column, &write.value));
+            for (column, value) in by_key.chain(by_cell) {
+                let reference = app.table.column(column).and_then(|c| c.references.as_ref());
+                needed.extend(self.made_here(reference, value, before)?);
             }
         }
         Ok(needed)
+    }
+
+    /// What an action points to by its arguments: as [`Database::needed`].
+    fn needed_by_action(&self, action: Option<&Action>, before: u64) -> Result<FlatSet<u64>, DbError> {
+        let mut needed = FlatSet::new();
+        let declared = action.and_then(|action| Some((action, self.schema.action(&action.name)?)));
+        let Some((action, declared)) = declared.filter(|_| !mutant::active("fate-forgotten")) else {
+            return Ok(needed);
+        };
+        for arg in &declared.args {
+            let value = action.args.get(&arg.name).unwrap_or(&Value::Null);
+            needed.extend(self.made_here(arg.references.as_ref(), value, before)?);
+        }
+        Ok(needed)
+    }
+
+    /// The undecided entry that makes the row to which a value refers.
+    fn made_here(&self, reference: Option<&Reference>, value: &Value, before: u64) -> Result<Option<u64>, DbError> {
+        let Some(reference) = reference.filter(|_| !value.is_null()) else { return Ok(None) };
+        let target = self.tables.get(&reference.table)?.id;
+        self.latest_undecided(target, &RowKey::single(value.clone()).to_bytes(), true, before)
     }
 
     /// What an entry follows that it does not name: undecided entries that were settled when it was written, and are
@@ -414,6 +436,7 @@ impl Database {
             return Ok(Vec::new());
         }
         let mut all = self.needed(transaction.operations.iter(), transaction.rseq)?;
+        all.extend(self.needed_by_action(transaction.action.as_ref(), transaction.rseq)?);
         for operation in &transaction.operations {
             let (table, key) = (self.tables.get(operation.table())?.id, operation.key().to_bytes());
             all.extend(self.latest_undecided(table, &key, false, transaction.rseq)?);

@@ -57,7 +57,7 @@ impl Database {
             let _ = self.transact(|db| db.back_up_before(&[last], "before what is here was loaded anew", now_ms));
         }
         self.apply(now_ms, |db, changes| {
-            (db.memory.meta.offset_ms, db.doubt_ms) = (offset, 0);
+            (db.memory.meta.offset_ms, db.memory.meta.doubt_ms) = (offset, 0);
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
             db.come_back(welcome.clock_ms, now_ms)?;
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
@@ -74,8 +74,8 @@ impl Database {
                 (meta.cut, meta.chain) = (welcome.start, welcome.chain);
             } else {
                 db.offer_what_the_cut_has_not_passed(None)?;
-                db.load_anew_what_is_ahead()?;
                 db.detach_buckets()?;
+                db.begin_again_what_is_ahead()?;
             }
             Ok(())
         })
@@ -96,44 +96,17 @@ impl Database {
         Ok(())
     }
 
-    /// The cursor vouches for what is here up to the cut. Rows that chunks brought may be newer: of a history that the
-    /// server has lost, where it went back to a copy of itself. Such a bucket is loaded anew, by digests.
-    fn load_anew_what_is_ahead(&mut self) -> Result<(), DbError> {
+    /// A load that begins beyond the cut has brought nothing yet. The server may have gone back to before it, where its
+    /// position is another one, or none.
+    fn begin_again_what_is_ahead(&mut self) -> Result<(), DbError> {
         let cut = self.memory.meta.cut;
-        let ahead = |b: &Bucket| b.stale_of.is_none() && b.need > cut;
-        let ahead = self.memory.buckets.iter().filter(|(id, b)| **id != LEFTOVER && ahead(b)).map(|(id, _)| *id);
-        let copies = self.make_copies(ahead.collect(), true)?;
-        let shapes = self.memory.shapes.iter();
-        let affected = shapes.filter(|(_, shape)| shape.buckets.iter().any(|id| copies.contains_key(id)));
-        for handle in affected.map(|(handle, _)| *handle).collect::<Vec<_>>() {
-            let sql = "UPDATE _landfall_subscriptions SET opened = 0 WHERE handle = ?";
-            self.conn.prepare_cached(sql)?.execute([handle as i64])?;
-            if let Some(shape) = Arc::make_mut(&mut self.memory.shapes).get_mut(&handle) {
-                shape.opened = false;
-                shape.copies.extend(shape.buckets.iter().filter_map(|id| copies.get(id).copied()));
-                shape.buckets.retain(|id| !copies.contains_key(id));
-            }
+        let ahead = |b: &Bucket| b.state == BucketState::Loading && b.at > cut;
+        let ahead = self.memory.buckets.iter().filter(|(_, b)| ahead(b));
+        for (id, mut bucket) in ahead.map(|(id, b)| (*id, b.clone())).collect::<Vec<_>>() {
+            bucket.todo.clear();
+            self.save_bucket(id, bucket)?;
         }
         Ok(())
-    }
-
-    /// Buckets become copies, to be loaded anew; each with the number of its copy.
-    fn make_copies(
-        &mut self,
-        held: Vec<BucketId>,
-        other_history: bool,
-    ) -> Result<FlatMap<BucketId, BucketId>, DbError> {
-        let mut copies = FlatMap::new();
-        for id in held {
-            if let Some(copy) = self.set_stale(id, other_history)? {
-                let sql = "UPDATE _landfall_uses SET bucket = ? WHERE bucket = ?";
-                self.conn.prepare_cached(sql)?.execute([copy.0 as i64, id.0 as i64])?;
-                copies.insert(id, copy);
-            }
-            self.conn.prepare_cached("DELETE FROM _landfall_buckets WHERE bucket = ?")?.execute([id.0 as i64])?;
-            Arc::make_mut(&mut self.memory.buckets).remove(&id);
-        }
-        Ok(copies)
     }
 
     /// What was a copy already, since its bucket was being loaded anew, is of the other history too: neither its position
@@ -152,7 +125,17 @@ impl Database {
             self.disown_copies()?;
         }
         let held = self.memory.buckets.iter().filter(|(id, b)| b.stale_of.is_none() && **id != LEFTOVER);
-        let copies = self.make_copies(held.map(|(id, _)| *id).collect(), !same_history)?;
+        let held: Vec<BucketId> = held.map(|(id, _)| *id).collect();
+        let mut copies: FlatMap<BucketId, BucketId> = FlatMap::new();
+        for id in held {
+            if let Some(copy) = self.set_stale(id, !same_history)? {
+                let sql = "UPDATE _landfall_uses SET bucket = ? WHERE bucket = ?";
+                self.conn.prepare_cached(sql)?.execute([copy.0 as i64, id.0 as i64])?;
+                copies.insert(id, copy);
+            }
+            self.conn.prepare_cached("DELETE FROM _landfall_buckets WHERE bucket = ?")?.execute([id.0 as i64])?;
+            Arc::make_mut(&mut self.memory.buckets).remove(&id);
+        }
         self.conn.prepare_cached("UPDATE _landfall_subscriptions SET opened = 0")?.execute([])?;
         for shape in Arc::make_mut(&mut self.memory.shapes).values_mut() {
             shape.opened = false;

@@ -46,7 +46,8 @@ impl Database {
         let sql = "DELETE FROM _landfall_taken AS old
                    WHERE NOT EXISTS (SELECT 1 FROM _landfall_outbox WHERE rseq = old.successor)
                      AND NOT EXISTS (SELECT 1 FROM _landfall_acked WHERE rseq = old.successor)
-                     AND NOT EXISTS (SELECT 1 FROM _landfall_taken WHERE old.successor BETWEEN first AND last)";
+                     AND old.successor > coalesce((SELECT last FROM _landfall_taken WHERE first <= old.successor
+                                                   ORDER BY first DESC LIMIT 1), 0)";
         // What went before it in a chain is forgotten the next time.
         self.conn.prepare_cached(sql)?.execute([])?;
         Ok(())

@@ -28,12 +28,14 @@ impl Engine {
     /// To be called before anything that goes by the clock.
     pub(super) fn mind_clock(&mut self, now: Moment) {
         let jump_ms = self.anchor.jump_ms(now);
-        if jump_ms.abs() < SET_MS || landfall_core::mutant::active("clock-believed") {
+        // What is stored while a write is held would end that write.
+        if jump_ms.abs() < SET_MS || self.db.is_held() || landfall_core::mutant::active("clock-believed") {
             return;
         }
-        // Where it cannot be stored, what is kept in memory holds until the server is heard of.
-        let _ = self.db.clock_was_set(jump_ms);
-        self.anchor = Anchor::at(now);
+        // Where it cannot be stored it is tried again with whatever comes next.
+        if self.db.clock_was_set(jump_ms).is_ok() {
+            self.anchor = Anchor::at(now);
+        }
     }
 }
 
@@ -127,6 +129,35 @@ mod tests {
         device.connect(Resumption::Continue);
         assert!(device.is_dead(note));
         assert!(device.pushed().is_empty());
+    }
+
+    /// What is stored for the clock does not end a write that the app holds open.
+    #[test]
+    fn a_clock_that_is_set_while_a_write_is_held_costs_nothing() {
+        let (_folder, mut device) = offline(DAY_MS);
+        for (id, off_ms) in [(1, DAY_MS - 5_000), (2, DAY_MS)] {
+            let now = device.now();
+            let held = device.engine.hold(now, &mut entropy).expect("begins");
+            let row = [("id", Value::Int(id))];
+            let (held, ()) = device.engine.step_held(held, |tx| tx.insert("notes", &row)).expect("writes");
+            device.off_ms = off_ms;
+            let now = device.now();
+            let written = device.engine.finish(held, now, &mut entropy).expect("is written");
+            assert!(written.rseq.is_some());
+            assert_eq!(device.engine.db().counts().pending, id as u64);
+        }
+    }
+
+    #[test]
+    fn the_doubt_outlives_the_process() {
+        let (folder, mut device) = offline(0);
+        let note = device.note(1);
+        device.off_ms = 2 * DAY_MS;
+        device.tick();
+        drop(device);
+        let mut device = Device::open(&folder.path().join("bank.db"), SCHEMA, 2 * DAY_MS / 1_000);
+        device.tick();
+        assert!(!device.is_dead(note));
     }
 
     #[test]

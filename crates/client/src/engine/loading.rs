@@ -75,6 +75,14 @@ impl Engine {
         self.db.subscriptions().into_iter().flat_map(|s| s.buckets).find(|b| b.bucket == bucket)
     }
 
+    /// Whether the chunk that is being stored can go on: the cut has reached it, or it is of a load that was given up.
+    pub(super) fn import_is_due(&self) -> bool {
+        self.import.as_ref().is_some_and(|import| {
+            let given_up = self.session.loading_at(import.bucket) != import.after.as_ref();
+            given_up || import.parts.front().is_none_or(|part| self.db.may_apply(part))
+        })
+    }
+
     /// What is left of the chunk that is being stored is fetched again: the session may be of another history.
     pub(super) fn give_up_import(&mut self) {
         self.arrived.clear();
@@ -85,6 +93,9 @@ impl Engine {
 
     /// Stores one part of the chunk that is being stored.
     fn import_part(&mut self, now: Moment) -> Result<Option<Event>, DbError> {
+        if !self.import_is_due() {
+            return Ok(None);
+        }
         let Some(mut import) = self.import.take() else { return Ok(None) };
         let mut given_up = self.session.loading_at(import.bucket) != import.after.as_ref();
         if !given_up && !self.db.may_load(import.bucket) {
@@ -125,7 +136,8 @@ impl Engine {
             Ok(None) => self.refresh_status(now),
             Err(error) => self.step(&Event::Fault { reason: error.to_string() }, now, random),
         }
-        if self.import.is_none()
+        // One that needs no turn of its own is stored at once, and makes way for the next.
+        while self.import.is_none()
             && let Some((request, chunk)) = self.arrived.pop_front()
         {
             self.handle(Input::ChunkLoaded { request, chunk }, now, random);

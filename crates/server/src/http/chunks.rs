@@ -33,7 +33,7 @@ pub(super) async fn get(
     };
     // The address says nothing of a person, so that what it names can be kept for many.
     let payer = payer(ANONYMOUS, from.ip());
-    let _pass = match shared.door.chunk(&payer) {
+    let pass = match shared.door.chunk(&payer) {
         Ok(pass) => pass,
         Err(refused) => return busy(&shared, &refused),
     };
@@ -43,7 +43,7 @@ pub(super) async fn get(
         Some(query) => format!("{PREFIX}{token}?{query}"),
         None => format!("{PREFIX}{token}"),
     };
-    let found = shared.with_reader(&payer, move |reader| chunks.get(&address, reader, now_ms)).await;
+    let found = shared.with_reader_for(pass, move |reader| chunks.get(&address, reader, now_ms)).await;
     if let Some(next) = found.as_ref().and_then(|f| f.as_ref().ok()?.next.clone()) {
         read_ahead(&shared, next, now_ms);
     }

@@ -49,12 +49,19 @@ pub(super) fn payer(subject: &str, from: IpAddr) -> Arc<str> {
 }
 
 /// A request for a chunk that was let in; it is over when this is dropped.
-pub(super) struct ChunkPass<'a> {
-    door: &'a Door,
+pub(super) struct ChunkPass {
+    door: Arc<Door>,
     payer: Arc<str>,
 }
 
-impl Drop for ChunkPass<'_> {
+impl ChunkPass {
+    /// The network that asks.
+    pub(super) fn payer(&self) -> &Arc<str> {
+        &self.payer
+    }
+}
+
+impl Drop for ChunkPass {
     fn drop(&mut self) {
         let mut inner = self.door.inner();
         inner.chunks -= 1;
@@ -149,14 +156,14 @@ impl Door {
 
     /// A chunk is asked for from a network. Who has requests under way may have no more of the room than they leave free,
     /// as with pushes ([`Admission`]): n who flood leave an n+1st of it to all others.
-    pub(super) fn chunk(&self, payer: &Arc<str>) -> Result<ChunkPass<'_>, Refused> {
+    pub(super) fn chunk(self: &Arc<Self>, payer: &Arc<str>) -> Result<ChunkPass, Refused> {
         {
             let mut inner = self.inner();
             let own = inner.chunks_of.get(payer).copied().unwrap_or(0);
             if inner.chunks < CHUNK_REQUESTS && own <= CHUNK_REQUESTS - inner.chunks {
                 inner.chunks += 1;
                 *inner.chunks_of.entry(Arc::clone(payer)).or_default() += 1;
-                return Ok(ChunkPass { door: self, payer: Arc::clone(payer) });
+                return Ok(ChunkPass { door: Arc::clone(self), payer: Arc::clone(payer) });
             }
         }
         Err(self.refused(Limit::Chunks, CHUNK_WAIT_MS))
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_network_that_loads_much_leaves_room_for_others() {
-        let door = Door::new(Allowance::default(), 10, ChaCha20Rng::seed_from_u64(1), Arc::default());
+        let door = Arc::new(Door::new(Allowance::default(), 10, ChaCha20Rng::seed_from_u64(1), Arc::default()));
         let take = |payer: &str| {
             let payer = Arc::<str>::from(payer);
             std::iter::from_fn(|| door.chunk(&payer).ok()).take(1_000).collect::<Vec<_>>()

@@ -9,7 +9,7 @@ use rand::rngs::{ChaCha20Rng, SysRng};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Door, payer};
+use super::door::{ChunkPass, Door, payer};
 use super::readers::Readers;
 use super::sessions::{Handle, Sessions};
 use super::turns::Turns;
@@ -38,8 +38,9 @@ pub(super) struct Shared {
     work: Sender<Work>,
     pub(super) door: Arc<Door>,
     readers: Arc<Readers>,
-    /// Turns at the readers, and at opening shapes.
+    /// Turns at the readers, for sessions and for chunks, and at opening shapes.
     reading: Turns,
+    loading: Turns,
     opening: Turns,
     started: Instant,
     pub(super) hooks: SharedHooks,
@@ -94,6 +95,7 @@ impl Shared {
             door,
             readers,
             reading: Turns::new(options.readers),
+            loading: Turns::new(options.readers),
             opening: Turns::new(OPENINGS),
             started,
             hooks,
@@ -220,20 +222,42 @@ impl Shared {
             .unwrap_or_else(|| Err(gone()))
     }
 
-    /// Runs `f` with one of the readers, on a thread that may block, when it is this payer's turn.
+    /// Runs `f` with one of the readers when it is this payer's turn.
     pub(super) async fn with_reader<R: Send + 'static>(
         &self,
         payer: &Arc<str>,
         f: impl FnOnce(&dyn StoreReader) -> R + Send + 'static,
     ) -> Option<R> {
+        let turn = self.reading.wait(payer).await;
+        self.run_reading(turn, f).await
+    }
+
+    /// As [`Shared::with_reader`], for chunks: these are asked for by networks, of which one may be a proxy with everybody
+    /// behind it, so that they have turns of their own. The request is over when this is done with it, also when whoever
+    /// asked has gone.
+    pub(super) async fn with_reader_for<R: Send + 'static>(
+        &self,
+        pass: ChunkPass,
+        f: impl FnOnce(&dyn StoreReader) -> R + Send + 'static,
+    ) -> Option<R> {
+        let turn = self.loading.wait(pass.payer()).await;
+        self.run_reading((turn, pass), f).await
+    }
+
+    /// Runs `f` with one of the readers, on a thread that may block, and lets go of `holds` when it is through.
+    async fn run_reading<R: Send + 'static>(
+        &self,
+        holds: impl Send + 'static,
+        f: impl FnOnce(&dyn StoreReader) -> R + Send + 'static,
+    ) -> Option<R> {
         let readers = Arc::clone(&self.readers);
         let run = move || {
+            let _holds = holds;
             let reader = readers.take()?;
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(reader.as_ref())));
             readers.give_back(reader);
             result.ok()
         };
-        let _turn = self.reading.wait(payer).await;
         tokio::task::spawn_blocking(run).await.ok().flatten()
     }
 

@@ -34,6 +34,7 @@ impl Session {
         }
         self.subscriptions.insert(id, BTreeSet::new());
         let subject = Arc::clone(&self.subject);
+        self.opening += 1;
         self.requests.push_back(Request::Open { id, subject, shape, params, held });
     }
 

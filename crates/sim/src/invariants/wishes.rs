@@ -59,9 +59,13 @@ fn requires_its_rows(world: &World, device: usize, written: &OutboxEntry) -> Res
         let table = world.schema.table(operation.table());
         let own =
             (!matches!(operation, Operation::Insert { .. })).then(|| (operation.table(), operation.key().clone()));
-        let targets = operation.cells().iter().filter_map(|write| {
-            let reference = table?.column(&write.column)?.references.as_ref()?;
-            (!write.value.is_null()).then(|| (reference.table.as_str(), RowKey::single(write.value.clone())))
+        let is_new = matches!(operation, Operation::Insert { .. });
+        let keys = table.map(|table| &table.primary_key[..]).unwrap_or_default();
+        let by_key = keys.iter().zip(&operation.key().0).filter(|_| is_new);
+        let cells = operation.cells().iter().map(|write| (&write.column, &write.value));
+        let targets = by_key.chain(cells).filter_map(|(column, value)| {
+            let reference = table?.column(column)?.references.as_ref()?;
+            (!value.is_null()).then(|| (reference.table.as_str(), RowKey::single(value.clone())))
         });
         for (table, key) in own.into_iter().chain(targets) {
             let maker = seen.iter().rev().find(|e| makes(e, table, &key)).map(|e| e.rseq);

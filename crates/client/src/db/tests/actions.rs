@@ -60,6 +60,39 @@ fn an_action_travels_with_its_transaction() {
     assert_eq!((entry.priority, entry.transaction.operations.len()), (90, 1));
 }
 
+/// What an action's argument points to comes first, and what a row's key points to: a tag of a note, keyed by both.
+#[test]
+fn what_is_pointed_to_by_an_argument_or_a_key_comes_first() {
+    let mut schema = schema();
+    let refers = |name: &str| Column {
+        references: Some(landfall_core::schema::Reference {
+            table: "notes".into(),
+            on_delete: landfall_core::schema::OnDelete::Cascade,
+        }),
+        ..column(name, ColumnType::Uuid)
+    };
+    schema.actions = vec![ActionDef {
+        name: "publish".into(),
+        sending: Sending::default(),
+        schedule: None,
+        args: vec![refers("what")],
+    }];
+    let mut labels = table("labels", vec![refers("note"), column("word", ColumnType::Text)]);
+    labels.primary_key = vec!["note".into(), "word".into()];
+    schema.tables.push(labels);
+    let mut db = Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens");
+    let mut write = |f: &mut dyn FnMut(&mut WriteTx<'_>) -> Result<(), DbError>| {
+        db.write(NOW, &mut |bytes| bytes.fill(7), |tx| f(tx)).expect("valid").rseq.expect("queued")
+    };
+    let note = write(&mut |tx| tx.insert("notes", &[("id", uuid(1)), ("title", text("x"))]));
+    let label = write(&mut |tx| tx.insert("labels", &[("note", uuid(1)), ("word", text("red"))]));
+    let action = write(&mut |tx| tx.action("publish", &[("what", uuid(1))]));
+    let other = write(&mut |tx| tx.action("publish", &[("what", uuid(9))]));
+    for (rseq, needs) in [(label, vec![note]), (action, vec![note]), (other, vec![])] {
+        assert_eq!(entry(&db, rseq).transaction.requires, needs, "{rseq}");
+    }
+}
+
 /// P16: without a row it is queued, decided and gone like any other; refused, it asks again when it is retried.
 #[test]
 fn an_action_without_rows_is_a_transaction() {

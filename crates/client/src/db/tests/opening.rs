@@ -55,6 +55,30 @@ fn a_newer_database_and_another_apps_are_refused_with_their_outbox_untouched() {
     assert_eq!(try_open(&path, schema()).expect("opens again").counts().pending, 1);
 }
 
+/// A database of the format before this one is brought to it, with all that waits in it.
+#[test]
+fn a_database_of_an_older_build_is_brought_to_this_ones_form() {
+    let (_dir, path) = path();
+    let mut db = try_open(&path, schema()).expect("opens");
+    write(&mut db, &["INSERT INTO counters VALUES (1, 1, 1)"]).expect("writes");
+    let replica = db.replica();
+    drop(db);
+    let raw = rusqlite::Connection::open(&path).expect("opens");
+    raw.execute_batch("DROP TABLE _landfall_taken; PRAGMA user_version = 3").expect("sets");
+    raw.execute("DELETE FROM _landfall_meta WHERE name = 'clock_doubt_ms'", []).expect("deletes");
+    drop(raw);
+    let mut db = try_open(&path, schema()).expect("opens");
+    assert_eq!((db.replica(), db.counts().pending), (replica, 1));
+    let change = |tx: &mut crate::db::WriteTx<'_>| tx.update("counters", &key(1), &[("a", Value::Int(2))]);
+    let edited = db.edit(1, NOW, &mut |bytes| bytes.fill(0), change).expect("edits");
+    assert!(edited.value.in_place);
+    assert_eq!(db.current_rseq(1).expect("readable"), 2);
+    drop(db);
+    let version = "SELECT user_version FROM pragma_user_version";
+    let raw = rusqlite::Connection::open(&path).expect("opens");
+    assert_eq!(raw.query_row(version, [], |r| r.get::<_, i64>(0)).expect("readable"), FORMAT);
+}
+
 /// A flipped bit in the stored schema once left a database that no version could open, with its outbox in it.
 #[test]
 fn a_stored_schema_that_is_damaged_is_damage_and_one_not_understood_is_a_newer_builds() {
