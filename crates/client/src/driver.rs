@@ -572,6 +572,10 @@ impl Loop {
                 Err(RecvTimeoutError::Timeout) => self.engine.handle(Input::Tick, now, &mut system_entropy),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            // What is due now has its turn also while messages wait.
+            if self.engine.deadline_ms() == Some(0) {
+                self.engine.handle(Input::Tick, now, &mut system_entropy);
+            }
             self.carry_out();
             if let Some(answer) = answer {
                 answer();

@@ -180,6 +180,8 @@ pub struct Engine {
     import: Option<loading::Import>,
     /// Chunks that came meanwhile.
     arrived: VecDeque<(u64, Chunk)>,
+    /// The cut when the session began.
+    began_at: u64,
     fresh_replica: ReplicaId,
     /// Whether there may be something else to undo or redo than the status says.
     undo_changed: bool,
@@ -228,6 +230,7 @@ impl Engine {
             head: 0,
             import: None,
             arrived: VecDeque::new(),
+            began_at: 0,
             fresh_replica: ReplicaId::default(),
             undo_changed: true,
             expires_at_ms: None,
@@ -517,7 +520,7 @@ impl Engine {
             return stops(codes::OTHER_SUBJECT, text);
         }
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
-        self.give_up_import();
+        self.begin_loads();
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.came_back(welcome.clock_ms, now);
         // First: what is shown of a history that the server has lost is not complete any more.

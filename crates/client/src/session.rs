@@ -85,6 +85,8 @@ struct Loading {
     retry_at_ms: Option<u64>,
     /// It is to be asked for as soon as there is room.
     queued: bool,
+    /// It was asked for before the session began.
+    is_from_before: bool,
     backoff: Backoff,
 }
 
@@ -341,6 +343,16 @@ impl Session {
         self.loading.iter().find(|(_, l)| l.request == Some(request)).map(|(bucket, _)| *bucket)
     }
 
+    /// The load goes on where its Open is answered.
+    pub fn forget_load(&mut self, bucket: BucketId) {
+        self.loading.remove(&bucket);
+    }
+
+    /// Whether the chunk that is under way was asked for before the session began.
+    pub fn is_from_before(&self, bucket: BucketId) -> bool {
+        self.loading.get(&bucket).is_some_and(|l| l.is_from_before)
+    }
+
     /// Where the load of a bucket goes on; `None` when it is not being loaded.
     pub fn loading_at(&self, bucket: BucketId) -> Option<&Address> {
         self.loading.get(&bucket).map(|l| &l.address)
@@ -365,6 +377,7 @@ impl Session {
         loading.request = Some(request);
         loading.retry_at_ms = None;
         loading.queued = false;
+        loading.is_from_before = false;
         Command::Fetch { request, bucket, address: loading.address.clone() }
     }
 
@@ -573,9 +586,9 @@ impl Session {
         self.limits = limits;
         self.copied |= copied;
         self.opens.welcomed();
-        // A chunk that was asked for before may be of a history that this server has lost: loads go on with what their
-        // Opens are answered.
-        self.loading.clear();
+        for loading in self.loading.values_mut() {
+            loading.is_from_before = loading.request.is_some();
+        }
         self.more_to_send = true;
         self.heard(now_ms);
         out.push(Command::OpenAll);
@@ -616,7 +629,8 @@ impl Session {
             return;
         }
         let (address, backoff) = (address.clone(), Backoff::default());
-        self.loading.insert(bucket, Loading { address, request: None, retry_at_ms: None, queued: true, backoff });
+        let (request, retry_at_ms, queued, is_from_before) = (None, None, true, false);
+        self.loading.insert(bucket, Loading { address, request, retry_at_ms, queued, is_from_before, backoff });
     }
 
     fn acknowledged(&mut self, id: u32, deferred: bool, copied: &[u64], now_ms: u64) {

@@ -26,8 +26,6 @@ use shapes::BucketState;
 
 /// Most pushes of one session that wait for the store. More are refused with LF-4009.
 pub const MAX_OUTSTANDING_PUSHES: usize = 32;
-/// Shapes of a session that are being opened at a time; no more is read from it meanwhile.
-const MAX_OPENING: usize = 16;
 /// Most answers that wait for the socket before the driver stops reading from it.
 const MAX_QUEUED: usize = 64;
 
@@ -118,7 +116,7 @@ pub struct Session {
     in_flight: VecDeque<(u64, usize)>,
     in_flight_bytes: usize,
     outstanding: BTreeMap<u32, Vec<u64>>,
-    /// Opens that the store has not answered.
+    /// Opens that the store has not answered. A device that has more than it may have shapes opens and closes without end.
     opening: usize,
     shifts: BTreeMap<u32, i64>,
     queue: VecDeque<ServerMessage>,
@@ -208,7 +206,7 @@ impl Session {
             && self.state != State::Opening
             && self.queue.len() < MAX_QUEUED
             && self.outstanding.len() < MAX_OUTSTANDING_PUSHES
-            && self.opening < MAX_OPENING
+            && self.opening <= self.rules.limits.subscriptions as usize
     }
 
     /// Whether the session is over, once what is queued has been sent.

@@ -80,7 +80,11 @@ impl Network {
 
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Connect { connection } => self.connect(connection),
+            Effect::Connect { connection } => {
+                // What was fetched ahead may be of a history that the server has lost.
+                self.chunks.stop();
+                self.connect(connection);
+            }
             Effect::Disconnect { connection } => {
                 if let Some(open) = self.connection.take_if(|c| c.id == connection) {
                     // Dropping the sender lets the task send what is queued, close and end.

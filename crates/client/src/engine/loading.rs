@@ -26,6 +26,8 @@ pub(super) struct Import {
     parts: VecDeque<Chunk>,
     /// Whether it holds digests, and no rows.
     digests: bool,
+    /// Whether it ends the load.
+    is_last: bool,
     /// Told to live queries when the last part is stored.
     changes: ChangeSet,
 }
@@ -41,8 +43,11 @@ impl Engine {
             let reason = "the server answered with a chunk of another bucket".to_owned();
             return Ok(Some(Event::ChunkFailed { bucket, gone: true, reason, retry_after_ms: None }));
         }
-        if !self.db.may_load(bucket) {
-            // Opened anew while the chunk was under way.
+        // One that was asked for before the session began may be of a history that this server has lost, but for what the
+        // cursor vouched for then.
+        let is_doubtful = self.session.is_from_before(bucket) && chunk.read_at > self.began_at;
+        if is_doubtful || !self.db.may_load(bucket) {
+            // Or the bucket was opened anew while the chunk was under way.
             self.session.hold(bucket, now.mono_ms);
             return Ok(None);
         }
@@ -58,9 +63,10 @@ impl Engine {
         }
         self.fetch_next(bucket, next.as_ref().filter(|_| !digests));
         let after = self.session.loading_at(bucket).cloned();
+        let is_last = next.is_none();
         let parts = split(chunk, self.db.chunk_rows(), here.as_ref());
         let in_parts = parts.len() > 1;
-        self.import = Some(Import { bucket, after, parts, digests, changes: ChangeSet::default() });
+        self.import = Some(Import { bucket, after, parts, digests, is_last, changes: ChangeSet::default() });
         // Where turns are short, this one has decoded all of the chunk already.
         if in_parts { Ok(None) } else { self.import_part(now) }
     }
@@ -83,10 +89,12 @@ impl Engine {
         })
     }
 
-    /// What is left of the chunk that is being stored is fetched again: the session may be of another history.
-    pub(super) fn give_up_import(&mut self) {
-        self.arrived.clear();
-        if let Some(import) = self.import.take() {
+    /// A session begins. A chunk that waits for the cut is fetched again: it may be of another history.
+    pub(super) fn begin_loads(&mut self) {
+        self.began_at = self.db.cursor().map_or(0, |cursor| cursor.seq);
+        let waits = self.import.is_some() && !self.import_is_due();
+        if let Some(import) = self.import.take_if(|_| waits) {
+            self.session.forget_load(import.bucket);
             self.announce(&import.changes);
         }
     }
@@ -103,6 +111,9 @@ impl Engine {
             self.session.hold(import.bucket, now.mono_ms);
             given_up = true;
         }
+        // A shape was opened while it waited, and the answer may say that its bucket is to be loaded.
+        let ends = import.is_last && import.parts.len() == 1;
+        given_up |= !given_up && ends && self.session.postpone(import.bucket, now.mono_ms);
         let part = if given_up { None } else { import.parts.pop_front() };
         let Some(part) = part else {
             self.announce(&import.changes);

@@ -131,8 +131,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::write`].
     pub fn finish(&mut self, held: HeldWrite, now: Moment, random: &mut Entropy<'_>) -> Result<Written<()>, DbError> {
-        self.mind_clock(now);
-        let written = self.db.finish_held(held, now.wall_ms)?;
+        let wall_ms = self.wall_of_held(now);
+        let written = self.db.finish_held(held, wall_ms)?;
         self.written(written, now, random)
     }
 

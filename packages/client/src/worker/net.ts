@@ -83,7 +83,8 @@ export class Net {
   }
 
   fetch(request: number, address: string): void {
-    this.#load(`${this.#server}${address}`, this.#came.has(address) ? "reload" : "default").then(
+    // What is kept of an earlier visit may be of a history that the server has lost: its tag is compared.
+    this.#load(`${this.#server}${address}`, this.#came.has(address) ? "reload" : "no-cache").then(
       (bytes) => {
         if (this.#came.size >= MOST_REMEMBERED) this.#came.clear();
         this.#came.add(address);

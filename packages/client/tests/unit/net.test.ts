@@ -89,7 +89,8 @@ test("C2: a chunk that is asked for again, since it came damaged, is not taken f
     net.fetch(request, address);
     expect(await answer).toBe(request);
   }
-  expect(caching).toEqual([undefined, undefined, "no-cache"]);
+  // The first time the tag of what a cache has is compared, since the server may have lost the history that it is of.
+  expect(caching).toEqual(["max-age=0", "max-age=0", "no-cache"]);
 });
 
 for (const status of [429, 503]) {
