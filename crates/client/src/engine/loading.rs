@@ -96,6 +96,12 @@ impl Engine {
         if let Some(import) = self.import.take_if(|_| waits) {
             self.session.forget_load(import.bucket);
             self.announce(&import.changes);
+            // What has come behind it has nobody to wait for any more.
+            for (request, _) in self.arrived.drain(..) {
+                if let Some(bucket) = self.session.bucket_of_request(request) {
+                    self.session.forget_load(bucket);
+                }
+            }
         }
     }
 
