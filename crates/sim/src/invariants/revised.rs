@@ -93,8 +93,10 @@ pub fn hears_the_time(world: &mut World, device: usize, message: &ServerMessage)
     let machine = &mut world.devices[device];
     let mono_ms = machine.clock.mono_ms(world.now);
     let Some(process) = machine.process.as_mut() else { return };
-    if process.heard.replace((*clock_ms, mono_ms)).is_none() {
-        // What ended before went by a clock that nobody had corrected.
+    let heard = process.heard.replace((*clock_ms, mono_ms));
+    let expected = heard.map(|(clock_ms, then)| clock_ms + mono_ms.saturating_sub(then));
+    if expected.is_none_or(|expected| expected.abs_diff(*clock_ms) > SLACK_MS) {
+        // What ended before went by a clock that nobody had corrected, or by the server's before that was set.
         let outbox = process.engine.outbox().unwrap_or_default();
         process.looked_at.extend(outbox.iter().filter(|e| e.state == EntryState::Dead).map(|e| e.rseq));
     }
