@@ -85,6 +85,8 @@ pub struct Backup {
     pub held: BTreeSet<OpId>,
     /// Entries that had no decision.
     pub undecided: BTreeSet<OpId>,
+    /// Under which id it wrote, if the app was running.
+    pub replica: Option<ReplicaId>,
 }
 
 /// A device.

@@ -108,6 +108,8 @@ pub fn written(world: &mut World, device: usize, op: OpId) {
 pub fn copied(world: &mut World, device: usize, backup: &Backup) {
     world.ledger.shared.extend(backup.undecided.union(&backup.held));
     world.ledger.copied.extend(&world.devices[device].replicas);
+    // It may have got this one since it was last looked at.
+    world.ledger.copied.extend(backup.replica);
     let name = world.devices[device].name.clone();
     world.ledger.tainted.insert(name);
 }

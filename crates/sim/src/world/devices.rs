@@ -212,7 +212,9 @@ impl World {
 
     pub(crate) fn end_process(&mut self, device: usize) {
         self.take_device_coverage(device);
-        self.devices[device].process = None;
+        let machine = &mut self.devices[device];
+        machine.replicas.extend(machine.process.as_ref().map(|process| process.engine.db().replica()));
+        machine.process = None;
         self.devices[device].life += 1;
         self.trace.line(self.now, &self.devices[device].name.clone(), || "ends".to_owned());
         self.drop_connections_of(device);

@@ -346,7 +346,8 @@ impl World {
     pub(crate) fn backup(&self, device: usize) -> Backup {
         let device = &self.devices[device];
         let undecided = device.process.as_ref().map(crate::invariants::ledger::undecided).unwrap_or_default();
-        Backup { files: device.disk.clone_files(), held: device.held.clone(), undecided }
+        let replica = device.process.as_ref().map(|process| process.engine.db().replica());
+        Backup { files: device.disk.clone_files(), held: device.held.clone(), undecided, replica }
     }
 }
 
