@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, Code, ReplicaId, Schema, Value, mutant};
 use landfall_protocol::client::Held;
-use landfall_protocol::server::{Address, Chunk, Decision, Opening, Outcome, Welcome};
+use landfall_protocol::server::{Address, Chunk, Opening, Welcome};
 use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VERSION, codes};
 
 use crate::changes::ChangeSet;
@@ -21,6 +21,7 @@ use crate::mirror::{Mirror, MirrorRecord, Recovered};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{self, Status};
 
+mod answers;
 mod away;
 mod cache;
 mod clock;
@@ -182,6 +183,8 @@ pub struct Engine {
     arrived: VecDeque<(u64, Chunk)>,
     /// The cut when the session began.
     began_at: u64,
+    /// The answer to a push that waits for the changes behind it.
+    answer: Option<answers::Answer>,
     fresh_replica: ReplicaId,
     /// Whether there may be something else to undo or redo than the status says.
     undo_changed: bool,
@@ -231,6 +234,7 @@ impl Engine {
             import: None,
             arrived: VecDeque::new(),
             began_at: 0,
+            answer: None,
             fresh_replica: ReplicaId::default(),
             undo_changed: true,
             expires_at_ms: None,
@@ -268,7 +272,8 @@ impl Engine {
         if self.import_is_due() {
             return Some(0);
         }
-        self.session.deadline_ms().into_iter().chain(self.expires_at_ms).min()
+        let answer = self.answer.as_ref().map(|answer| answer.until_ms);
+        self.session.deadline_ms().into_iter().chain(self.expires_at_ms).chain(answer).min()
     }
 
     /// The present status.
@@ -413,6 +418,7 @@ impl Engine {
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) {
         self.mind_clock(now);
+        let Some(input) = self.with_answer(input, now, random) else { return };
         let current = self.session.connection();
         let event = match input {
             Input::Tick if self.import_is_due() => return self.import_more(now, random),
@@ -466,10 +472,9 @@ impl Engine {
         }
         Ok(match message {
             ServerMessage::Welcome(welcome) => self.welcome(&welcome, now)?,
-            ServerMessage::Acknowledge { id, decisions, shift_ms: _ } => self.acknowledge(id, &decisions, now)?,
+            ServerMessage::Acknowledge { id, decisions, shift_ms: _ } => self.acknowledge(id, &decisions, None, now)?,
             ServerMessage::Opened { id, buckets } => self.opened(id, &buckets)?,
             ServerMessage::Live { to, chain, stamp, buckets } => {
-                let cells = buckets.iter().map(|b| b.changes.0.len() as u64).sum::<u64>();
                 if mutant::active("live-message-split") {
                     for one in &buckets {
                         let first = self.db.apply_live(to, chain, stamp, std::slice::from_ref(one), now.wall_ms)?;
@@ -478,9 +483,7 @@ impl Engine {
                 }
                 let changes = self.db.apply_live(to, chain, stamp, &buckets, now.wall_ms)?;
                 self.announce(&changes);
-                let db = &self.db;
-                self.session.release(now.mono_ms, |bucket| db.may_load(bucket));
-                Event::Live { bytes: 64 + 128 * cells }
+                self.applied(&buckets, now)
             }
             ServerMessage::CatchUp { bucket, to, changes, done } => {
                 let changes = self.db.apply_catch_up(bucket, to, &changes, done)?;
@@ -532,27 +535,6 @@ impl Engine {
         self.status.clock_off_by_ms = status::worth_a_word(self.db.clock_offset_ms());
         self.status.token_expires_in_ms = welcome.token_expires_in_ms;
         Ok(Event::Welcome { limits: welcome.limits, copied })
-    }
-
-    fn acknowledge(&mut self, id: u32, decisions: &[Decision], now: Moment) -> Result<Event, DbError> {
-        let before = self.db.counts();
-        let decided = self.db.decide(decisions, now.wall_ms)?;
-        self.pace.answered(before, self.db.counts(), now.mono_ms);
-        self.undo_changed |= !decided.refused.is_empty();
-        self.announce(&decided.changes);
-        let is_copied = |d: &&Decision| d.outcome == Outcome::Copied && !mutant::active("clone-not-recognised");
-        let mut copied: Vec<u64> = decisions.iter().filter(is_copied).map(|d| d.rseq).collect();
-        if self.session.is_copied() || !copied.is_empty() {
-            // What waits for an entry that cannot be decided under this id will wait for ever.
-            copied.extend(&decided.deferred);
-        }
-        for decision in decisions {
-            if matches!(decision.outcome, Outcome::Accepted { .. }) {
-                self.mirror_gone(decision.rseq);
-            }
-        }
-        self.mirror_dead()?;
-        Ok(Event::Acknowledge { id, deferred: decided.is_soon, copied })
     }
 
     fn opened(&mut self, id: u32, buckets: &[Opening]) -> Result<Event, DbError> {

@@ -7,12 +7,14 @@
 use landfall_core::flat::FlatMap;
 use landfall_core::gather::sort_by;
 use landfall_core::{BucketId, RowKey, Stamp, Value};
+use landfall_protocol::Decision;
 use landfall_protocol::batch::{Change, ChangeList};
 use landfall_protocol::server::BucketChanges;
 
 use super::Database;
 use super::bookkeeping::{Bucket, BucketState, LEFTOVER};
 use super::buckets::bad;
+use super::decide::Decided;
 use super::error::DbError;
 use super::overlay::{Batch, RowWork};
 use super::write::Wishes;
@@ -29,6 +31,19 @@ pub(super) struct Incoming<'a> {
     pub cells: &'a [(u16, Value)],
 }
 
+/// One Live message.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveChanges<'a> {
+    /// The cut afterwards.
+    pub to: u64,
+    /// The history's checksum up to there.
+    pub chain: u64,
+    /// The server's clock.
+    pub stamp: Stamp,
+    /// What changed, by bucket.
+    pub buckets: &'a [BucketChanges],
+}
+
 impl Database {
     /// Applies one Live message, as one: memberships, rows, settling, the cut.
     ///
@@ -42,11 +57,27 @@ impl Database {
         buckets: &[BucketChanges],
         now_ms: u64,
     ) -> Result<ChangeSet, DbError> {
+        let live = LiveChanges { to, chain, stamp, buckets };
+        Ok(self.decide_with(&[], &live, now_ms)?.changes)
+    }
+
+    /// Applies decisions and the Live message that came behind them, as one.
+    ///
+    /// # Errors
+    /// As [`Database::apply_live`] and [`Database::decide`]; nothing is applied then.
+    pub fn decide_with(
+        &mut self,
+        decisions: &[Decision],
+        live: &LiveChanges<'_>,
+        now_ms: u64,
+    ) -> Result<Decided, DbError> {
+        let LiveChanges { to, chain, stamp, buckets } = *live;
+        let mut decided = Decided::at(now_ms);
         if to < self.memory.meta.cut {
             // Sent again after a reconnection: it is applied already.
-            return Ok(ChangeSet::default());
+            return if decisions.is_empty() { Ok(decided) } else { self.decide(decisions, now_ms) };
         }
-        self.apply(now_ms, |db, changes| {
+        decided.changes = self.apply(now_ms, |db, changes| {
             let mut batch = Batch::of(db, buckets.iter().map(|g| g.changes.0.len()).sum())?;
             let live = |id: &BucketId| db.memory.buckets.get(id).filter(|b| b.state == BucketState::Live).cloned();
             let held: FlatMap<BucketId, Bucket> =
@@ -64,9 +95,10 @@ impl Database {
             let meta = &mut db.memory.meta;
             (meta.cut, meta.chain) = (to, chain);
             meta.observe(stamp);
-            db.settle(&mut batch, now_ms)?;
+            db.decide_all(decisions, &mut decided, &mut batch)?;
             db.flush(batch, changes)
-        })
+        })?;
+        Ok(decided)
     }
 
     /// Applies what happened in one bucket that is behind. When `done`, it is part of the live stream from here on.

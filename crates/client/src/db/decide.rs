@@ -36,7 +36,7 @@ pub struct Decided {
 
 impl Decided {
     /// What is decided now.
-    fn at(now_ms: u64) -> Self {
+    pub(super) fn at(now_ms: u64) -> Self {
         Self { at_ms: now_ms, ..Self::default() }
     }
 }
@@ -44,6 +44,9 @@ impl Decided {
 /// Keeps accepted entries, as of `?3`.
 const KEEP: &str = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
     SELECT rseq, seq, ?3, body, preview, before, stack";
+/// Keeps one, accepted under `?2`.
+const KEEP_ONE: &str = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
+    SELECT rseq, ?2, ?3, body, preview, before, stack FROM _landfall_outbox WHERE rseq = ?1";
 const KEPT: &str = "ON CONFLICT (rseq) DO UPDATE SET seq = excluded.seq, at_ms = excluded.at_ms";
 
 /// How an entry stands when it is decided.
@@ -54,6 +57,8 @@ struct Standing {
     is_followed: bool,
     /// Whether it is in the overlay.
     is_shown: bool,
+    /// Its bytes, as it travels.
+    bytes: u64,
 }
 
 impl Database {
@@ -64,36 +69,58 @@ impl Database {
     pub fn decide(&mut self, decisions: &[Decision], now_ms: u64) -> Result<Decided, DbError> {
         self.transact(|db| {
             let (mut decided, mut batch) = (Decided::at(now_ms), Batch::default());
-            for decision in decisions {
-                db.decide_one(decision, now_ms, &mut decided, &mut batch)?;
-            }
-            db.settle(&mut batch, now_ms)?;
-            db.memory.meta.first_undecided = first_undecided(&db.conn)?;
+            db.decide_all(decisions, &mut decided, &mut batch)?;
             db.flush(batch, &mut decided.changes)?;
             Ok(decided)
         })
     }
 
-    fn decide_one(
+    /// Applies decisions, as part of a transaction, and settles what can be.
+    pub(super) fn decide_all(
         &mut self,
-        decision: &Decision,
-        now_ms: u64,
+        decisions: &[Decision],
         decided: &mut Decided,
         batch: &mut Batch,
     ) -> Result<(), DbError> {
+        let (passed, now_ms) = (self.passed(), decided.at_ms);
+        for decision in decisions {
+            self.decide_one(decision, passed, decided, batch)?;
+        }
+        self.settle(batch, now_ms)?;
+        if !decisions.is_empty() {
+            self.memory.meta.first_undecided = first_undecided(&self.conn)?;
+            self.forget_acked(now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// `passed`: what every open bucket has passed.
+    fn decide_one(
+        &mut self,
+        decision: &Decision,
+        passed: Option<u64>,
+        decided: &mut Decided,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
+        let now_ms = decided.at_ms;
         let rseq = decision.rseq;
         // A decision on what is decided already, or is not ours any more, says nothing new.
         let Some(standing) = self.standing(rseq)?.filter(|s| s.state < ACKED) else { return Ok(()) };
         let state = standing.state;
         match &decision.outcome {
             Outcome::Accepted { seq } => {
-                // By the server's clock: it forgets by that.
-                let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
-                self.set_accepted(rseq, state, *seq, at_ms)?;
+                let settles = passed.is_some_and(|passed| *seq <= passed);
+                if settles {
+                    self.settle_now(rseq, &standing, *seq, now_ms, batch)?;
+                } else {
+                    // By the server's clock: it forgets by that.
+                    let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
+                    self.set_accepted(rseq, &standing, *seq, at_ms)?;
+                }
                 if standing.is_parked || standing.is_followed {
                     self.unlink(rseq)?;
                 }
-                if standing.is_shown { Ok(()) } else { self.show(rseq, batch) }
+                if settles || standing.is_shown { Ok(()) } else { self.show(rseq, batch) }
             }
             // The server has forgotten that it accepted it. This device has not.
             Outcome::Refused { problem, .. }
@@ -182,10 +209,11 @@ impl Database {
     /// How an entry stands, in one look: most decisions change nothing of all that.
     fn standing(&self, rseq: u64) -> Result<Option<Standing>, DbError> {
         let sql = "SELECT state, parked, EXISTS (SELECT 1 FROM _landfall_waits WHERE predecessor = ?1),
-                          EXISTS (SELECT 1 FROM _landfall_touched WHERE rseq = ?1)
+                          EXISTS (SELECT 1 FROM _landfall_touched WHERE rseq = ?1), length(body)
                    FROM _landfall_outbox WHERE rseq = ?1";
         let found = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| {
-            Ok(Standing { state: r.get(0)?, is_parked: r.get(1)?, is_followed: r.get(2)?, is_shown: r.get(3)? })
+            let bytes = r.get::<_, i64>(4)? as u64;
+            Ok(Standing { state: r.get(0)?, is_parked: r.get(1)?, is_followed: r.get(2)?, is_shown: r.get(3)?, bytes })
         });
         Ok(found.optional()?)
     }
@@ -363,14 +391,15 @@ impl Database {
         let Some(passed) = self.passed() else { return Ok(()) };
         let due = "FROM _landfall_outbox WHERE state = ?1 AND seq <= ?2";
         let of = params![ACKED, passed as i64];
-        let mut statement = self.conn.prepare_cached(&format!("SELECT rseq {due} ORDER BY rseq"))?;
-        let rseqs = statement.query_map(of, |r| r.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut statement = self.conn.prepare_cached(&format!("SELECT rseq, length(body) {due} ORDER BY rseq"))?;
+        let entry = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)? as u64, r.get::<_, i64>(1)? as u64));
+        let entries = statement.query_map(of, entry)?.collect::<rusqlite::Result<Vec<_>>>()?;
         drop(statement);
-        if rseqs.is_empty() {
+        if entries.is_empty() {
             return Ok(());
         }
-        for rseq in &rseqs {
-            batch.touch(self, *rseq as u64)?;
+        for (rseq, _) in &entries {
+            batch.touch(self, *rseq)?;
         }
         let hide = format!("DELETE FROM _landfall_touched WHERE rseq IN (SELECT rseq {due})");
         self.conn.prepare_cached(&hide)?.execute(of)?;
@@ -379,13 +408,10 @@ impl Database {
             passed as i64,
             now_ms as i64
         ])?;
-        let mut statement = self.conn.prepare_cached(&format!("DELETE {due} RETURNING length(body)"))?;
-        let mut gone = statement.query(of)?;
-        while let Some(row) = gone.next()? {
-            self.memory.meta.counts.moved(ACKED, None, row.get::<_, i64>(0)? as u64);
+        self.conn.prepare_cached(&format!("DELETE {due}"))?.execute(of)?;
+        for (_, bytes) in entries {
+            self.memory.meta.counts.moved(ACKED, None, bytes);
         }
-        drop(gone);
-        drop(statement);
         self.forget_acked(now_ms)
     }
 
@@ -405,6 +431,34 @@ impl Database {
         drop(statement);
         self.memory.forgot_ms = Some(now_ms);
         self.forget_successions()
+    }
+
+    /// An entry is accepted, and every open bucket has passed it already: it leaves the overlay and the outbox at once.
+    fn settle_now(
+        &mut self,
+        rseq: u64,
+        standing: &Standing,
+        seq: u64,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<(), DbError> {
+        if standing.is_shown {
+            self.hide(rseq, batch)?;
+        }
+        let row = params![rseq as i64, seq as i64, now_ms as i64];
+        self.conn.prepare_cached(&format!("{KEEP_ONE} {KEPT}"))?.execute(row)?;
+        self.conn.prepare_cached("DELETE FROM _landfall_outbox WHERE rseq = ?")?.execute([rseq as i64])?;
+        self.memory.meta.counts.moved(standing.state, None, standing.bytes);
+        Ok(())
+    }
+
+    /// The server has accepted an entry, under this sequence.
+    fn set_accepted(&mut self, rseq: u64, standing: &Standing, seq: u64, at_ms: u64) -> Result<(), DbError> {
+        // Nothing in it can fail half-way: without a journal of its own it is half as long.
+        let sql = "UPDATE OR FAIL _landfall_outbox SET state = ?, seq = ?, problem = NULL, acked_ms = ? WHERE rseq = ?";
+        self.conn.prepare_cached(sql)?.execute(params![ACKED, seq as i64, at_ms as i64, rseq as i64])?;
+        self.memory.meta.counts.moved(standing.state, Some(ACKED), standing.bytes);
+        Ok(())
     }
 
     /// One acknowledged entry leaves the overlay and the outbox.

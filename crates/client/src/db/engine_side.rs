@@ -20,6 +20,11 @@ impl Database {
         self.shared.lock().recorder.clone()
     }
 
+    /// Whether a shape is open: then the server tells of every change, or how far it is.
+    pub(crate) fn is_watching(&self) -> bool {
+        !self.memory.shapes.is_empty()
+    }
+
     /// The entries that became dead letters since this was asked last.
     pub(crate) fn take_buried(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.memory.untold)

@@ -72,6 +72,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use apply::LiveChanges;
 pub use bookkeeping::BucketState;
 pub use buckets::{Completeness, HeldBucket, Subscription};
 pub use cache::{Begun, Cached, Invalidated, Selection, Ticket};

@@ -259,23 +259,15 @@ impl Database {
     /// # Errors
     /// When the database cannot be written; nothing may be sent then.
     pub fn mark_sent(&mut self, rseqs: &[u64]) -> Result<(), DbError> {
-        let fresh = |db: &Self, rseq: u64| -> Result<bool, DbError> { Ok(db.state_of(rseq)? == Some(QUEUED)) };
-        let mut queued = Vec::new();
-        for rseq in rseqs {
-            if fresh(self, *rseq)? {
-                queued.push(*rseq);
-            }
-        }
-        if queued.is_empty() {
-            return Ok(());
-        }
-        queued.sort_unstable();
+        let mut rseqs = rseqs.to_vec();
+        rseqs.sort_unstable();
+        // Where all were sent before, nothing is written, and the disk is not waited for.
         self.transact(|db| {
             // What was written in a row is mostly sent in a row.
             let sql = "UPDATE OR FAIL _landfall_outbox NOT INDEXED SET state = ?1, handed = 1
                        WHERE rseq BETWEEN ?2 AND ?3 AND state = ?4";
             let mut statement = db.conn.prepare_cached(sql)?;
-            for run in queued.chunk_by(|one, next| *next <= *one + 1) {
+            for run in rseqs.chunk_by(|one, next| *next <= *one + 1) {
                 let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
                 let changed = statement.execute(params![SENT, *first as i64, *last as i64, QUEUED])?;
                 for _ in 0..changed {
@@ -360,17 +352,6 @@ impl Database {
     pub(super) fn state_of(&self, rseq: u64) -> Result<Option<i64>, DbError> {
         let mut statement = self.conn.prepare_cached("SELECT state FROM _landfall_outbox WHERE rseq = ?")?;
         Ok(statement.query_row([rseq as i64], |r| r.get(0)).optional()?)
-    }
-
-    /// The server has accepted an entry, under this sequence.
-    pub(super) fn set_accepted(&mut self, rseq: u64, from: i64, seq: u64, at_ms: u64) -> Result<(), DbError> {
-        // Nothing in it can fail half-way: without a journal of its own it is half as long.
-        let sql = "UPDATE OR FAIL _landfall_outbox SET state = ?, seq = ?, problem = NULL, acked_ms = ? WHERE rseq = ?
-                   RETURNING length(body)";
-        let row = params![ACKED, seq as i64, at_ms as i64, rseq as i64];
-        let bytes = self.conn.prepare_cached(sql)?.query_row(row, |r| r.get::<_, i64>(0))?;
-        self.memory.meta.counts.moved(from, Some(ACKED), bytes as u64);
-        Ok(())
     }
 
     /// Whether a number that was given out names nothing that is undecided, accepted or dead: it was withdrawn, thrown away,

@@ -9,7 +9,7 @@ pub const SUBJECT_GROUP_ENTRIES: usize = 512;
 
 /// Most entries of one subject in a group while others take part: a larger push is divided. Whoever pushes little waits
 /// for what so many take, not for whatever somebody else chose to push at once.
-pub const SHARED_GROUP_ENTRIES: usize = 64;
+pub const SHARED_GROUP_ENTRIES: usize = 16;
 
 /// Whoever else was there is expected back for so many groups, and finds no large one under way.
 pub const EXPECTED_GROUPS: u32 = 64;

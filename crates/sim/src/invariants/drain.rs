@@ -21,7 +21,7 @@ pub struct Drain {
     undecided: BTreeSet<u64>,
     /// What is to be looked at again when it is another: reading the outbox takes long.
     seen: Option<(Counts, u64, ReplicaId)>,
-    /// What the message that is about to be heard says of entries that the server has.
+    /// What the message that is about to be heard, or waits for the changes behind it, says of entries that the server has.
     accepted: BTreeSet<u64>,
     /// Whether it refuses any.
     refuses: bool,
@@ -40,7 +40,7 @@ impl Drain {
             _ => false,
         };
         self.refuses = decisions.iter().any(|d| matches!(d.outcome, Outcome::Refused { .. }));
-        self.accepted = decisions.iter().filter(|d| taken(&d.outcome)).map(|d| d.rseq).collect();
+        self.accepted.extend(decisions.iter().filter(|d| taken(&d.outcome)).map(|d| d.rseq));
     }
 
     fn take(&mut self, outbox: &[OutboxEntry]) {
@@ -85,7 +85,9 @@ fn note(process: &mut Process) -> bool {
         process.drain.take(&outbox);
         process.drain.seen = Some(now);
     }
-    process.drain.accepted.clear();
+    if !process.engine.keeps_answer() {
+        process.drain.accepted.clear();
+    }
     process.drain.refuses = false;
     true
 }
