@@ -220,16 +220,9 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
         string(operation.table(), out);
         out.push_str(",\"key\":");
         row(&operation.key().0, out);
-        let _ = write!(out, ",\"op\":\"{}\",\"cells\":{{", verb(operation));
-        for (at, write) in operation.cells().iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            string(&write.column, out);
-            out.push(':');
-            value(&write.value, out);
-        }
-        out.push_str("}}");
+        let _ = write!(out, ",\"op\":\"{}\",\"cells\":", verb(operation));
+        object(operation.cells().iter().map(|write| (&write.column, &write.value)), out);
+        out.push('}');
     });
     if let Some(action) = &entry.transaction.action {
         out.push_str(",\"action\":{\"name\":");
@@ -257,6 +250,31 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
             out.push('}');
         });
     }
+    if !entry.images.is_empty() {
+        out.push_str(",\"seen\":");
+        list(&entry.images, out, |((table, key), cells), out| {
+            out.push_str("{\"table\":");
+            string(table, out);
+            out.push_str(",\"key\":");
+            row(&key.0, out);
+            out.push_str(",\"cells\":");
+            object(cells, out);
+            out.push('}');
+        });
+    }
+}
+
+fn object<'a>(cells: impl IntoIterator<Item = (&'a String, &'a Value)>, out: &mut String) {
+    out.push('{');
+    for (at, (column, cell)) in cells.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        string(column, out);
+        out.push(':');
+        value(cell, out);
+    }
+    out.push('}');
 }
 
 fn left(list_of: &[Left], out: &mut String) {
@@ -338,7 +356,7 @@ pub fn status(status: &Status) -> String {
     });
     let review = status.review.map(|r| {
         json!({"entries": r.entries, "conflicts": r.conflicts, "awayMs": r.away_ms, "since": r.since_ms,
-            "complete": r.complete})
+            "complete": r.complete, "copied": r.copied})
     });
     let progress = status.loading.map(|p| json!({"loaded": p.rows, "total": p.expected}));
     json!({

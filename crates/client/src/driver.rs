@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{collections::BTreeMap, collections::HashMap};
@@ -28,6 +29,8 @@ mod chunks;
 mod history;
 mod open;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 /// How to open a [`Client`].
 #[derive(Clone, Debug)]
@@ -133,6 +136,7 @@ enum Message {
 pub struct Client {
     sender: mpsc::Sender<Message>,
     status: watch::Receiver<Status>,
+    outbox: watch::Receiver<u64>,
     server: Option<Arc<str>>,
     flights: cache::Flights,
     last: Arc<Last>,
@@ -187,13 +191,14 @@ impl Client {
         let address = server.as_ref().map(|s| s.base.as_str().into());
         let (sender, receiver) = mpsc::channel();
         let (status_sender, status) = watch::channel(Status::default());
+        let (outbox_sender, outbox) = watch::channel(0);
         let (ready_sender, ready) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
         let inputs = sender.clone();
         std::thread::Builder::new()
             .name("landfall-engine".into())
             .spawn(move || {
-                let opened = Loop::open(options, server, inputs, status_sender, runtime);
+                let opened = Loop::open(options, server, inputs, (status_sender, outbox_sender), runtime);
                 let state = match opened {
                     Ok(state) => state,
                     Err(error) => {
@@ -210,7 +215,7 @@ impl Client {
             Err(_) => return Err(StartError::Thread(std::io::Error::other("the thread ended while opening"))),
         }
         let last = Arc::new(Last(sender.clone()));
-        Ok(Self { sender, status, server: address, flights: cache::Flights::default(), last })
+        Ok(Self { sender, status, outbox, server: address, flights: cache::Flights::default(), last })
     }
 
     /// The server's address, when there is one.
@@ -312,6 +317,22 @@ impl Client {
     /// When the database cannot be read.
     pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, ClientError> {
         Ok(self.with(|engine, _, _| engine.outbox()).await??)
+    }
+
+    /// Changes whenever the outbox may have: for whoever shows it. The number says nothing by itself. What happens while
+    /// nobody looks is told once.
+    ///
+    /// ```no_run
+    /// # async fn panel(client: landfall_client::driver::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut changes = client.outbox_changes();
+    /// loop {
+    ///     println!("{} entries", client.outbox().await?.len());
+    ///     changes.changed().await?;
+    /// }
+    /// # }
+    /// ```
+    pub fn outbox_changes(&self) -> watch::Receiver<u64> {
+        self.outbox.clone()
     }
 
     /// Offers a dead letter again, as a new transaction; gives its number.
@@ -499,6 +520,8 @@ struct Loop {
     network: Option<socket::Network>,
     mirror: Option<FileMirror>,
     status: watch::Sender<Status>,
+    /// How often the outbox has changed, and who is told.
+    outbox: (Arc<AtomicU64>, watch::Sender<u64>),
     watchers: HashMap<QueryId, tokio_mpsc::UnboundedSender<RowsDiff>>,
     cache_changes: broadcast::Sender<Selection>,
     started: Instant,
@@ -513,7 +536,7 @@ impl Loop {
         options: ClientOptions,
         server: Option<socket::Server>,
         inputs: mpsc::Sender<Message>,
-        status: watch::Sender<Status>,
+        (status, outbox): (watch::Sender<Status>, watch::Sender<u64>),
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, StartError> {
         let started = Instant::now();
@@ -541,8 +564,19 @@ impl Loop {
         engine.handle(Input::SetOnline { online: online && network.is_some() }, now, &mut system_entropy);
         let watchers = HashMap::new();
         let cache_changes = cache::changes();
-        let mut state =
-            Self { engine, network, mirror, status, watchers, cache_changes, started, clock_told: false, _lock: lock };
+        let outbox = (engine.db().count_outbox_changes()?, outbox);
+        let mut state = Self {
+            engine,
+            network,
+            mirror,
+            status,
+            outbox,
+            watchers,
+            cache_changes,
+            started,
+            clock_told: false,
+            _lock: lock,
+        };
         state.carry_out();
         Ok(state)
     }
@@ -622,6 +656,8 @@ impl Loop {
                 }
             }
         }
+        let changes = self.outbox.0.load(Ordering::Relaxed);
+        self.outbox.1.send_if_modified(|told| std::mem::replace(told, changes) != changes);
     }
 }
 

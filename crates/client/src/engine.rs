@@ -631,6 +631,7 @@ impl Engine {
                 self.effects.push_back(Effect::MirrorAnew);
                 return Ok(self.session.replaced(now.mono_ms));
             }
+            Command::SetAside { rseq } => self.db.park_breaking(rseq, now.wall_ms)?,
         }
         Ok(Vec::new())
     }

@@ -6,7 +6,7 @@
 
 use batch::Batch;
 use landfall_core::flat::{FlatMap, FlatSet};
-use landfall_core::{BucketId, Transaction};
+use landfall_core::{BucketId, Transaction, mutant};
 use landfall_protocol::codes;
 use landfall_protocol::server::{Address, Limits};
 use opens::Opens;
@@ -33,7 +33,9 @@ pub const PONG_TIMEOUT_MS: u64 = 10_000;
 /// Applied changes are reported at the latest after this long.
 pub const REPORT_AFTER_MS: u64 = 2_000;
 /// Pushes in flight at once: the next one travels while the server commits the one before.
-const MAX_PUSHES_IN_FLIGHT: usize = 2;
+const MAX_PUSHES_IN_FLIGHT: usize = 4;
+/// So many connections in a row break under pushes before they are sent one entry at a time, to find the one that does it.
+const BREAKS_BEFORE_ALONE: u32 = 3;
 /// A nudge is put off for so long at most: a server tells nobody to wait for longer, jitter included.
 const MAX_PATIENCE_MS: u64 = 45_000;
 /// Chunks asked for at once; further loads wait for one of these to end. As many as a browser opens connections.
@@ -113,6 +115,8 @@ pub struct Session {
     opens: Opens,
     loading: FlatMap<BucketId, Loading>,
     batch: Batch,
+    /// Connections in a row that broke while pushes were under way, and none was answered.
+    breaks: u32,
     /// The server asks to wait: nothing that it answers to another push shortens that.
     told_until_ms: u64,
     /// The server does not want to be connected to before.
@@ -151,6 +155,7 @@ impl Session {
             opens: Opens::default(),
             loading: FlatMap::new(),
             batch: Batch::default(),
+            breaks: 0,
             told_until_ms: 0,
             connect_from_ms: 0,
             deferred_until_ms: 0,
@@ -329,7 +334,7 @@ impl Session {
         };
         let online = self.state == State::Online;
         // With no room for another push there is nothing to wake up for: an answer will.
-        let waits = online && self.more_to_send && !self.paused && self.pushes.len() < MAX_PUSHES_IN_FLIGHT;
+        let waits = online && self.more_to_send && !self.paused && self.pushes.len() < self.room();
         let paused_until_ms = self.told_until_ms.max(self.deferred_until_ms);
         let paused = (waits && paused_until_ms > 0).then_some(paused_until_ms);
         let report = self.report_at_ms.filter(|_| online);
@@ -395,6 +400,7 @@ impl Session {
             Event::SetToken => self.set_token(now_ms, &mut out),
             Event::Nudge => self.nudge(now_ms, &mut out),
             Event::Disconnected { reason, retry_after_ms } => {
+                self.broke(&mut out);
                 self.lost(reason, now_ms, random);
                 self.stay_away(*retry_after_ms, now_ms);
             }
@@ -455,12 +461,13 @@ impl Session {
     }
 
     fn tick_online(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
-        if self.pong_by_ms.is_some_and(|by| now_ms >= by && !landfall_core::mutant::active("silence-not-noticed")) {
+        if self.pong_by_ms.is_some_and(|by| now_ms >= by && !mutant::active("silence-not-noticed")) {
+            self.broke(out);
             self.disconnect(out);
             return self.lost("the connection went silent; connecting anew [LF-5921]", now_ms, random);
         }
         if self.pong_by_ms.is_none() && now_ms >= self.ping_at_ms {
-            let again = landfall_core::mutant::active("ping-without-end");
+            let again = mutant::active("ping-without-end");
             self.pong_by_ms = (!again).then_some(now_ms + PONG_TIMEOUT_MS);
             out.push(Command::Ping);
         }
@@ -506,6 +513,30 @@ impl Session {
         self.pong_by_ms = None;
         self.report_at_ms = None;
         self.unreported_bytes = 0;
+    }
+
+    /// The connection breaks. Where that goes on under pushes it may be one of their entries that does it: something on the
+    /// way may not take it, or the server may fall over it. That one waits, and nothing waits for it.
+    fn broke(&mut self, out: &mut Vec<Command>) {
+        if self.pushes.is_empty() {
+            return;
+        }
+        let was_alone = self.goes_alone();
+        self.breaks = self.breaks.saturating_add(1);
+        let mut under_way = self.pushes.values().flat_map(|flight| &flight.rseqs);
+        if let (true, Some(rseq), None) = (was_alone, under_way.next(), under_way.next()) {
+            out.push(Command::SetAside { rseq: *rseq });
+        }
+    }
+
+    /// Whether pushes are sent one entry at a time.
+    fn goes_alone(&self) -> bool {
+        self.breaks >= BREAKS_BEFORE_ALONE
+    }
+
+    /// How many pushes may be under way.
+    fn room(&self) -> usize {
+        if self.goes_alone() { 1 } else { MAX_PUSHES_IN_FLIGHT }
     }
 
     fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>) {
@@ -642,19 +673,23 @@ impl Session {
             // A decision that an answered push was still owed: it says nothing of how fast the server is.
             return;
         };
+        self.breaks = 0;
         let limit = self.limits.push_entries as usize;
         self.batch.answered(now_ms.saturating_sub(flight.sent_ms), limit);
         self.deferred_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
     }
 
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
-        if self.paused && !landfall_core::mutant::active("pause-ignored") {
+        if self.paused && !mutant::active("pause-ignored") {
             return;
         }
         let may_send = now_ms >= self.told_until_ms.max(self.deferred_until_ms);
-        if self.more_to_send && self.pushes.len() < MAX_PUSHES_IN_FLIGHT && may_send {
+        if self.more_to_send && self.pushes.len() < self.room() && may_send {
             (self.told_until_ms, self.deferred_until_ms) = (0, 0);
-            let max_entries = self.batch.entries(self.limits.push_entries as usize);
+            let max_entries = match self.goes_alone() {
+                true => 1,
+                false => self.batch.entries(self.limits.push_entries as usize),
+            };
             out.push(Command::Push { max_entries, last_under_id: self.copied });
         } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
             // Everything under this id is decided or cannot be: now the id can change.
@@ -742,6 +777,7 @@ impl Session {
         if !fatal {
             return;
         }
+        self.broke(out);
         self.disconnect(out);
         let is = |known: landfall_core::Code| known.as_str() == code;
         self.state = if is(codes::NEEDS_SIGN_IN) {
@@ -777,6 +813,7 @@ impl Session {
     ) {
         if self.pushes.remove(&id).is_some() {
             // The server asks for less.
+            self.breaks = 0;
             self.batch.failed();
             self.more_to_send = true;
             let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));

@@ -77,6 +77,8 @@ pub struct Review {
     pub since_ms: u64,
     /// Whether all that others did meanwhile is here. Until then there may be more conflicts.
     pub complete: bool,
+    /// Whether a copy of what waits was kept. There may have been no room for one, and of more than 32 MiB none is made.
+    pub copied: bool,
 }
 
 /// The status of the client.

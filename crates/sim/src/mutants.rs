@@ -44,6 +44,7 @@ pub const ALL: &[Mutant] = &[
     mutant("end-ignored", &["expiry"]),
     mutant("end-slept-through", &["expiry"]),
     mutant("clock-believed", &["expiry", "offline"]),
+    mutant("sent-taken-up", &["once", "counts"]),
     mutant("edit-forgets", &["pending"]),
     mutant("edit-prolongs", &["expiry"]),
     mutant("letter-kept", &["once"]),

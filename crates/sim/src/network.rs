@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::clock::Micros;
 use crate::dice::Dice;
+use crate::workload::OpId;
 
 /// Names a connection in the whole world.
 pub type ConnId = u64;
@@ -99,6 +100,8 @@ pub struct Connection {
 pub struct Way {
     /// Nothing gets through before this time.
     pub stalled_until: Micros,
+    /// The connection breaks when this transaction is sent before this time.
+    pub chokes_on: Option<(OpId, Micros)>,
     /// Connections cannot be opened before this time.
     pub refused_until: Micros,
     /// The device reads one frame in this time only.

@@ -30,6 +30,7 @@ faults! {
     Partition = "net.partition": "Nothing gets through to or from half of the devices for a while.",
     Cut = "net.cut": "A connection breaks; what was under way is lost from some frame on, in each direction.",
     HalfOpen = "net.half_open": "A direction of a connection swallows everything, and nobody is told.",
+    Choke = "net.choke": "Something on the way hangs up on one transaction of a device, whenever it is sent, for a while.",
     Refuse = "net.refuse": "Connections of one device are refused for a while.",
     Garble = "net.garble": "A frame to or from a device arrives with a bit turned over, or is nonsense.",
     Rogue = "net.rogue": "A device says something that is not allowed in the state of its session.",

@@ -197,6 +197,16 @@ impl<'a> Author<'a> {
         }
     }
 
+    /// One move of a drag: it says again all that the one before it said.
+    ///
+    /// # Errors
+    /// As [`Author::write`].
+    pub fn drag(&mut self, tx: &mut WriteTx<'_>, row: u64) -> Done {
+        let name = self.words();
+        let sql = "INSERT INTO parents (id, name) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name";
+        tx.execute(sql, &[key("parents", 30 + row), name]).map(|_| ())
+    }
+
     fn mark(&mut self, tx: &mut WriteTx<'_>) -> Done {
         // What is in `ops` stays for ever: it is not what a person would take back.
         tx.leave_out_of_undo();

@@ -1,4 +1,4 @@
-import { codes, dataOf, type ErrorData, fail, LandfallError, wordsOf } from "./error.js";
+import { codes, dataOf, type ErrorData, errorOf, fail, LandfallError } from "./error.js";
 import { Link } from "./link.js";
 import { Live } from "./live.js";
 import { State } from "./observable.js";
@@ -28,7 +28,7 @@ import type {
   Withdrawal,
   Written,
 } from "./types.js";
-import { checkWhole, decodeKey, decodeRows, encodeParams, encodeShapeParams } from "./values.js";
+import { checkWhole, decodeKey, decodeRows, encodeParams, encodeShapeParams, refuse } from "./values.js";
 
 const UNKNOWN: Status = {
   connectivity: "offline",
@@ -69,11 +69,11 @@ export async function openDatabase<Tables = AnyTables, Shapes = AnyShapes, Actio
 /** An address, or none; anything else is refused before a worker is started for it. */
 function serverOf(server: string | URL | null | undefined): string | null {
   if (server === null || server === undefined || server === "") return null;
-  const url = URL.canParse(server) ? new URL(server) : null;
-  if (!url || !["http:", "https:"].includes(url.protocol)) {
+  const { protocol, href } = new URL(URL.canParse(server) ? server : "none:");
+  if (!/^https?:$/.test(protocol)) {
     throw fail(codes.noServer, `'${server}' is not a server address; write something like https://app.example`);
   }
-  return url.href.replace(/[?#].*$/, "").replace(/\/+$/, "");
+  return href.replace(/\/*([?#].*)?$/, "");
 }
 
 /** A database as the page sees it. */
@@ -135,7 +135,7 @@ class Client implements Database {
       await this.#link.open(this.#config);
     } catch (thrown) {
       this.#end();
-      throw thrown instanceof LandfallError ? thrown : new LandfallError(dataOf(thrown));
+      throw errorOf(thrown);
     }
   }
 
@@ -152,12 +152,7 @@ class Client implements Database {
         const { undone, ...answer } = await this.#manage<Withdrawal>("withdraw", checkWhole("withdraw", rseq));
         return undone ? { ...answer, undone: this.#undone(undone) } : answer;
       },
-      export: async (rseq) =>
-        (await this.ask({
-          do: "manage",
-          verb: "export",
-          arg: rseq === undefined ? "" : `${checkWhole("export", rseq)}`,
-        })) as string,
+      export: async (rseq) => this.#command("export", entryOf("export", rseq)),
       pause: () => this.#manage("pause"),
       resume: () => this.#manage("resume"),
       tryNow: () => this.#manage("try"),
@@ -170,15 +165,20 @@ class Client implements Database {
   }
 
   async undo(rseq?: number): Promise<Undone | null> {
-    return this.#undone(await this.#manage<Undone | null>("undo", rseq === undefined ? "" : checkWhole("undo", rseq)));
+    return this.#undone(await this.#manage<Undone | null>("undo", entryOf("undo", rseq)));
   }
 
-  redo(): Promise<Undone | null> {
-    return this.#manage<Undone | null>("redo").then((undone) => this.#undone(undone));
+  async redo(): Promise<Undone | null> {
+    return this.#undone(await this.#manage<Undone | null>("redo"));
   }
 
-  async #manage<T>(verb: string, arg: unknown = ""): Promise<T> {
-    return JSON.parse((await this.ask({ do: "manage", verb, arg: String(arg) })) as string) as T;
+  /** Something that is done to the outbox, with the answer as text. */
+  #command(verb: string, arg: unknown = ""): Promise<string> {
+    return this.ask({ do: "manage", verb, arg: `${arg}` }) as Promise<string>;
+  }
+
+  async #manage<T>(verb: string, arg?: unknown): Promise<T> {
+    return JSON.parse(await this.#command(verb, arg)) as T;
   }
 
   /** With keys as the page has them. */
@@ -202,21 +202,20 @@ class Client implements Database {
   }
 
   live<Row>(sql: string, params: readonly Param[] = []): LiveQuery<Row> {
-    const live = new Live<Row>(++this.#subs, text(sql), encodeParams(params), {
-      watch: (sub, statement, values) => {
+    return new Live<Row>(++this.#subs, text(sql), encodeParams(params), (live, on) => {
+      const { sub } = live;
+      if (on) {
         this.#lives.set(sub, live as Live<unknown>);
-        this.#watch(sub, statement, values);
-      },
-      unwatch: (sub) => {
+        this.#watch(live as Live<unknown>);
+      } else {
         this.#lives.delete(sub);
         this.#tell({ do: "unwatch", sub });
-      },
+      }
     });
-    return live;
   }
 
-  #watch(sub: number, sql: string, params: string): void {
-    this.ask({ do: "watch", sub, sql, params }).catch((thrown) => this.#lives.get(sub)?.failed(dataOf(thrown)));
+  #watch({ sub, sql, params }: Live<unknown>): void {
+    this.ask({ do: "watch", sub, sql, params }).catch((error) => this.#lives.get(sub)?.failed(error));
   }
 
   async transaction<R>(f: (tx: Transaction<AnyTables>) => R | Promise<R>): Promise<Written<R>> {
@@ -232,15 +231,15 @@ class Client implements Database {
     return { rseq, gone: gone as number[], result };
   }
 
-  async insert(table: string, row: object): Promise<Written<void>> {
+  insert(table: string, row: object): Promise<Written<void>> {
     return this.transaction((tx) => tx.insert(table, row as never));
   }
 
-  async update(table: string, key: unknown, patch: object): Promise<Written<void>> {
+  update(table: string, key: unknown, patch: object): Promise<Written<void>> {
     return this.transaction((tx) => tx.update(table, key as never, patch as never));
   }
 
-  async delete(table: string, key: unknown): Promise<Written<void>> {
+  delete(table: string, key: unknown): Promise<Written<void>> {
     return this.transaction((tx) => tx.delete(table, key as never));
   }
 
@@ -257,9 +256,8 @@ class Client implements Database {
   }
 
   #openShape(sub: number, shape: OpenShape): void {
-    this.ask({ do: "shape", sub, name: shape.name, params: shape.params }).catch((thrown) =>
-      shape.failed(dataOf(thrown)),
-    );
+    const { name, params } = shape;
+    this.ask({ do: "shape", sub, name, params }).catch((error) => shape.failed(error));
   }
 
   rowState(table: string, key: unknown): "synced" | "pending" | "sending" | "failed" {
@@ -280,14 +278,12 @@ class Client implements Database {
   }
 
   async storage(): Promise<StorageReport> {
-    // Storage that is denied reports nothing, which is the truth about it.
-    const estimate = await navigator.storage?.estimate?.().catch(() => undefined);
-    const persisted = (await navigator.storage?.persisted?.().catch(() => false)) ?? false;
-    return { usage: estimate?.usage ?? 0, quota: estimate?.quota ?? 0, persisted };
+    const { usage = 0, quota = 0 } = (await storage("estimate")) ?? {};
+    return { usage, quota, persisted: (await storage("persisted")) ?? false };
   }
 
   async requestPersistence(): Promise<boolean> {
-    const granted = (await navigator.storage?.persist?.().catch(() => false)) ?? false;
+    const granted = (await storage("persist")) ?? false;
     this.#tell({ do: "persisted" });
     return granted;
   }
@@ -315,7 +311,7 @@ class Client implements Database {
         this.#lives.get(news.sub)?.diff(news.diff);
         return;
       case "liveError":
-        this.#lives.get(news.sub)?.failed(news.error);
+        this.#lives.get(news.sub)?.failed(new LandfallError(news.error));
         return;
       case "shape":
         this.#shapes.get(news.sub)?.heard(news.complete, news.failure);
@@ -327,7 +323,7 @@ class Client implements Database {
 
   #setStatus(wire: WireStatus): void {
     const lastSyncedAt = wire.lastSyncedAt === null ? null : new Date(wire.lastSyncedAt);
-    const review = wire.review === null ? null : { ...wire.review, since: new Date(wire.review.since) };
+    const review = wire.review && { ...wire.review, since: new Date(wire.review.since) };
     this.status.set({ ...wire, lastSyncedAt, review });
     if (wire.connectivity === "needs-sign-in") this.#tokens.renew();
   }
@@ -336,7 +332,7 @@ class Client implements Database {
   #restarted(error: ErrorData | null): void {
     this.#link.open(this.#config).then(
       () => {
-        for (const [sub, live] of this.#lives) this.#watch(sub, live.sql, live.params);
+        for (const live of this.#lives.values()) this.#watch(live);
         for (const [sub, shape] of this.#shapes) this.#openShape(sub, shape);
         if (this.#outbox.isWatched) this.#tell({ do: "outbox", on: true });
         if (error) this.status.set({ ...this.status.current, lastError: error });
@@ -347,6 +343,17 @@ class Client implements Database {
 }
 
 function text(sql: unknown): string {
-  if (typeof sql !== "string") throw fail(codes.wrongType, `a statement is a string, and was given ${wordsOf(sql)}`);
-  return sql;
+  return typeof sql === "string" ? sql : refuse("a string", sql, {}, "a statement");
+}
+
+/** The number of an entry as text, or nothing where none is named. */
+function entryOf(what: string, rseq?: number): string {
+  return rseq === undefined ? "" : `${checkWhole(what, rseq)}`;
+}
+
+/** What the browser says of its storage. Storage that is denied reports nothing, which is the truth about it. */
+async function storage<Q extends "estimate" | "persist" | "persisted">(question: Q) {
+  return (await navigator.storage?.[question]?.().catch(() => undefined)) as
+    | Awaited<ReturnType<StorageManager[Q]>>
+    | undefined;
 }

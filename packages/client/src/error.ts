@@ -36,17 +36,22 @@ export class LandfallError extends Error {
   }
 }
 
-export function fail(code: string, message: string, at?: { table?: string; column?: string }): LandfallError {
+export function fail(
+  code: string,
+  message: string,
+  at?: { table?: string | undefined; column?: string },
+): LandfallError {
   return new LandfallError({ code, message, ...at });
 }
 
 /** The words of whatever was thrown; of an error its name and message. */
 export const wordsOf: (thrown: unknown) => string = String;
 
+export function errorOf(thrown: unknown): LandfallError {
+  return thrown instanceof LandfallError ? thrown : fail(codes.other, wordsOf(thrown));
+}
+
 export function dataOf(thrown: unknown): ErrorData {
-  if (thrown instanceof LandfallError) {
-    const { code, message, table, column } = thrown;
-    return { code, message, table, column };
-  }
-  return { code: codes.other, message: wordsOf(thrown) };
+  const { code, message, table, column } = errorOf(thrown);
+  return { code, message, table, column };
 }

@@ -8,6 +8,8 @@ const DEAD_AFTER_MS = 30_000;
 /** So many new starts within a minute show that another would not help. */
 const MOST_RESTARTS = 3;
 
+type Message = { open: Config } | { ask: Ask } | { close: true };
+
 interface Pending {
   resolve: (value: unknown) => void;
   reject: (error: LandfallError) => void;
@@ -15,6 +17,7 @@ interface Pending {
 
 export interface Listener {
   news(news: News): void;
+  /** There is no worker any more: the database is to be opened again, in another one. */
   restarted(error: ErrorData | null): void;
 }
 
@@ -39,16 +42,15 @@ export class Link {
   /** Starts the worker, unless it runs, and opens the database in it. */
   async open(config: Config): Promise<void> {
     this.#worker ??= this.#startWorker();
-    await this.#post((id) => ({ id, open: config }));
+    await this.#post({ open: config });
   }
 
   ask(ask: Ask): Promise<unknown> {
-    return this.#post((id) => ({ id, ask }));
+    return this.#post({ ask });
   }
 
   async close(): Promise<void> {
-    if (this.#ended) return;
-    await this.#post((id) => ({ id, close: true }));
+    if (!this.#ended) await this.#post({ close: true });
   }
 
   /** Ends the worker; every call that waits, and every later one, fails with this. */
@@ -62,7 +64,7 @@ export class Link {
    * names the owner, would be frozen with it while other tabs wait. What is stored is stored; the worker ends.
    */
   setAside(): void {
-    if (!this.#worker || this.#ended) return;
+    if (!this.#worker) return;
     this.#isAside = true;
     this.#stopWorker(fail(codes.closed, "the page was left before this was answered; ask again"));
   }
@@ -71,17 +73,14 @@ export class Link {
   comeBack(): void {
     if (!this.#isAside || this.#ended) return;
     this.#isAside = false;
-    this.#worker = this.#startWorker();
     this.#listener.restarted(null);
   }
 
   #startWorker(): Worker {
     const worker = this.#start();
-    const isCurrent = () => worker === this.#worker;
-    worker.onmessage = (event: MessageEvent<ToPage>) => isCurrent() && this.#hear(event.data);
+    worker.onmessage = (event: MessageEvent<ToPage>) => this.#hear(event.data);
     worker.onerror = (event) => {
       event.preventDefault();
-      if (!isCurrent()) return;
       const why = event.message ? `: ${event.message}` : "";
       this.end(
         fail(
@@ -91,25 +90,21 @@ export class Link {
       );
     };
     worker.onmessageerror = () =>
-      isCurrent() && this.#restart({ code: codes.other, message: "a message of the worker could not be read" });
+      this.#restart({ code: codes.other, message: "a message of the worker could not be read" });
     return worker;
   }
 
-  #post(message: (id: number) => ToWorker): Promise<unknown> {
-    if (this.#ended) return Promise.reject(this.#ended);
-    const worker = this.#worker;
-    if (!worker) return Promise.reject(fail(codes.closed, "the database is not open"));
+  async #post(message: Message): Promise<unknown> {
+    if (this.#ended) throw this.#ended;
+    if (!this.#worker) throw fail(codes.closed, "the database is not open");
     const id = ++this.#ids;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.#guard();
-      try {
-        worker.postMessage(message(id));
-      } catch (thrown) {
-        this.#pending.delete(id);
-        reject(fail(codes.other, `the worker cannot be asked: ${wordsOf(thrown)}`));
-      }
-    });
+    try {
+      this.#worker.postMessage({ id, ...message } satisfies ToWorker);
+    } catch (thrown) {
+      throw fail(codes.other, `the worker cannot be asked: ${wordsOf(thrown)}`);
+    }
+    this.#guard();
+    return new Promise((resolve, reject) => this.#pending.set(id, { resolve, reject }));
   }
 
   #hear(message: ToPage): void {
@@ -124,13 +119,16 @@ export class Link {
   }
 
   #stopWorker(error: LandfallError): void {
-    this.#worker?.terminate();
+    const worker = this.#worker;
     this.#worker = null;
-    clearInterval(this.#watch);
-    this.#watch = undefined;
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { reject } of pending) reject(error);
+    if (worker) {
+      worker.onmessage = worker.onerror = worker.onmessageerror = null;
+      worker.terminate();
+    }
+    this.#unguard();
+    const pending = this.#pending;
+    this.#pending = new Map();
+    for (const { reject } of pending.values()) reject(error);
   }
 
   #restart(error: ErrorData | null): void {
@@ -142,10 +140,9 @@ export class Link {
     if (this.#restarts.length > MOST_RESTARTS) {
       const message = `the engine stopped ${MOST_RESTARTS} times within a minute; reload the page. Last: ${data.message}`;
       this.#ended = new LandfallError({ ...data, message });
-      return;
+    } else {
+      this.#listener.restarted(error);
     }
-    this.#worker = this.#startWorker();
-    this.#listener.restarted(error);
   }
 
   /** While calls wait, the worker must give signs of life. */
@@ -153,13 +150,10 @@ export class Link {
     if (this.#watch !== undefined) return;
     this.#heardAt = performance.now();
     this.#watch = setInterval(() => {
-      if (this.#pending.size === 0) {
-        clearInterval(this.#watch);
-        this.#watch = undefined;
-        return;
-      }
       const silent = performance.now() - this.#heardAt;
-      if (silent > DEAD_AFTER_MS) {
+      if (this.#pending.size === 0) {
+        this.#unguard();
+      } else if (silent > DEAD_AFTER_MS) {
         this.#restart({
           code: codes.panicked,
           message: "the database's worker stopped without a word, and was started anew; ask again",
@@ -168,5 +162,10 @@ export class Link {
         this.#worker?.postMessage({ ping: this.#ids } satisfies ToWorker);
       }
     }, PROBE_AFTER_MS / 2);
+  }
+
+  #unguard(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
   }
 }

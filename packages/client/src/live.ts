@@ -1,4 +1,4 @@
-import { type ErrorData, LandfallError } from "./error.js";
+import type { LandfallError } from "./error.js";
 import { State } from "./observable.js";
 import type { LiveQuery, LiveSnapshot } from "./types.js";
 import { decodeRow } from "./values.js";
@@ -44,12 +44,6 @@ function print(row: unknown): string {
   return JSON.stringify(row, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
 }
 
-/** What a live query needs of its database. */
-export interface Watcher {
-  watch(sub: number, sql: string, params: string): void;
-  unwatch(sub: number): void;
-}
-
 /** A live query on the page. */
 export class Live<Row> implements LiveQuery<Row> {
   readonly #state: State<LiveSnapshot<Row>>;
@@ -59,16 +53,13 @@ export class Live<Row> implements LiveQuery<Row> {
     readonly sub: number,
     readonly sql: string,
     readonly params: string,
-    watcher: Watcher,
+    watched: (live: Live<Row>, on: boolean) => void,
   ) {
     const loading: LiveSnapshot<Row> = { state: "loading", rows: [], complete: false };
     this.#state = new State(loading, (on) => {
-      if (on) watcher.watch(sub, sql, params);
-      else {
-        watcher.unwatch(sub);
-        // What nobody watches is not kept true.
-        this.#state.set(loading);
-      }
+      watched(this, on);
+      // What nobody watches is not kept true.
+      if (!on) this.#state.set(loading);
     });
   }
 
@@ -88,14 +79,14 @@ export class Live<Row> implements LiveQuery<Row> {
   first(answer: string): void {
     const { columns, rows, complete } = JSON.parse(answer) as First;
     this.#columns = columns;
-    const fresh = rows.map((cells) => decodeRow<Row>(columns, cells));
-    const before = this.snapshot.rows;
-    if (before.length === 0) {
-      this.#state.set({ state: "ready", rows: fresh, complete });
-      return;
-    }
-    const known = new Map(before.map((row) => [print(row), row]));
-    this.#state.set({ state: "ready", rows: fresh.map((row) => known.get(print(row)) ?? row), complete });
+    const known = new Map(this.snapshot.rows.map((row) => [print(row), row]));
+    this.#ready(
+      rows.map((cells) => {
+        const row = decodeRow<Row>(columns, cells);
+        return known.size ? (known.get(print(row)) ?? row) : row;
+      }),
+      complete,
+    );
   }
 
   diff(text: string): void {
@@ -103,11 +94,15 @@ export class Live<Row> implements LiveQuery<Row> {
     const decoded = inserted.map(([at, cells]) => [at, decodeRow<Row>(this.#columns, cells)] as const);
     const rows = splice(this.snapshot.rows, removed, decoded);
     for (const [at, cells] of updated) rows[at] = decodeRow<Row>(this.#columns, cells);
+    this.#ready(rows, complete);
+  }
+
+  #ready(rows: Row[], complete: boolean): void {
     this.#state.set({ state: "ready", rows, complete });
   }
 
   /** The query could not be run; what was shown stays. */
-  failed(error: ErrorData): void {
-    this.#state.set({ ...this.snapshot, state: "error", error: new LandfallError(error) });
+  failed(error: LandfallError): void {
+    this.#state.set({ ...this.snapshot, state: "error", error });
   }
 }

@@ -14,10 +14,17 @@ interface WireEntry {
   asked?: true;
   open?: boolean;
   after?: number[];
-  rows: { table: string; key: unknown[]; op: RowChange["op"]; cells: Record<string, unknown> }[];
+  rows: (WireRow & { op: RowChange["op"] })[];
   error?: Omit<Problem, "key"> & { key?: unknown[] };
   becauseOf?: number;
   failures?: { at: number; code: string; message: string }[];
+  seen?: WireRow[];
+}
+
+interface WireRow {
+  table: string;
+  key: unknown[];
+  cells: Record<string, unknown>;
 }
 
 function problemOf(schema: Schema, { key, ...problem }: NonNullable<WireEntry["error"]>): Problem {
@@ -29,28 +36,29 @@ export interface WireReview extends WireEntry {
   changed: { table: string; key: unknown[]; column: string | null; was?: unknown; now?: unknown; own?: unknown }[];
 }
 
+const decodeCells = (cells: object) => decodeRow<Record<string, unknown>>(Object.keys(cells), Object.values(cells));
+
 function decodeEntry(
   schema: Schema,
-  { created, next, expires, open, after, rows, action, error, failures, ...entry }: WireEntry,
+  { created, next, expires, open, after, rows, action, error, failures, seen, ...entry }: WireEntry,
 ): OutboxEntry {
+  const rowOf = <R extends WireRow>({ key, cells, ...row }: R) => ({
+    ...row,
+    key: decodeKey(schema, row.table, key),
+    values: decodeCells(cells),
+  });
   return {
     ...entry,
-    ...(next ? { nextAttemptAt: new Date(next) } : {}),
+    ...(next && { nextAttemptAt: new Date(next) }),
     createdAt: new Date(created),
-    ...(expires ? { expiresAt: new Date(expires) } : {}),
+    ...(expires && { expiresAt: new Date(expires) }),
     open: open ?? false,
     waitsFor: after ?? [],
-    rows: rows.map(({ table, key, op, cells }) => ({
-      table,
-      key: decodeKey(schema, table, key),
-      op,
-      values: decodeRow<Record<string, unknown>>(Object.keys(cells), Object.values(cells)),
-    })),
-    ...(action
-      ? { action: { name: action.name, args: decodeRow<Record<string, unknown>>(action.columns, action.args) } }
-      : {}),
-    ...(error ? { error: problemOf(schema, error) } : {}),
-    ...(failures ? { failures: failures.map(({ at, ...why }) => ({ at: new Date(at), ...why })) } : {}),
+    rows: rows.map(rowOf),
+    ...(action && { action: { name: action.name, args: decodeRow(action.columns, action.args) } }),
+    ...(error && { error: problemOf(schema, error) }),
+    ...(failures && { failures: failures.map(({ at, ...why }) => ({ ...why, at: new Date(at) })) }),
+    ...(seen && { seen: seen.map(rowOf) }),
   };
 }
 
@@ -60,7 +68,7 @@ export function decodeReview(schema: Schema, { changed, ...entry }: WireReview):
     table,
     key: decodeKey(schema, table, key),
     column,
-    ...decodeRow<Pick<ChangedSince, "was" | "now" | "own">>(Object.keys(values), Object.values(values)),
+    ...decodeCells(values),
   });
   return { ...decodeEntry(schema, entry), changed: changed.map(one) };
 }

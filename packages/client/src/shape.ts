@@ -1,4 +1,4 @@
-import { type ErrorData, LandfallError } from "./error.js";
+import { LandfallError } from "./error.js";
 import { State } from "./observable.js";
 import type { Shape, ShapeState } from "./types.js";
 
@@ -7,8 +7,8 @@ export class OpenShape implements Shape {
   readonly #state = new State<ShapeState>("loading");
   readonly ready: Promise<void>;
   #error: LandfallError | null = null;
-  #resolve: () => void = () => undefined;
-  #reject: (error: LandfallError) => void = () => undefined;
+  #resolve!: () => void;
+  #reject!: (error: LandfallError) => void;
 
   constructor(
     readonly name: string,
@@ -23,7 +23,7 @@ export class OpenShape implements Shape {
   }
 
   get current(): ShapeState {
-    return this.#state.current;
+    return this.state;
   }
 
   get state(): ShapeState {
@@ -41,7 +41,7 @@ export class OpenShape implements Shape {
   heard(complete: boolean, failure: string | null): void {
     if (failure !== null) {
       const code = /LF-\d{4}/.exec(failure)?.[0] ?? "LF-4006";
-      this.failed({ code, message: failure });
+      this.failed(new LandfallError({ code, message: failure }));
       return;
     }
     this.#error = null;
@@ -49,9 +49,9 @@ export class OpenShape implements Shape {
     this.#set(complete ? "ready" : "loading");
   }
 
-  failed(error: ErrorData): void {
-    this.#error = new LandfallError(error);
-    this.#reject(this.#error);
+  failed(error: LandfallError): void {
+    this.#error = error;
+    this.#reject(error);
     this.#set("error");
   }
 

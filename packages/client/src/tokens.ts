@@ -16,11 +16,11 @@ export class Tokens {
   }
 
   /** The first token. A source that fails gives none: the database opens without the network, too. */
-  async first(): Promise<string | null> {
+  first(): Promise<string | null> {
     return this.#ask().catch(() => null);
   }
 
-  async set(source: Token): Promise<string | null> {
+  set(source: Token): Promise<string | null> {
     this.#source = source;
     return this.#ask();
   }

@@ -86,14 +86,10 @@ export class Tx implements Transaction<AnyTables> {
   async query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
     this.#check();
     const encoded = encodeParams(params);
-    const tx = await this.#begin();
+    this.#open ??= this.#ask({ do: "begin" }) as Promise<string>;
+    const tx = await this.#open;
     if (this.#ops.length > 0) await this.#ask({ do: "step", tx, ops: this.#take() });
     return decodeRows(await this.#ask({ do: "peek", tx, sql: String(sql), params: encoded }));
-  }
-
-  #begin(): Promise<string> {
-    this.#open ??= this.#ask({ do: "begin" }) as Promise<string>;
-    return this.#open;
   }
 
   #take(): string {

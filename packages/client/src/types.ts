@@ -151,6 +151,8 @@ export interface HeldBack {
   readonly since: Date;
   /** Whether all that others did meanwhile is here; until then there may be more conflicts. */
   readonly complete: boolean;
+  /** Whether a copy of what waits was kept. There may have been no room for one, and of more than 32 MiB none is made. */
+  readonly copied: boolean;
 }
 
 /** What a person should be told of the database. */
@@ -304,6 +306,14 @@ export interface OutboxEntry {
   readonly becauseOf?: number;
   /** When it failed, and why each time: the oldest first, at most eight. The last one of a failed entry is its end. */
   readonly failures?: readonly Failure[];
+  /** Of a failed entry: its rows as the person saw them when it failed. */
+  readonly seen?: readonly SeenRow[];
+}
+
+/** A row as it was seen. */
+export interface SeenRow extends RowName {
+  /** Its columns. */
+  readonly values: Readonly<Record<string, unknown>>;
 }
 
 /** When an entry failed, and why. */

@@ -8,16 +8,9 @@ import type { Column, Schema } from "./types.js";
 type Wire = null | boolean | number | string | { i: string } | { b: string } | { j: unknown } | { t: string };
 
 interface Place {
-  table?: string;
+  table?: string | undefined;
   column?: string;
 }
-
-/** Types that are strings of one form. */
-const FORMS: { [type in Column["type"]]?: RegExp } = {
-  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i,
-  decimal: /^-?\d+(\.\d+)?$/,
-  date: /^\d{4}-\d{2}-\d{2}$/,
-};
 
 export function toBase64(bytes: Uint8Array): string {
   let text = "";
@@ -37,9 +30,9 @@ function nameOf(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   if (typeof value === "number") return `the number ${value}`;
   if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (value instanceof Date && Number.isNaN(value.getTime())) return "an invalid Date";
+  if (value instanceof Date && !isDate(value)) return "an invalid Date";
   if (typeof value === "object") return `an object (${value.constructor?.name ?? "without a class"})`;
-  return `${/^[aeiou]/.test(typeof value) ? "an" : "a"} ${typeof value}`;
+  return value === undefined ? "undefined" : `a ${typeof value}`;
 }
 
 export function refuse(expected: string, value: unknown, place: Place, what: string): never {
@@ -55,108 +48,89 @@ export function checkWhole(what: string, value: number, least = 1, most = Number
 /** What JSON cannot hold would be lost in silence by `JSON.stringify`. */
 function checkJson(value: unknown, place: Place, what: string, depth = 0): void {
   if (depth > 120) refuse("JSON of at most 120 levels", value, place, what);
-  if (value === null || typeof value === "boolean") return;
-  if (typeof value === "number" && Number.isFinite(value)) return;
-  if (typeof value === "string" && value.isWellFormed()) return;
+  if (isScalar(value)) return;
   if (Array.isArray(value)) {
     for (const item of value) checkJson(item, place, what, depth + 1);
-    return;
-  }
-  if (typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
-    for (const [name, item] of Object.entries(value)) {
+  } else if (typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
+    for (const [name, item] of Object.entries(value as object)) {
       checkJson(name, place, what, depth);
       if (item !== undefined) checkJson(item, place, what, depth + 1);
     }
-    return;
+  } else {
+    refuse("JSON: plain objects, arrays, strings, finite numbers, booleans, null", value, place, what);
   }
-  refuse("JSON: plain objects, arrays, strings, finite numbers, booleans, null", value, place, what);
 }
 
-function integer(value: number | bigint): Wire | undefined {
-  if (typeof value === "number") return Number.isSafeInteger(value) ? value : undefined;
-  return BigInt.asIntN(64, value) === value ? { i: value.toString() } : undefined;
+type Test = (value: unknown) => boolean;
+
+const isText: Test = (value) => typeof value === "string" && value.isWellFormed();
+const isBoolean: Test = (value) => typeof value === "boolean";
+const isBytes: Test = (value) => value instanceof Uint8Array || value instanceof ArrayBuffer;
+const isInteger: Test = (value) =>
+  Number.isSafeInteger(value) || (typeof value === "bigint" && BigInt.asIntN(64, value) === value);
+/** What JSON has a form for. */
+const isScalar: Test = (value) => value === null || isBoolean(value) || Number.isFinite(value) || isText(value);
+const hasForm =
+  (form: RegExp): Test =>
+  (value) =>
+    typeof value === "string" && form.test(value);
+
+export function isDate(value: unknown): value is Date {
+  return value instanceof Date && !Number.isNaN(value.getTime());
 }
 
-function instant(value: unknown): Wire | undefined {
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? undefined : { t: value.toISOString() };
-  return typeof value === "string" ? value : undefined;
-}
-
-function bytes(value: unknown): Wire | undefined {
-  if (value instanceof Uint8Array) return { b: toBase64(value) };
-  return value instanceof ArrayBuffer ? { b: toBase64(new Uint8Array(value)) } : undefined;
-}
-
-function ofType({ type }: Column, value: unknown): Wire | undefined {
-  const form = FORMS[type];
-  if (form) return typeof value === "string" && form.test(value) ? value : undefined;
-  switch (type) {
-    case "text":
-      return typeof value === "string" && value.isWellFormed() ? value : undefined;
-    case "integer":
-      return typeof value === "number" || typeof value === "bigint" ? integer(value) : undefined;
-    case "float":
-      return typeof value === "number" && Number.isFinite(value) ? value : undefined;
-    case "boolean":
-      return typeof value === "boolean" ? value : undefined;
-    case "timestamp":
-      return instant(value);
-    case "bytes":
-      return bytes(value);
-  }
-  return undefined;
-}
-
-const EXPECTED: Record<Column["type"], string> = {
-  text: "a string of well-formed Unicode",
-  uuid: 'a string such as "018f7c1e-0000-7000-8000-000000000000"',
-  integer: "a whole number (a bigint beyond 2^53)",
-  float: "a finite number",
-  decimal: 'a string such as "12.50"',
-  boolean: "true or false",
-  timestamp: 'a Date, or a string such as "2026-11-21T08:30:00Z"',
-  date: 'a string such as "2026-11-21"',
-  bytes: "a Uint8Array",
-  json: "JSON",
+/** What each type takes, in words and as a test. */
+const TYPES: Record<Column["type"], [expected: string, test?: Test]> = {
+  text: ["a string of well-formed Unicode", isText],
+  uuid: [
+    'a string such as "018f7c1e-0000-7000-8000-000000000000"',
+    hasForm(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i),
+  ],
+  integer: ["a whole number (a bigint beyond 2^53)", isInteger],
+  float: ["a finite number", Number.isFinite],
+  decimal: ['a string such as "12.50"', hasForm(/^-?\d+(\.\d+)?$/)],
+  boolean: ["true or false", isBoolean],
+  timestamp: [
+    'a Date, or a string such as "2026-11-21T08:30:00Z"',
+    (value) => typeof value === "string" || isDate(value),
+  ],
+  date: ['a string such as "2026-11-21"', hasForm(/^\d{4}-\d{2}-\d{2}$/)],
+  bytes: ["a Uint8Array", isBytes],
+  json: ["JSON"],
 };
+
+/** A value that was tested, as it travels. */
+function encode(value: unknown): Wire {
+  if (typeof value === "bigint") return { i: `${value}` };
+  if (value instanceof Date) return { t: value.toISOString() };
+  if (value instanceof Uint8Array) return { b: toBase64(value) };
+  return value instanceof ArrayBuffer ? encode(new Uint8Array(value)) : (value as Wire);
+}
+
+function encodeJson(value: unknown, place: Place, what: string): Wire {
+  checkJson(value, place, what);
+  return { j: value };
+}
 
 /** A cell of a column, checked before it leaves the page. */
 export function encodeCell(column: Column, value: unknown, place: Place): Wire {
   const what = place.table ? `${place.table}.${place.column}` : `the parameter '${place.column}'`;
   if (value === null) return null;
-  if (column.type === "json") {
-    checkJson(value, place, what);
-    return { j: value };
-  }
-  return ofType(column, value) ?? refuse(EXPECTED[column.type], value, place, what);
+  const [expected, test] = TYPES[column.type];
+  if (!test) return encodeJson(value, place, what);
+  return test(value) ? encode(value) : refuse(expected, value, place, what);
 }
 
 /** Parameters of plain SQL; only their form tells what they are. */
 export function encodeParams(params: readonly unknown[]): string {
   const one = (value: unknown, at: number): Wire => {
     const what = `parameter ${at + 1}`;
-    const wire = plain(value);
-    if (wire !== undefined) return wire;
-    if (typeof value === "object" && value !== null && !(value instanceof Date)) {
-      checkJson(value, {}, what);
-      return { j: value };
-    }
-    return refuse(
-      "null, a boolean, a finite number, a bigint, a string, a valid Date, a Uint8Array or JSON",
-      value,
-      {},
-      what,
-    );
+    if ([isScalar, isInteger, isBytes, isDate].some((test) => test(value))) return encode(value);
+    if (typeof value === "object" && !(value instanceof Date)) return encodeJson(value, {}, what);
+    const expected = "JSON, a bigint, a valid Date or a Uint8Array";
+    return refuse(expected, value, {}, what);
   };
   return JSON.stringify(params.map(one));
-}
-
-function plain(value: unknown): Wire | undefined {
-  if (value === null || typeof value === "boolean") return value;
-  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
-  if (typeof value === "bigint") return integer(value);
-  if (typeof value === "string") return value.isWellFormed() ? value : undefined;
-  return bytes(value) ?? (value instanceof Date ? instant(value) : undefined);
 }
 
 /** A cell from the engine. */
@@ -174,13 +148,12 @@ export function decodeRows<Row>(answer: unknown): Row[] {
 }
 
 export function decodeRow<Row>(columns: readonly string[], cells: readonly unknown[]): Row {
-  const row: Record<string, unknown> = {};
+  let row: Record<string, unknown> = {};
   for (let at = 0; at < columns.length; at++) {
     const name = columns[at] as string;
     const value = decode(cells[at] as Wire);
     // An assignment to `__proto__` would not make a property.
-    if (name === "__proto__")
-      Object.defineProperty(row, name, { value, enumerable: true, configurable: true, writable: true });
+    if (name === "__proto__") row = { ...row, [name]: value };
     else row[name] = value;
   }
   return row as Row;
@@ -199,37 +172,43 @@ function tableOf(schema: Schema, name: string): Schema["tables"][string] {
   return named(schema.tables, name, "the schema", "table");
 }
 
-/** The cells of a row or a patch; what is `undefined` is left out. */
-export function encodeRow(schema: Schema, tableName: string, row: unknown): Record<string, Wire> {
-  const table = tableOf(schema, tableName);
-  if (typeof row !== "object" || row === null || Array.isArray(row)) {
-    refuse("an object of columns", row, { table: tableName }, tableName);
-  }
+/** Cells by the names of their columns; what is `undefined` is left out. */
+function encodeCells(
+  columns: Record<string, Column>,
+  cells: object,
+  owner: string,
+  what: string,
+  table?: string,
+): Record<string, Wire> {
   const out: Record<string, Wire> = Object.create(null);
-  for (const [name, value] of Object.entries(row)) {
-    if (value === undefined) continue;
-    const place = { table: tableName, column: name };
-    const column = named(table.columns, name, `'${tableName}'`, "column", place);
-    out[name] = encodeCell(column, value, place);
+  for (const [column, value] of Object.entries(cells)) {
+    const place = { table, column };
+    if (value !== undefined) out[column] = encodeCell(named(columns, column, owner, what, place), value, place);
   }
   return out;
 }
 
+/** The cells of a row or a patch. */
+export function encodeRow(schema: Schema, table: string, row: unknown): Record<string, Wire> {
+  const { columns } = tableOf(schema, table);
+  if (typeof row !== "object" || row === null || Array.isArray(row)) {
+    return refuse("an object of columns", row, { table }, table);
+  }
+  return encodeCells(columns, row, `'${table}'`, "column", table);
+}
+
 /** A key as the list of its parts: the value itself, or an object where the key has several columns. */
-export function encodeKey(schema: Schema, tableName: string, key: unknown): Wire[] {
-  const table = tableOf(schema, tableName);
-  const parts =
-    table.key.length === 1 ? [key] : table.key.map((name) => (key as Record<string, unknown> | null)?.[name]);
-  return table.key.map((name, at) => {
-    const value = parts[at];
+export function encodeKey(schema: Schema, table: string, key: unknown): Wire[] {
+  const { key: names, columns } = tableOf(schema, table);
+  const isOne = names.length === 1;
+  return names.map((column) => {
+    const value = isOne ? key : (key as Record<string, unknown> | null)?.[column];
+    const place = { table, column };
     if (value === undefined || value === null) {
-      const form = table.key.length === 1 ? `its '${name}'` : `an object of ${table.key.join(", ")}`;
-      throw fail(codes.badKey, `the key of '${tableName}' is ${form}; '${name}' is missing`, {
-        table: tableName,
-        column: name,
-      });
+      const form = isOne ? `its '${column}'` : `an object of ${names.join(", ")}`;
+      throw fail(codes.badKey, `the key of '${table}' is ${form}; '${column}' is missing`, place);
     }
-    return encodeCell(table.columns[name] as Column, value, { table: tableName, column: name });
+    return encodeCell(columns[column] as Column, value, place);
   });
 }
 
@@ -240,24 +219,18 @@ export function decodeKey(schema: Schema, tableName: string, parts: readonly unk
 }
 
 /** A key as text, to compare by. A uuid in either case is the same. */
-export function keyText(schema: Schema, tableName: string, key: unknown): string {
-  const parts = encodeKey(schema, tableName, key);
-  const { key: names, columns } = tableOf(schema, tableName);
-  const isUuid = (at: number) => columns[names[at] as string]?.type === "uuid";
-  const form = (wire: Wire, at: number) => (isUuid(at) ? String(wire).toLowerCase() : wire);
-  return `${tableName} ${JSON.stringify(parts.map(form))}`;
+export function keyText(schema: Schema, table: string, key: unknown): string {
+  const { key: names, columns } = tableOf(schema, table);
+  const parts = encodeKey(schema, table, key).map((wire, at) =>
+    columns[names[at] as string]?.type === "uuid" ? String(wire).toLowerCase() : wire,
+  );
+  return `${table} ${JSON.stringify(parts)}`;
 }
 
 /** The arguments of an action; what is `undefined` is left out, and NULL. Whether they will do is the engine's to say. */
 export function encodeArgs(schema: Schema, name: string, args: object | undefined): Record<string, Wire> {
   const action = named(schema.actions ?? {}, name, "the schema", "action");
-  const out: Record<string, Wire> = Object.create(null);
-  for (const [arg, value] of Object.entries(args ?? {})) {
-    if (value === undefined) continue;
-    const column = named(action.args, arg, `the action '${name}'`, "argument", { column: arg });
-    out[arg] = encodeCell(column, value, { column: arg });
-  }
-  return out;
+  return encodeCells(action.args, args ?? {}, `the action '${name}'`, "argument");
 }
 
 /** A shape's parameters. */
@@ -266,9 +239,9 @@ export function encodeShapeParams(schema: Schema, name: string, params: object |
   const out: Record<string, Wire> = {};
   for (const [param, column] of Object.entries(shape.params)) {
     const value = (params as Record<string, unknown> | undefined)?.[param];
-    if (value === undefined)
-      throw fail(codes.wrongType, `the shape '${name}' needs its parameter '${param}'`, { column: param });
-    out[param] = encodeCell(column, value, { column: param });
+    const place = { column: param };
+    if (value === undefined) throw fail(codes.wrongType, `the shape '${name}' needs its parameter '${param}'`, place);
+    out[param] = encodeCell(column, value, place);
   }
   return JSON.stringify(out);
 }

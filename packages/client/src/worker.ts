@@ -1,7 +1,7 @@
 // The worker's script: nothing but a tab and its page.
 
-import { wordsOf } from "./error.js";
 import type { ToPage, ToWorker } from "./protocol.js";
+import { dataOf } from "./worker/failure.js";
 import { gatherWrites } from "./worker/gather.js";
 import { Tab } from "./worker/tab.js";
 
@@ -15,5 +15,5 @@ scope.onmessage = (event) => void tab.hear(event.data);
 
 // What nobody expected must not pass without a word.
 self.addEventListener("unhandledrejection", (event) => {
-  console.error(`landfall: ${wordsOf((event as PromiseRejectionEvent).reason)}`);
+  console.error(`landfall: ${dataOf((event as PromiseRejectionEvent).reason).message}`);
 });

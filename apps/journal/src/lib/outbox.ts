@@ -41,9 +41,20 @@ export async function discard(db: Db, entry: OutboxEntry): Promise<void> {
   notices.show({ kind: "done", text: "The change is thrown away.", action: { label: "Undo", run: back } });
 }
 
+/** The entry as a file that brings it back; `null` where there is none, or none is needed. */
+async function copyOf(db: Db, { rseq, open }: OutboxEntry): Promise<string | null> {
+  // What was handed to the network is taken back by a transaction of its own.
+  if (!open) return null;
+  // The page is told of a long outbox late: meanwhile it may have been accepted, or taken up by an edit.
+  return db.outbox.export(rseq).catch((problem: unknown) => {
+    if (isGone(problem)) return null;
+    throw problem;
+  });
+}
+
 /** Takes an entry back, and says which of the two that was: before it was sent, or after. */
 export async function withdraw(db: Db, entry: OutboxEntry): Promise<void> {
-  const copy = await db.outbox.export(entry.rseq);
+  const copy = await copyOf(db, entry);
   const { withdrawn, withIt = [], undone } = await db.outbox.withdraw(entry.rseq);
   if (!withdrawn) {
     const left = leftAlone(undone?.left ?? []);
@@ -53,15 +64,17 @@ export async function withdraw(db: Db, entry: OutboxEntry): Promise<void> {
   }
   const more =
     withIt.length === 0 ? "" : ` ${plural(withIt.length, "change", "changes")} that cannot be without it: see below.`;
+  const text = `It was never sent, and is taken back.${more}`;
+  if (copy === null) {
+    // It went under the number of the edit that had taken it up. The device keeps a copy of all before anything goes.
+    notices.show({ kind: "done", text: `${text} It is among the copies that this device kept.` });
+    return;
+  }
   const back = async () => {
     // It comes back as any other from a file, and is then written anew.
     for (const rseq of (await db.outbox.import(copy)).added) await db.outbox.retry(rseq);
   };
-  notices.show({
-    kind: "done",
-    text: `It was never sent, and is taken back.${more}`,
-    action: { label: "Undo", run: back },
-  });
+  notices.show({ kind: "done", text, action: { label: "Undo", run: back } });
 }
 
 /** What was tried now, in words. */

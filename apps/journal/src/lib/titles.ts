@@ -1,6 +1,6 @@
 // The titles of notes and posts, for words about them: of those that are here, and of those that were.
 
-import type { RowName } from "@landfall/client";
+import type { RowName, SeenRow } from "@landfall/client";
 import type { Db } from "./journal.svelte";
 import { itemOf } from "./marks";
 
@@ -13,6 +13,15 @@ export function remember(id: string, title: string): void {
   seen.delete(id);
   seen.set(id, title);
   if (seen.size > KEPT) for (const [oldest] of seen) return void seen.delete(oldest);
+}
+
+/** The titles of what failed, as the person saw them then: it may be gone since, and not be known to this session. */
+export function rememberSeen(rows: readonly SeenRow[] = []): void {
+  for (const { table, key, values } of rows)
+    if (["notes", "posts"].includes(table) && typeof values.title === "string") {
+      const id = String(key);
+      if (!seen.has(id)) remember(id, values.title);
+    }
 }
 
 /** The titles of what these changes are about. */

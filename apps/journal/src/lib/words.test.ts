@@ -7,6 +7,7 @@ import {
   deed,
   faulty,
   heldBack,
+  keptWhen,
   leftAlone,
   mayTry,
   placeOf,
@@ -77,6 +78,22 @@ describe("what an entry does", () => {
     expect(deed({ rows: [row("notes", "n9", "delete")] }, new Map([["n9", "x".repeat(200)]]))).toBe(
       `Deleted “${"x".repeat(59)}…”`,
     );
+  });
+});
+
+describe("when a copy of the outbox was kept", () => {
+  it("has words for every reason that the engine gives", () => {
+    // From the engine's own text, so that none is forgotten.
+    const sources = import.meta.glob<string>("../../../../crates/client/src/db/*.rs", {
+      eager: true,
+      query: "?raw",
+      import: "default",
+    });
+    const given = Object.values(sources).flatMap((text) =>
+      [...text.matchAll(/"(before [^"\n]+)"/g)].map(([, why]) => why),
+    );
+    expect(given.length).toBeGreaterThanOrEqual(6);
+    for (const why of given) expect(keptWhen(why ?? ""), why).not.toBe(keptWhen("for a reason that nobody knows"));
   });
 });
 

@@ -155,6 +155,21 @@ export function heldBack({ entries, conflicts, complete }: HeldBack): string {
     : `${waits}; ${touched}.`;
 }
 
+/** When a copy of the outbox was kept, by what the engine says of it. */
+const KEPT: Record<string, string> = {
+  "before a dead letter was discarded": "before a change was thrown away",
+  "before a dead letter was written again": "before a change was sent again",
+  "before an entry was withdrawn": "before a change was taken back",
+  "before a file was imported": "before a file was brought in",
+  "before what waited through a long absence was sent": "when you came back after a long time",
+  "before what is here was loaded anew": "before everything was fetched from the server again",
+};
+
+/** `before a change was thrown away`: when a copy of the outbox was kept. */
+export function keptWhen(why: string): string {
+  return KEPT[why] ?? "before something was changed";
+}
+
 function said(value: unknown): string {
   if (typeof value === "string") return quoted(value.replaceAll(/\s+/g, " ")) || "nothing";
   if (value === null || value === undefined) return "nothing";

@@ -15,7 +15,7 @@ use super::outbox::Counts;
 use super::review::Held;
 
 /// The format of the bookkeeping, stored as `user_version`.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 /// Marks a file as a Landfall device database ("LFdb"), stored as `application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x4c46_6462;
 
@@ -83,6 +83,13 @@ CREATE INDEX _landfall_acked_stack ON _landfall_acked (stack) WHERE stack IS NOT
 pub(super) const CREATE_SUCCESSION: &str = "
 CREATE TABLE _landfall_taken (first INTEGER PRIMARY KEY, last INT NOT NULL, successor INT NOT NULL) STRICT;
 CREATE INDEX _landfall_taken_successors ON _landfall_taken (successor);
+";
+
+/// Statements that make what tells which entries let go of a row or of a unique value (`releases`). `saves`: a row that
+/// would be deleted with that row is not any more.
+pub(super) const CREATE_RELEASES: &str = "
+CREATE TABLE _landfall_released (tbl INT NOT NULL, what BLOB NOT NULL, rseq INT NOT NULL, saves INT NOT NULL,
+  PRIMARY KEY (tbl, what, rseq)) STRICT, WITHOUT ROWID;
 ";
 
 /// Statements that bring a database of format 1 to format 2. Its entries stay in order of age.
@@ -180,7 +187,7 @@ impl Meta {
     }
 
     /// Name and value of everything that is stored. Counts are counted at open.
-    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 18] {
+    fn fields(&self) -> [(&'static str, rusqlite::types::Value); 19] {
         use rusqlite::types::Value::{Blob, Integer, Null, Text};
         let epoch = self.epoch.map_or(Null, |e| Blob(e.0.to_vec()));
         let time = |ms: Option<u64>| ms.map_or(Null, |ms| Integer(ms as i64));
@@ -203,6 +210,7 @@ impl Meta {
             ("seen_ms", time(self.seen_ms)),
             ("held_since_ms", time(self.held.map(|held| held.since_ms))),
             ("held_away_ms", time(self.held.map(|held| held.away_ms))),
+            ("held_copied", time(self.held.map(|held| u64::from(held.is_copied)))),
         ]
     }
 
@@ -231,6 +239,8 @@ impl Meta {
             Ok(get_meta::<Option<i64>>(conn, name)?.flatten().map(|ms| ms as u64))
         };
         let held = time("held_since_ms")?.zip(time("held_away_ms")?);
+        // Older builds held nothing back without a copy.
+        let is_copied = time("held_copied")?.is_none_or(|copied| copied != 0);
         let replica = id("replica")?.ok_or_else(|| DbError::bookkeeping("'replica' is missing"))?;
         Ok(Self {
             replica: ReplicaId(replica),
@@ -250,7 +260,7 @@ impl Meta {
             synced_ms: time("synced_ms")?,
             paused: get_meta::<i64>(conn, "paused")?.is_some_and(|paused| paused != 0),
             seen_ms: time("seen_ms")?,
-            held: held.map(|(since_ms, away_ms)| Held { since_ms, away_ms }),
+            held: held.map(|(since_ms, away_ms)| Held { since_ms, away_ms, is_copied }),
         })
     }
 }
@@ -273,6 +283,9 @@ pub(super) fn count(conn: &Connection) -> Result<Counts, DbError> {
         counts.bytes += bytes;
         if state < ACKED {
             counts.undecided_bytes += bytes;
+        }
+        if state == ACKED {
+            counts.acked_bytes += bytes;
         }
     }
     Ok(counts)
@@ -426,6 +439,8 @@ pub(super) struct Memory {
     pub buried: u64,
     /// Above this number nothing that was accepted is forgotten yet.
     pub known_from: u64,
+    /// Whether entries let go of something that a later one may take or delete (`releases`).
+    pub has_releases: bool,
     /// When it was last looked for acknowledged entries that need not be kept any more.
     pub forgot_ms: Option<u64>,
     /// Those of which nobody has heard yet ([`super::Database::take_buried`]).
@@ -451,6 +466,7 @@ impl Memory {
             shapes: Arc::new(load_shapes(conn)?),
             sets: Arc::new(load_sets(conn)?),
             redo: has_redo(conn)?,
+            has_releases: super::releases::has_releases(conn)?,
             buried: 0,
             known_from: meta.last_rseq,
             meta,

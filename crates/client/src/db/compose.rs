@@ -53,12 +53,11 @@ impl Database {
         random: &mut dyn FnMut(&mut [u8]),
         f: impl FnOnce(&mut WriteTx<'_>) -> Result<R, DbError>,
     ) -> Result<Written<Edited<R>>, DbError> {
-        let current = self.current_rseq(rseq)?;
         let written = self.write(now_ms, random, |tx| {
-            tx.edit(current)?;
+            tx.edit(rseq)?;
             f(tx)
         })?;
-        let in_place = written.gone.contains(&current);
+        let in_place = written.gone.contains(&rseq);
         Ok(written.map(|value| Edited { value, in_place }))
     }
 
@@ -103,10 +102,14 @@ impl Database {
     /// An entry that may still be changed: never handed to the network, not queued anew, without previews, not an undo that
     /// may be done again, nothing follows it, and what it and `net` do together is a net change. It was written within these times.
     fn open_entry(&self, rseq: u64, written_ms: RangeInclusive<u64>, net: &Net) -> Result<Option<Older>, DbError> {
-        let sql = "SELECT body, before, priority, stack, created_ms FROM _landfall_outbox
-                   WHERE rseq = ? AND state = ? AND handed = 0 AND parked = 0 AND preview IS NULL
-                     AND stack IS NOT ? AND created_ms BETWEEN ? AND ?";
-        let mut statement = self.conn.prepare_cached(sql)?;
+        let is_open =
+            if mutant::active("sent-taken-up") { "?2 IS NOT NULL AND state < 2" } else { "state = ?2 AND handed = 0" };
+        let sql = format!(
+            "SELECT body, before, priority, stack, created_ms FROM _landfall_outbox
+             WHERE rseq = ?1 AND {is_open} AND parked = 0 AND preview IS NULL
+               AND stack IS NOT ?3 AND created_ms BETWEEN ?4 AND ?5"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
         let (from, to) = (*written_ms.start() as i64, *written_ms.end() as i64);
         let mut rows = statement.query(params![rseq as i64, QUEUED, REDO, from, to])?;
         let Some(row) = rows.next()? else { return Ok(None) };

@@ -90,6 +90,7 @@ impl Database {
         if !decisions.is_empty() {
             self.memory.meta.first_undecided = first_undecided(&self.conn)?;
             self.forget_acked(now_ms)?;
+            self.forget_releases()?;
         }
         Ok(())
     }
@@ -109,6 +110,9 @@ impl Database {
         let state = standing.state;
         match &decision.outcome {
             Outcome::Accepted { seq } => {
+                if standing.is_parked || standing.is_followed {
+                    self.unlink(rseq)?;
+                }
                 let settles = passed.is_some_and(|passed| *seq <= passed);
                 if settles {
                     self.settle_now(rseq, &standing, *seq, now_ms, batch)?;
@@ -116,9 +120,6 @@ impl Database {
                     // By the server's clock: it forgets by that.
                     let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
                     self.set_accepted(rseq, &standing, *seq, at_ms)?;
-                }
-                if standing.is_parked || standing.is_followed {
-                    self.unlink(rseq)?;
                 }
                 if settles || standing.is_shown { Ok(()) } else { self.show(rseq, batch) }
             }
@@ -219,7 +220,7 @@ impl Database {
     }
 
     /// Whether an entry that changes rows is in the overlay.
-    fn is_shown(&self, rseq: u64) -> Result<bool, DbError> {
+    pub(super) fn is_shown(&self, rseq: u64) -> Result<bool, DbError> {
         let sql = "SELECT 1 FROM _landfall_touched WHERE rseq = ?";
         Ok(self.conn.prepare_cached(sql)?.exists([rseq as i64])?)
     }
@@ -298,7 +299,7 @@ impl Database {
 
     /// Takes note of what is wrong with an entry, and of the rows as they were seen first. Where it `counts` as a failure,
     /// it is the last of its failures, of which [`MOST_FAILURES`] are kept.
-    fn note_problem(
+    pub(super) fn note_problem(
         &self,
         rseq: u64,
         failure: &Failure,
@@ -421,7 +422,8 @@ impl Database {
         if self.memory.forgot_ms.is_some_and(|at_ms| at_ms.abs_diff(now_ms) < retention_ms / 64) {
             return Ok(());
         }
-        let horizon = now_ms.saturating_sub(retention_ms);
+        // A clock that is ahead, or was, makes nothing old.
+        let horizon = self.earliest_server_ms(now_ms).saturating_sub(retention_ms);
         let sql = "DELETE FROM _landfall_acked WHERE at_ms < ? RETURNING rseq";
         let mut statement = self.conn.prepare_cached(sql)?;
         let forgotten = statement.query_map([horizon as i64], |r| r.get::<_, i64>(0))?;

@@ -1,6 +1,10 @@
 //! What only the engine asks of the database.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rusqlite::Connection;
+use rusqlite::hooks::Action;
 
 use super::Database;
 use super::error::DbError;
@@ -23,6 +27,19 @@ impl Database {
     /// Whether a shape is open: then the server tells of every change, or how far it is.
     pub(crate) fn is_watching(&self) -> bool {
         !self.memory.shapes.is_empty()
+    }
+
+    /// Counts changes of the outbox from now on, those that are rolled back included: whoever finds another number looks
+    /// again.
+    pub(crate) fn count_outbox_changes(&self) -> Result<Arc<AtomicU64>, DbError> {
+        let changes = Arc::new(AtomicU64::new(0));
+        let noted = Arc::clone(&changes);
+        self.conn.update_hook(Some(move |_: Action, _: &str, table: &str, _: i64| {
+            if table == "_landfall_outbox" {
+                noted.fetch_add(1, Ordering::Relaxed);
+            }
+        }))?;
+        Ok(changes)
     }
 
     /// The entries that became dead letters since this was asked last.

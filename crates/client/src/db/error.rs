@@ -64,6 +64,8 @@ pub mod codes {
     pub const BAD_FILE: Code = Code::of("LF-5036");
     /// A transaction that cannot be taken back.
     pub const NOT_UNDOABLE: Code = Code::of("LF-5037");
+    /// The connection breaks whenever an entry is sent.
+    pub const BREAKS: Code = Code::of("LF-5038");
 }
 
 /// Why a database could not be opened. Nothing on disk was changed.

@@ -57,6 +57,7 @@ mod query;
 mod reconcile;
 mod record;
 mod recover;
+mod releases;
 mod requests;
 mod review;
 mod rules;

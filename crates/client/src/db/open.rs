@@ -9,8 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::bookkeeping::{
-    self, APPLICATION_ID, CREATE, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, FORMAT, FROM_FORMAT_1, Memory,
-    Meta, decode, encode,
+    self, APPLICATION_ID, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, FORMAT,
+    FROM_FORMAT_1, Memory, Meta, decode, encode,
 };
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
@@ -192,7 +192,7 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
 fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {
     conn.execute_batch(&format!(
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; \
-         {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}{CREATE_SUCCESSION}"
+         {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}{CREATE_SUCCESSION}{CREATE_RELEASES}"
     ))?;
     for sql in schema.create_sql(Place::Device) {
         conn.execute_batch(&sql)?;
@@ -212,6 +212,9 @@ fn convert(conn: &Connection, format: i64) -> Result<(), DbError> {
     }
     if format < 4 {
         conn.execute_batch(CREATE_SUCCESSION)?;
+    }
+    if format < 5 {
+        conn.execute_batch(CREATE_RELEASES)?;
     }
     conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
     Ok(())

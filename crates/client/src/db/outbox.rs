@@ -139,6 +139,8 @@ pub struct Counts {
     pub dead: u64,
     /// Bytes of all of them, as they travel.
     pub bytes: u64,
+    /// Bytes of those that are acknowledged.
+    pub acked_bytes: u64,
     /// Bytes of those that are queued or sent.
     pub undecided_bytes: u64,
 }
@@ -155,6 +157,9 @@ impl Counts {
         self.bytes += bytes as u64;
         if state < ACKED {
             self.undecided_bytes += bytes as u64;
+        }
+        if state == ACKED {
+            self.acked_bytes += bytes as u64;
         }
     }
 
@@ -173,6 +178,12 @@ impl Counts {
         match to {
             Some(to) => *self.of(to) += 1,
             None => self.bytes = self.bytes.saturating_sub(bytes),
+        }
+        if from == ACKED {
+            self.acked_bytes = self.acked_bytes.saturating_sub(bytes);
+        }
+        if to == Some(ACKED) {
+            self.acked_bytes += bytes;
         }
         match (from < ACKED, to.is_some_and(|to| to < ACKED)) {
             (true, false) => self.undecided_bytes = self.undecided_bytes.saturating_sub(bytes),

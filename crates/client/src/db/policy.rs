@@ -38,7 +38,7 @@ impl Database {
 
     /// What the server's clock shows at least. What is ended too early is lost to its author; of what is ended too late the
     /// server has the last word.
-    fn earliest_server_ms(&self, now_ms: u64) -> u64 {
+    pub(super) fn earliest_server_ms(&self, now_ms: u64) -> u64 {
         self.server_ms(now_ms).saturating_sub(self.memory.meta.doubt_ms)
     }
 
@@ -121,12 +121,14 @@ impl Database {
     /// Refuses an entry of so many bytes that the outbox has no room for.
     pub(super) fn check_room(&self, bytes: usize) -> Result<(), DbError> {
         let (counts, limits) = (&self.memory.meta.counts, &self.schema.outbox);
-        let entries = counts.pending + counts.sent + counts.acked + counts.dead;
+        // What the server has accepted stays here until the open shapes have brought it: nobody can do anything about that.
+        let entries = counts.undecided() + counts.dead;
+        let kept = counts.bytes.saturating_sub(counts.acked_bytes);
         let more = entries < limits.max_entries || mutant::active("room-ignored");
-        if more && counts.bytes + bytes as u64 <= limits.max_bytes {
+        if more && kept + bytes as u64 <= limits.max_bytes {
             return Ok(());
         }
-        Err(DbError::OutboxFull { entries, bytes: counts.bytes })
+        Err(DbError::OutboxFull { entries, bytes: kept })
     }
 
     /// Ends what was not handed to the network in time: dead letters, with what cannot be without them. What was handed

@@ -251,7 +251,7 @@ impl Database {
             after.clone_from(&requires);
         }
         let mut before = before_of(&net, |id| self.tables.by_id(id).ok().map(|app| app.name().to_owned()));
-        let mut operations = net.operations;
+        let mut operations = net.operations.clone();
         if let Some(older) = &mut older {
             operations = std::mem::take(&mut older.sum);
             before = before_both(std::mem::take(&mut older.before), before);
@@ -291,6 +291,7 @@ impl Database {
         let row = params![rseq as i64, QUEUED, now_ms as i64, body, preview, priority, before, stack, expires];
         self.conn.prepare_cached(sql)?.execute(row)?;
         self.link(rseq, &transaction.after)?;
+        self.note_releases(&net, rseq)?;
         let inserted: WideSet<(&str, &RowKey)> = transaction
             .operations
             .iter()
@@ -363,6 +364,9 @@ impl Database {
         }
         requires.extend(self.needed(net.operations.iter().chain(&net.preview), u64::MAX)?);
         requires.extend(self.needed_by_action(wishes.action.as_ref(), u64::MAX)?);
+        let (freed, saved) = self.releases(net)?;
+        after.extend(freed);
+        requires.extend(saved);
         for (wished, into) in [(&wishes.after, &mut after), (&wishes.requires, &mut requires)] {
             for rseq in wished {
                 if matches!(self.state_of(*rseq)?, Some(QUEUED | SENT)) && !mutant::active("wish-forgotten") {

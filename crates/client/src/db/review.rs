@@ -13,7 +13,7 @@ use rusqlite::params;
 use super::Database;
 use super::bookkeeping::{ACKED, decode};
 use super::error::DbError;
-use super::export::BEFORE_REPLAY;
+
 use super::outbox::{EntryState, OutboxEntry};
 use super::overlay::parse_key;
 use super::tables::AppTable;
@@ -31,6 +31,8 @@ pub struct Held {
     pub since_ms: u64,
     /// How long it had none when it came back. Milliseconds.
     pub away_ms: u64,
+    /// Whether a copy of the outbox was kept. There may have been no room for one, and of very much none is made.
+    pub is_copied: bool,
 }
 
 /// What others did to a row that a waiting entry touches.
@@ -95,26 +97,24 @@ impl Database {
         meta.seen_ms.or_else(|| meta.synced_ms.map(|at| at.saturating_add_signed(meta.offset_ms)))
     }
 
-    /// A session begins at this time of the server's clock. After an absence that is longer than the schema says, what
-    /// waits is held back, and a copy of it is kept. Part of the welcome: nothing is sent before this is on disk.
-    pub(super) fn come_back(&mut self, server_ms: u64, now_ms: u64) -> Result<(), DbError> {
+    /// Since when the device was away, and how long, where that is longer than the schema says and much waits.
+    pub(super) fn long_absence(&self, server_ms: u64) -> Option<(u64, u64)> {
         let limits = self.schema.outbox;
-        let seen_ms = self.seen_ms();
-        self.memory.meta.seen_ms = Some(server_ms);
-        let Some(since_ms) = seen_ms.filter(|_| limits.review_after_ms > 0 && self.held().is_none()) else {
-            return Ok(());
-        };
+        let since_ms = self.seen_ms().filter(|_| limits.review_after_ms > 0 && self.held().is_none())?;
         let away_ms = server_ms.saturating_sub(since_ms);
-        if mutant::active("absence-not-noticed") {
-            return Ok(());
+        let is_long = away_ms > limits.review_after_ms && self.memory.meta.counts.undecided() >= limits.review_entries;
+        (is_long && !mutant::active("absence-not-noticed")).then_some((since_ms, away_ms))
+    }
+
+    /// A session begins at this time of the server's clock. After a long absence what waits is held back. Part of the
+    /// welcome: nothing is sent before this is on disk.
+    pub(super) fn come_back(&mut self, server_ms: u64, is_copied: bool) {
+        let absence = self.long_absence(server_ms);
+        self.memory.meta.seen_ms = Some(server_ms);
+        if let Some((since_ms, away_ms)) = absence {
+            self.memory.meta.held = Some(Held { since_ms, away_ms, is_copied });
+            self.watched.all = true;
         }
-        if away_ms <= limits.review_after_ms || self.memory.meta.counts.undecided() < limits.review_entries {
-            return Ok(());
-        }
-        self.back_up(BEFORE_REPLAY, now_ms)?;
-        self.memory.meta.held = Some(Held { since_ms, away_ms });
-        self.watched.all = true;
-        Ok(())
     }
 
     /// What waits may be sent again. Durable on return.

@@ -11,13 +11,14 @@ use std::collections::VecDeque;
 use landfall_core::flat::FlatSet;
 use landfall_core::hash::hash128;
 use landfall_core::schema::Sending;
-use landfall_core::{Transaction, mutant};
+use landfall_core::{Problem, Transaction, mutant};
 use landfall_protocol::Entry;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Database;
 use super::bookkeeping::decode;
-use super::error::DbError;
+use super::error::{DbError, codes};
+use super::outbox::Failure;
 use crate::session::{Backoff, MAX_BACKOFF_MS};
 
 /// One choice in so many is by age alone.
@@ -142,13 +143,39 @@ impl Database {
     pub(super) fn park_failed(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
         let sql = "UPDATE _landfall_outbox SET attempts = attempts + 1 WHERE rseq = ? RETURNING attempts";
         let attempts: u32 = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        self.park(rseq, self.next_attempt(rseq, attempts, now_ms))
+    }
+
+    /// When the next attempt is due after so many.
+    fn next_attempt(&self, rseq: u64, attempts: u32, now_ms: u64) -> u64 {
         // The jitter must differ between devices and between attempts, and nothing more: the identity is random enough.
         let mut seed = self.memory.meta.replica.0.to_vec();
         seed.extend(rseq.to_be_bytes());
         seed.extend(attempts.to_be_bytes());
         let seed = hash128(&seed);
         let mut draw = |bytes: &mut [u8]| bytes.copy_from_slice(&seed[..bytes.len()]);
-        self.park(rseq, now_ms.saturating_add(Backoff::after(attempts).next_ms(&mut draw)))
+        now_ms.saturating_add(Backoff::after(attempts).next_ms(&mut draw))
+    }
+
+    /// Connections break whenever this entry is sent. It and everything that follows it wait, and what is independent
+    /// overtakes them. The server has not failed on it, as far as is known: no attempt is used up.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn park_breaking(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
+        if !self.is_sent(rseq)? {
+            return Ok(());
+        }
+        self.transact(|db| {
+            // What is hidden with a refused entry keeps the word of that.
+            if db.is_shown(rseq)? || db.transaction(rseq)?.operations.is_empty() {
+                let text = "the connection broke each time this was sent; something on the way may not take it: try \
+                            another network, or withdraw it and write it in smaller parts";
+                db.note_problem(rseq, &Failure::new(now_ms, Problem::new(codes::BREAKS, text)), true, None)?;
+            }
+            let (half_ms, jitter_ms) = (MAX_BACKOFF_MS / 2, db.next_attempt(rseq, u32::MAX, 0) / 2);
+            db.park(rseq, now_ms.saturating_add(half_ms + jitter_ms))
+        })
     }
 
     /// An entry, and everything that follows it, waits until it is due.

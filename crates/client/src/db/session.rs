@@ -12,6 +12,7 @@ use super::Database;
 use super::bookkeeping::{ACKED, Bucket, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, first_undecided};
 use super::buckets::OF_OTHER_HISTORY;
 use super::error::{DbError, codes as own};
+use super::export::BEFORE_REPLAY;
 use super::outbox::Failure;
 use super::overlay::Batch;
 use crate::changes::ChangeSet;
@@ -51,15 +52,21 @@ impl Database {
         let offset = i64::try_from(i128::from(welcome.clock_ms) - i128::from(now_ms)).unwrap_or(0);
         let meta = &self.memory.meta;
         let goes_on = meta.epoch == Some(welcome.epoch) && welcome.resumption == Resumption::Continue;
-        if !goes_on && meta.epoch.is_some() && (1..MOST_COPIED_BYTES).contains(&meta.counts.undecided_bytes) {
-            let last = self.last_rseq();
-            // By itself: where there is no room for a copy what is here is still kept, and sent.
-            let _ = self.transact(|db| db.back_up_before(&[last], "before what is here was loaded anew", now_ms));
-        }
+        let is_anew = !goes_on && meta.epoch.is_some();
+        let is_copyable = (1..MOST_COPIED_BYTES).contains(&meta.counts.undecided_bytes);
+        // By itself: where there is no room for a copy what is here is still kept, and sent.
+        let is_copied = match (is_copyable, self.long_absence(welcome.clock_ms)) {
+            (true, Some(_)) => self.transact(|db| db.back_up(BEFORE_REPLAY, now_ms)).is_ok(),
+            (true, None) if is_anew => {
+                let last = self.last_rseq();
+                self.transact(|db| db.back_up_before(&[last], "before what is here was loaded anew", now_ms)).is_ok()
+            }
+            _ => false,
+        };
         self.apply(now_ms, |db, changes| {
             (db.memory.meta.offset_ms, db.memory.meta.doubt_ms) = (offset, 0);
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
-            db.come_back(welcome.clock_ms, now_ms)?;
+            db.come_back(welcome.clock_ms, is_copied);
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
             let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;

@@ -50,6 +50,6 @@ impl Database {
                                                    ORDER BY first DESC LIMIT 1), 0)";
         // What went before it in a chain is forgotten the next time.
         self.conn.prepare_cached(sql)?.execute([])?;
-        Ok(())
+        self.forget_some_releases()
     }
 }

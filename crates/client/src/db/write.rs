@@ -61,8 +61,9 @@ pub(super) struct Wishes {
     pub action: Option<Action>,
     /// Where it stands for undo and redo; `None`: it can be undone, and ends what could be done again.
     pub stack: Option<Option<i64>>,
-    /// The entry that it changes.
+    /// The entry that it changes, and the number by which the app named it.
     pub edits: Option<u64>,
+    pub edits_named: Option<u64>,
     /// Not to be sent after this, by the device's clock.
     pub expires_ms: Option<u64>,
     /// Dead letters that went with it.
@@ -188,7 +189,11 @@ impl WriteTx<'_> {
         let recorded = self.db.record(marks, now_ms, &self.wishes, &mut changes)?;
         let rseq = recorded.map(|r| r.rseq);
         let mut gone = std::mem::take(&mut self.wishes.gone);
-        gone.extend(recorded.and_then(|r| r.replaced));
+        if let Some(replaced) = recorded.and_then(|r| r.replaced) {
+            gone.push(replaced);
+            let by_name = self.wishes.edits_named.filter(|_| self.wishes.edits == Some(replaced));
+            gone.extend(by_name.filter(|named| *named != replaced));
+        }
         if let Some(before) = &self.undo {
             self.db.commit(before)?;
         }
@@ -282,6 +287,7 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`DbError::NoSuchEntry`] when it was never written, or is a dead letter.
     pub fn edit(&mut self, rseq: u64) -> Result<(), DbError> {
+        self.wishes.edits_named = Some(rseq);
         let rseq = self.named(rseq)?;
         match self.db.state_of(rseq)? {
             Some(DEAD) => return Err(DbError::NoSuchEntry { rseq, state: "undecided" }),

@@ -78,6 +78,7 @@ impl Engine {
             away_ms: held.away_ms,
             since_ms: held.since_ms.saturating_add_signed(self.db.clock_offset_ms().saturating_neg()),
             complete: self.is_caught_up(),
+            copied: held.is_copied,
         })
     }
 }

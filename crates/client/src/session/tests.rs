@@ -193,6 +193,60 @@ fn only_a_connection_that_breaks_makes_the_next_push_smaller() {
     assert_eq!(size_after(Event::Disconnected { reason: String::new(), retry_after_ms: None }), Some(32));
 }
 
+/// Something on the way hangs up on one entry, whatever comes with it: that one is set aside, and no other is.
+#[test]
+fn what_breaks_every_connection_is_found_and_set_aside() {
+    const POISON: u64 = 7;
+    let (mut session, mut now) = (Session::new(true, true), 1_000);
+    let mut waiting: Vec<u64> = (1..=300).collect();
+    let (mut commands, mut aside) = (session.handle(&Event::Tick, now, &mut dice()), Vec::new());
+    for _ in 0..400 {
+        let mut next = Vec::new();
+        let mut broken = false;
+        let mut answers = Vec::new();
+        for command in std::mem::take(&mut commands) {
+            now += 1;
+            match command {
+                Command::Connect { .. } => {
+                    next.extend(session.handle(&Event::Connected, now, &mut dice()));
+                }
+                Command::Hello => {
+                    let welcome = Event::Welcome { limits: LIMITS, copied: false };
+                    next.extend(session.handle(&welcome, now, &mut dice()));
+                }
+                Command::Push { max_entries, .. } => {
+                    let under_way = session.in_flight();
+                    let free = |rseq: &&u64| !under_way.contains(rseq) && !aside.contains(*rseq);
+                    let entries: Vec<u64> = waiting.iter().filter(free).take(max_entries).copied().collect();
+                    broken |= entries.contains(&POISON);
+                    if let Some(id) = session.pushed(entries.clone(), now) {
+                        answers.push((id, entries));
+                    }
+                    next.extend(session.drained(now));
+                }
+                Command::SetAside { rseq } => aside.push(rseq),
+                _ => {}
+            }
+        }
+        if broken {
+            let gone = Event::Disconnected { reason: "hung up".into(), retry_after_ms: None };
+            next = session.handle(&gone, now, &mut dice());
+        } else {
+            for (id, entries) in answers {
+                waiting.retain(|rseq| !entries.contains(rseq));
+                let answer = Event::Acknowledge { id, deferred: false, copied: Vec::new() };
+                next.extend(session.handle(&answer, now, &mut dice()));
+            }
+        }
+        if next.is_empty() {
+            now = session.deadline_ms().unwrap_or(now).max(now);
+            next = session.handle(&Event::Tick, now, &mut dice());
+        }
+        commands = next;
+    }
+    assert_eq!((waiting, aside), (vec![POISON], vec![POISON]));
+}
+
 /// Who is told how long to stay away does, also when the page comes to the foreground, or the person is impatient.
 #[test]
 fn a_server_that_says_how_long_is_given_that_time() {

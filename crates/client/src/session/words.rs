@@ -187,4 +187,9 @@ pub enum Command {
     },
     /// Take a new replica id and queue what is undecided under it.
     NewReplica,
+    /// Connections break whenever this entry is sent: let it, and what follows it, wait.
+    SetAside {
+        /// The entry.
+        rseq: u64,
+    },
 }

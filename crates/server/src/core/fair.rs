@@ -182,9 +182,10 @@ mod tests {
         let mut queue = FairQueue::default();
         queue.push(item("ada", 1_100, 1));
         queue.push(item("bob", 1, 2));
-        assert_eq!(queue.take(64), [item("ada", 64, 1)]);
-        assert_eq!(queue.take(64), [item("bob", 1, 2)]);
-        assert_eq!(queue.take(2), [item("ada", 64, 1)], "at least one item, whatever the group may have");
+        const SHARE: usize = SHARED_GROUP_ENTRIES;
+        assert_eq!(queue.take(SHARE), [item("ada", SHARE, 1)]);
+        assert_eq!(queue.take(SHARE), [item("bob", 1, 2)]);
+        assert_eq!(queue.take(2), [item("ada", SHARE, 1)], "at least one item, whatever the group may have");
         while !queue.is_empty() {
             queue.take(2_000);
         }

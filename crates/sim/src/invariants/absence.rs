@@ -80,7 +80,7 @@ pub(crate) fn told(world: &mut World, device: usize) -> Result<(), Violation> {
     let right = match (told, held) {
         (Some(told), Some(_)) => {
             let entries = reviewed.len() as u64 == told.entries && told.entries == undecided;
-            entries && told.conflicts == concerned && !backups.is_empty()
+            entries && told.conflicts == concerned && (!told.copied || !backups.is_empty())
         }
         _ => false,
     };

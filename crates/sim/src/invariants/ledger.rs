@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_client::db::{Counts, EntryState, OutboxEntry};
+use landfall_client::db::{Counts, EntryState, OutboxEntry, codes as own};
 use landfall_core::hash::ContentHash;
 use landfall_core::{ReplicaId, RowKey, Transaction, Value};
 use landfall_server::commit::LogEntry;
@@ -205,6 +205,9 @@ pub fn kept(world: &mut World, device: usize) -> Result<(), Violation> {
     let Some(process) = &machine.process else { return Ok(()) };
     let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
     honest(process, &outbox, &machine.name)?;
+    if outbox.iter().any(|e| e.problem.as_ref().is_some_and(|p| p.code == own::BREAKS)) {
+        world.coverage.hit("seen set aside");
+    }
     let there: BTreeSet<OpId> = outbox.iter().filter_map(|e| op_of_transaction(&e.transaction)).collect();
     let missing = machine.held.iter().find(|op| !there.contains(op) && !world.ledger.accepted.contains(op));
     match missing {
@@ -232,6 +235,9 @@ fn honest(process: &Process, outbox: &[OutboxEntry], name: &str) -> Result<(), V
         found.bytes += bytes;
         if matches!(entry.state, EntryState::Queued | EntryState::Sent) {
             found.undecided_bytes += bytes;
+        }
+        if matches!(entry.state, EntryState::Acknowledged(_)) {
+            found.acked_bytes += bytes;
         }
     }
     if told != found {

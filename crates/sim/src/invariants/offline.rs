@@ -32,7 +32,7 @@ pub fn before(world: &World, device: usize) -> Option<Before> {
     let counts = engine.db().counts();
     Some(Before {
         online: engine.status().connectivity == Connectivity::Online,
-        entries: counts.pending + counts.sent + counts.acked + counts.dead,
+        entries: counts.undecided() + counts.dead,
         server_ms: machine.moment(world.now).wall_ms.saturating_add_signed(engine.db().clock_offset_ms()),
     })
 }

@@ -7,7 +7,7 @@ use landfall_protocol::{ClientMessage, ServerMessage};
 use super::{ChunkAnswer, Event, World};
 use crate::clock::{MILLI, Micros};
 use crate::dice::Dice;
-use crate::invariants::{Violation, absence};
+use crate::invariants::{Violation, absence, ledger};
 use crate::network::{ConnId, Connection};
 use crate::plan::Fault;
 
@@ -103,6 +103,13 @@ impl World {
         let Some(connection) = self.network.connections.get_mut(&conn) else { return };
         if connection.cut || !connection.device_open {
             return;
+        }
+        let choked = self.devices[device].way.chokes_on.filter(|(_, until)| self.now < *until);
+        if let (ClientMessage::Push { entries, .. }, Some((op, _))) = (message, choked)
+            && entries.iter().any(|entry| ledger::op_of_transaction(&entry.transaction) == Some(op))
+        {
+            self.coverage.hit("seen choked");
+            return self.cut(conn);
         }
         if let Some(at) = connection.up.send(encode_binary(message), arrives) {
             self.queue.at(at, Event::Deliver { conn, up: true });

@@ -1,5 +1,6 @@
 //! What the plan's faults do.
 
+use landfall_client::db::{EntryState, OutboxEntry};
 use landfall_client::engine::Input;
 use landfall_core::{BucketId, ReplicaId};
 use landfall_protocol::codec::{encode_binary, sealed};
@@ -30,7 +31,7 @@ impl World {
         self.trace.line(self.now, "fault", || fault.name().to_owned());
         let device = self.fault_dice.index(self.devices.len());
         let happened = match fault {
-            Fault::Delay | Fault::Stall | Fault::Partition | Fault::Refuse | Fault::SlowReader => {
+            Fault::Delay | Fault::Stall | Fault::Partition | Fault::Choke | Fault::Refuse | Fault::SlowReader => {
                 self.way_fault(fault, device)
             }
             Fault::Cut | Fault::HalfOpen | Fault::Garble | Fault::Rogue => self.connection_fault(fault),
@@ -64,6 +65,7 @@ impl World {
         let until = self.now + self.fault_dice.between(1, 25) * SECOND;
         match fault {
             Fault::Stall => self.devices[device].way.stalled_until = until,
+            Fault::Choke => return self.choke(device, until + 20 * SECOND),
             Fault::Partition => {
                 let parity = self.fault_dice.index(2);
                 for device in self.devices.iter_mut().filter(|d| d.index % 2 == parity) {
@@ -80,6 +82,17 @@ impl World {
                 self.devices[device].way.latency_us = latency;
             }
         }
+        true
+    }
+
+    fn choke(&mut self, device: usize, until: Micros) -> bool {
+        let Some(process) = self.devices[device].process.as_ref() else { return false };
+        let outbox = process.engine.outbox().unwrap_or_default();
+        let waits = |e: &&OutboxEntry| matches!(e.state, EntryState::Queued | EntryState::Sent);
+        let waiting: Vec<_> = outbox.iter().filter(waits).collect();
+        let waiting: Vec<_> = waiting.iter().filter_map(|e| ledger::op_of_transaction(&e.transaction)).collect();
+        let Some(op) = self.fault_dice.pick(&waiting).copied() else { return false };
+        self.devices[device].way.chokes_on = Some((op, until));
         true
     }
 

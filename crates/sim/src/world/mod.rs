@@ -292,6 +292,7 @@ impl World {
         for device in 0..self.devices.len() {
             self.heal_disk(device);
             self.devices[device].way.stalled_until = 0;
+            self.devices[device].way.chokes_on = None;
             self.devices[device].way.refused_until = 0;
             self.devices[device].way.slow_us = 0;
             let at = self.now + self.fault_dice.below(2 * SECOND);

@@ -146,12 +146,17 @@ impl World {
         self.ledger.next();
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let people = self.plan.people;
+        let minds = &mut self.devices[device].minds;
+        let dragged = minds.chance(300).then(|| minds.below(3));
         for _ in 0..self.devices[device].dice.between(1, 4) {
             let before = offline::before(self, device);
             let written = self.engine(device, |engine, moment, dice| {
                 let mut choices = dice.fork();
                 let mut author = Author::without_mark(&mut choices, &person, people, &name);
-                engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| author.sketch(tx))
+                engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| match dragged {
+                    Some(row) => author.drag(tx, row),
+                    None => author.sketch(tx),
+                })
             })?;
             match written {
                 Some(Ok(written)) => {

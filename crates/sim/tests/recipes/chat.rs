@@ -16,6 +16,7 @@ mod app;
 mod server;
 
 const ROOM: u8 = 1;
+const OTHER: u8 = 2;
 
 fn handlers() -> Actions {
     Actions::new().on("post", server::post).with_clock(|| Duration::ZERO)
@@ -32,20 +33,42 @@ fn device(world: &mut World, person: &'static str) -> Id {
     world.device(person, &[("all_rooms", &[]), ("room", &of_room), ("readers", &of_room)])
 }
 
+/// A device that has both rooms open.
+fn guest(world: &mut World, person: &'static str) -> Id {
+    let [of_room, of_other] = [ROOM, OTHER].map(|room| [("room", id(room))]);
+    world.device(
+        person,
+        &[("all_rooms", &[]), ("room", &of_room), ("readers", &of_room), ("room", &of_other), ("readers", &of_other)],
+    )
+}
+
 fn send(world: &mut World, device: Id, person: &str, n: u8) {
-    let before = app::waiting(&world.outbox(device), &id(ROOM));
+    send_to(world, device, ROOM, person, n);
+}
+
+fn send_to(world: &mut World, device: Id, room: u8, person: &str, n: u8) {
+    let before = app::waiting(&world.outbox(device), &id(room));
     let body = format!("{person}-{n:03}");
-    world.write(device, |tx| app::send(tx, [&id(n), &id(ROOM)], [person, &body], before)).unwrap();
+    world.write(device, |tx| app::send(tx, [&id(n), &id(room)], [person, &body], before)).unwrap();
 }
 
 fn seen(world: &mut World, device: Id, person: &str, received: i64, read: i64) {
-    let row: [Value; 5] = [id(ROOM), person.into(), format!("{person} {device}").into(), received.into(), read.into()];
+    seen_in(world, device, ROOM, person, [received, read]);
+}
+
+fn seen_in(world: &mut World, device: Id, room: u8, person: &str, [received, read]: [i64; 2]) {
+    let row: [Value; 5] = [id(room), person.into(), format!("{person} {device}").into(), received.into(), read.into()];
     world.write(device, |tx| app::seen(tx, &row)).unwrap();
+}
+
+/// A room as a person sees it.
+fn shown(world: &World, device: Id, room: u8) -> Vec<String> {
+    world.rows_of(device, app::MESSAGES, &[id(room)])
 }
 
 /// The bodies in the order in which a person sees them.
 fn bodies(world: &World, device: Id) -> Vec<String> {
-    let rows = world.rows(device, app::MESSAGES);
+    let rows = shown(world, device, ROOM);
     rows.iter().filter_map(|row| row.split(' ').next()).map(str::to_owned).collect()
 }
 
@@ -110,13 +133,13 @@ fn ticks_tell_who_has_received_and_read_and_never_go_back() {
     world.settle();
     world.no_network(ada);
     send(&mut world, ada, "ada", 50);
-    assert_eq!(world.rows(ada, app::MESSAGES), ["ada-050 - - -"], "a clock");
+    assert_eq!(shown(&world, ada, ROOM), ["ada-050 - - -"], "a clock");
     world.network(ada);
     world.settle();
-    assert_eq!(world.rows(ada, app::MESSAGES), ["ada-050 1 - -"], "one tick");
+    assert_eq!(shown(&world, ada, ROOM), ["ada-050 1 - -"], "one tick");
     seen(&mut world, phone, "bob", 1, 0);
     world.settle();
-    assert_eq!(world.rows(ada, app::MESSAGES), ["ada-050 1 1 0"], "two");
+    assert_eq!(shown(&world, ada, ROOM), ["ada-050 1 1 0"], "two");
     // Bob reads it on the laptop, in a tunnel, while the phone knows nothing of it.
     world.no_network(laptop);
     seen(&mut world, laptop, "bob", 1, 1);
@@ -128,8 +151,30 @@ fn ticks_tell_who_has_received_and_read_and_never_go_back() {
     seen(&mut world, phone, "bob", 1, 0);
     seen(&mut world, phone, "bob", 0, 0);
     world.settle();
-    assert_eq!(world.rows(ada, app::MESSAGES), ["ada-050 1 1 1"], "two in blue, for good");
+    assert_eq!(shown(&world, ada, ROOM), ["ada-050 1 1 1"], "two in blue, for good");
     assert_eq!(world.outbox(phone).len(), 0, "what says nothing new is not sent");
+}
+
+/// The query once had no room: all messages were in one list, and numbers that were passed in one room gave ticks in all.
+#[test]
+fn one_room_knows_nothing_of_another() {
+    let mut world = room();
+    world.operator(&format!("insert into rooms (id, name) values ('{}', 'rum')", format_uuid(&[OTHER; 16])));
+    let (ada, bob) = (guest(&mut world, "ada"), guest(&mut world, "bob"));
+    world.settle();
+    send(&mut world, ada, "ada", 50);
+    send(&mut world, ada, "ada", 51);
+    world.settle();
+    seen(&mut world, bob, "bob", 2, 2);
+    send_to(&mut world, ada, OTHER, "ada", 60);
+    world.settle();
+    assert_eq!(shown(&world, ada, ROOM), ["ada-050 1 1 1", "ada-051 2 1 1"]);
+    assert_eq!(shown(&world, ada, OTHER), ["ada-060 1 - -"], "one tick: nobody else was there yet");
+    seen_in(&mut world, bob, OTHER, "bob", [1, 0]);
+    world.settle();
+    assert_eq!(shown(&world, ada, OTHER), ["ada-060 1 1 0"], "two");
+    assert_eq!(shown(&world, ada, ROOM), ["ada-050 1 1 1", "ada-051 2 1 1"]);
+    assert_eq!(shown(&world, bob, OTHER), shown(&world, ada, OTHER));
 }
 
 #[test]

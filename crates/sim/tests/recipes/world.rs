@@ -328,7 +328,12 @@ impl World {
 
     /// What the app sees, as text: columns with a space between them.
     pub fn rows(&self, device: Id, sql: &str) -> Vec<String> {
-        let rows = self.engine(device).query(sql, &[]).expect("a query").rows;
+        self.rows_of(device, sql, &[])
+    }
+
+    /// As [`World::rows`], of a query with parameters.
+    pub fn rows_of(&self, device: Id, sql: &str, params: &[Value]) -> Vec<String> {
+        let rows = self.engine(device).query(sql, params).expect("a query").rows;
         rows.iter().map(|row| row.iter().map(shown).collect::<Vec<_>>().join(" ")).collect()
     }
 

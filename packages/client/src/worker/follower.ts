@@ -1,19 +1,21 @@
 // A tab that works through another one. What it asked for is kept until it is answered, so that nothing is lost when
 // the owner goes: the next owner is asked again, and knows by its name what was carried out already.
 
-import { codes, type ErrorData, fail, LandfallError } from "../error.js";
 import { type Answer, type Ask, type Line, lineName, type News } from "../protocol.js";
+import { codes, type ErrorData, fail } from "./failure.js";
 
 /** An owner that leaves a call unanswered for so long is asked whether it lives. */
 const PROBE_AFTER_MS = 10_000;
 /** One that does not answer that either holds the database and does not work. */
 const SILENT_MS = 5_000;
 
+const NOT_PROBED = Number.POSITIVE_INFINITY;
+
 export interface Asked {
   id: number;
   ask: Ask;
   resolve: (answer: unknown) => void;
-  reject: (error: LandfallError) => void;
+  reject: (error: ErrorData) => void;
 }
 
 interface Pending extends Asked {
@@ -36,7 +38,7 @@ export class Follower {
   readonly #subscriptions = new Map<string, { id: number; ask: Ask }>();
   readonly #line: BroadcastChannel;
   #epoch: number | null = null;
-  #probed: number | null = null;
+  #probed = NOT_PROBED;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #hearer: Hearer;
 
@@ -94,10 +96,10 @@ export class Follower {
   }
 
   #answer(answer: Answer): void {
-    this.#probed = null;
+    this.#probed = NOT_PROBED;
     const pending = this.#pending.get(answer.id);
     this.#pending.delete(answer.id);
-    if ("error" in answer) pending?.reject(new LandfallError(answer.error));
+    if ("error" in answer) pending?.reject(answer.error);
     else pending?.resolve(answer.value);
   }
 
@@ -108,7 +110,7 @@ export class Follower {
   ownerChanged(epoch: number): boolean {
     if (this.#epoch === epoch) return false;
     this.#epoch = null;
-    this.#probed = null;
+    this.#probed = NOT_PROBED;
     return true;
   }
 
@@ -116,44 +118,40 @@ export class Follower {
   ownerFailed(epoch: number, error: ErrorData): void {
     if (this.#epoch !== epoch) return;
     this.#epoch = null;
-    for (const [id, pending] of [...this.#pending]) {
-      if (!pending.sent) continue;
-      this.#pending.delete(id);
-      pending.reject(new LandfallError(error));
-    }
+    this.#failPending(error, ({ sent }) => sent);
   }
 
   ownerIsAlive(): void {
-    this.#probed = null;
+    this.#probed = NOT_PROBED;
     const now = performance.now();
     for (const pending of this.#pending.values()) pending.since = now;
   }
 
   #look(): void {
     const now = performance.now();
-    if (this.#probed !== null && now - this.#probed >= SILENT_MS) {
-      this.#probed = null;
+    if (now - this.#probed >= SILENT_MS) {
+      this.#probed = NOT_PROBED;
       const message =
-        "the tab that holds the database does not answer; close it, and this one takes over. What was asked for may have been carried out";
+        "the tab that holds the database does not answer; close it. What was asked for may have been carried out";
       this.#failPending(fail(codes.ownerSilent, message));
-      return;
-    }
-    const oldest = Math.min(...[...this.#pending.values()].map(({ since }) => since));
-    if (this.#probed === null && now - oldest > PROBE_AFTER_MS) {
+    } else if (
+      this.#probed === NOT_PROBED &&
+      [...this.#pending.values()].some(({ since }) => now - since > PROBE_AFTER_MS)
+    ) {
       this.#probed = now;
       this.#hearer.probe();
     }
   }
 
   /** Hands everything over: this tab has become the owner. */
-  take(): { subscriptions: { id: number; ask: Ask }[]; pending: Asked[] } {
+  take(): [subscriptions: { id: number; ask: Ask }[], pending: Asked[]] {
     this.#end();
     const open = new Set(this.#pending.keys());
     const subscriptions = [...this.#subscriptions.values()].filter(({ id }) => !open.has(id));
-    return { subscriptions, pending: [...this.#pending.values()] };
+    return [subscriptions, [...this.#pending.values()]];
   }
 
-  fail(error: LandfallError): void {
+  fail(error: ErrorData): void {
     this.#end();
     this.#failPending(error);
   }
@@ -163,9 +161,11 @@ export class Follower {
     this.#line.close();
   }
 
-  #failPending(error: LandfallError): void {
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { reject } of pending) reject(error);
+  #failPending(error: ErrorData, which: (pending: Pending) => boolean = () => true): void {
+    for (const [id, pending] of this.#pending) {
+      if (!which(pending)) continue;
+      this.#pending.delete(id);
+      pending.reject(error);
+    }
   }
 }

@@ -12,6 +12,7 @@ export interface Handle {
   truncate(size: number): void;
   getSize(): number;
   flush(): void;
+  close(): void;
 }
 
 /**
@@ -19,38 +20,40 @@ export interface Handle {
  * on without them fails: SQLite counts on all that it wrote, whatever became of its transaction. Reading needs no room.
  */
 export function gathering(handle: Handle): Handle {
-  const [read, write, getSize] = [handle.read.bind(handle), handle.write.bind(handle), handle.getSize.bind(handle)];
   const waiting = new Uint8Array(MOST);
   let from = 0;
   let size = 0;
   const spill = () => {
-    if (write(waiting.subarray(0, size), { at: from }) < size) throw new Error("cut short");
+    if (size && handle.write(waiting.subarray(0, size), { at: from }) < size) throw new Error("cut short");
     size = 0;
   };
-  for (const name of ["truncate", "flush"] as const) {
-    const call = handle[name].bind(handle) as (...args: unknown[]) => never;
-    handle[name] = (...args: unknown[]) => {
-      if (size) spill();
-      return call(...args);
-    };
-  }
-  handle.getSize = () => Math.max(getSize(), size && from + size);
-  handle.read = (into, { at }) => {
-    const count = read(into, { at });
-    const start = Math.max(at, from);
-    const end = Math.min(at + into.length, from + size);
-    if (start >= end) return count;
-    into.fill(0, count).set(waiting.subarray(start - from, end - from), start - at);
-    return Math.max(count, end - at);
+  return {
+    read(into, { at }) {
+      const count = handle.read(into, { at });
+      const start = Math.max(at, from);
+      const end = Math.min(at + into.length, from + size);
+      if (start >= end) return count;
+      into.fill(0, count).set(waiting.subarray(start - from, end - from), start - at);
+      return Math.max(count, end - at);
+    },
+    write(bytes, { at }) {
+      if (at !== from + size || size + bytes.length > MOST) spill();
+      if (!size) from = at;
+      waiting.set(bytes, size);
+      size += bytes.length;
+      return bytes.length;
+    },
+    truncate(to) {
+      spill();
+      handle.truncate(to);
+    },
+    flush() {
+      spill();
+      handle.flush();
+    },
+    getSize: () => Math.max(handle.getSize(), size && from + size),
+    close: () => handle.close(),
   };
-  handle.write = (bytes, { at }) => {
-    if (size && (at !== from + size || size + bytes.length > MOST)) spill();
-    if (!size) from = at;
-    waiting.set(bytes, size);
-    size += bytes.length;
-    return bytes.length;
-  };
-  return handle;
 }
 
 /** Where a worker gets its files from; nothing where it gets none. */
@@ -60,10 +63,9 @@ export const files = globalThis.FileSystemFileHandle?.prototype as unknown as
 
 /** From now on the files that this worker opens gather what is written to them. */
 export function gatherWrites(): void {
-  if (files?.createSyncAccessHandle) {
-    const make = files.createSyncAccessHandle;
-    files.createSyncAccessHandle = async function () {
-      return gathering(await make.call(this));
-    };
-  }
+  if (!files?.createSyncAccessHandle) return;
+  const make = files.createSyncAccessHandle;
+  files.createSyncAccessHandle = async function () {
+    return gathering(await make.call(this));
+  };
 }

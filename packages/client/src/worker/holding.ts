@@ -1,6 +1,6 @@
 // A transaction that stays open between calls has the engine to itself: everything else waits until it ends.
 
-import { codes, fail, type LandfallError } from "../error.js";
+import { codes, type ErrorData, fail } from "./failure.js";
 import type { Peer } from "./host.js";
 
 /** An open transaction that asks for nothing for so long is undone: everybody else waits for it. */
@@ -8,11 +8,12 @@ export const IDLE_MS = 5_000;
 
 interface Waiting {
   run: () => void;
-  reject: (error: LandfallError) => void;
+  reject: (error: ErrorData) => void;
 }
 
 export class Holding {
-  #held: { tx: string; peer: Peer; timer: ReturnType<typeof setTimeout> } | null = null;
+  #held: { tx: string; peer: Peer } | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: Waiting[] = [];
   #lapsed = new Set<string>();
   readonly #undo: () => void;
@@ -31,25 +32,16 @@ export class Holding {
       if (this.#lapsed.delete(tx)) {
         throw fail(
           codes.idle,
-          `the transaction did nothing for ${this.#idleMs / 1000} s and was undone, since everything else waits for it; ` +
-            "await no network or person inside a transaction",
+          `the transaction did nothing for ${this.#idleMs / 1000} s and was undone, as all else waits for it; ` +
+            "await no network or person inside it",
         );
       }
-      throw fail(
-        codes.ownerGone,
-        "the transaction ended with the tab that held the database; nothing of it was written, ask again",
-      );
+      const message = "the transaction ended with the tab that held the database; nothing was written, ask again";
+      throw fail(codes.ownerGone, message);
     }
     if (!this.#held && this.#waiting.length === 0) return turn();
     return new Promise((resolve, reject) => {
-      const run = () => {
-        try {
-          resolve(turn());
-        } catch (thrown) {
-          reject(thrown);
-        }
-      };
-      this.#waiting.push({ run, reject });
+      this.#waiting.push({ run: () => resolve(new Promise((done) => done(turn()))), reject });
     });
   }
 
@@ -62,16 +54,14 @@ export class Holding {
   begin(peer: Peer): string {
     // Of no meaning to another owner, should it be asked to go on with it.
     const tx = crypto.randomUUID();
-    this.#held = { tx, peer, timer: this.#idle() };
+    this.#held = { tx, peer };
+    this.#idle();
     return tx;
   }
 
   /** A part of the open transaction. An error ends it, unless `survives` says otherwise. */
   part<T>(call: () => T, survives: (thrown: unknown) => boolean = () => false): T {
-    if (this.#held) {
-      clearTimeout(this.#held.timer);
-      this.#held.timer = this.#idle();
-    }
+    this.#idle();
     try {
       return call();
     } catch (thrown) {
@@ -95,29 +85,30 @@ export class Holding {
   }
 
   /** The engine is gone: nobody waits any longer. */
-  fail(error: LandfallError): void {
-    if (this.#held) clearTimeout(this.#held.timer);
-    this.#held = null;
+  fail(error: ErrorData): void {
+    this.#letGo();
     for (const { reject } of this.#waiting.splice(0)) reject(error);
   }
 
-  #idle(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => this.#lapse(), this.#idleMs);
+  /** From now on it may idle for as long as any. */
+  #idle(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#lapse(), this.#idleMs);
+  }
+
+  #letGo(): void {
+    clearTimeout(this.#timer);
+    this.#held = null;
   }
 
   #lapse(): void {
     if (!this.#held) return;
     this.#lapsed.add(this.#held.tx);
-    try {
-      this.#undo();
-    } finally {
-      this.#release();
-    }
+    this.end(this.#undo);
   }
 
   #release(): void {
-    if (this.#held) clearTimeout(this.#held.timer);
-    this.#held = null;
+    this.#letGo();
     // One of those that waited may begin a transaction: then the rest goes on waiting.
     while (!this.#held) {
       const next = this.#waiting.shift();

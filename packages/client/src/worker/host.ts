@@ -1,13 +1,13 @@
 // The owner's side: the engine, what is asked of it, and where its effects go.
 
 import { type Client as Engine, initSync, open as openEngine } from "../../wasm/landfall_client_web.js";
-import { codes, dataOf, type ErrorData, fail, LandfallError, wordsOf } from "../error.js";
 import type { Ask, Config, News, WireStatus } from "../protocol.js";
 import { Alarm } from "./alarm.js";
+import { codes, type ErrorData, fail, failureOf } from "./failure.js";
 import { Holding } from "./holding.js";
 import { type Found, Mirror, storageError } from "./mirror.js";
 import { Net } from "./net.js";
-import { isDenied, isInUse, nextGeneration, place } from "./storage.js";
+import { isDenied, isInUse, nextGeneration, type Place, place } from "./storage.js";
 
 /** The files of a tab that ended are released within this long. */
 const RELEASE_MS = 6_000;
@@ -31,21 +31,29 @@ export interface Peer {
 
 type Engineless = Omit<WireStatus, "durability" | "role">;
 
+/** What a page watches, by the number that the page gave it. */
+interface Sub {
+  readonly peer: Peer;
+  readonly sub: number;
+}
+
+/** How a shape stands, and who wants to know. */
+interface Watched {
+  complete: boolean;
+  failure: string | null;
+  subs: Sub[];
+}
+
 /** Told when the engine cannot go on; the tab starts it anew. */
 export type Fatal = (error: ErrorData) => void;
-
-const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Host {
   #engine!: Engine;
   #dead: ErrorData | null = null;
-  readonly #net: Net | null;
+  readonly #net: Net;
   readonly #peers = new Map<Peer, "owner" | "follower">();
-  readonly #watches = new Map<number, { peer: Peer; sub: number }>();
-  readonly #shapes = new Map<
-    number,
-    { complete: boolean; failure: string | null; subs: { peer: Peer; sub: number }[] }
-  >();
+  readonly #watches = new Map<number, Sub>();
+  readonly #shapes = new Map<number, Watched>();
   readonly #outboxes = new Set<Peer>();
   #outboxText = "";
   #outboxTimer: ReturnType<typeof setTimeout> | undefined;
@@ -54,13 +62,13 @@ export class Host {
   readonly #outboxRests: [number, number] = [0, 0];
   #engineStatus: Engineless | null = null;
   #durability: WireStatus["durability"] = "best-effort";
-  readonly #alarm = new Alarm(() => this.#input(() => this.#engine.tick()));
+  readonly #alarm = new Alarm(() => this.#input((engine) => engine.tick()));
   #due: number | undefined;
   #generation: number | null = null;
   /** Whether the database is in memory: then nothing leaves before the mirror has it. */
   #inMemory = false;
   readonly #holding: Holding;
-  readonly #online = () => this.#input(() => this.#engine.nudge());
+  readonly #online = () => this.#input((engine) => engine.nudge());
   readonly #config: Config;
   readonly #mirror: Mirror | null;
   readonly #requests: Map<string, unknown>;
@@ -71,8 +79,12 @@ export class Host {
     this.#mirror = mirror;
     this.#requests = requests;
     this.#fatal = fatal;
-    this.#net = config.server === null ? null : this.#makeNet(config.server);
-    this.#holding = new Holding(() => this.#turn(() => this.#engine.rollback()));
+    // Without a server the engine is never online, and asks for nothing of it.
+    this.#net = new Net(config.server ?? "", (input) => {
+      this.#input(input);
+      this.#refreshWaiting();
+    });
+    this.#holding = new Holding(() => this.#turn((engine) => engine.rollback()));
     mirror?.onFailure((error) => {
       // The second copy may fail; the only one may not.
       if (this.#inMemory) this.#die(error);
@@ -92,80 +104,84 @@ export class Host {
       await host.#open(opened.found, opened.error);
     } catch (thrown) {
       opened.mirror?.close();
-      throw new LandfallError(errorOf(thrown) ?? { code: codes.panicked, message: panicWords(thrown) });
+      throw failureOf(thrown) ?? panicOf(thrown);
     }
     return host;
   }
 
   async #open(found: Found, mirrorError: ErrorData | null): Promise<void> {
-    const { name, compiled: schema, token, online } = this.#config;
-    const config = (directory: string | null, generation: number) =>
-      JSON.stringify({
-        schema,
-        directory,
-        vfs: `landfall-${generation}`,
-        token,
-        online: (found.online ?? online) && this.#net !== null,
-        cache_kib: CACHE_KIB,
-        chunk_rows: CHUNK_ROWS,
-      });
+    const { name } = this.#config;
     const until = performance.now() + RELEASE_MS;
-    for (;;) {
-      const where = await place(name).catch((thrown) => {
-        throw new LandfallError(storageError(thrown, "the browser's storage cannot be opened"));
+    const look = () =>
+      place(name).catch((thrown) => {
+        throw storageError(thrown, "the browser's storage cannot be opened");
       });
-      if (where === null) return this.#openInMemory(config(null, 0), found, mirrorError);
+    for (let where = await look(); ; ) {
+      if (where) this.#generation = where.generation;
+      else this.#stayInMemory(mirrorError);
       try {
-        this.#generation = where.generation;
-        this.#engine = await openEngine(
-          config(where.directory, where.generation),
-          found.frames,
-          found.images,
-          this.#sink(found) as never,
-        );
-        await this.refreshDurability();
-        return this.#begin();
+        await this.#openAt(where, found);
+        break;
       } catch (thrown) {
-        const error = errorOf(thrown);
-        if (!error) throw thrown;
-        if (isInUse(error.exception)) {
+        const error = failureOf(thrown);
+        if (!error || !where) throw thrown;
+        const exception = error.exception ?? "";
+        if (isDenied(exception)) {
+          where = null;
+          continue;
+        }
+        if (isInUse(exception)) {
           // Never taken for a database that is not there: the files of the tab before are about to be released.
-          if (performance.now() > until) throw new LandfallError(inUse(name));
-          await wait(50);
-        } else if (isDenied(error.exception)) {
-          return this.#openInMemory(config(null, 0), found, mirrorError);
-        } else if (error.exception === "QuotaExceededError") {
-          throw new LandfallError(storageError({ name: error.exception }, ""));
-        } else if (error.exception === "DamagedPool" || [codes.damaged, "LF-5001"].includes(error.code)) {
+          if (performance.now() > until) throw inUse(name);
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        } else if (exception === "QuotaExceededError") {
+          throw storageError({ name: exception }, "");
+        } else if (exception === "DamagedPool" || [codes.damaged, "LF-5001"].includes(error.code)) {
           console.warn(`landfall: ${error.message}; it is put aside and made anew`);
           await nextGeneration(name, where.generation);
         } else {
           throw thrown;
         }
+        where = await look();
       }
     }
+    await this.#refreshDurability();
+    self.addEventListener("online", this.#online);
+    this.#schedule();
   }
 
-  async #openInMemory(config: string, found: Found, mirrorError: ErrorData | null): Promise<void> {
+  /** Opens the database in its folder, or in memory where there is none. */
+  async #openAt(where: Place | null, found: Found): Promise<void> {
+    const { compiled: schema, token, online } = this.#config;
+    const config = {
+      schema,
+      directory: where?.directory ?? null,
+      vfs: `landfall-${where?.generation ?? 0}`,
+      token,
+      online: this.#mayBeOnline(found.online ?? online),
+      cache_kib: CACHE_KIB,
+      chunk_rows: CHUNK_ROWS,
+    };
+    const sink = this.#sink(found) as never;
+    this.#engine = await openEngine(JSON.stringify(config), found.frames, found.images, sink);
+    if (where) return;
+    if (found.paused) this.#engine.manage("pause", "", undefined);
+    await this.#mirror?.settled();
+  }
+
+  #mayBeOnline(wanted: boolean): boolean {
+    return wanted && this.#config.server !== null;
+  }
+
+  #stayInMemory(mirrorError: ErrorData | null): void {
     if (!this.#mirror) {
       const why = mirrorError ? ` (${mirrorError.message})` : "";
-      const message =
-        `this browser lets the page store nothing${why}, so that no write would be safe; ` +
-        "allow storage for this site, or leave the private window";
-      throw fail(codes.nothingStored, message);
+      const wayOut = "allow storage for this site, or leave the private window";
+      throw fail(codes.nothingStored, `this browser lets the page store nothing${why}; ${wayOut}`);
     }
     this.#inMemory = true;
     this.#durability = "memory";
     this.#mirror.beFirstCopy();
-    this.#engine = await openEngine(config, found.frames, found.images, this.#sink(found) as never);
-    if (found.paused) this.#engine.manage("pause", "", undefined);
-    await this.#mirror.settled();
-    this.#begin();
-  }
-
-  #begin(): void {
-    self.addEventListener("online", this.#online);
-    this.#schedule();
   }
 
   // ------------------------------------------------------------------ peers
@@ -179,16 +195,14 @@ export class Host {
   leave(peer: Peer): void {
     this.#peers.delete(peer);
     this.#outboxes.delete(peer);
-    for (const [id, watch] of this.#watches) {
-      if (watch.peer === peer) this.#unwatch(id);
-    }
+    this.#unwatch(peer);
     for (const shape of this.#shapes.values()) shape.subs = shape.subs.filter((sub) => sub.peer !== peer);
     this.#holding.drop(peer);
   }
 
-  /** Carries out what a page asks for. Rejects with a {@link LandfallError}. */
+  /** Carries out what a page asks for. Rejects with a {@link ErrorData}. */
   async ask(peer: Peer, id: number, ask: Ask): Promise<unknown> {
-    if (this.#dead) throw new LandfallError(this.#dead);
+    if (this.#dead) throw this.#dead;
     const once = ONCE.includes(ask.do);
     const request = once && peer.tab !== null ? `${peer.tab}:${id}` : undefined;
     const tx = "tx" in ask ? ask.tx : undefined;
@@ -197,24 +211,20 @@ export class Host {
       const known = await this.#answered(request, ask);
       if (known !== undefined) return known;
     }
-    const value = await this.#holding.run(tx, () =>
-      this.#turn(() => {
-        const answer = this.#carryOut(peer, ask, request);
-        // What only reads is read again.
-        if (this.#inMemory && request !== undefined && !("verb" in ask && READS.includes(ask.verb))) {
-          this.#requests.set(request, answer);
-          this.#mirror?.answered(request, answer);
-        }
-        if (once) this.#refreshOutbox(1);
-        return answer;
-      }),
-    );
+    const value = await this.#run((engine) => {
+      const answer = this.#carryOut(engine, peer, ask, request);
+      // What only reads is read again.
+      if (this.#inMemory && request !== undefined && !("verb" in ask && READS.includes(ask.verb))) {
+        this.#requests.set(request, answer);
+        this.#mirror?.answered(request, answer);
+      }
+      if (once) this.#refreshOutbox(1);
+      return answer;
+    }, tx);
     // In memory a write is durable once the mirror has it.
     if (this.#inMemory && once) {
       await this.#mirror?.settled().catch(() => {
-        throw new LandfallError(
-          this.#dead ?? { code: codes.storage, message: "the browser could not store the write" },
-        );
+        throw this.#dead ?? fail(codes.storage, "the browser could not store the write");
       });
     }
     return value;
@@ -223,15 +233,12 @@ export class Host {
   /** What was answered to a request before; `undefined`: it was not carried out. */
   async #answered(request: string, ask: Ask): Promise<unknown> {
     if (this.#inMemory) return this.#requests.get(request);
-    const known = await this.#holding.run(undefined, () =>
-      this.#turn(() => this.#engine.answered(request) as string | undefined),
-    );
+    const known = await this.#run((engine) => engine.answered(request) as string | undefined);
     // What is managed is answered in JSON text, which the page reads.
     return known === undefined || ask.do === "manage" ? known : JSON.parse(known);
   }
 
-  #carryOut(peer: Peer, ask: Ask, request: string | undefined): unknown {
-    const engine = this.#engine;
+  #carryOut(engine: Engine, peer: Peer, ask: Ask, request: string | undefined): unknown {
     switch (ask.do) {
       case "query":
         return engine.query(ask.sql, ask.params);
@@ -245,7 +252,7 @@ export class Host {
       case "peek":
         return this.#holding.part(
           () => engine.peek(ask.sql, ask.params),
-          (error) => engine.isHeld() && errorOf(error) !== null,
+          (error) => engine.isHeld() && failureOf(error) !== null,
         );
       case "commit":
         return this.#holding.end(() => {
@@ -254,17 +261,31 @@ export class Host {
         });
       case "rollback":
         return this.#holding.end(() => engine.rollback());
-      case "watch":
-        return this.#watch(peer, ask.sub, ask.sql, ask.params);
+      case "watch": {
+        const { sub } = ask;
+        const [id, answer] = engine.watch(ask.sql, ask.params) as [number, string];
+        this.#watches.set(id, { peer, sub });
+        return peer.news({ news: "live", sub, answer });
+      }
       case "unwatch":
-        for (const [id, watch] of this.#watches) {
-          if (watch.peer === peer && watch.sub === ask.sub) this.#unwatch(id);
-        }
-        return null;
-      case "shape":
-        return this.#openShape(peer, ask.sub, ask.name, ask.params);
+        return this.#unwatch(peer, ask.sub);
+      case "shape": {
+        const { sub } = ask;
+        const shape = this.#shapes.get(engine.openShape(ask.name, ask.params));
+        if (!shape) return;
+        shape.subs = [...without(shape, peer, sub), { peer, sub }];
+        return tellShape(shape, [{ peer, sub }]);
+      }
       case "unshape":
-        return this.#closeShape(peer, ask.sub);
+        for (const [handle, shape] of this.#shapes) {
+          const rest = without(shape, peer, ask.sub);
+          const isLast = rest.length === 0 && shape.subs.length > 0;
+          shape.subs = rest;
+          if (!isLast) continue;
+          this.#shapes.delete(handle);
+          engine.closeShape(handle);
+        }
+        return;
       case "outbox":
         if (ask.on) {
           this.#outboxes.add(peer);
@@ -273,108 +294,80 @@ export class Host {
         } else {
           this.#outboxes.delete(peer);
         }
-        return null;
+        return;
       case "retry":
         return engine.retry(ask.rseq, request);
       case "discard":
         return engine.discard(ask.rseq, request);
       case "manage":
-        if (ask.verb === "pause" || ask.verb === "resume") this.#mirror?.keep("paused", ask.verb === "pause");
+        if (["pause", "resume"].includes(ask.verb)) this.#mirror?.keep("paused", ask.verb === "pause");
         return engine.manage(ask.verb, ask.arg, request);
       case "token":
         return engine.setToken(ask.token);
       case "online":
         // Of all tabs, whichever owns the database next, and after a reload too.
         this.#mirror?.keep("online", ask.online);
-        engine.setOnline(ask.online && this.#net !== null);
-        return this.#mirror?.settled().catch(() => null);
+        engine.setOnline(this.#mayBeOnline(ask.online));
+        return this.#mirror?.settled().catch(() => undefined);
       case "cache":
         return engine.cache(ask.call, ask.value);
       case "nudge":
         return engine.nudge();
       case "persisted":
-        void this.refreshDurability().then(() => this.#tellAll());
-        return null;
+        void this.#refreshDurability().then(() => this.#tellAll());
     }
   }
 
-  #watch(peer: Peer, sub: number, sql: string, params: string): null {
-    const [id, answer] = this.#engine.watch(sql, params) as [number, string];
-    this.#watches.set(id, { peer, sub });
-    peer.news({ news: "live", sub, answer });
-    return null;
-  }
-
-  #unwatch(id: number): void {
-    this.#watches.delete(id);
-    this.#turn(() => this.#engine.unwatch(id));
-  }
-
-  #openShape(peer: Peer, sub: number, name: string, params: string): null {
-    const handle = this.#engine.openShape(name, params);
-    const shape = this.#shapes.get(handle);
-    if (shape) {
-      shape.subs = [...shape.subs.filter((other) => other.peer !== peer || other.sub !== sub), { peer, sub }];
-      peer.news({ news: "shape", sub, complete: shape.complete, failure: shape.failure });
+  /** Ends one watch of a page, or all that it has. */
+  #unwatch(peer: Peer, sub?: number): void {
+    for (const [id, watch] of this.#watches) {
+      if (watch.peer !== peer || (sub ?? watch.sub) !== watch.sub) continue;
+      this.#watches.delete(id);
+      this.#turn((engine) => engine.unwatch(id));
     }
-    return null;
-  }
-
-  #closeShape(peer: Peer, sub: number): null {
-    for (const [handle, shape] of this.#shapes) {
-      const rest = shape.subs.filter((other) => other.peer !== peer || other.sub !== sub);
-      const was = shape.subs.length;
-      shape.subs = rest;
-      if (rest.length < was && rest.length === 0) {
-        this.#shapes.delete(handle);
-        this.#engine.closeShape(handle);
-      }
-    }
-    return null;
   }
 
   // ------------------------------------------------------------------ turns of the engine
 
   /** One call into the engine. What is not an error of its own is a panic, and ends it. */
-  #turn<T>(call: () => T): T {
-    if (this.#dead) throw new LandfallError(this.#dead);
+  #turn<T>(call: (engine: Engine) => T): T {
+    if (this.#dead) throw this.#dead;
     try {
-      return call();
+      return call(this.#engine);
     } catch (thrown) {
-      const error = errorOf(thrown);
-      if (error === null) {
-        this.#die({ code: codes.panicked, message: panicWords(thrown) });
-        throw new LandfallError(this.#dead as unknown as ErrorData);
+      const error = failureOf(thrown);
+      if (!error) {
+        void this.#die(panicOf(thrown));
+        throw this.#dead;
       }
-      if (error.code === codes.damaged) void this.#rebuild(error);
-      throw new LandfallError(error);
+      // A damaged database is made anew by the next start, from the server and the mirror.
+      if (error.code === codes.damaged && this.#generation !== null) void this.#die(error, this.#generation);
+      throw error;
     } finally {
       this.#schedule();
     }
   }
 
-  /** An input that nobody waits for; it waits for an open transaction to end. */
-  #input(call: () => void): void {
-    this.#holding.run(undefined, () => this.#turn(call)).catch(() => undefined);
+  /** A turn that waits for an open transaction to end, unless it is a part of that. */
+  #run<T>(call: (engine: Engine) => T, tx?: string): Promise<T> {
+    return this.#holding.run(tx, () => this.#turn(call));
   }
 
-  #die(error: ErrorData): void {
+  /** An input that nobody waits for. */
+  #input(call: (engine: Engine) => void): void {
+    this.#run(call).catch(() => undefined);
+  }
+
+  /** Nothing is asked of the engine any more; `damaged` is the generation of files that is put aside. */
+  async #die(error: ErrorData, damaged?: number): Promise<void> {
     if (this.#dead) return;
     this.#dead = error;
     this.#stop();
-    this.#holding.fail(new LandfallError(error));
-    this.#fatal(error);
-  }
-
-  /** The database turned out to be damaged: the next start makes it anew, from the server and the mirror. */
-  async #rebuild(error: ErrorData): Promise<void> {
-    if (this.#dead || this.#generation === null) return;
-    const mirror = this.#mirror;
-    this.#dead = error;
-    this.#stop();
-    await mirror?.settled().catch(() => undefined);
-    await nextGeneration(this.#config.name, this.#generation).catch(() => undefined);
-    this.#holding.fail(new LandfallError(error));
+    if (damaged !== undefined) {
+      await this.#mirror?.settled().catch(() => undefined);
+      await nextGeneration(this.#config.name, damaged).catch(() => undefined);
+    }
+    this.#holding.fail(error);
     this.#fatal(error);
   }
 
@@ -382,16 +375,16 @@ export class Host {
     this.#alarm.close();
     clearTimeout(this.#outboxTimer);
     self.removeEventListener("online", this.#online);
-    this.#net?.close();
+    this.#net.close();
   }
 
   /** Closes everything in order. */
   async close(): Promise<void> {
     if (this.#dead) return;
-    this.#input(() => this.#engine.setOnline(false));
-    this.#dead = { code: codes.closed, message: "the database is closed; open it again" };
+    this.#input((engine) => engine.setOnline(false));
+    this.#dead = fail(codes.closed, "the database is closed; open it again");
     this.#stop();
-    this.#holding.fail(new LandfallError(this.#dead));
+    this.#holding.fail(this.#dead);
     await this.#mirror?.settled().catch(() => undefined);
     this.#engine.free();
     this.#mirror?.close();
@@ -399,17 +392,15 @@ export class Host {
 
   #schedule(): void {
     if (this.#dead || !this.#engine) return;
-    let due: number | undefined;
     try {
-      due = this.#engine.deadline();
+      const due = this.#engine.deadline();
+      if (due === this.#due && this.#alarm.isSet) return;
+      this.#due = due;
+      if (due === undefined) this.#alarm.clear();
+      else this.#alarm.set(Math.ceil(due - performance.now()));
     } catch (thrown) {
-      this.#die({ code: codes.panicked, message: panicWords(thrown) });
-      return;
+      void this.#die(panicOf(thrown));
     }
-    if (due === this.#due && this.#alarm.isSet) return;
-    this.#due = due;
-    if (due === undefined) this.#alarm.clear();
-    else this.#alarm.set(Math.ceil(due - performance.now()));
   }
 
   // ------------------------------------------------------------------ effects
@@ -419,19 +410,16 @@ export class Host {
     const net = this.#net;
     const mirror = this.#mirror;
     return {
-      connect: (connection: number) => net?.connect(connection),
-      disconnect: (connection: number) => net?.disconnect(connection),
+      connect: (connection: number) => net.connect(connection),
+      disconnect: (connection: number) => net.disconnect(connection),
       send: (connection: number, frame: Uint8Array<ArrayBuffer>) => {
         this.#refreshWaiting();
-        if (!this.#inMemory) net?.send(connection, frame);
+        const send = () => net.send(connection, frame);
         // What the server knows of must not be forgotten here.
-        else
-          mirror?.settled().then(
-            () => net?.send(connection, frame),
-            () => undefined,
-          );
+        if (this.#inMemory) mirror?.settled().then(send, () => undefined);
+        else send();
       },
-      fetch: (request: number, address: string) => net?.fetch(request, address),
+      fetch: (request: number, address: string) => net.fetch(request, address),
       status: (json: string) => {
         this.#engineStatus = JSON.parse(json) as Engineless;
         this.#tellAll();
@@ -446,10 +434,10 @@ export class Host {
         const code = /LF-\d{4}/.exec(reason)?.[0] ?? "LF-5203";
         watch?.peer.news({ news: "liveError", sub: watch.sub, error: { code, message: reason } });
       },
-      shape: (handle: number, complete: boolean, failure: string | undefined) => {
-        const subs = this.#shapes.get(handle)?.subs ?? [];
-        this.#shapes.set(handle, { complete, failure: failure ?? null, subs });
-        for (const { peer, sub } of subs) peer.news({ news: "shape", sub, complete, failure: failure ?? null });
+      shape: (handle: number, complete: boolean, failure: string | null = null) => {
+        const shape = { complete, failure, subs: this.#shapes.get(handle)?.subs ?? [] };
+        this.#shapes.set(handle, shape);
+        tellShape(shape);
       },
       mirrorPut: (name: string, frame: Uint8Array, images?: Uint8Array) => {
         mirror?.put(name, frame, images);
@@ -463,21 +451,6 @@ export class Host {
       mirrorAnew: (names: string[], frames: Uint8Array[], images: (Uint8Array | undefined)[]) =>
         mirror?.anew(names, frames, images),
     };
-  }
-
-  #makeNet(server: string): Net {
-    return new Net(server, {
-      connected: (connection) => this.#input(() => this.#engine.connected(connection)),
-      disconnected: (connection, reason, retryAfter) =>
-        this.#input(() => this.#engine.disconnected(connection, reason, retryAfter)),
-      frame: (connection, bytes) => {
-        this.#input(() => this.#engine.frame(connection, bytes));
-        this.#refreshWaiting();
-      },
-      chunkLoaded: (request, bytes) => this.#input(() => this.#engine.chunkLoaded(request, bytes)),
-      chunkFailed: (request, gone, reason, retryAfter) =>
-        this.#input(() => this.#engine.chunkFailed(request, gone, reason, retryAfter)),
-    });
   }
 
   /**
@@ -518,9 +491,9 @@ export class Host {
     for (const peer of peers) peer.news({ news: "outbox", entries: this.#outboxText });
   }
 
-  async refreshDurability(): Promise<void> {
+  async #refreshDurability(): Promise<void> {
     if (this.#inMemory) return;
-    const persisted = (await navigator.storage.persisted?.().catch(() => false)) ?? false;
+    const persisted = await navigator.storage.persisted?.().catch(() => false);
     this.#durability = persisted ? "persistent" : "best-effort";
   }
 
@@ -535,72 +508,54 @@ export class Host {
   }
 }
 
+function without({ subs }: Watched, peer: Peer, sub: number): Sub[] {
+  return subs.filter((other) => other.peer !== peer || other.sub !== sub);
+}
+
+function tellShape({ complete, failure, subs }: Watched, whom = subs): void {
+  for (const { peer, sub } of whom) peer.news({ news: "shape", sub, complete, failure });
+}
+
 function inUse(name: string): ErrorData {
   const message =
-    `the files of the database '${name}' are held by another tab or window that does not answer; ` +
-    "close it, and reload this one. Nothing stored is lost";
-  return { code: codes.inUse, message };
+    `another tab or window holds the files of the database '${name}' and does not answer; ` +
+    "nothing stored is lost: close it, and reload this one";
+  return fail(codes.inUse, message);
 }
+
+const NOTHING = new Uint8Array();
 
 async function openMirror(name: string): Promise<{ mirror: Mirror | null; found: Found; error: ErrorData | null }> {
   try {
     return { ...(await Mirror.open(name)), error: null };
   } catch (thrown) {
     const error = storageError(thrown, "IndexedDB cannot be opened");
-    if (error.exception === "VersionError") throw new LandfallError(error);
-    return {
-      mirror: null,
-      found: {
-        frames: new Uint8Array(),
-        images: new Uint8Array(),
-        requests: new Map(),
-        online: undefined,
-        paused: undefined,
-      },
-      error,
-    };
+    if (error.exception === "VersionError") throw error;
+    return { mirror: null, found: { frames: NOTHING, images: NOTHING, requests: new Map() }, error };
   }
 }
 
-let loading: Promise<unknown> | undefined;
-
 /** Compiles the module while it comes in. Its generated loader does this in four times the code, for every environment. */
-async function compile(): Promise<void> {
-  const response = await fetch(new URL("../../wasm/landfall_client_web_bg.wasm", import.meta.url));
-  if (!response.ok) throw new Error(`${response.url} is answered with ${response.status}`);
-  const streams = response.headers.get("content-type") === "application/wasm";
-  const module = streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
-  initSync(await module);
-}
-
 async function loadModule(): Promise<void> {
-  loading ??= compile();
   try {
-    await loading;
+    const response = await fetch(new URL("../../wasm/landfall_client_web_bg.wasm", import.meta.url));
+    if (!response.ok) throw new Error(`${response.url} is answered with ${response.status}`);
+    const streams = response.headers.get("content-type") === "application/wasm";
+    const module = streams ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+    initSync(await module);
   } catch (thrown) {
-    loading = undefined;
     const message =
-      `the database's WebAssembly module could not be loaded (${wordsOf(thrown)}); ` +
-      "check that the .wasm file is served beside the app, and reload";
+      `the database's .wasm file could not be loaded (${thrown}); ` +
+      "check that it is served beside the app, and reload";
     throw fail(codes.module, message);
   }
 }
 
-/** The engine's own error, which it throws as JSON text; `null` for anything else: a panic. */
-export function errorOf(thrown: unknown): ErrorData | null {
-  if (thrown instanceof LandfallError) return dataOf(thrown);
-  if (typeof thrown !== "string") return null;
-  try {
-    return JSON.parse(thrown) as ErrorData;
-  } catch {
-    return { code: codes.other, message: thrown };
-  }
-}
-
-function panicWords(thrown: unknown): string {
-  const words = (self as { landfallPanic?: string }).landfallPanic ?? wordsOf(thrown);
-  return (
-    "the engine stopped by a fault of its own and is started anew from its files; " +
-    `every write that was confirmed is kept, others may be asked for again. Please report: ${words}`
+function panicOf(thrown: unknown): ErrorData {
+  const words = (self as { landfallPanic?: string }).landfallPanic ?? thrown;
+  return fail(
+    codes.panicked,
+    "the engine stopped by a fault of its own and is started anew; " +
+      `every confirmed write is kept, others may be asked for again. Please report: ${words}`,
   );
 }

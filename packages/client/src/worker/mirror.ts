@@ -1,7 +1,7 @@
 // The outbox once more, in IndexedDB. On files it is a second copy, off the critical path. Where the database is only in
 // memory it is the first: there a write is durable once its transaction here has completed.
 
-import { codes, type ErrorData, wordsOf } from "../error.js";
+import { codes, type ErrorData } from "./failure.js";
 
 const VERSION = 1;
 const STORES = ["mirror", "requests", "meta"] as const;
@@ -9,7 +9,7 @@ const STORES = ["mirror", "requests", "meta"] as const;
 const REQUEST_LIFE_MS = 86_400_000;
 
 type Stores = [IDBObjectStore, IDBObjectStore, IDBObjectStore];
-type Change = (stores: Record<(typeof STORES)[number], IDBObjectStore>) => void;
+type Change = (stores: Stores) => void;
 
 /** What was there when it was opened. */
 export interface Found {
@@ -18,26 +18,35 @@ export interface Found {
   images: Uint8Array<ArrayBuffer>;
   requests: Map<string, unknown>;
   /** What was last wanted of the network, where anything was. */
-  online: boolean | undefined;
+  online?: boolean | undefined;
   /** Whether sending was paused, where the database does not remember it. */
-  paused: boolean | undefined;
+  paused?: boolean | undefined;
 }
 
 /** A storage failure as the page reads it. */
 export function storageError(thrown: unknown, what: string): ErrorData {
   const name = (thrown as { name?: string } | null)?.name ?? "";
+  const told = (code: string, message: string): ErrorData => ({ code, message, exception: name });
   if (name === "QuotaExceededError") {
-    const message =
-      "the browser has no space left for this site; nothing stored is lost: " +
-      "free space on the device, or delete what is not needed, and try again";
-    return { code: codes.full, message, exception: name };
+    return told(
+      codes.full,
+      "the browser has no space left for this site; nothing stored is lost: free some space, and try again",
+    );
   }
   if (name === "VersionError") {
-    const message =
-      "the outbox's mirror was written by a newer version of the app; reload the page to get it, nothing was changed";
-    return { code: "LF-5301", message, exception: name };
+    return told(
+      "LF-5301",
+      "the outbox's mirror was written by a newer version of the app; nothing was changed, reload the page",
+    );
   }
-  return { code: codes.storage, message: `${what}: ${wordsOf(thrown)}`, exception: name };
+  return told(codes.storage, `${what}: ${thrown}`);
+}
+
+/** What is stored of a request. */
+interface Answered {
+  rseq?: number;
+  answer?: unknown;
+  at: number;
 }
 
 /** What is stored of one entry of the outbox. */
@@ -46,15 +55,17 @@ interface Stored {
   images: Uint8Array | undefined;
 }
 
-function joined(parts: readonly (Uint8Array | undefined)[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + (part?.length ?? 0), 0));
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
-    if (part) bytes.set(part, at);
-    at += part?.length ?? 0;
+    bytes.set(part, at);
+    at += part.length;
   }
   return bytes;
 }
+
+const storesOf = (transaction: IDBTransaction) => STORES.map((name) => transaction.objectStore(name)) as Stores;
 
 function done<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -83,8 +94,7 @@ export class Mirror {
   #strict = false;
   #queue: Change[] = [];
   #flushing: Promise<void> = Promise.resolve();
-  #scheduled = false;
-  #failed: (error: ErrorData) => void = () => undefined;
+  #failed!: (error: ErrorData) => void;
 
   private constructor(
     db: IDBDatabase,
@@ -99,24 +109,29 @@ export class Mirror {
   static async open(name: string): Promise<{ mirror: Mirror; found: Found }> {
     const db = await openDatabase(name);
     const transaction = db.transaction(STORES, "readwrite", { durability: "strict" });
-    const meta = transaction.objectStore("meta");
-    const epoch = (((await done(meta.get("epoch"))) as number | undefined) ?? 0) + 1;
+    const [mirror, requests, meta] = storesOf(transaction);
+    const [last = 0, online, paused, stored, names, answers] = (await Promise.all(
+      [
+        meta.get("epoch"),
+        meta.get("online"),
+        meta.get("paused"),
+        mirror.getAll(),
+        requests.getAllKeys(),
+        requests.getAll(),
+      ].map((request) => done<unknown>(request as IDBRequest<unknown>)),
+    )) as [number | undefined, boolean | undefined, boolean | undefined, Stored[], IDBValidKey[], Answered[]];
+    const epoch = last + 1;
     meta.put(epoch, "epoch");
-    const online = (await done(meta.get("online"))) as boolean | undefined;
-    const paused = (await done(meta.get("paused"))) as boolean | undefined;
-    const stored = (await done(transaction.objectStore("mirror").getAll())) as Stored[];
-    const store = transaction.objectStore("requests");
-    const [names, requests] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
     const known = new Map<string, unknown>();
     names.forEach((key, at) => {
       // An older build kept a number.
-      const { rseq, answer = rseq, at: when } = requests[at] as { rseq?: number; answer?: unknown; at: number };
-      if (when < Date.now() - REQUEST_LIFE_MS) store.delete(key);
+      const { rseq, answer = rseq, at: when } = answers[at] as Answered;
+      if (when < Date.now() - REQUEST_LIFE_MS) requests.delete(key);
       else known.set(String(key), answer);
     });
     await completed(transaction);
     const frames = joined(stored.map(({ frame }) => frame));
-    const images = joined(stored.map((entry) => entry.images));
+    const images = joined(stored.flatMap((entry) => entry.images ?? []));
     return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, online, paused } };
   }
 
@@ -130,15 +145,15 @@ export class Mirror {
   }
 
   put(name: string, frame: Uint8Array, images?: Uint8Array): void {
-    this.#change(({ mirror }) => mirror.put({ frame, images } satisfies Stored, name));
+    this.#change(([mirror]) => mirror.put({ frame, images } satisfies Stored, name));
   }
 
   delete(name: string): void {
-    this.#change(({ mirror }) => mirror.delete(name));
+    this.#change(([mirror]) => mirror.delete(name));
   }
 
   anew(names: string[], frames: Uint8Array[], images: (Uint8Array | undefined)[]): void {
-    this.#change(({ mirror }) => {
+    this.#change(([mirror]) => {
       mirror.clear();
       names.forEach((name, at) => {
         mirror.put({ frame: frames[at] as Uint8Array, images: images[at] } satisfies Stored, name);
@@ -148,12 +163,12 @@ export class Mirror {
 
   /** Keeps a value beside what is mirrored: the wish to be online, a mirror that was found damaged. */
   keep(name: string, value: unknown): void {
-    this.#change(({ meta }) => meta.put(value, name));
+    this.#change(([, , meta]) => meta.put(value, name));
   }
 
   /** A request that was carried out, with its answer, so that it is not carried out again. */
   answered(name: string, answer: unknown): void {
-    this.#change(({ requests }) => requests.put({ answer, at: Date.now() }, name));
+    this.#change(([, requests]) => requests.put({ answer, at: Date.now() }, name));
   }
 
   /** Resolves when everything up to now is stored; rejects when it cannot be. */
@@ -167,22 +182,15 @@ export class Mirror {
 
   /** What is changed in one turn is one transaction, with all that was changed while the one before was under way. */
   #change(change: Change): void {
-    this.#queue.push(change);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
+    if (this.#queue.push(change) > 1) return;
+    const before = this.#flushing;
+    const flush = () => this.#flush();
     // One that failed is never settled again, and the rest is stored all the same.
-    this.#flushing = this.#flushing.then(
-      () => this.#flush(),
-      (thrown) =>
-        this.#flush().then(() => {
-          throw thrown;
-        }),
-    );
+    this.#flushing = before.then(flush, flush).then(() => before);
     this.#flushing.catch(() => undefined);
   }
 
   async #flush(): Promise<void> {
-    this.#scheduled = false;
     const changes = this.#queue;
     this.#queue = [];
     try {
@@ -190,20 +198,16 @@ export class Mirror {
         durability: this.#strict ? "strict" : "default",
       });
       const end = completed(transaction);
-      const [mirror, requests, meta] = STORES.map((name) => transaction.objectStore(name)) as Stores;
-      const known = meta.get("epoch");
+      const stores = storesOf(transaction);
+      const known = stores[2].get("epoch");
       known.onsuccess = () => {
         // Another tab has become the owner since: what this one holds is no longer the truth.
-        if (known.result !== this.epoch) {
-          transaction.abort();
-          return;
-        }
-        for (const change of changes) change({ mirror, requests, meta });
+        if (known.result !== this.epoch) transaction.abort();
+        else for (const change of changes) change(stores);
       };
       await end;
     } catch (thrown) {
-      const error = storageError(thrown, "the outbox's mirror cannot be written");
-      this.#failed(error);
+      this.#failed(storageError(thrown, "the outbox's mirror cannot be written"));
       throw thrown;
     }
   }

@@ -1,6 +1,6 @@
 // Sockets and requests. Effects of the engine in, its inputs out.
 
-import { codes } from "../error.js";
+import { codes } from "./failure.js";
 
 /** To look why a socket did not open takes no longer than this. */
 const PROBE_MS = 5_000;
@@ -13,6 +13,7 @@ const MOST_BYTES = 24 * 2 ** 20;
 /** So many chunks are remembered as having come: more than are ever under way. */
 const MOST_REMEMBERED = 64;
 
+/** What of the engine hears from the network. */
 export interface Receiver {
   connected(connection: number): void;
   /** A socket is gone, or never opened; perhaps with how long the server wants to be left alone. */
@@ -23,102 +24,88 @@ export interface Receiver {
 }
 
 export class Net {
-  #socket: { connection: number; socket: WebSocket } | null = null;
+  #socket: WebSocket | undefined;
+  #connection = 0;
   /** Addresses of chunks that came lately. One that is asked for again came damaged, and caches keep it. */
   readonly #came = new Set<string>();
   readonly #server: string;
-  readonly #receiver: Receiver;
+  readonly #input: (input: (receiver: Receiver) => void) => void;
 
-  constructor(server: string, receiver: Receiver) {
+  constructor(server: string, input: (input: (receiver: Receiver) => void) => void) {
     this.#server = server;
-    this.#receiver = receiver;
+    this.#input = input;
   }
 
   connect(connection: number): void {
-    this.#drop();
+    this.close();
     const url = `${this.#server.replace(/^http/, "ws")}/v1/sync`;
+    const lost = (reason: string, retryAfterMs?: number) =>
+      this.#input((receiver) => receiver.disconnected(connection, reason, retryAfterMs));
     let socket: WebSocket;
     try {
       socket = new WebSocket(url);
     } catch (thrown) {
-      queueMicrotask(() => this.#receiver.disconnected(connection, `${url} cannot be connected to: ${thrown}`));
+      queueMicrotask(() => lost(`${url} cannot be connected to: ${thrown}`));
       return;
     }
     socket.binaryType = "arraybuffer";
-    this.#socket = { connection, socket };
-    let opened = false;
-    const isCurrent = () => this.#socket?.socket === socket;
+    this.#socket = socket;
+    this.#connection = connection;
     socket.onopen = () => {
-      opened = true;
-      if (isCurrent()) this.#receiver.connected(connection);
+      socket.onclose = ({ reason }) => lost(`the connection was closed${reason && ` (${reason})`}`);
+      this.#input((receiver) => receiver.connected(connection));
     };
-    socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
-      if (!isCurrent()) return;
-      const data = event.data;
-      this.#receiver.frame(
-        connection,
-        typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data),
-      );
+    socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
+      const bytes = typeof data === "string" ? new TextEncoder().encode(data) : new Uint8Array(data);
+      this.#input((receiver) => receiver.frame(connection, bytes));
     };
-    socket.onclose = (event) => {
-      if (!isCurrent()) return;
-      this.#socket = null;
-      if (opened) {
-        const why = event.reason ? ` (${event.reason})` : "";
-        this.#receiver.disconnected(connection, `the connection was closed${why}`);
-        return;
-      }
-      this.#explain().then((why) => this.#receiver.disconnected(connection, ...why));
-    };
+    socket.onclose = () => this.#explain().then((why) => lost(...why));
   }
 
   disconnect(connection: number): void {
-    if (this.#socket?.connection === connection) this.#drop();
+    if (this.#connection === connection) this.close();
   }
 
   send(connection: number, frame: Uint8Array<ArrayBuffer>): void {
-    const open = this.#socket;
     // A socket that is closing has told, or is about to.
-    if (open?.connection === connection && open.socket.readyState === WebSocket.OPEN) open.socket.send(frame);
+    if (this.#connection === connection && this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
   }
 
-  fetch(request: number, address: string): void {
-    // What is kept of an earlier visit may be of a history that the server has lost: its tag is compared.
-    this.#load(`${this.#server}${address}`, this.#came.has(address) ? "reload" : "no-cache").then(
-      (bytes) => {
-        if (this.#came.size >= MOST_REMEMBERED) this.#came.clear();
-        this.#came.add(address);
-        this.#receiver.chunkLoaded(request, bytes);
-      },
-      (thrown: Error) => {
-        const gone = thrown instanceof Gone;
-        const wait = thrown instanceof Busy ? thrown.retryAfterMs : undefined;
-        this.#receiver.chunkFailed(request, gone, thrown.message, wait);
-      },
-    );
-  }
-
-  close(): void {
-    this.#drop();
-  }
-
-  #drop(): void {
-    const open = this.#socket;
-    this.#socket = null;
-    open?.socket.close();
-  }
-
-  async #load(url: string, cache: RequestCache): Promise<Uint8Array> {
-    const answer = await fetch(url, { credentials: "omit", cache }).catch((thrown: Error) => {
-      throw new Error(`the chunk could not be fetched: ${thrown.message}`);
-    });
-    if ([403, 404, 410].includes(answer.status)) throw new Gone("the chunk's address is no longer valid");
-    if (!answer.ok) {
-      throw new Busy(`the server answered the chunk's address with status ${answer.status}`, retryAfterMs(answer));
+  async fetch(request: number, address: string): Promise<void> {
+    let gone = false;
+    let wait: number | undefined;
+    try {
+      // What is kept of an earlier visit may be of a history that the server has lost: its tag is compared.
+      const cache = this.#came.has(address) ? "reload" : "no-cache";
+      const answer = await this.#get(address, { cache }).catch((thrown: Error) => {
+        throw new Error(`the chunk could not be fetched: ${thrown.message}`);
+      });
+      gone = [403, 404, 410].includes(answer.status);
+      if (gone) throw new Error("the chunk's address is no longer valid");
+      if (!answer.ok) {
+        wait = retryAfterMs(answer);
+        throw new Error(`the server answered the chunk's address with status ${answer.status}`);
+      }
+      const bytes = new Uint8Array(await answer.arrayBuffer());
+      if (bytes.length > MOST_BYTES) throw new Error("the chunk is larger than any that a server makes");
+      if (this.#came.size >= MOST_REMEMBERED) this.#came.clear();
+      this.#came.add(address);
+      this.#input((receiver) => receiver.chunkLoaded(request, bytes));
+    } catch (thrown) {
+      this.#input((receiver) => receiver.chunkFailed(request, gone, (thrown as Error).message, wait));
     }
-    const bytes = new Uint8Array(await answer.arrayBuffer());
-    if (bytes.length > MOST_BYTES) throw new Error("the chunk is larger than any that a server makes");
-    return bytes;
+  }
+
+  #get(path: string, init: RequestInit): Promise<Response> {
+    return fetch(this.#server + path, { credentials: "omit", ...init });
+  }
+
+  /** Of a socket that is dropped nothing more is heard. */
+  close(): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
   }
 
   /**
@@ -127,27 +114,26 @@ export class Net {
    */
   async #explain(): Promise<[reason: string, retryAfterMs: number | undefined]> {
     const signal = AbortSignal.timeout(PROBE_MS);
-    const asked: RequestInit = { signal, credentials: "omit", cache: "no-store" };
-    const answer = await fetch(`${this.#server}/v1/sync`, asked).catch(() => null);
-    const status = answer?.status ?? 0;
-    const wait = answer !== null && LATER.includes(status) ? retryAfterMs(answer) : undefined;
-    if (wait === undefined || !BUSY.includes(status)) return [await this.#look(asked), wait];
-    const pause = `the server is busy; it asks for a pause of ${wait / 1000} s`;
-    return [`${pause}, and then this device connects again by itself [${codes.overloaded}]`, wait];
+    const ask = (path: string) => this.#get(path, { signal, cache: "no-store" });
+    const answer = await ask("/v1/sync").catch(() => null);
+    const wait = answer && LATER.includes(answer.status) ? retryAfterMs(answer) : undefined;
+    if (wait !== undefined && BUSY.includes(answer?.status as number)) {
+      const pause = `the server is busy; this device connects again after the ${wait / 1000} s`;
+      return [`${pause} that it asks for [${codes.overloaded}]`, wait];
+    }
+    return [await this.#look(ask), wait];
   }
 
   /** A sentence for the status: a refused WebSocket on a server that answers is another trouble than no server. */
-  async #look(asked: RequestInit): Promise<string> {
+  async #look(ask: (path: string) => Promise<Response>): Promise<string> {
     try {
-      const answer = await fetch(`${this.#server}/health`, asked);
-      const type = answer.headers.get("content-type") ?? "";
-      if (answer.ok && !type.includes("html")) {
+      const { ok, status, headers } = await ask("/health");
+      if (ok && !headers.get("content-type")?.includes("html")) {
         return `the server is there but the WebSocket failed; a proxy on the way may block it [${codes.notLandfall}]`;
       }
-      const found = answer.ok ? "a web page" : `status ${answer.status}`;
       return (
-        `${this.#server} answers with ${found} where a Landfall server should; check the address and ` +
-        `what stands before it, such as a proxy or a sign-in page of the network [${codes.notLandfall}]`
+        `${this.#server} answers with ${ok ? "a web page" : `status ${status}`} where a Landfall server should; ` +
+        `check the address, and whether a proxy or a sign-in page stands before it [${codes.notLandfall}]`
       );
     } catch {
       return `${this.#server} cannot be reached; work goes on here, and is sent when it can be [${codes.unreachable}]`;
@@ -156,18 +142,7 @@ export class Net {
 }
 
 /** `Retry-After` in its form in seconds alone: nobody who answers here says a date. */
-function retryAfterMs(answer: Response): number | undefined {
-  const seconds = /^\d{1,9}$/.exec(answer.headers.get("retry-after") ?? "")?.[0];
-  return seconds === undefined ? undefined : 1000 * Number(seconds);
-}
-
-class Gone extends Error {}
-
-class Busy extends Error {
-  constructor(
-    message: string,
-    readonly retryAfterMs: number | undefined,
-  ) {
-    super(message);
-  }
+function retryAfterMs({ headers }: Response): number | undefined {
+  const seconds = headers.get("retry-after") ?? "";
+  return /^\d{1,9}$/.test(seconds) ? 1000 * Number(seconds) : undefined;
 }

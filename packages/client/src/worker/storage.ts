@@ -16,14 +16,6 @@ async function folderOf(name: string): Promise<FileSystemDirectoryHandle> {
   return root.getDirectoryHandle(name, { create: true });
 }
 
-async function generations(folder: FileSystemDirectoryHandle): Promise<number[]> {
-  const found: number[] = [];
-  for await (const name of folder.keys()) {
-    if (/^\d+$/.test(name)) found.push(Number(name));
-  }
-  return found.sort((a, b) => a - b);
-}
-
 /**
  * The database's folder; `null` where the browser has no such storage, or denies it. A damaged database is left in its
  * folder, and the next generation begins in another one.
@@ -37,24 +29,29 @@ export async function place(name: string): Promise<Place | null> {
     if (thrown instanceof DOMException && isDenied(thrown.name)) return null;
     throw thrown;
   }
-  const all = await generations(folder);
-  const generation = all.at(-1) ?? 0;
+  const all: number[] = [];
+  for await (const entry of folder.keys()) {
+    if (/^\d+$/.test(entry)) all.push(Number(entry));
+  }
+  const generation = Math.max(0, ...all);
   // What is older than the last damaged one helps nobody any more. It may still be in use by a tab that is ending.
-  for (const old of all.slice(0, -2)) await folder.removeEntry(String(old), { recursive: true }).catch(() => undefined);
+  for (const old of all) {
+    if (old < generation - 1) await folder.removeEntry(`${old}`, { recursive: true }).catch(() => undefined);
+  }
   return { directory: `${ROOT}/${name}/${generation}`, generation };
 }
 
 /** Puts the damaged generation aside: from now on the next one is the database's folder. */
 export async function nextGeneration(name: string, damaged: number): Promise<void> {
-  await (await folderOf(name)).getDirectoryHandle(String(damaged + 1), { create: true });
+  await (await folderOf(name)).getDirectoryHandle(`${damaged + 1}`, { create: true });
 }
 
 /** Whether the browser says that there is no such storage for this page, rather than that something is in its way. */
 export function isDenied(exception: string | null | undefined): boolean {
-  return /^(Security|NotAllowed|NotSupported|Unknown)Error$/.test(exception ?? "");
+  return /^(Security|NotAllowed|NotSupported|Unknown)Error$/.test(`${exception}`);
 }
 
 /** Whether another worker still holds the files. */
 export function isInUse(exception: string | null | undefined): boolean {
-  return /^(NoModificationAllowed|InvalidState)Error$/.test(exception ?? "");
+  return /^(NoModificationAllowed|InvalidState)Error$/.test(`${exception}`);
 }

@@ -1,10 +1,8 @@
 // One tab's part in a database: the owner, or one that works through the owner. A Web Lock names the owner; it is
 // released by whatever ends a tab, so that the next one takes over without asking anybody.
 
-import { codes, dataOf, type ErrorData, fail, LandfallError } from "../error.js";
 import {
   type Answer,
-  type Ask,
   type Call,
   type Config,
   callName,
@@ -17,10 +15,20 @@ import {
   type ToWorker,
   tabLock,
 } from "../protocol.js";
+import { codes, dataOf, type ErrorData, fail } from "./failure.js";
 import { Follower } from "./follower.js";
 import { Host, type Peer } from "./host.js";
 
 type Post = (message: ToPage) => void;
+
+/** What becomes of a call, as it travels. */
+async function answerTo(id: number, call: Promise<unknown>): Promise<Answer> {
+  try {
+    return { id, value: (await call) ?? null };
+  } catch (thrown) {
+    return { id, error: dataOf(thrown) };
+  }
+}
 
 export class Tab {
   readonly #id = crypto.randomUUID();
@@ -33,7 +41,7 @@ export class Tab {
   /** Welcomes each of the tabs that work through this one. */
   readonly #others = new Map<string, () => void>();
   #release: () => void = () => undefined;
-  #opened: { resolve: () => void; reject: (error: LandfallError) => void } | null = null;
+  #opened: { resolve: () => void; reject: (error: ErrorData) => void } | null = null;
   #ended = false;
   #holdsItsLock = false;
   readonly #post: Post;
@@ -44,40 +52,30 @@ export class Tab {
   }
 
   async hear(message: ToWorker): Promise<void> {
-    if ("ping" in message) {
-      this.#post({ pong: message.ping });
-      return;
-    }
-    this.#post(await this.#answer(message));
+    if ("ping" in message) this.#post({ pong: message.ping });
+    else this.#post(await answerTo(message.id, this.#carryOut(message)));
   }
 
-  async #answer(message: Exclude<ToWorker, { ping: number }>): Promise<Answer> {
-    const { id } = message;
-    try {
-      if ("open" in message) return { id, value: await this.#open(message.open) };
-      if ("close" in message) return { id, value: await this.#close() };
-      return { id, value: (await this.#ask(id, message.ask)) ?? null };
-    } catch (thrown) {
-      return { id, error: dataOf(thrown) };
-    }
-  }
-
-  #ask(id: number, ask: Ask): Promise<unknown> {
+  async #carryOut(message: Exclude<ToWorker, { ping: number }>): Promise<unknown> {
+    if ("open" in message) return this.#open(message.open);
+    if ("close" in message) return this.#close();
+    const { id, ask } = message;
     // A new owner has to know it, too.
     if (ask.do === "token") Object.assign(this.#config ?? {}, ask);
     if (this.#host) return this.#host.ask(this.#page, id, ask);
     if (this.#follower) return this.#follower.ask(id, ask);
-    return Promise.reject(fail(codes.closed, "the database is not open"));
+    throw fail(codes.closed, "the database is not open");
   }
 
   // ------------------------------------------------------------------ opening
 
   /** Resolves when this tab has become the owner, or has found one. */
-  #open(config: Config): Promise<null> {
-    if (!globalThis.navigator?.locks || !globalThis.isSecureContext) {
+  async #open(config: Config): Promise<void> {
+    // Only a secure page has locks.
+    if (!navigator.locks) {
       const message =
-        "the page is not served securely, so that the browser keeps its storage and locks from it; serve it over https, or from localhost";
-      return Promise.reject(fail(codes.insecure, message));
+        "the page is not served securely, so that the browser gives it no storage; serve it over https, or from localhost";
+      throw fail(codes.insecure, message);
     }
     this.#config = config;
     this.#calls = new BroadcastChannel(callName(config.name));
@@ -85,11 +83,11 @@ export class Tab {
     this.#follower = new Follower(config.name, this.#id, {
       news: (news) => this.#post(news),
       found: () => this.#opened?.resolve(),
-      refused: (error) => this.#opened?.reject(new LandfallError(error)),
+      refused: (error) => this.#opened?.reject(error),
       probe: () => this.#call({ call: "probe", tab: this.#id }),
     });
     return new Promise((resolve, reject) => {
-      this.#opened = { resolve: () => resolve(null), reject };
+      this.#opened = { resolve, reject };
       // Held as long as this tab lives: the owner waits for it, and so learns that the tab is gone.
       void navigator.locks.request(tabLock(config.name, this.#id), () => {
         this.#holdsItsLock = true;
@@ -110,8 +108,8 @@ export class Tab {
       })
       .catch((thrown) => {
         // The browser took the lock away, as Safari does to a page that it sets aside: another tab may own the files.
-        if (!this.#ended && this.#host) this.#stopped(null);
-        else if (!this.#ended) this.#opened?.reject(new LandfallError(dataOf(thrown)));
+        if (this.#host) this.#stopped(null);
+        else if (!this.#ended) this.#opened?.reject(dataOf(thrown));
       });
   }
 
@@ -126,20 +124,20 @@ export class Tab {
       const host = await Host.open(config, (error) => this.#stopped(error));
       this.#host = host;
       host.join(this.#page, "owner");
-      const waiting = this.#follower?.take();
-      if (waiting?.pending.length) this.#page.tab = this.#id;
+      const [subscriptions, pending] = this.#follower?.take() ?? [[], []];
+      if (pending.length) this.#page.tab = this.#id;
       this.#follower = null;
       this.#opened?.resolve();
       this.#call({ call: "owner", epoch: host.epoch, protocol: TAB_PROTOCOL });
       // What this tab had asked of the owner before is asked of itself now.
-      for (const { id, ask } of waiting?.subscriptions ?? []) void host.ask(this.#page, id, ask).catch(() => undefined);
-      for (const { id, ask, resolve } of waiting?.pending ?? []) resolve(host.ask(this.#page, id, ask));
+      for (const { id, ask } of subscriptions) void host.ask(this.#page, id, ask).catch(() => undefined);
+      for (const { id, ask, resolve } of pending) resolve(host.ask(this.#page, id, ask));
     } catch (thrown) {
       this.#release();
-      const error = new LandfallError(dataOf(thrown));
+      const error = dataOf(thrown);
       this.#opened?.reject(error);
       this.#follower?.fail(error);
-      this.#post({ restart: dataOf(error) });
+      this.#post({ restart: error });
     }
   }
 
@@ -152,12 +150,11 @@ export class Tab {
     this.#post({ restart: error });
   }
 
-  async #close(): Promise<null> {
+  async #close(): Promise<void> {
     this.#ended = true;
     await this.#host?.close();
     this.#follower?.fail(fail(codes.closed, "the database is closed; open it again"));
     this.#release();
-    return null;
   }
 
   // ------------------------------------------------------------------ between tabs
@@ -176,7 +173,7 @@ export class Tab {
     const host = this.#host;
     switch (call.call) {
       case "hello":
-        if (host) this.#serve(host, call);
+        if (host) this.#greeted(host, call);
         return;
       case "owner":
         if (!host && (call.protocol !== TAB_PROTOCOL || this.#follower?.ownerChanged(call.epoch))) this.#hello();
@@ -193,50 +190,41 @@ export class Tab {
   }
 
   /** Another tab wants to work through this one. */
-  #serve(host: Host, hello: Call & { call: "hello" }): void {
+  #greeted(host: Host, hello: Call & { call: "hello" }): void {
     const config = this.#config as Config;
-    // It heard of this owner while its first greeting was under way. The line stays as it is, with what it asked for.
     const known = this.#others.get(hello.tab);
-    if (known) {
-      known();
-      return;
-    }
-    const line = new BroadcastChannel(lineName(config.name, hello.tab));
-    if (hello.protocol !== TAB_PROTOCOL) {
-      const message =
-        "another tab runs a version of this app that this one cannot work with; close or reload the other tabs";
-      line.postMessage({ to: "tab", refuse: { code: codes.otherVersion, message } } satisfies Line);
-      line.close();
-      return;
-    }
-    if (hello.version > config.version) {
-      // The newer app must hold the database: it may have columns that this one does not know.
-      line.close();
-      this.#stopped(null);
-      return;
-    }
+    // It heard of this owner while its first greeting was under way. The line stays as it is, with what it asked for.
+    if (known) known();
+    // The newer app must hold the database: it may have columns that this one does not know.
+    else if (hello.protocol === TAB_PROTOCOL && hello.version > config.version) this.#stopped(null);
+    else this.#serve(host, hello, config.name);
+  }
+
+  #serve(host: Host, { tab, protocol }: Call & { call: "hello" }, name: string): void {
+    const line = new BroadcastChannel(lineName(name, tab));
     const say = (message: Line) => line.postMessage(message);
-    const peer: Peer = { tab: hello.tab, news: (news: News) => say({ to: "tab", news }) };
-    line.onmessage = (event: MessageEvent<Line>) => {
-      const message = event.data;
-      if (message.to !== "owner") return;
-      const { id } = message;
-      host.ask(peer, id, message.ask).then(
-        (value) => say({ to: "tab", answer: { id, value: value ?? null } }),
-        (thrown) => say({ to: "tab", answer: { id, error: dataOf(thrown) } }),
-      );
-    };
-    const end = () => {
-      this.#others.delete(hello.tab);
-      host.leave(peer);
+    if (protocol !== TAB_PROTOCOL) {
+      const message = "another tab runs a version of the app that this one cannot work with; close it, or reload it";
+      say({ to: "tab", refuse: { code: codes.otherVersion, message } });
       line.close();
+      return;
+    }
+    const peer: Peer = { tab, news: (news) => say({ to: "tab", news }) };
+    line.onmessage = ({ data }: MessageEvent<Line>) => {
+      if (data.to !== "owner") return;
+      const { id, ask } = data;
+      void answerTo(id, host.ask(peer, id, ask)).then((answer) => say({ to: "tab", answer }));
     };
     const welcome = () => {
       say({ to: "tab", welcome: { epoch: host.epoch } });
       host.join(peer, "follower");
     };
-    this.#others.set(hello.tab, welcome);
-    void navigator.locks.request(tabLock(config.name, hello.tab), end);
+    this.#others.set(tab, welcome);
+    void navigator.locks.request(tabLock(name, tab), () => {
+      this.#others.delete(tab);
+      host.leave(peer);
+      line.close();
+    });
     welcome();
   }
 }

@@ -1,6 +1,7 @@
 // A live answer is the old one and the difference; rows that did not change keep their identity.
 
 import { expect, test } from "vitest";
+import { fail } from "../../src/error.js";
 import { Live, splice } from "../../src/live.js";
 
 test("splice takes out by old indexes and puts in by new ones", () => {
@@ -31,10 +32,9 @@ test("splice takes out by old indexes and puts in by new ones", () => {
 
 function live() {
   const calls: string[] = [];
-  const query = new Live<{ id: number; n: number }>(1, "SELECT 1", "[]", {
-    watch: () => calls.push("watch"),
-    unwatch: () => calls.push("unwatch"),
-  });
+  const query = new Live<{ id: number; n: number }>(1, "SELECT 1", "[]", (_, on) =>
+    calls.push(on ? "watch" : "unwatch"),
+  );
   return { query, calls };
 }
 
@@ -89,6 +89,6 @@ test("a query that fails keeps what was shown and says so", () => {
   const { query } = live();
   query.subscribe(() => undefined);
   query.first(FIRST);
-  query.failed({ code: "LF-5203", message: "no" });
+  query.failed(fail("LF-5203", "no"));
   expect(query.snapshot).toMatchObject({ state: "error", rows: { length: 3 }, error: { code: "LF-5203" } });
 });

@@ -64,7 +64,7 @@ function open(url: string, heard: Partial<Receiver>): Net {
     chunkLoaded: nothing,
     chunkFailed: nothing,
   };
-  const net = new Net(url, { ...deaf, ...heard });
+  const net = new Net(url, (input) => input({ ...deaf, ...heard }));
   ends.push(() => net.close());
   return net;
 }

@@ -17,6 +17,7 @@ mod loading;
 mod opening;
 mod overlay;
 mod policy;
+mod releases;
 mod review;
 mod revision;
 mod rules;

@@ -54,6 +54,10 @@ fn an_old_number_edits_requires_and_withdraws_the_entry_that_took_it_up() {
     put(&mut db, 0, 3, 10);
     let (third, in_place) = edit(&mut db, first, 1, 12);
     assert!(in_place, "the old number is good for another edit");
+    let once_more = db.edit(first, NOW, &mut zero, |tx| tx.update("counters", &key(1), &[("a", Value::Int(13))]));
+    let (once_more, latest) = (once_more.expect("edits"), third);
+    assert_eq!(once_more.gone, [latest, first], "whoever goes by the old number sees that it was changed in place");
+    let third = once_more.rseq.expect("an entry");
     assert_eq!([first, second, third, other].map(|rseq| current(&db, rseq)), [third, third, third, other]);
     drop(db);
 

@@ -58,7 +58,8 @@ fn nothing_leaves_before_the_person_says_so_and_then_all_of_it() {
     let mut device = Device::away(&path, 3);
     device.seconds = 2 * HOUR;
     device.connect(Resumption::Continue);
-    let told = Review { entries: 3, conflicts: 0, away_ms: 2 * HOUR * 1_000, since_ms: NOON, complete: true };
+    let told =
+        Review { entries: 3, conflicts: 0, away_ms: 2 * HOUR * 1_000, since_ms: NOON, complete: true, copied: true };
     assert_eq!((device.review(), &device.pushed()[..]), (Some(told), &[][..]));
     assert!(!device.engine.status().paused, "that is another thing");
     assert_eq!(device.engine.db().backups().expect("readable").len(), 1);

@@ -29,9 +29,10 @@ pub fn seen(tx: &mut WriteTx<'_>, row: &[Value; 5]) -> Result<(), DbError> {
     tx.execute(sql, row).map(|_| ())
 }
 
-/// A room's messages as everybody sees them: those that wait here come last. `received` and `read`: by all others.
+/// The messages of room `?1` as everybody sees them: those that wait here come last. `received`, `read`: by all others.
 pub const MESSAGES: &str = "
-    with people as (select person, max(received) as received, max(read) as read from seen group by person)
+    with people as
+      (select person, max(received) as received, max(read) as read from seen where room = ?1 group by person)
     select m.body, m.number, m.number <= (select min(received) from people where person <> m.author) as received,
            m.number <= (select min(read) from people where person <> m.author) as read
-    from messages m order by m.number is null, m.number, m.written, m.id";
+    from messages m where m.room = ?1 order by m.number is null, m.number, m.written, m.id";

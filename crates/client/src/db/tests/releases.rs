@@ -1,0 +1,113 @@
+//! What was let go of is let go of first: of a row that is deleted next, of a value that is used again.
+
+use landfall_core::flat::FlatSet;
+use landfall_core::{Schema, Transaction};
+
+use super::*;
+use crate::db::EntryState;
+
+const SCHEMA: &str = r#"
+    [app]
+    name = "notes"
+    version = 1
+
+    [tables.folder.columns]
+    id = "integer"
+    slug = { type = "text", unique = true }
+
+    [tables.note.columns]
+    id = "integer"
+    folder = { type = "integer", references = "folder", on_delete = "cascade" }
+
+    [tables.lock.columns]
+    id = "integer"
+    folder = { type = "integer", references = "folder", on_delete = "restrict" }
+"#;
+
+fn notes() -> Database {
+    let schema = Schema::parse("landfall.toml", SCHEMA).expect("a schema");
+    Database::open(&Location::Memory, schema, Options::default(), NOW, replica(1)).expect("opens")
+}
+
+/// Writes, and gives what the transaction follows and what it requires.
+fn links(db: &mut Database, statements: &[&str]) -> (u64, Vec<u64>, Vec<u64>) {
+    let rseq = write(db, statements).expect("writes").rseq.expect("an entry");
+    let Transaction { after, requires, .. } = db.entry(rseq).expect("readable").expect("there").transaction;
+    (rseq, after, requires)
+}
+
+/// As if all until now had been sent and accepted.
+fn accept_all(db: &mut Database) {
+    let all = db.undecided().expect("readable");
+    db.mark_sent(&all).expect("freezes");
+    let accepted = |rseq: &u64| super::world::decision(*rseq, landfall_protocol::Outcome::Accepted { seq: *rseq });
+    db.decide(&all.iter().map(accepted).collect::<Vec<_>>(), NOW).expect("decides");
+}
+
+fn filled() -> Database {
+    let mut db = notes();
+    write(&mut db, &["INSERT INTO folder VALUES (1, 'one')", "INSERT INTO folder VALUES (2, 'two')"]).expect("writes");
+    write(&mut db, &["INSERT INTO note VALUES (10, 1)", "INSERT INTO lock VALUES (20, 1)"]).expect("writes");
+    accept_all(&mut db);
+    db
+}
+
+#[test]
+fn a_folder_is_deleted_after_the_note_that_was_moved_out_of_it_and_not_without_that() {
+    let mut db = filled();
+    let (moved, ..) = links(&mut db, &["UPDATE note SET folder = 2 WHERE id = 10"]);
+    let (unlocked, ..) = links(&mut db, &["DELETE FROM lock WHERE id = 20"]);
+    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+    assert_eq!((after, requires), (vec![moved, unlocked], vec![moved]), "else the note would go with the folder");
+}
+
+#[test]
+fn an_urgent_delete_does_not_overtake_the_move() {
+    let mut db = filled();
+    let (moved, ..) = links(&mut db, &["UPDATE note SET folder = NULL WHERE id = 10", "DELETE FROM lock"]);
+    let deleted = db.write(NOW, &mut |bytes| bytes.fill(0), |tx| {
+        tx.set_priority(100);
+        tx.delete("folder", &landfall_core::RowKey::single(Value::Int(1)))
+    });
+    let deleted = deleted.expect("writes").rseq.expect("an entry");
+    let (batch, _) = db.sendable(9, usize::MAX, &FlatSet::new(), NOW).expect("readable");
+    assert_eq!(batch.iter().map(|e| e.transaction.rseq).collect::<Vec<_>>(), [moved, deleted]);
+    let refused = landfall_core::Problem::new(landfall_core::error::codes::UNIQUE, "no");
+    let outcome = landfall_protocol::Outcome::Refused { problem: refused, because_of: None };
+    db.decide(&[super::world::decision(moved, outcome)], NOW).expect("decides");
+    let state = db.entry(deleted).expect("readable").expect("there").state;
+    assert_eq!(state, EntryState::Dead, "the note is still in the folder: whoever deletes that has not seen it there");
+}
+
+#[test]
+fn a_unique_value_is_taken_after_it_was_given_up() {
+    let mut db = filled();
+    let (renamed, ..) = links(&mut db, &["UPDATE folder SET slug = 'old' WHERE id = 1"]);
+    let (taken, after, requires) = links(&mut db, &["INSERT INTO folder VALUES (3, 'one')"]);
+    assert_eq!((after, requires), (vec![renamed], vec![]));
+    let (gone, ..) = links(&mut db, &["DELETE FROM folder WHERE id = 3"]);
+    let (_, after, _) = links(&mut db, &["UPDATE folder SET slug = 'one' WHERE id = 2"]);
+    assert_eq!(after, [renamed, gone], "and again: {taken} follows the first");
+}
+
+#[test]
+fn what_took_an_entry_up_lets_go_of_what_that_did() {
+    let mut db = filled();
+    let (moved, ..) = links(&mut db, &["UPDATE note SET folder = 2 WHERE id = 10", "DELETE FROM lock"]);
+    let edited = db.edit(moved, NOW, &mut |bytes| bytes.fill(0), |tx| {
+        tx.update("note", &landfall_core::RowKey::single(Value::Int(10)), &[("folder", Value::Null)])
+    });
+    let edited = edited.expect("edits").rseq.expect("an entry");
+    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+    assert_eq!((after, requires), (vec![edited], vec![edited]));
+}
+
+#[test]
+fn nothing_is_kept_of_what_is_decided() {
+    let mut db = filled();
+    links(&mut db, &["UPDATE note SET folder = 2 WHERE id = 10", "DELETE FROM lock"]);
+    accept_all(&mut db);
+    assert!(rows(&db, "SELECT * FROM _landfall_released").is_empty());
+    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+    assert_eq!((after, requires), (vec![], vec![]));
+}
