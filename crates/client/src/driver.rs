@@ -564,7 +564,7 @@ impl Loop {
         engine.handle(Input::SetOnline { online: online && network.is_some() }, now, &mut system_entropy);
         let watchers = HashMap::new();
         let cache_changes = cache::changes();
-        let outbox = (engine.db().count_outbox_changes()?, outbox);
+        let outbox = (engine.count_outbox_changes()?, outbox);
         let mut state = Self {
             engine,
             network,

@@ -30,8 +30,11 @@ impl Database {
     }
 
     /// Counts changes of the outbox from now on, those that are rolled back included: whoever finds another number looks
-    /// again.
-    pub(crate) fn count_outbox_changes(&self) -> Result<Arc<AtomicU64>, DbError> {
+    /// again. Only the counter that was asked for last goes on counting.
+    ///
+    /// # Errors
+    /// When SQLite does not take the hook.
+    pub fn count_outbox_changes(&mut self) -> Result<Arc<AtomicU64>, DbError> {
         let changes = Arc::new(AtomicU64::new(0));
         let noted = Arc::clone(&changes);
         self.conn.update_hook(Some(move |_: Action, _: &str, table: &str, _: i64| {

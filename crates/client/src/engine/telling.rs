@@ -1,7 +1,10 @@
 //! What the person is told: the status, worked out anew after each event.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use super::{Effect, Engine, Moment};
-use crate::db::Completeness;
+use crate::db::{Completeness, DbError};
 use crate::status::{Connectivity, Progress};
 
 /// Entries expire so much later at most.
@@ -26,6 +29,14 @@ impl Engine {
     pub fn set_recovery_problem(&mut self, problem: String, now: Moment) {
         self.status.recovery_problem = Some(problem);
         self.refresh_status(now);
+    }
+
+    /// As [`Database::count_outbox_changes`](crate::db::Database::count_outbox_changes).
+    ///
+    /// # Errors
+    /// As that.
+    pub fn count_outbox_changes(&mut self) -> Result<Arc<AtomicU64>, DbError> {
+        self.db.count_outbox_changes()
     }
 
     pub(super) fn refresh_status(&mut self, now: Moment) {
