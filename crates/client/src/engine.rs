@@ -183,8 +183,8 @@ pub struct Engine {
     arrived: VecDeque<(u64, Chunk)>,
     /// The cut when the session began.
     began_at: u64,
-    /// The answer to a push that waits for the changes behind it.
-    answer: Option<answers::Answer>,
+    /// Answers to pushes that wait for the changes behind them.
+    answers: Option<answers::Answers>,
     fresh_replica: ReplicaId,
     /// Whether there may be something else to undo or redo than the status says.
     undo_changed: bool,
@@ -234,7 +234,7 @@ impl Engine {
             import: None,
             arrived: VecDeque::new(),
             began_at: 0,
-            answer: None,
+            answers: None,
             fresh_replica: ReplicaId::default(),
             undo_changed: true,
             expires_at_ms: None,
@@ -272,7 +272,7 @@ impl Engine {
         if self.import_is_due() {
             return Some(0);
         }
-        let answer = self.answer.as_ref().map(|answer| answer.until_ms);
+        let answer = self.answers.as_ref().map(|answers| answers.until_ms);
         self.session.deadline_ms().into_iter().chain(self.expires_at_ms).chain(answer).min()
     }
 
@@ -418,7 +418,7 @@ impl Engine {
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) {
         self.mind_clock(now);
-        let Some(input) = self.with_answer(input, now, random) else { return };
+        let Some(input) = self.with_answers(input, now, random) else { return };
         let current = self.session.connection();
         let event = match input {
             Input::Tick if self.import_is_due() => return self.import_more(now, random),
@@ -472,7 +472,9 @@ impl Engine {
         }
         Ok(match message {
             ServerMessage::Welcome(welcome) => self.welcome(&welcome, now)?,
-            ServerMessage::Acknowledge { id, decisions, shift_ms: _ } => self.acknowledge(id, &decisions, None, now)?,
+            ServerMessage::Acknowledge { id, decisions, shift_ms: _ } => {
+                self.acknowledge(&decisions, None, now)?.event(id)
+            }
             ServerMessage::Opened { id, buckets } => self.opened(id, &buckets)?,
             ServerMessage::Live { to, chain, stamp, buckets } => {
                 if mutant::active("live-message-split") {

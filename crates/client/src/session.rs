@@ -33,7 +33,7 @@ pub const PONG_TIMEOUT_MS: u64 = 10_000;
 /// Applied changes are reported at the latest after this long.
 pub const REPORT_AFTER_MS: u64 = 2_000;
 /// Pushes in flight at once: the next one travels while the server commits the one before.
-const MAX_PUSHES_IN_FLIGHT: usize = 4;
+const MAX_PUSHES_IN_FLIGHT: usize = 2;
 /// So many connections in a row break under pushes before they are sent one entry at a time, to find the one that does it.
 const BREAKS_BEFORE_ALONE: u32 = 3;
 /// A nudge is put off for so long at most: a server tells nobody to wait for longer, jitter included.
@@ -400,7 +400,7 @@ impl Session {
             Event::SetToken => self.set_token(now_ms, &mut out),
             Event::Nudge => self.nudge(now_ms, &mut out),
             Event::Disconnected { reason, retry_after_ms } => {
-                self.broke(&mut out);
+                out.extend(self.broke());
                 self.lost(reason, now_ms, random);
                 self.stay_away(*retry_after_ms, now_ms);
             }
@@ -462,8 +462,9 @@ impl Session {
 
     fn tick_online(&mut self, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
         if self.pong_by_ms.is_some_and(|by| now_ms >= by && !mutant::active("silence-not-noticed")) {
-            self.broke(out);
+            let aside = self.broke();
             self.disconnect(out);
+            out.extend(aside);
             return self.lost("the connection went silent; connecting anew [LF-5921]", now_ms, random);
         }
         if self.pong_by_ms.is_none() && now_ms >= self.ping_at_ms {
@@ -517,15 +518,16 @@ impl Session {
 
     /// The connection breaks. Where that goes on under pushes it may be one of their entries that does it: something on the
     /// way may not take it, or the server may fall over it. That one waits, and nothing waits for it.
-    fn broke(&mut self, out: &mut Vec<Command>) {
+    fn broke(&mut self) -> Option<Command> {
         if self.pushes.is_empty() {
-            return;
+            return None;
         }
         let was_alone = self.goes_alone();
         self.breaks = self.breaks.saturating_add(1);
         let mut under_way = self.pushes.values().flat_map(|flight| &flight.rseqs);
-        if let (true, Some(rseq), None) = (was_alone, under_way.next(), under_way.next()) {
-            out.push(Command::SetAside { rseq: *rseq });
+        match (was_alone, under_way.next(), under_way.next()) {
+            (true, Some(rseq), None) => Some(Command::SetAside { rseq: *rseq }),
+            _ => None,
         }
     }
 
@@ -777,8 +779,9 @@ impl Session {
         if !fatal {
             return;
         }
-        self.broke(out);
+        let aside = self.broke();
         self.disconnect(out);
+        out.extend(aside);
         let is = |known: landfall_core::Code| known.as_str() == code;
         self.state = if is(codes::NEEDS_SIGN_IN) {
             State::SignIn

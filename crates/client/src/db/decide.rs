@@ -41,7 +41,7 @@ impl Decided {
     }
 }
 
-/// Keeps accepted entries, as of `?3`.
+/// Keeps accepted entries, as of `?3` by the server's clock.
 const KEEP: &str = "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
     SELECT rseq, seq, ?3, body, preview, before, stack";
 /// Keeps one, accepted under `?2`.
@@ -202,6 +202,7 @@ impl Database {
         for (table, key) in entry.rows() {
             let id = self.tables.get(table)?.id;
             batch.row(self, id, key)?;
+            batch.shows(id, key);
             self.touch_row(id, &key.to_bytes(), rseq, entry.inserts(table, key))?;
         }
         Ok(())
@@ -404,11 +405,8 @@ impl Database {
         }
         let hide = format!("DELETE FROM _landfall_touched WHERE rseq IN (SELECT rseq {due})");
         self.conn.prepare_cached(&hide)?.execute(of)?;
-        self.conn.prepare_cached(&format!("{KEEP} {due} {KEPT}"))?.execute(params![
-            ACKED,
-            passed as i64,
-            now_ms as i64
-        ])?;
+        let at_ms = self.server_ms(now_ms) as i64;
+        self.conn.prepare_cached(&format!("{KEEP} {due} {KEPT}"))?.execute(params![ACKED, passed as i64, at_ms])?;
         self.conn.prepare_cached(&format!("DELETE {due}"))?.execute(of)?;
         for (_, bytes) in entries {
             self.memory.meta.counts.moved(ACKED, None, bytes);
@@ -447,7 +445,7 @@ impl Database {
         if standing.is_shown {
             self.hide(rseq, batch)?;
         }
-        let row = params![rseq as i64, seq as i64, now_ms as i64];
+        let row = params![rseq as i64, seq as i64, self.server_ms(now_ms) as i64];
         self.conn.prepare_cached(&format!("{KEEP_ONE} {KEPT}"))?.execute(row)?;
         self.conn.prepare_cached("DELETE FROM _landfall_outbox WHERE rseq = ?")?.execute([rseq as i64])?;
         self.memory.meta.counts.moved(standing.state, None, standing.bytes);
@@ -467,7 +465,7 @@ impl Database {
     pub(super) fn retire(&mut self, rseq: u64, batch: &mut Batch, now_ms: u64) -> Result<(), DbError> {
         self.hide(rseq, batch)?;
         let sql = format!("{KEEP} FROM _landfall_outbox WHERE rseq = ?1 AND state = ?2 {KEPT}");
-        self.conn.prepare_cached(&sql)?.execute(params![rseq as i64, ACKED, now_ms as i64])?;
+        self.conn.prepare_cached(&sql)?.execute(params![rseq as i64, ACKED, self.server_ms(now_ms) as i64])?;
         self.drop_entry(rseq, ACKED)
     }
 }

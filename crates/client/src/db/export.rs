@@ -233,6 +233,15 @@ impl Database {
         if holds { Ok(()) } else { self.back_up(why, now_ms) }
     }
 
+    /// Whether the last copy was made before a replay, and holds the outbox as it is.
+    pub(super) fn holds_replay_copy(&self) -> bool {
+        let (last_rseq, buried) = (self.last_rseq(), self.memory.buried);
+        let is_same = |copy: &BackedUp| (copy.last_rseq, copy.buried) == (last_rseq, buried);
+        let sql = "SELECT why FROM _landfall_backups ORDER BY id DESC LIMIT 1";
+        let why = || self.conn.prepare_cached(sql).and_then(|mut last| last.query_row([], |r| r.get::<_, String>(0)));
+        self.memory.backed_up.as_ref().is_some_and(is_same) && why().is_ok_and(|why| why == BEFORE_REPLAY)
+    }
+
     /// Keeps a copy of the outbox.
     pub(super) fn back_up(&mut self, why: &str, now_ms: u64) -> Result<(), DbError> {
         let mut entries = self.outbox()?;

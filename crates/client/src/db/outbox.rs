@@ -270,6 +270,9 @@ impl Database {
     /// # Errors
     /// When the database cannot be written; nothing may be sent then.
     pub fn mark_sent(&mut self, rseqs: &[u64]) -> Result<(), DbError> {
+        if rseqs.is_empty() {
+            return Ok(());
+        }
         let mut rseqs = rseqs.to_vec();
         rseqs.sort_unstable();
         // Where all were sent before, nothing is written, and the disk is not waited for.

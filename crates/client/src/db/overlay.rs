@@ -111,6 +111,13 @@ impl Batch {
         Ok(Self { pending, ..Self::default() })
     }
 
+    /// Work is pending on this row now.
+    pub fn shows(&mut self, table: i64, key: &RowKey) {
+        if let Some(pending) = &mut self.pending {
+            pending.insert((table, key.to_bytes()));
+        }
+    }
+
     /// Loads every row that an entry touches.
     pub fn touch(&mut self, db: &Database, rseq: u64) -> Result<(), DbError> {
         let sql = "SELECT tbl, key FROM _landfall_touched WHERE rseq = ?";

@@ -37,7 +37,8 @@ impl Database {
         for operation in net.operations.iter().chain(&net.preview) {
             let is_deleted = matches!(operation, Operation::Delete { .. });
             let app = self.tables.get(operation.table())?;
-            let mut columns = app.table.data_columns().filter(is_held).peekable();
+            // What is in the key goes with the row alone.
+            let mut columns = app.table.columns.iter().filter(is_held).peekable();
             if columns.peek().is_none() || matches!(operation, Operation::Insert { .. }) {
                 continue;
             }
@@ -115,7 +116,8 @@ impl Database {
     pub(super) fn forget_some_releases(&self) -> Result<(), DbError> {
         let sql = "DELETE FROM _landfall_released AS old
                    WHERE NOT EXISTS (SELECT 1 FROM _landfall_outbox WHERE rseq = old.rseq AND state < 2)
-                     AND NOT EXISTS (SELECT 1 FROM _landfall_taken WHERE first <= old.rseq AND last >= old.rseq)";
+                     AND old.rseq > coalesce((SELECT last FROM _landfall_taken WHERE first <= old.rseq
+                                              ORDER BY first DESC LIMIT 1), 0)";
         self.conn.prepare_cached(sql)?.execute([])?;
         Ok(())
     }

@@ -108,8 +108,7 @@ impl Database {
 
     /// A session begins at this time of the server's clock. After a long absence what waits is held back. Part of the
     /// welcome: nothing is sent before this is on disk.
-    pub(super) fn come_back(&mut self, server_ms: u64, is_copied: bool) {
-        let absence = self.long_absence(server_ms);
+    pub(super) fn come_back(&mut self, server_ms: u64, absence: Option<(u64, u64)>, is_copied: bool) {
         self.memory.meta.seen_ms = Some(server_ms);
         if let Some((since_ms, away_ms)) = absence {
             self.memory.meta.held = Some(Held { since_ms, away_ms, is_copied });

@@ -171,7 +171,7 @@ impl Database {
             if db.is_shown(rseq)? || db.transaction(rseq)?.operations.is_empty() {
                 let text = "the connection broke each time this was sent; something on the way may not take it: try \
                             another network, or withdraw it and write it in smaller parts";
-                db.note_problem(rseq, &Failure::new(now_ms, Problem::new(codes::BREAKS, text)), true, None)?;
+                db.note_problem(rseq, &Failure::new(now_ms, Problem::new(codes::BREAKS, text)), false, None)?;
             }
             let (half_ms, jitter_ms) = (MAX_BACKOFF_MS / 2, db.next_attempt(rseq, u32::MAX, 0) / 2);
             db.park(rseq, now_ms.saturating_add(half_ms + jitter_ms))

@@ -55,8 +55,12 @@ impl Database {
         let is_anew = !goes_on && meta.epoch.is_some();
         let is_copyable = (1..MOST_COPIED_BYTES).contains(&meta.counts.undecided_bytes);
         // By itself: where there is no room for a copy what is here is still kept, and sent.
-        let is_copied = match (is_copyable, self.long_absence(welcome.clock_ms)) {
-            (true, Some(_)) => self.transact(|db| db.back_up(BEFORE_REPLAY, now_ms)).is_ok(),
+        let absence = self.long_absence(welcome.clock_ms);
+        let is_copied = match (is_copyable, absence) {
+            (true, Some(_)) => {
+                // A welcome that could not be stored comes again, with nothing new to be copied.
+                self.holds_replay_copy() || self.transact(|db| db.back_up(BEFORE_REPLAY, now_ms)).is_ok()
+            }
             (true, None) if is_anew => {
                 let last = self.last_rseq();
                 self.transact(|db| db.back_up_before(&[last], "before what is here was loaded anew", now_ms)).is_ok()
@@ -66,7 +70,7 @@ impl Database {
         self.apply(now_ms, |db, changes| {
             (db.memory.meta.offset_ms, db.memory.meta.doubt_ms) = (offset, 0);
             db.memory.meta.subject.get_or_insert_with(|| welcome.subject.clone());
-            db.come_back(welcome.clock_ms, is_copied);
+            db.come_back(welcome.clock_ms, absence, is_copied);
             let same_history = db.memory.meta.epoch == Some(welcome.epoch);
             let same_history = same_history || landfall_core::mutant::active("epoch-not-noticed");
             let goes_on = same_history && welcome.resumption == Resumption::Continue;
@@ -207,8 +211,9 @@ impl Database {
                 continue;
             }
             let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview, before, stack, handed)
-                       SELECT rseq, ?, at_ms, body, preview, before, stack, 1 FROM _landfall_acked WHERE rseq = ?";
-            self.conn.prepare_cached(sql)?.execute(params![SENT, rseq])?;
+                       SELECT rseq, ?1, max(at_ms - ?3, 0), body, preview, before, stack, 1
+                       FROM _landfall_acked WHERE rseq = ?2";
+            self.conn.prepare_cached(sql)?.execute(params![SENT, rseq, self.memory.meta.offset_ms])?;
             self.memory.meta.counts.added(SENT, body.len());
             self.show(rseq as u64, &mut batch)?;
         }

@@ -14,73 +14,101 @@ use crate::session::{Entropy, Event, EventName, StateName};
 /// not stored when the process ends is as if it had been lost on the way: it is offered again, and answered again.
 const PATIENCE_MS: u64 = 1;
 
-/// What a push was answered with.
+/// What pushes were answered with, over one connection.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Answers {
     connection: u64,
-    id: u32,
-    decisions: Vec<Decision>,
-    /// When it is stored at the latest, by the monotonic clock.
+    /// Each push, and its decisions: the order in which they came.
+    all: Vec<(u32, Vec<Decision>)>,
+    /// When they are stored at the latest, by the monotonic clock.
     pub(super) until_ms: u64,
 }
 
+/// What the session has to know of an answer.
+pub(super) struct Told {
+    deferred: bool,
+    copied: Vec<u64>,
+}
+
+impl Told {
+    /// A push was answered.
+    pub(super) fn event(&self, id: u32) -> Event {
+        Event::Acknowledge { id, deferred: self.deferred, copied: self.copied.clone() }
+    }
+}
+
 impl Engine {
-    /// Keeps an answer that waits for the changes behind it; stores one that was kept before anything else is looked at,
+    /// Keeps an answer that waits for the changes behind it; stores those that were kept before anything else is looked at,
     /// with the changes when it is those that came. What is left to look at.
-    pub(super) fn with_answer(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) -> Option<Input> {
-        let Some(Answer { connection, id, decisions, .. }) = self.answer.take() else {
-            return self.keep_answer(input, now);
+    pub(super) fn with_answers(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) -> Option<Input> {
+        let connection = self.session.connection();
+        let input = match input {
+            Input::Frame { connection: of, message: ServerMessage::Acknowledge { id, decisions, shift_ms } } => {
+                if of == connection && self.hears(EventName::Acknowledge) && self.awaits_changes(&decisions) {
+                    let until_ms = now.mono_ms + PATIENCE_MS;
+                    let fresh = || Answers { connection, all: Vec::new(), until_ms };
+                    self.answers.get_or_insert_with(fresh).all.push((id, decisions));
+                    return None;
+                }
+                let message = ServerMessage::Acknowledge { id, decisions, shift_ms };
+                Input::Frame { connection: of, message }
+            }
+            other => other,
         };
-        let is_current = self.session.connection() == connection && self.hears(EventName::Acknowledge);
-        if !is_current {
-            return self.keep_answer(input, now);
-        }
-        let (live, rest) = match input {
+        // Those of a connection that has ended are as good as lost on the way.
+        let hears = self.hears(EventName::Acknowledge);
+        let kept = self.answers.take().filter(|answers| hears && answers.connection == connection);
+        let Some(answers) = kept else { return Some(input) };
+        match input {
             Input::Frame { connection: of, message: ServerMessage::Live { to, chain, stamp, buckets } }
                 if of == connection =>
             {
-                (Some((to, chain, stamp, buckets)), None)
-            }
-            other => (None, Some(other)),
-        };
-        let changes = live.as_ref().map(|(to, chain, stamp, buckets)| LiveChanges {
-            to: *to,
-            chain: *chain,
-            stamp: *stamp,
-            buckets,
-        });
-        match self.acknowledge(id, &decisions, changes.as_ref(), now) {
-            Ok(event) => {
-                self.step(&event, now, random);
-                // Its own consequences may have ended the session.
-                let goes_on = self.session.connection() == connection && self.hears(EventName::Live);
-                if let Some((.., buckets)) = live.filter(|_| goes_on) {
+                let live = LiveChanges { to, chain, stamp, buckets: &buckets };
+                self.settle_answers(answers, Some(&live), now, random);
+                // What followed from it may have ended the session.
+                if self.session.connection() == connection && self.hears(EventName::Live) {
                     let event = self.applied(&buckets, now);
                     self.step(&event, now, random);
                 }
-            }
-            Err(error) => self.step(&Event::Fault { reason: error.to_string() }, now, random),
-        }
-        rest.and_then(|input| self.keep_answer(input, now))
-    }
-
-    /// Whether the answer to a push waits for the changes behind it, a millisecond at most.
-    pub fn keeps_answer(&self) -> bool {
-        self.answer.is_some()
-    }
-
-    fn keep_answer(&mut self, input: Input, now: Moment) -> Option<Input> {
-        match input {
-            Input::Frame { connection, message: ServerMessage::Acknowledge { id, decisions, .. } }
-                if connection == self.session.connection()
-                    && self.hears(EventName::Acknowledge)
-                    && self.awaits_changes(&decisions) =>
-            {
-                let until_ms = now.mono_ms + PATIENCE_MS;
-                self.answer = Some(Answer { connection, id, decisions, until_ms });
                 None
             }
-            other => Some(other),
+            other => {
+                self.settle_answers(answers, None, now, random);
+                Some(other)
+            }
+        }
+    }
+
+    /// Whether answers to pushes wait for the changes behind them, a millisecond at most.
+    pub fn keeps_answers(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    fn settle_answers(
+        &mut self,
+        answers: Answers,
+        live: Option<&LiveChanges<'_>>,
+        now: Moment,
+        random: &mut Entropy<'_>,
+    ) {
+        let ids: Vec<u32> = answers.all.iter().map(|(id, _)| *id).collect();
+        let decisions: Vec<Decision> = answers.all.into_iter().flat_map(|(_, decisions)| decisions).collect();
+        match self.acknowledge(&decisions, live, now) {
+            Ok(told) => {
+                for id in ids {
+                    // What follows from one may end the session, and with it whatever else was under way.
+                    if self.session.connection() == answers.connection {
+                        self.step(&told.event(id), now, random);
+                    }
+                }
+            }
+            Err(error) => {
+                if live.is_some() {
+                    // What was decided is worth keeping also where the changes cannot be stored.
+                    let _ = self.acknowledge(&decisions, None, now);
+                }
+                self.step(&Event::Fault { reason: error.to_string() }, now, random);
+            }
         }
     }
 
@@ -96,14 +124,13 @@ impl Engine {
         !decisions.is_empty() && decisions.iter().all(is_ahead) && self.db.is_watching() && !is_split
     }
 
-    /// Applies the answer to a push, with the changes that came behind it.
+    /// Applies what pushes were answered with, and the changes that came behind it.
     pub(super) fn acknowledge(
         &mut self,
-        id: u32,
         decisions: &[Decision],
         live: Option<&LiveChanges<'_>>,
         now: Moment,
-    ) -> Result<Event, DbError> {
+    ) -> Result<Told, DbError> {
         let before = self.db.counts();
         let decided = match live {
             Some(live) => self.db.decide_with(decisions, live, now.wall_ms)?,
@@ -124,7 +151,7 @@ impl Engine {
             }
         }
         self.mirror_dead()?;
-        Ok(Event::Acknowledge { id, deferred: decided.is_soon, copied })
+        Ok(Told { deferred: decided.is_soon, copied })
     }
 
     /// Changes were applied: chunks that waited for them can be stored.

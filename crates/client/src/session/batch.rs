@@ -4,7 +4,7 @@
 /// Entries of the first push.
 const FIRST: usize = 64;
 /// No push has more, whatever the server takes: while the device stores the answer, reads and writes of the app wait.
-const MOST: usize = 256;
+const MOST: usize = 128;
 /// So many more with each answer that came soon.
 const STEP: usize = FIRST / 4;
 /// An answer that took longer is slow when this connection has shown that it can do better.
@@ -95,14 +95,14 @@ mod tests {
     #[test]
     fn a_network_that_is_slow_by_nature_is_not_overloaded() {
         let mut batch = Batch::default();
-        for _ in 0..4 {
+        for _ in 0..3 {
             batch.answered(3_000, 1_000);
         }
-        assert_eq!(batch.entries, 128);
+        assert_eq!(batch.entries, 112);
         batch.reconnected();
         batch.answered(100, 1_000);
         batch.answered(3_000, 1_000);
-        assert_eq!(batch.entries, 72, "another connection was quicker");
+        assert_eq!(batch.entries, 64, "another connection was quicker");
     }
 
     proptest! {

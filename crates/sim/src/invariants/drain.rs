@@ -85,7 +85,7 @@ fn note(process: &mut Process) -> bool {
         process.drain.take(&outbox);
         process.drain.seen = Some(now);
     }
-    if !process.engine.keeps_answer() {
+    if !process.engine.keeps_answers() {
         process.drain.accepted.clear();
     }
     process.drain.refuses = false;

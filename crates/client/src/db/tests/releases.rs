@@ -22,6 +22,12 @@ const SCHEMA: &str = r#"
     [tables.lock.columns]
     id = "integer"
     folder = { type = "integer", references = "folder", on_delete = "restrict" }
+
+    [tables.member]
+    primary_key = ["folder", "person"]
+    [tables.member.columns]
+    folder = { type = "integer", references = "folder" }
+    person = "integer"
 "#;
 
 fn notes() -> Database {
@@ -59,6 +65,16 @@ fn a_folder_is_deleted_after_the_note_that_was_moved_out_of_it_and_not_without_t
     let (unlocked, ..) = links(&mut db, &["DELETE FROM lock WHERE id = 20"]);
     let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
     assert_eq!((after, requires), (vec![moved, unlocked], vec![moved]), "else the note would go with the folder");
+}
+
+#[test]
+fn a_row_that_refers_by_its_key_is_deleted_before_what_it_refers_to() {
+    let mut db = notes();
+    write(&mut db, &["INSERT INTO folder VALUES (1, 'one')", "INSERT INTO member VALUES (1, 7)"]).expect("writes");
+    accept_all(&mut db);
+    let (left, ..) = links(&mut db, &["DELETE FROM member WHERE folder = 1"]);
+    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+    assert_eq!((after, requires), (vec![left], vec![]));
 }
 
 #[test]

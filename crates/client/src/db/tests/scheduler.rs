@@ -382,3 +382,27 @@ fn a_choice_costs_the_same_however_long_the_queue_is() {
     let (few, many) = (steps_of_a_choice(40), steps_of_a_choice(400));
     assert!(many < few + few / 4, "{few} steps with 40 entries queued, {many} with 400");
 }
+
+/// What breaks every connection waits alone, without an attempt being used up, and says why.
+#[test]
+fn what_breaks_connections_waits_and_nothing_waits_for_it() {
+    let mut db = memory();
+    let rseqs = [1, 2].map(|id| {
+        let insert = format!("INSERT INTO counters (id) VALUES ({id})");
+        write(&mut db, &[&insert]).expect("writes").rseq.expect("an entry")
+    });
+    let follower = write(&mut db, &["UPDATE counters SET a = 1 WHERE id = 1"]).expect("writes").rseq.expect("an entry");
+    let sendable = |db: &mut Database, now_ms: u64| -> Vec<u64> {
+        let (batch, _) = db.sendable(9, usize::MAX, &FlatSet::new(), now_ms).expect("readable");
+        batch.iter().map(|entry| entry.transaction.rseq).collect()
+    };
+    db.park_breaking(rseqs[0], NOW).expect("writes");
+    assert_eq!(sendable(&mut db, NOW), [rseqs[0], rseqs[1], follower], "it was never sent: it broke nothing");
+    db.mark_sent(&rseqs).expect("freezes");
+    db.park_breaking(rseqs[0], NOW).expect("writes");
+    assert_eq!(sendable(&mut db, NOW + 1), [rseqs[1]]);
+    let entry = db.entry(rseqs[0]).expect("readable").expect("there");
+    assert_eq!(entry.problem.expect("it says why").code, crate::db::codes::BREAKS);
+    assert_eq!((entry.attempts, entry.failures.len()), (0, 0), "nobody has failed on it, as far as is known");
+    assert_eq!(sendable(&mut db, NOW + 30_001), [rseqs[0], rseqs[1], follower], "it is tried again");
+}

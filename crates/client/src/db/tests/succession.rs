@@ -116,6 +116,36 @@ fn a_copy_of_the_database_that_gets_an_id_of_its_own_knows_its_old_numbers() {
     assert_eq!(requires(&mut db, first, 10).expect("it is there"), [renamed[0]]);
 }
 
+/// What is kept of what was accepted goes by the server's clock: one that is far off here makes nothing old, and keeps
+/// nothing for ever.
+#[test]
+fn a_clock_that_is_far_off_neither_forgets_at_once_nor_keeps_for_ever() {
+    const DAY_MS: u64 = 24 * 3_600_000;
+    for (ahead_by, name) in [(-30, "behind"), (0, "right"), (30, "ahead")] {
+        let here = |day: i64| NOW.saturating_add_signed((day + ahead_by) * DAY_MS as i64);
+        let mut db =
+            Database::open(&Location::Memory, schema(), Options::default(), here(0), replica(1)).expect("opens");
+        let mut server = Server::new();
+        db.welcome(&welcome(&server, 0, Resumption::Fresh, 1), here(0)).expect("welcome");
+        let handle = db.subscribe("counters", BTreeMap::new()).expect("subscribes");
+        db.opened(handle, &[ALL.opening(Start::Live)]).expect("opens");
+        let mut accepted = |day: i64, id: i64| {
+            let insert = |tx: &mut WriteTx<'_>| tx.insert("counters", &[("id", Value::Int(id))]);
+            let rseq = db.write(here(day), &mut zero, insert).expect("writes").rseq.expect("an entry");
+            let transaction = db.entry(rseq).expect("readable").expect("there").transaction;
+            db.mark_sent(&[rseq]).expect("writes");
+            let from = server.head();
+            let outcome = server.decide(&transaction, false);
+            db.decide(&[decision(rseq, outcome)], here(day)).expect("decides");
+            let to = server.head();
+            db.apply_live(to, to, stamp(to), &live(&server, from, to, &[ALL]), here(day)).expect("applies");
+            rows(&db, "SELECT rseq FROM _landfall_acked").len()
+        };
+        assert_eq!([(0, 1), (1, 2), (6, 3)].map(|(day, id)| accepted(day, id)), [1, 2, 3], "the clock is {name}");
+        assert_eq!(accepted(9, 4), 2, "the clock is {name}: a week is over for the first two");
+    }
+}
+
 /// It is known as long as what took it up is kept, to be taken back; then there is nothing left to know.
 #[test]
 fn what_was_accepted_is_no_obstacle_and_what_is_forgotten_leaves_nothing_behind() {
