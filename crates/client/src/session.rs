@@ -13,6 +13,7 @@ use opens::Opens;
 
 mod backoff;
 mod batch;
+mod lost;
 mod opens;
 mod table;
 mod words;
@@ -34,10 +35,6 @@ pub const PONG_TIMEOUT_MS: u64 = 10_000;
 pub const REPORT_AFTER_MS: u64 = 2_000;
 /// Pushes in flight at once: the next one travels while the server commits the one before.
 const MAX_PUSHES_IN_FLIGHT: usize = 2;
-/// So many connections in a row break under pushes before they are sent one entry at a time, to find the one that does it.
-const BREAKS_BEFORE_ALONE: u32 = 3;
-/// A nudge is put off for so long at most: a server tells nobody to wait for longer, jitter included.
-const MAX_PATIENCE_MS: u64 = 45_000;
 /// Chunks asked for at once; further loads wait for one of these to end. As many as a browser opens connections.
 const MAX_FETCHES_IN_FLIGHT: usize = 6;
 /// What a push has beside its transactions, at most, but for the numbers of what those follow.
@@ -516,55 +513,6 @@ impl Session {
         self.unreported_bytes = 0;
     }
 
-    /// The connection breaks. Where that goes on under pushes it may be one of their entries that does it: something on the
-    /// way may not take it, or the server may fall over it. That one waits, and nothing waits for it.
-    fn broke(&mut self) -> Option<Command> {
-        if self.pushes.is_empty() {
-            return None;
-        }
-        let was_alone = self.goes_alone();
-        self.breaks = self.breaks.saturating_add(1);
-        let mut under_way = self.pushes.values().flat_map(|flight| &flight.rseqs);
-        match (was_alone, under_way.next(), under_way.next()) {
-            (true, Some(rseq), None) => Some(Command::SetAside { rseq: *rseq }),
-            _ => None,
-        }
-    }
-
-    /// Whether pushes are sent one entry at a time.
-    fn goes_alone(&self) -> bool {
-        self.breaks >= BREAKS_BEFORE_ALONE
-    }
-
-    /// How many pushes may be under way.
-    fn room(&self) -> usize {
-        if self.goes_alone() { 1 } else { MAX_PUSHES_IN_FLIGHT }
-    }
-
-    fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>) {
-        if !self.pushes.is_empty() {
-            // It may have been too much for the network. Where this side hangs up nothing is learned of that.
-            self.batch.failed();
-        }
-        self.forget_connection();
-        if matches!(self.state, State::Connecting { .. } | State::Greeting { .. } | State::Online) {
-            self.last_error = Some(reason.to_owned());
-            self.state = State::Waiting { until_ms: now_ms + self.backoff.next_ms(random) };
-        }
-    }
-
-    /// The database failed. What was asked for and could not be applied is forgotten: a chunk that comes after one that
-    /// was not applied must not be. The wait grows while faults go on, whatever the network does in between.
-    fn fault(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>, out: &mut Vec<Command>) {
-        self.loading.clear();
-        self.disconnect(out);
-        self.lost(reason, now_ms, random);
-        self.last_error = Some(reason.to_owned());
-        if let State::Waiting { until_ms } = &mut self.state {
-            *until_ms = (*until_ms).max(now_ms + self.faults.next_ms(random));
-        }
-    }
-
     fn set_online(&mut self, online: bool, now_ms: u64, out: &mut Vec<Command>) {
         match (online, &self.state) {
             (true, State::Idle) => {
@@ -792,16 +740,6 @@ impl Session {
             State::Waiting { until_ms: now_ms + own }
         };
         self.stay_away(*retry_after_ms, now_ms);
-    }
-
-    /// The server said how long to stay away. No page that comes to the foreground and nobody's impatience brings the device
-    /// back sooner, within what a Landfall server asks for: longer waits are those of something on the way, which another
-    /// network may not have.
-    fn stay_away(&mut self, told_ms: Option<u64>, now_ms: u64) {
-        if let (State::Waiting { until_ms }, Some(told)) = (&mut self.state, told_ms) {
-            self.connect_from_ms = now_ms + told.min(MAX_PATIENCE_MS);
-            *until_ms = (*until_ms).max(now_ms + told.min(MAX_TOLD_MS));
-        }
     }
 
     /// A push was not taken, or a shape could not be opened.
