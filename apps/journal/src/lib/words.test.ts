@@ -268,6 +268,7 @@ describe("what is held back after a long absence", () => {
     awayMs: 34 * day,
     since: new Date(0),
     complete: true,
+    copied: true,
     ...more,
   });
 
