@@ -189,6 +189,12 @@ impl ServerCore {
         self.waiting.entries()
     }
 
+    /// Pushes that wait for a commit and were not decided in part by webhooks, and their entries: what admission bounds.
+    pub fn admitted(&self) -> (usize, usize) {
+        let new = self.waiting.iter().filter(|push| !push.answered);
+        new.fold((0, 0), |(pushes, entries), push| (pushes + 1, entries + push.entries.len()))
+    }
+
     /// Decides the pushes whose turn it is ([`FairQueue::take`]), at most `max_entries` together, at least one push; one
     /// transaction and one fsync for all of them. `None` when none waits. When this returns, decisions and changes are
     /// ready for [`ServerCore::poll`]; a process that dies before that has committed and told nobody.

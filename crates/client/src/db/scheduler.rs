@@ -83,7 +83,9 @@ impl Database {
         if mutant::active("order-ignored") {
             batch.reverse();
         }
-        if mutant::active("later-first") && batch.len() > 1 {
+        let names =
+            |first: &Entry| batch[1..].iter().any(|e: &Entry| e.transaction.after.contains(&first.transaction.rseq));
+        if mutant::active("later-first") && batch.len() > 1 && !batch.first().is_some_and(names) {
             batch.remove(0);
         }
         Ok((batch, bytes))

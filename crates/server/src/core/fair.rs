@@ -55,6 +55,11 @@ impl<T: Waiting> FairQueue<T> {
         self.len == 0
     }
 
+    /// What waits, by subject.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.subjects.values().flatten()
+    }
+
     /// Their entries.
     pub fn entries(&self) -> usize {
         self.entries

@@ -33,12 +33,10 @@ pub fn server(world: &World) -> Result<(), Violation> {
             format!("the ring of recent commits holds {ring} bytes, allowed are {most}"),
         ));
     }
-    let (pushes, entries) = (process.core.waiting(), process.core.waiting_entries());
-    // What webhooks were asked about is taken already, each by itself, and has bounds of its own.
-    let asking = process.core.asking();
-    let most = world.plan.waiting_entries + asking;
+    // What webhooks were asked about was taken before, and comes back when they have answered.
+    let ((pushes, entries), most) = (process.core.admitted(), world.plan.waiting_entries);
     // One push is taken however large it is.
-    if entries > most && pushes > 1 + asking {
+    if entries > most && pushes > 1 {
         let text = format!("{entries} entries of {pushes} pushes wait for a commit, allowed are {most}");
         return Err(Violation::new("bounds", text));
     }

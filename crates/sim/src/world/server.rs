@@ -97,16 +97,16 @@ impl World {
         let now = self.server_moment();
         let Some(process) = self.server.process.as_mut() else { return };
         let push = match &event {
-            SessionEvent::Message(ClientMessage::Push { id, entries, .. }) => Some((*id, entries.is_empty())),
+            SessionEvent::Message(ClientMessage::Push { id, entries, .. }) => Some((*id, entries.len())),
             _ => None,
         };
         let before = process.core.waiting();
         process.core.handle(conn, event, now, self.server.dice.generator());
-        if let Some((id, empty)) = push.filter(|_| process.core.waiting() > before) {
+        if let Some((id, entries)) = push.filter(|_| process.core.waiting() > before) {
             let subject = process.core.session(conn).and_then(|session| session.device()).map(|(_, subject)| subject);
             // One without transactions is nobody's.
-            let subject = subject.filter(|_| !empty).unwrap_or_default().to_owned();
-            process.waiting.came(conn, id, &subject, process.core.asking());
+            let subject = subject.filter(|_| entries > 0).unwrap_or_default().to_owned();
+            process.waiting.came(conn, id, &subject, entries, process.core.asking());
         }
     }
 
