@@ -191,7 +191,7 @@ impl ServerCore {
 
     /// Pushes that wait for a commit and were not decided in part by webhooks, and their entries: what admission bounds.
     pub fn admitted(&self) -> (usize, usize) {
-        let new = self.waiting.iter().filter(|push| !push.answered);
+        let new = self.waiting.iter().filter(|push| !push.answered && !push.entries.is_empty());
         new.fold((0, 0), |(pushes, entries), push| (pushes + 1, entries + push.entries.len()))
     }
 

@@ -248,7 +248,7 @@ impl Database {
         self.memory.meta.set_clock(&clock);
         let (mut after, requires) = self.predecessors(&net, wishes, older.as_ref().map(|o| &o.transaction))?;
         if mutant::active("later-first") {
-            after.clone_from(&requires);
+            after.retain(|rseq| requires.contains(rseq) || wishes.after.contains(rseq));
         }
         let mut before = before_of(&net, |id| self.tables.by_id(id).ok().map(|app| app.name().to_owned()));
         let mut operations = net.operations.clone();
