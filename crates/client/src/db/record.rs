@@ -251,7 +251,8 @@ impl Database {
             after.retain(|rseq| requires.contains(rseq) || wishes.after.contains(rseq));
         }
         let mut before = before_of(&net, |id| self.tables.by_id(id).ok().map(|app| app.name().to_owned()));
-        let mut operations = net.operations.clone();
+        self.note_releases(&net, rseq)?;
+        let mut operations = net.operations;
         if let Some(older) = &mut older {
             operations = std::mem::take(&mut older.sum);
             before = before_both(std::mem::take(&mut older.before), before);
@@ -291,7 +292,6 @@ impl Database {
         let row = params![rseq as i64, QUEUED, now_ms as i64, body, preview, priority, before, stack, expires];
         self.conn.prepare_cached(sql)?.execute(row)?;
         self.link(rseq, &transaction.after)?;
-        self.note_releases(&net, rseq)?;
         let inserted: WideSet<(&str, &RowKey)> = transaction
             .operations
             .iter()
