@@ -89,8 +89,8 @@ pub struct Fairness {
     /// Something cannot be decided under this id: what can is drained first, then there is another id (P8).
     copied: bool,
     offered: BTreeSet<u64>,
-    /// The oldest entry that was not offered, and how many newer ones were offered since it is that.
-    oldest: (u64, usize),
+    /// The oldest entry that was not offered, and how many newer ones may still be offered before it.
+    oldest: Option<(u64, usize)>,
 }
 
 impl Fairness {
@@ -103,7 +103,7 @@ impl Fairness {
                 self.copied |= decisions.iter().any(|d| matches!(d.outcome, Outcome::Copied));
                 for decision in decisions.iter().filter(open) {
                     self.offered.remove(&decision.rseq);
-                    self.oldest = (0, 0);
+                    self.oldest = None;
                 }
             }
             ServerMessage::Error { .. } => *self = Self { copied: self.copied, ..Self::default() },
@@ -132,15 +132,19 @@ pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(),
     let waits = outbox.iter().filter(|entry| matches!(entry.state, EntryState::Queued | EntryState::Sent));
     let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains(&entry.rseq));
     let Some(oldest) = waits.map(|entry| entry.rseq).min() else { return Ok(()) };
-    if fairness.oldest.0 != oldest {
-        fairness.oldest = (oldest, 0);
+    let Some((_, room)) = fairness.oldest.filter(|(known, _)| *known == oldest) else {
+        fairness.oldest = Some((oldest, MOST_BEFORE_THE_OLDEST));
         return Ok(());
-    }
-    fairness.oldest.1 += entries.iter().filter(|entry| entry.transaction.rseq > oldest).count();
+    };
+    // What is older still, and was parked until now, may have had the turn: then the next one is this one's.
+    let older = entries.iter().filter(|entry| entry.transaction.rseq < oldest).count();
+    let newer = entries.len() - older;
     world.coverage.hit("check starvation.oldest");
-    if fairness.oldest.1 <= MOST_BEFORE_THE_OLDEST {
-        return Ok(());
-    }
-    let text = format!("{} offers {} newer entries before {oldest}, the oldest", machine.name, fairness.oldest.1);
-    Err(Violation::new("starvation", text))
+    let room = (room + older * MOST_BEFORE_THE_OLDEST).checked_sub(newer);
+    let Some(room) = room else {
+        let text = format!("{} offers {newer} newer entries before {oldest}, the oldest, too", machine.name);
+        return Err(Violation::new("starvation", text));
+    };
+    fairness.oldest = Some((oldest, room));
+    Ok(())
 }
