@@ -564,7 +564,16 @@ impl Engine {
         self.fresh_replica = fill_id(random);
         self.mind_clock(now);
         self.expire(now);
-        let mut commands: VecDeque<Command> = self.session.handle(event, now.mono_ms, random).into();
+        let commands = self.session.handle(event, now.mono_ms, random);
+        self.carry_out(commands, now, random);
+        self.note_synced(event, now);
+        self.end_empty_hold();
+        self.refresh_status(now);
+    }
+
+    /// Carries out what the session commands.
+    fn carry_out(&mut self, commands: Vec<Command>, now: Moment, random: &mut Entropy<'_>) {
+        let mut commands = VecDeque::from(commands);
         while let Some(command) = commands.pop_front() {
             match self.run(command, now) {
                 Ok(more) => commands.extend(more),
@@ -574,9 +583,6 @@ impl Engine {
                 }
             }
         }
-        self.note_synced(event, now);
-        self.end_empty_hold();
-        self.refresh_status(now);
     }
 
     /// Ends what could not be sent in time.

@@ -109,6 +109,8 @@ pub struct Session {
     next_id: u32,
     next_request: u64,
     pushes: FlatMap<u32, Flight>,
+    /// The entries of pushes that were answered, where the answer is not stored yet.
+    unstored: FlatMap<u32, Vec<u64>>,
     opens: Opens,
     loading: FlatMap<BucketId, Loading>,
     batch: Batch,
@@ -149,6 +151,7 @@ impl Session {
             next_id: 1,
             next_request: 1,
             pushes: FlatMap::new(),
+            unstored: FlatMap::new(),
             opens: Opens::default(),
             loading: FlatMap::new(),
             batch: Batch::default(),
@@ -194,14 +197,16 @@ impl Session {
         self.limits
     }
 
-    /// The entries that are in flight on this connection, or known not to be decidable under this replica id.
+    /// The entries that are in flight on this connection, or whose answer is not stored yet, or that are known not to be
+    /// decidable under this replica id.
     pub fn in_flight(&self) -> FlatSet<u64> {
-        self.pushes.values().flat_map(|flight| &flight.rseqs).chain(&self.undecidable).copied().collect()
+        let under_way = self.pushes.values().map(|flight| &flight.rseqs).chain(self.unstored.values()).flatten();
+        under_way.chain(&self.undecidable).copied().collect()
     }
 
-    /// Whether a push waits for its answer.
+    /// Whether a push waits for its answer, or that for being stored.
     pub fn is_pushing(&self) -> bool {
-        !self.pushes.is_empty()
+        !self.pushes.is_empty() || !self.unstored.is_empty()
     }
 
     /// Whether nothing is sent until the person says so. Everything else goes on.
@@ -503,6 +508,7 @@ impl Session {
     fn forget_connection(&mut self) {
         self.batch.reconnected();
         self.pushes.clear();
+        self.unstored.clear();
         self.opens.disconnected();
         // Another session of the server has to be shown it again, before what follows it.
         self.undecidable.clear();
@@ -615,18 +621,43 @@ impl Session {
     }
 
     fn acknowledged(&mut self, id: u32, deferred: bool, copied: &[u64], now_ms: u64) {
-        let flight = self.pushes.remove(&id);
         self.more_to_send = true;
+        if self.unstored.remove(&id).is_some() {
+            return;
+        }
+        let flight = self.pushes.remove(&id);
         self.copied |= !copied.is_empty();
         self.undecidable.extend(copied);
         let Some(flight) = flight else {
             // A decision that an answered push was still owed: it says nothing of how fast the server is.
             return;
         };
+        self.took(&flight, now_ms);
+        self.deferred_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
+    }
+
+    /// The server has taken all of a push. What was decided is about to be stored, and told with [`Event::Acknowledge`]; the
+    /// next push goes before that, so that the server works while this device does.
+    pub fn accepted(&mut self, id: u32, now_ms: u64) -> Vec<Command> {
+        let mut out = Vec::new();
+        if self.state != State::Online {
+            return out;
+        }
+        if let Some(flight) = self.pushes.remove(&id) {
+            self.heard(now_ms);
+            self.took(&flight, now_ms);
+            self.unstored.insert(id, flight.rseqs);
+            self.more_to_send = true;
+            self.fill(now_ms, &mut out);
+        }
+        out
+    }
+
+    /// A push was answered: this is how fast the server is.
+    fn took(&mut self, flight: &Flight, now_ms: u64) {
         self.breaks = 0;
         let limit = self.limits.push_entries as usize;
         self.batch.answered(now_ms.saturating_sub(flight.sent_ms), limit);
-        self.deferred_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
     }
 
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {
@@ -641,7 +672,7 @@ impl Session {
                 false => self.batch.entries(self.limits.push_entries as usize),
             };
             out.push(Command::Push { max_entries, last_under_id: self.copied });
-        } else if self.copied && !self.more_to_send && self.pushes.is_empty() {
+        } else if self.copied && !self.more_to_send && !self.is_pushing() {
             // Everything under this id is decided or cannot be: now the id can change.
             self.copied = false;
             self.undecidable.clear();

@@ -252,6 +252,8 @@ impl Database {
             let as_of = if mutant::active("kept-for-good") { i64::MAX } else { chunk.read_at as i64 };
             let row = params![joined, as_of, bucket.table, after, to, set];
             self.conn.prepare_cached(sql)?.execute(row)?;
+            // As of when a row is decides whether what waits on it has seen it.
+            self.watch_all();
         }
         Ok(())
     }

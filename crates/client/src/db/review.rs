@@ -62,6 +62,8 @@ pub struct Reviewed {
     pub changed: Vec<Changed>,
 }
 
+/// What each cell of a row was before anything that waits, where that is known.
+type Roots = FlatMap<String, Option<Value>>;
 /// A row: its table's number, and its key.
 type RowId = (i64, Vec<u8>);
 
@@ -143,6 +145,11 @@ impl Database {
         if waits || (self.held().is_some() && self.watched.changed.contains_key(&(table, key.to_vec()))) {
             self.watch_row(table, key);
         }
+    }
+
+    /// Takes note that many rows may look different, without a look at each.
+    pub(super) fn watch_all(&mut self) {
+        self.watched.all |= self.held().is_some();
     }
 
     /// Begins to watch: in a database that was opened while sending is held back.
@@ -257,7 +264,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     fn all(&mut self, waiting: &[Waiting]) {
         // What cells were before anything that waits: an entry's own `before` may be the value of one that waits, too.
-        let mut first: FlatMap<String, Option<Value>> = FlatMap::new();
+        let mut first = Roots::new();
         let mut made_here = false;
         for Waiting { rseq, operations, before } in waiting {
             for operation in operations {
@@ -266,7 +273,9 @@ impl Teller<'_> {
                     Some(None) => Some(Value::Null),
                     None => None,
                 };
-                let mut root = |column: &str| first.get_or_insert_with(column.to_owned(), || was(column)).clone();
+                let root = |first: &mut Roots, column: &str| {
+                    first.get_or_insert_with(column.to_owned(), || was(column)).clone()
+                };
                 match operation {
                     Operation::Update { .. } if self.now.is_none() => {
                         if !made_here {
@@ -276,14 +285,19 @@ impl Teller<'_> {
                     Operation::Insert { base, cells, .. } | Operation::Update { base, cells, .. } => {
                         made_here |= matches!(operation, Operation::Insert { .. });
                         for write in cells {
-                            let was = root(&write.column);
+                            let was = root(&mut first, &write.column);
                             self.cell(*rseq, write.base.unwrap_or(*base), &write.column, was, Some(&write.value));
+                            if self.holds(&write.column, &write.value) {
+                                // The server may have taken this one, and the word of that was lost: then what waits behind
+                                // it has seen what is there.
+                                first.insert(write.column.clone(), Some(write.value.clone()));
+                            }
                         }
                     }
                     Operation::Delete { base, .. } => {
                         let columns: Vec<String> = self.app.table.data_columns().map(|c| c.name.clone()).collect();
                         for column in columns {
-                            let was = root(&column);
+                            let was = root(&mut first, &column);
                             // Of a column that the device does not hold nothing is known.
                             if was.is_some() || before.is_none() {
                                 self.cell(*rseq, *base, &column, was, None);
@@ -293,6 +307,11 @@ impl Teller<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the server's row has this value.
+    fn holds(&self, column: &str, value: &Value) -> bool {
+        self.now.as_ref().and_then(|cells| cells.get(column)) == Some(value)
     }
 
     fn cell(&mut self, rseq: u64, base: u64, column: &str, was: Option<Value>, own: Option<&Value>) {

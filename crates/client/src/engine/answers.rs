@@ -24,6 +24,10 @@ pub(super) struct Answers {
     pub(super) until_ms: u64,
 }
 
+fn all_accepted(decisions: &[Decision]) -> bool {
+    !decisions.is_empty() && decisions.iter().all(|d| matches!(d.outcome, Outcome::Accepted { .. }))
+}
+
 /// What the session has to know of an answer.
 pub(super) struct Told {
     deferred: bool,
@@ -38,13 +42,20 @@ impl Told {
 }
 
 impl Engine {
-    /// Keeps an answer that waits for the changes behind it; stores those that were kept before anything else is looked at,
+    /// Goes on sending where all of a push was accepted; keeps an answer that waits for the changes behind it; stores those that were kept before anything else is looked at,
     /// with the changes when it is those that came. What is left to look at.
     pub(super) fn with_answers(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) -> Option<Input> {
         let connection = self.session.connection();
         let input = match input {
             Input::Frame { connection: of, message: ServerMessage::Acknowledge { id, decisions, shift_ms } } => {
-                if of == connection && self.hears(EventName::Acknowledge) && self.awaits_changes(&decisions) {
+                if of == connection && self.hears(EventName::Acknowledge) && all_accepted(&decisions) {
+                    self.expire(now);
+                    let next = self.session.accepted(id, now.mono_ms);
+                    self.carry_out(next, now, random);
+                }
+                // What could not be sent may have ended the session.
+                let is_ours = of == self.session.connection() && self.hears(EventName::Acknowledge);
+                if is_ours && self.awaits_changes(&decisions) {
                     let until_ms = now.mono_ms + PATIENCE_MS;
                     let fresh = || Answers { connection, all: Vec::new(), until_ms };
                     self.answers.get_or_insert_with(fresh).all.push((id, decisions));

@@ -192,6 +192,21 @@ fn it_says_what_others_changed_of_what_waits() {
 }
 
 #[test]
+fn what_the_server_took_and_could_not_say_is_not_told_as_the_work_of_others() {
+    let mut world = World::few();
+    set(&mut world.db, "UPDATE counters SET a = 11 WHERE id = 1");
+    set(&mut world.db, "UPDATE counters SET a = 12 WHERE id = 1");
+    set(&mut world.db, "INSERT INTO counters (id, a) VALUES (6, 61)");
+    set(&mut world.db, "DELETE FROM counters WHERE id = 6");
+    world.come(31);
+    // Of each the first was accepted.
+    world.server.remote(1, Some((Some(11), Some(100))));
+    world.server.remote(6, Some((Some(61), None)));
+    world.catch_up();
+    assert_eq!(world.changed(), []);
+}
+
+#[test]
 fn of_several_entries_on_a_cell_the_first_says_what_was_there() {
     let mut world = World::few();
     let first = set(&mut world.db, "UPDATE counters SET a = 11 WHERE id = 1");
