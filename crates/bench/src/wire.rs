@@ -86,6 +86,7 @@ impl Device {
             cursor: None,
             clock_ms: now_ms(),
             agent: "landfall-bench".into(),
+            sent: Vec::new(),
         };
         device.send(&ClientMessage::Hello(hello)).await?;
         match device.next().await? {
@@ -158,7 +159,7 @@ impl Device {
     /// A transaction that inserts one row into its list.
     pub fn insert(&mut self) -> Transaction {
         self.rseq += 1;
-        let write = |column: &str, value| CellWrite { column: column.into(), value, base: None };
+        let write = |column: &str, value| CellWrite::new(column, value);
         let position = self.rseq as i64;
         let cells = vec![
             write("list_id", Value::Uuid([self.list; 16])),

@@ -222,6 +222,11 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
         row(&operation.key().0, out);
         let _ = write!(out, ",\"op\":\"{}\",\"cells\":", verb(operation));
         object(operation.cells().iter().map(|write| (&write.column, &write.value)), out);
+        if operation.cells().iter().any(|write| write.change.is_some()) {
+            out.push_str(",\"added\":");
+            let added = operation.cells().iter().filter(|write| write.change.is_some());
+            list(added, out, |write, out| string(&write.column, out));
+        }
         out.push('}');
     });
     if let Some(action) = &entry.transaction.action {

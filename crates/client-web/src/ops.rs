@@ -1,7 +1,8 @@
 //! The operations of a write, and query parameters, from JSON.
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
-//! `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL. What is asked of the
+//! `["+", table, [key…], {column: value}]` adds to counters, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]`
+//! runs SQL. What is asked of the
 //! transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry, `["r", rseq]` to require it,
 //! `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to edit an entry, `["t", rseq]` to write a dead
 //! letter again, `["c", rseq]` to take its place, `["e", ms]` not to be carried out after then, `["n", 0]` to be left out of
@@ -26,6 +27,8 @@ pub enum Op {
     Insert(String, Vec<(String, Value)>),
     /// Sets columns of a row.
     Update(String, RowKey, Vec<(String, Value)>),
+    /// Adds to counters of a row.
+    Add(String, RowKey, Vec<(String, Value)>),
     /// Deletes a row.
     Delete(String, RowKey),
     /// Runs a statement.
@@ -181,9 +184,10 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
         [Json::String(op), Json::String(name), Json::Object(row)] if op == "i" => {
             Ok(Op::Insert(name.clone(), cells(table(schema, name)?, row)?))
         }
-        [Json::String(op), Json::String(name), Json::Array(list), Json::Object(row)] if op == "u" => {
+        [Json::String(op), Json::String(name), Json::Array(list), Json::Object(row)] if op == "u" || op == "+" => {
             let table = table(schema, name)?;
-            Ok(Op::Update(name.clone(), key(table, list)?, cells(table, row)?))
+            let (key, cells) = (key(table, list)?, cells(table, row)?);
+            Ok(if op == "+" { Op::Add(name.clone(), key, cells) } else { Op::Update(name.clone(), key, cells) })
         }
         [Json::String(op), Json::String(name), Json::Array(list)] if op == "d" => {
             Ok(Op::Delete(name.clone(), key(table(schema, name)?, list)?))
@@ -220,13 +224,18 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
     fn names(cells: &[(String, Value)]) -> Vec<(&str, Value)> {
         cells.iter().map(|(name, value)| (name.as_str(), value.clone())).collect()
     }
+    fn is_there(found: bool, table: &str, key: &RowKey) -> Result<(), DbError> {
+        let text = "the row is not on this device; insert it, or open a shape that holds it";
+        let gone = || DbError::Invalid(Problem::new(codes::ROW_GONE, text).row(table, key));
+        if found { Ok(()) } else { Err(gone()) }
+    }
     for operation in operations {
         match operation {
             Op::Insert(table, cells) => tx.insert(table, &names(cells))?,
-            Op::Update(table, key, cells) => {
-                if !tx.update(table, key, &names(cells))? {
-                    let text = "the row is not on this device; insert it, or open a shape that holds it";
-                    return Err(DbError::Invalid(Problem::new(codes::ROW_GONE, text).row(table, key)));
+            Op::Update(table, key, cells) => is_there(tx.update(table, key, &names(cells))?, table, key)?,
+            Op::Add(table, key, cells) => {
+                for (column, by) in cells {
+                    is_there(tx.add(table, key, column, by)?, table, key)?;
                 }
             }
             Op::Delete(table, key) => {

@@ -526,11 +526,14 @@ impl Engine {
         }
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
         self.begin_loads();
+        let waited = self.db.those_here(&welcome.accepted)?.len();
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.came_back(welcome.clock_ms, now);
         // First: what is shown of a history that the server has lost is not complete any more.
         self.refresh_completeness();
         self.announce(&changes);
+        let accepted = self.db.those_here(&welcome.accepted)?;
+        self.catch_up_on(&accepted, waited, now)?;
         self.forget_gone_buckets();
         self.head = welcome.head;
         self.status.subject = Some(welcome.subject.clone());
@@ -610,7 +613,7 @@ impl Engine {
             Command::Connect { connection } => self.effects.push_back(Effect::Connect { connection }),
             Command::Disconnect { connection } => self.effects.push_back(Effect::Disconnect { connection }),
             Command::Hello => {
-                let hello = self.hello(now);
+                let hello = self.hello(now)?;
                 self.send(ClientMessage::Hello(hello));
             }
             Command::OpenAll => {
@@ -662,8 +665,8 @@ impl Engine {
         self.send(ClientMessage::Applied { seq });
     }
 
-    fn hello(&self, now: Moment) -> Hello {
-        Hello {
+    fn hello(&self, now: Moment) -> Result<Hello, DbError> {
+        Ok(Hello {
             min_version: OLDEST_VERSION,
             max_version: VERSION,
             token: self.token.clone(),
@@ -675,7 +678,8 @@ impl Engine {
             cursor: self.db.cursor(),
             clock_ms: now.wall_ms,
             agent: self.agent.clone(),
-        }
+            sent: self.db.unheard()?,
+        })
     }
 
     fn send_open(&mut self, handle: u64) {

@@ -623,6 +623,7 @@ impl Session {
     fn acknowledged(&mut self, id: u32, deferred: bool, copied: &[u64], now_ms: u64) {
         self.more_to_send = true;
         if self.unstored.remove(&id).is_some() {
+            self.deferred_until_ms = 0;
             return;
         }
         let flight = self.pushes.remove(&id);

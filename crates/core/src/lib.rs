@@ -36,5 +36,5 @@ pub use id::{BucketId, Epoch, ReplicaId};
 pub use key::RowKey;
 pub use schema::Schema;
 pub use stamp::{Clock, Stamp};
-pub use txn::{Action, CellWrite, Operation, Origin, Transaction};
+pub use txn::{Action, CellWrite, Change, Operation, Origin, Transaction};
 pub use value::{ColumnType, Decimal, Value};

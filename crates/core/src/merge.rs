@@ -153,22 +153,26 @@ pub enum Merged {
 
 /// Merges `operation` into `current` (`None`: no row and no tombstone).
 pub fn merge(table: &Table, current: Option<&StoredRow>, operation: &Operation, author: &Author) -> Merged {
-    match (operation, current) {
+    let merged = match (operation, current) {
         (Operation::Insert { cells, .. }, None) => Merged::fresh(table, operation, cells, author),
         (Operation::Insert { cells, .. }, Some(row)) if row.meta.deleted.is_some() => {
             insert_over_tombstone(table, row, operation, cells, author)
         }
-        (Operation::Insert { base, cells, .. }, Some(row)) => merge_cells(table, row, *base, cells, author),
+        (Operation::Insert { base, cells, .. }, Some(row)) => merge_cells(table, row, *base, cells, author, true),
         (Operation::Update { base, cells, .. }, Some(row)) => match row.meta.deleted {
-            None => merge_cells(table, row, *base, cells, author),
+            None => merge_cells(table, row, *base, cells, author, false),
             Some(deleted) => update_tombstone(table, row, deleted, *base, cells, author),
         },
-        (Operation::Update { .. }, None) => Merged::Refused(
-            Problem::new(codes::ROW_GONE, "the row no longer exists on the server; create it again from your copy")
-                .row(operation.table(), operation.key()),
-        ),
+        (Operation::Update { .. }, None) => Merged::Refused(Problem::new(
+            codes::ROW_GONE,
+            "the row no longer exists on the server; create it again from your copy",
+        )),
         (Operation::Delete { base, .. }, Some(row)) if row.meta.deleted.is_none() => delete(table, row, *base, author),
         (Operation::Delete { .. }, _) => Merged::Nothing { lost: Vec::new() },
+    };
+    match merged {
+        Merged::Refused(problem) => Merged::Refused(problem.row(operation.table(), operation.key())),
+        other => other,
     }
 }
 
@@ -179,7 +183,14 @@ impl Merged {
             cells.insert(column.name.clone(), Value::Null);
         }
         for write in writes {
-            cells.insert(write.column.clone(), write.value.clone());
+            let value = match table.column(&write.column) {
+                Some(column) => write.over(column, &Value::Null),
+                None => Ok(write.value.clone()),
+            };
+            match value {
+                Ok(value) => _ = cells.insert(write.column.clone(), value),
+                Err(problem) => return Self::Refused(problem),
+            }
         }
         let row = Version { seq: author.seq, stamp: author.stamp };
         let changed = cells.keys().cloned().collect();
@@ -213,7 +224,15 @@ fn insert_over_tombstone(
     Merged::fresh(table, operation, cells, &Author { stamp, ..*author })
 }
 
-fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], author: &Author) -> Merged {
+/// `inserts`: the author made the row.
+fn merge_cells(
+    table: &Table,
+    row: &StoredRow,
+    base: u64,
+    writes: &[CellWrite],
+    author: &Author,
+    inserts: bool,
+) -> Merged {
     let (mut after, mut written) = (row.clone(), Vec::new());
     let (mut changed, mut lost) = (Vec::new(), Vec::new());
     for write in writes {
@@ -221,23 +240,31 @@ fn merge_cells(table: &Table, row: &StoredRow, base: u64, writes: &[CellWrite], 
             continue;
         };
         let before = row.meta.version_of(&write.column);
+        let stored = after.cells.get(&write.column).unwrap_or(&Value::Null);
+        let value = match if inserts { write.made_over(column, stored, base) } else { write.over(column, stored) } {
+            Ok(value) => value,
+            Err(problem) => return Merged::Refused(problem),
+        };
         let contest = Contest {
-            stored: after.cells.get(&write.column).unwrap_or(&Value::Null),
+            stored,
             stored_at: author.believed(before.stamp),
             written: &write.value,
             written_at: author.stamp,
             concurrent: before.is_concurrent(author, write.base.unwrap_or(base)),
         };
-        if !author.is_fact && column.merge.winner(&contest) == Winner::Stored {
+        // A change counts whatever happened beside it.
+        let competes = write.change.is_none() || (contest.concurrent && crate::mutant::active("increment-lost"));
+        if competes && !author.is_fact && column.merge.winner(&contest) == Winner::Stored {
             lost.push(write.column.clone());
             continue;
         }
         // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
         let stamp = if column.merge.lifts_stamps() { author.stamp_after(before.stamp) } else { author.stamp };
         written.push((write.column.clone(), stamp));
-        if after.cells.insert(write.column.clone(), write.value.clone()).as_ref() != Some(&write.value) {
+        if *stored != value {
             changed.push(write.column.clone());
         }
+        after.cells.insert(write.column.clone(), value);
     }
     if written.is_empty() {
         return Merged::Nothing { lost };
@@ -261,7 +288,7 @@ fn update_tombstone(
     }
     let mut revived = row.clone();
     revived.meta.deleted = None;
-    match merge_cells(table, &revived, base, writes, author) {
+    match merge_cells(table, &revived, base, writes, author, false) {
         Merged::Put { row, lost, .. } => {
             let changed = row.cells.keys().cloned().collect();
             Merged::Put { row, changed, lost }

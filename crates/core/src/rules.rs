@@ -5,6 +5,7 @@
 //! rule is a module and a line in [`ALL`]; the laws in `tests/rules.rs` hold it to what it says of itself.
 
 mod arrival;
+mod counter;
 mod extreme;
 mod first;
 mod lww;
@@ -12,6 +13,7 @@ mod lww;
 use std::fmt;
 
 use crate::stamp::Stamp;
+use crate::txn::Change;
 use crate::value::{ColumnType, Value};
 
 /// What is stored in a cell, and what somebody writes into it.
@@ -71,6 +73,23 @@ pub(crate) trait Rule: fmt::Debug + Sync {
     fn lifts_stamps(&self) -> bool {
         true
     }
+
+    /// How writes travel where it is not the new value that does, but what was done to the old one.
+    fn change(&self) -> Option<Change> {
+        None
+    }
+
+    /// What was done to `before` that it is `after` now; `None` where no change does that.
+    fn between(&self, before: &Value, after: &Value) -> Option<Value> {
+        let _ = (before, after);
+        None
+    }
+
+    /// What a change makes of a value, or of a change that came before it; `None` where the outcome cannot be stored.
+    fn applied(&self, to: &Value, change: &Value) -> Option<Value> {
+        let _ = (to, change);
+        None
+    }
 }
 
 /// What concurrent edits of a column mean: one of the rules by name. The default is `lww`.
@@ -87,13 +106,14 @@ pub(crate) trait Rule: fmt::Debug + Sync {
 pub struct MergeRule(&'static dyn Rule);
 
 /// Every rule.
-const ALL: [MergeRule; 6] = [
+const ALL: [MergeRule; 7] = [
     MergeRule(&lww::Lww),
     MergeRule(&first::First),
     MergeRule(&arrival::Server),
     MergeRule(&arrival::Client),
     MergeRule(&extreme::Max),
     MergeRule(&extreme::Min),
+    MergeRule(&counter::Counter),
 ];
 
 impl MergeRule {
@@ -140,6 +160,34 @@ impl MergeRule {
     pub fn after(self, stored: &Value, written: &Value) -> Winner {
         let (stored_at, written_at) = (Stamp::default(), Stamp::default());
         self.winner(&Contest { stored, stored_at, written, written_at, concurrent: false })
+    }
+
+    /// How writes travel where it is not the new value that does, but what was done to the old one ([`Change`]). Such a
+    /// change is never lost to another one, and never counted twice.
+    ///
+    /// ```
+    /// use landfall_core::Value;
+    /// use landfall_core::rules::MergeRule;
+    ///
+    /// let counter = MergeRule::named("counter").unwrap();
+    /// let change = counter.between(&Value::Int(5), &Value::Int(7)).unwrap();
+    /// assert_eq!(counter.applied(&Value::Int(40), &change), Some(Value::Int(42)));
+    /// assert_eq!(counter.applied(&Value::Int(i64::MAX), &change), None);
+    /// ```
+    pub fn change(self) -> Option<Change> {
+        self.0.change()
+    }
+
+    /// What was done to `before` that it is `after` now; `None` where no change does that: the difference is out of range,
+    /// or the rule knows no changes.
+    pub fn between(self, before: &Value, after: &Value) -> Option<Value> {
+        self.0.between(before, after)
+    }
+
+    /// What a change makes of a value, or, of a change that came before it, both as one; `None` where the outcome is out of
+    /// range, or the rule knows no changes.
+    pub fn applied(self, to: &Value, change: &Value) -> Option<Value> {
+        self.0.applied(to, change)
     }
 
     /// Whether the same writes leave the same value in whatever order they arrive.

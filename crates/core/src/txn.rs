@@ -4,12 +4,23 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Problem, codes};
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::key::RowKey;
-use crate::schema::Table;
+use crate::schema::{Column, Default, Table};
 use crate::stamp::Stamp;
 use crate::value::Value;
+
+/// How a write changes what is there, where it does not replace it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// `counter`: the value is added to what is there.
+    #[n(0)]
+    Add,
+}
 
 /// One changed column of a row.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
@@ -17,13 +28,72 @@ pub struct CellWrite {
     /// The column.
     #[n(0)]
     pub column: String,
-    /// What it becomes.
+    /// What it becomes; of a change, what is done to it.
     #[n(1)]
     pub value: Value,
     /// The base of this cell where it differs from the operation's (a column that came through another bucket).
     #[n(2)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<u64>,
+    /// The value is not what the cell becomes, but changes what it is then: as the column's rule says.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+}
+
+impl CellWrite {
+    /// The cell becomes this, and has the base of its operation.
+    ///
+    /// ```
+    /// use landfall_core::{CellWrite, Value};
+    ///
+    /// assert_eq!(CellWrite::new("title", Value::Null).change, None);
+    /// ```
+    pub fn new(column: impl Into<String>, value: Value) -> Self {
+        Self { column: column.into(), value, base: None, change: None }
+    }
+
+    /// What the cell holds after this write, where it held `before`.
+    ///
+    /// # Errors
+    /// LF-3006 when a change leads out of the column's range; what the column's own rules say of the outcome of a change.
+    pub fn over(&self, column: &Column, before: &Value) -> Result<Value, Problem> {
+        if self.change.is_none() {
+            return Ok(self.value.clone());
+        }
+        self.sum(column, before, &self.value)
+    }
+
+    /// As [`CellWrite::over`], by an insert of a row that is there already; `base`: as of when its author knew of the row.
+    /// Who makes a row says what it begins with. That is nothing to be added to a row that the author had seen, and to one
+    /// that somebody else made meanwhile it is what goes beyond the column's default.
+    ///
+    /// # Errors
+    /// As [`CellWrite::over`].
+    pub fn made_over(&self, column: &Column, before: &Value, base: u64) -> Result<Value, Problem> {
+        if self.change.is_none() {
+            return Ok(self.value.clone());
+        }
+        if self.base.unwrap_or(base) > 0 {
+            return Ok(before.clone());
+        }
+        let begins = match &column.default {
+            Some(Default::Value(value)) => value,
+            _ => &Value::Null,
+        };
+        match column.merge.between(begins, &self.value) {
+            Some(beyond) => self.sum(column, before, &beyond),
+            None => self.sum(column, before, &self.value),
+        }
+    }
+
+    fn sum(&self, column: &Column, before: &Value, by: &Value) -> Result<Value, Problem> {
+        let after = column.merge.applied(before, by).ok_or_else(|| {
+            let text = "the sum is too large or too small to be stored; change it by less";
+            Problem::new(codes::OUT_OF_RANGE, text).column(&self.column)
+        })?;
+        column.check(&after).map_or(Ok(after), Err)
+    }
 }
 
 /// One change to one row. Within a transaction each row occurs at most once: changes are net.
@@ -120,6 +190,16 @@ impl Operation {
     /// The row that it leaves behind when it lies over `row`, as a device shows it while it is pending: the columns' rules
     /// say what is shown of both. `None` when there is no row afterwards.
     pub fn preview(&self, row: Option<Cells>, table: &Table) -> Option<Cells> {
+        self.preview_but(row, table, |_| false)
+    }
+
+    /// As [`Operation::preview`], over a row that has some of the changes already: those of the columns that `has` names are
+    /// not made again.
+    pub fn preview_but(&self, row: Option<Cells>, table: &Table, has: impl Fn(&CellWrite) -> bool) -> Option<Cells> {
+        let made_over = match (self, &row) {
+            (Self::Insert { base, .. }, Some(_)) => Some(*base),
+            _ => None,
+        };
         let mut cells = match (self, row) {
             (Self::Delete { .. }, _) => return None,
             (Self::Update { .. }, None) => return None,
@@ -128,7 +208,16 @@ impl Operation {
         };
         for write in self.cells() {
             let cell = cells.entry(write.column.clone()).or_default();
-            *cell = table.rule(&write.column).over(std::mem::take(cell), &write.value);
+            if write.change.is_none() {
+                *cell = table.rule(&write.column).over(std::mem::take(cell), &write.value);
+            } else if let Some(column) = table.column(&write.column).filter(|_| !has(write)) {
+                let after = match made_over {
+                    Some(base) => write.made_over(column, cell, base),
+                    None => write.over(column, cell),
+                };
+                // What cannot be is refused by the server; until then what is confirmed is shown.
+                *cell = after.unwrap_or_else(|_| std::mem::take(cell));
+            }
         }
         Some(cells)
     }
@@ -152,17 +241,20 @@ pub struct Origin {
 }
 
 /// In JSON a hash is text, as bytes are.
-mod hash_text {
+#[doc(hidden)]
+pub mod hash_text {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::hash::ContentHash;
     use crate::value::json::{base64, unbase64};
 
-    pub(super) fn serialize<S: Serializer>(hash: &ContentHash, to: S) -> Result<S::Ok, S::Error> {
+    #[allow(missing_docs, reason = "for serde")]
+    pub fn serialize<S: Serializer>(hash: &ContentHash, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&base64(hash))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ContentHash, D::Error> {
+    #[allow(missing_docs, reason = "for serde")]
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ContentHash, D::Error> {
         let text = String::deserialize(from)?;
         let bytes = unbase64(&text).and_then(|bytes| bytes.try_into().ok());
         bytes.ok_or_else(|| serde::de::Error::custom("a content hash is base64 of 16 bytes"))

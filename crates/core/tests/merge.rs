@@ -35,11 +35,7 @@ fn update(base: u64, writes: &BTreeMap<usize, i64>) -> Operation {
 }
 
 fn cells(writes: &BTreeMap<usize, i64>) -> Vec<CellWrite> {
-    let write = |(column, value): (&usize, &i64)| CellWrite {
-        column: COLUMNS[*column].to_owned(),
-        value: Value::Int(*value),
-        base: None,
-    };
+    let write = |(column, value): (&usize, &i64)| CellWrite::new(COLUMNS[*column], Value::Int(*value));
     writes.iter().map(write).collect()
 }
 

@@ -86,10 +86,11 @@ fn start(table: &Table, values: [u8; 2]) -> StoredRow {
 }
 
 fn operation(table: &Table, base: u64, values: &BTreeMap<&'static str, u8>) -> Operation {
-    let write = |(name, n): (&&'static str, &u8)| CellWrite {
-        column: (*name).to_owned(),
-        value: value(table.column(name).map_or(ColumnType::Integer, |column| column.ty), *n),
-        base: None,
+    let write = |(name, n): (&&'static str, &u8)| {
+        let (ty, rule) = table.column(name).map_or((ColumnType::Integer, MergeRule::LWW), |c| (c.ty, c.merge));
+        // A change has a value.
+        let n = if rule.change().is_some() { *n % 5 } else { *n };
+        CellWrite { change: rule.change(), ..CellWrite::new(*name, value(ty, n)) }
     };
     Operation::Update {
         table: "t".into(),

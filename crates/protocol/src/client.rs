@@ -109,7 +109,16 @@ pub struct Hello {
     /// Program and version, for the operator's eyes.
     #[n(10)]
     pub agent: String,
+    /// Own transactions whose decision the device may have missed: runs of numbers, first and last of each. At
+    /// most [`MOST_SENT_RUNS`].
+    #[n(11)]
+    #[cbor(default, skip_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<(u64, u64)>,
 }
+
+/// Most runs of [`Hello::sent`]; a server looks at no more.
+pub const MOST_SENT_RUNS: usize = 1_000;
 
 /// What an entry of a push follows that it does not name itself: its bytes are older than the need to say so.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! Messages from the server to a device, and the chunk, which travels over plain HTTP.
 
+use landfall_core::hash::ContentHash;
 use landfall_core::value::ColumnType;
 use landfall_core::{BucketId, Code, Epoch, Problem, Stamp};
 use minicbor::{Decode, Encode};
@@ -148,6 +149,30 @@ pub struct Welcome {
     /// Limits.
     #[n(11)]
     pub limits: Limits,
+    /// Of the transactions that the device asked about, those that were accepted, in order; of very many the first
+    /// [`MOST_ACCEPTED`]. The device takes them for answered before it hears of anything that changed.
+    #[n(12)]
+    #[cbor(default, skip_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<AcceptedEntry>,
+}
+
+/// Most transactions of [`Welcome::accepted`].
+pub const MOST_ACCEPTED: usize = 4_000;
+
+/// A transaction that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct AcceptedEntry {
+    /// Its number.
+    #[n(0)]
+    pub rseq: u64,
+    /// Under which sequence.
+    #[n(1)]
+    pub seq: u64,
+    /// What was accepted: another database may use the same number.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    #[serde(with = "landfall_core::txn::hash_text")]
+    pub hash: ContentHash,
 }
 
 /// How a bucket of an opened shape begins.

@@ -99,7 +99,7 @@ fn any_bit_of_any_message_turned_over_is_noticed() {
 #[test]
 fn an_entry_is_identified_by_its_bytes() {
     let transaction = common::transaction();
-    let (_, push) = common::client_messages().swap_remove(2);
+    let (_, push) = common::client_messages().into_iter().find(|(name, _)| *name == "push").unwrap();
     let landfall_protocol::ClientMessage::Push { entries, .. } =
         decode_client(&encode_client(&push, Form::Binary)).unwrap()
     else {

@@ -298,7 +298,12 @@ impl Call<'_> {
             )));
         };
         row.retain(|name, _| !known.is_key(name));
-        let cells = row.into_iter().map(|(column, value)| CellWrite { column, value, base: None }).collect();
+        // Where the row is there already, a counter that is not named goes on counting.
+        let is_named = |column: &str| cells.iter().any(|(name, _)| *name == column);
+        let change = |column: &str| known.rule(column).change().filter(|_| !is_named(column));
+        let write =
+            |(column, value): (String, Value)| CellWrite { change: change(&column), ..CellWrite::new(column, value) };
+        let cells = row.into_iter().map(write).collect();
         self.added.push(Operation::Insert { table: table.to_owned(), key: key.clone(), base: SEEN_ALL, cells });
         Ok(key)
     }
@@ -310,8 +315,7 @@ impl Call<'_> {
     /// When the schema has no such table, or the time is up.
     pub fn update(&mut self, table: &str, key: &RowKey, cells: &[(&str, Value)]) -> Result<(), Halt> {
         self.table_at(table)?;
-        let write =
-            |(name, value): &(&str, Value)| CellWrite { column: (*name).to_owned(), value: value.clone(), base: None };
+        let write = |(name, value): &(&str, Value)| CellWrite::new(*name, value.clone());
         let cells = cells.iter().map(write).collect();
         self.added.push(Operation::Update { table: table.to_owned(), key: key.clone(), base: SEEN_ALL, cells });
         Ok(())

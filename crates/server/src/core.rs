@@ -151,13 +151,13 @@ impl ServerCore {
     /// Answers at once, but for pushes, which wait for [`ServerCore::commit`].
     fn answer(&mut self, session: SessionId, request: Request, now: Moment, rng: &mut dyn Rng) -> Option<Reply> {
         match request {
-            Request::Hello { replica, subject, cursor } => {
+            Request::Hello { replica, subject, cursor, sent } => {
                 let who: Arc<str> = Arc::from(subject.id.as_str());
                 if let Err(refused) = self.admission.enters(&who, now.mono_ms, rng.next_u64()) {
                     return Some(Reply::Hello(Err(refused.refusal())));
                 }
                 self.entered.insert(session, who);
-                Some(self.committer.hello(replica, &subject, cursor, fresh_epoch(rng)))
+                Some(self.committer.hello(replica, &subject, cursor, &sent, fresh_epoch(rng)))
             }
             Request::Open { id, subject, shape, params, held } => {
                 let bucket = self.committer.open_bucket(&subject, &shape, &params, now.wall_ms);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use landfall_core::{BucketId, Code, Epoch, ReplicaId};
+use landfall_protocol::server::AcceptedEntry;
 use landfall_protocol::{Decision, Hello, Limits, Outcome, Resumption, ServerMessage, Welcome, codes};
 
 use crate::auth::{Authenticator, Identity};
@@ -335,7 +336,7 @@ impl Session {
     }
 
     fn welcome(&mut self, answer: HelloAnswer, now: Moment) {
-        let HelloAnswer { head, start, chain, resumption, replica } = answer;
+        let HelloAnswer { head, start, chain, resumption, replica, accepted } = answer;
         self.state = State::Open;
         (self.epoch, self.at) = (head.epoch, start);
         self.marked_ms = now.mono_ms;
@@ -352,6 +353,7 @@ impl Session {
             subject: self.subject.id.clone(),
             schema_version: self.rules.schema_version,
             limits: self.rules.limits,
+            accepted,
         }));
     }
 
@@ -389,6 +391,8 @@ pub struct HelloAnswer {
     pub resumption: Resumption,
     /// What is known of the replica.
     pub replica: ReplicaState,
+    /// What was accepted of the transactions that the device asked about.
+    pub accepted: Vec<AcceptedEntry>,
 }
 
 #[cfg(test)]

@@ -381,7 +381,20 @@ impl<'a> Author<'a> {
             };
             cells.push((column, value));
         }
-        tx.upsert("ranks", &cells)
+        let row = cells[0].1.clone();
+        tx.upsert("ranks", &cells)?;
+        for (column, n) in [("tally", dice.below(9) as i64 - 4), ("purse", dice.below(60) as i64 - 25)] {
+            // By SQL and by the typed call, which are one.
+            let by = if column == "purse" { Value::Decimal(Decimal::new(n, 2)) } else { Value::Int(n) };
+            match dice.below(4) {
+                0 | 1 => tx.add("ranks", &RowKey::single(row.clone()), column, &by)?,
+                2 if column == "tally" => {
+                    tx.execute("UPDATE ranks SET tally = tally + ? WHERE id = ?", &[by, row.clone()])? > 0
+                }
+                _ => continue,
+            };
+        }
+        Ok(())
     }
 
     /// Parents, and what refers to them.

@@ -239,6 +239,10 @@ class Client implements Database {
     return this.transaction((tx) => tx.update(table, key as never, patch as never));
   }
 
+  add(table: string, key: unknown, by: object): Promise<Written<void>> {
+    return this.transaction((tx) => tx.add(table, key as never, by as never));
+  }
+
   delete(table: string, key: unknown): Promise<Written<void>> {
     return this.transaction((tx) => tx.delete(table, key as never));
   }

@@ -37,6 +37,10 @@ export class Tx implements Transaction<AnyTables> {
     this.#add("u", table, encodeKey(this.#schema, table, key), encodeRow(this.#schema, table, patch));
   }
 
+  add(table: string, key: unknown, by: object): void {
+    this.#add("+", table, encodeKey(this.#schema, table, key), encodeRow(this.#schema, table, by));
+  }
+
   delete(table: string, key: unknown): void {
     this.#add("d", table, encodeKey(this.#schema, table, key));
   }

@@ -33,6 +33,8 @@ export interface TableTypes {
   update: object;
   /** The key: its one column, or an object of its columns. */
   key: unknown;
+  /** The columns that count (`merge = "counter"`), if there are any. */
+  counter?: string;
 }
 
 /** The constant `schema` of the file that `landfall generate` makes. */
@@ -226,6 +228,8 @@ export interface RowChange extends RowName {
   readonly op: "insert" | "update" | "delete";
   /** The values that it writes. */
   readonly values: Readonly<Record<string, unknown>>;
+  /** The columns among them to which the value is added, if there are any. */
+  readonly added?: readonly string[];
 }
 
 /** What an undo left as it is. */
@@ -400,6 +404,11 @@ export interface Transaction<Tables, Actions = AnyActions> {
   insert<T extends keyof Tables & string>(table: T, row: InsertOf<Tables, T>): void;
   /** Changes columns of a row. The row must be there when the transaction is stored. */
   update<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, patch: UpdateOf<Tables, T>): void;
+  /**
+   * Adds to counters of a row, or takes from them with negative numbers. The row must be there when the transaction is
+   * stored. Increments of different devices all count, each exactly once.
+   */
+  add<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, by: IncrementsOf<Tables, T>): void;
   /** Deletes a row; one that is not there is no mistake. */
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): void;
   /** A statement that writes. */
@@ -445,6 +454,10 @@ export type RowOf<Tables, T extends keyof Tables> = Part<Tables, T, "row">;
 export type InsertOf<Tables, T extends keyof Tables> = Part<Tables, T, "insert">;
 /** What an update of a table takes. */
 export type UpdateOf<Tables, T extends keyof Tables> = Part<Tables, T, "update">;
+/** What can be added to a row of a table: numbers, by column. */
+export type IncrementsOf<Tables, T extends keyof Tables> = {
+  readonly [C in Extract<Part<Tables, T, "counter">, keyof UpdateOf<Tables, T>>]?: Exclude<UpdateOf<Tables, T>[C], null>;
+};
 /** The key of a table. */
 export type KeyOf<Tables, T extends keyof Tables> = Part<Tables, T, "key">;
 
@@ -512,6 +525,12 @@ export interface Database<Tables = AnyTables, Shapes = AnyShapes, Actions = AnyA
     table: T,
     key: KeyOf<Tables, T>,
     patch: UpdateOf<Tables, T>,
+  ): Promise<Written<void>>;
+  /** Adds to counters of a row; on disk when it resolves. */
+  add<T extends keyof Tables & string>(
+    table: T,
+    key: KeyOf<Tables, T>,
+    by: IncrementsOf<Tables, T>,
   ): Promise<Written<void>>;
   /** Deletes a row; on disk when it resolves. */
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): Promise<Written<void>>;

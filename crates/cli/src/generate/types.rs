@@ -1,8 +1,10 @@
 //! Writing the file: interfaces, the map of tables, the map of shapes, the constant.
 
+use std::fmt::Write as _;
+
 use landfall_core::schema::{ActionDef, Column, Shape, Table};
 use landfall_core::value::MAX_SAFE_INTEGER;
-use landfall_core::{ColumnType, Schema, Value};
+use landfall_core::{Change, ColumnType, Schema, Value};
 
 use super::names::{Names, property};
 use super::rules;
@@ -172,7 +174,13 @@ impl Writer {
         self.doc(0, "Each table's row, and what insert, update and key take.");
         self.line(0, "export interface Tables {");
         for (table, name) in named {
-            let types = format!("row: {name}; insert: {name}Insert; update: {name}Update; key: {name}Key");
+            let mut types = format!("row: {name}; insert: {name}Insert; update: {name}Update; key: {name}Key");
+            let counts = |column: &&Column| table.history_of.is_none() && column.merge.change() == Some(Change::Add);
+            let counters = table.data_columns().filter(counts).map(|column| format!("\"{}\"", column.name));
+            let counters = counters.collect::<Vec<_>>().join(" | ");
+            if !counters.is_empty() {
+                let _ = write!(types, "; counter: {counters}");
+            }
             let line = format!("{}: {{ {types} }};", table.name);
             if line.len() + 2 <= DOC {
                 self.line(2, &line);

@@ -154,6 +154,7 @@ fn greeter(clock_ms: u64) -> String {
                 subject: "ada".into(),
                 schema_version: 1,
                 limits: Limits { frame_bytes: 1 << 20, push_entries: 10, window_bytes: 1 << 20, subscriptions: 10 },
+                accepted: Vec::new(),
             });
             let Frame::Binary(bytes) = encode_server(&welcome, Form::Binary) else { panic!("asked for bytes") };
             socket.send(Message::Binary(bytes.into())).unwrap();

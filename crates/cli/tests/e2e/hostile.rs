@@ -33,6 +33,7 @@ fn hello(replica: u8) -> Vec<u8> {
         cursor: None,
         clock_ms: 1_795_000_000_000,
         agent: "test".into(),
+        sent: Vec::new(),
     };
     binary(&ClientMessage::Hello(hello))
 }

@@ -24,6 +24,8 @@ pub(super) const QUEUED: i64 = 0;
 pub(super) const SENT: i64 = 1;
 pub(super) const ACKED: i64 = 2;
 pub(super) const DEAD: i64 = 3;
+/// What `handed` is of an entry that had settled in a history that the server has lost.
+pub(super) const SETTLED: i64 = 2;
 
 /// Statements that make an empty bookkeeping.
 ///

@@ -7,6 +7,7 @@
 use std::ops::RangeInclusive;
 
 use landfall_core::hash::Cells;
+use landfall_core::schema::Table;
 use landfall_core::{CellWrite, Operation, RowKey, Transaction, mutant};
 use rusqlite::params;
 
@@ -121,10 +122,22 @@ impl Database {
         let Some(before) = row.get::<_, Option<Vec<u8>>>(1)? else { return Ok(None) };
         let before: Before = decode(&before)?;
         let older = if mutant::active("edit-forgets") { &[][..] } else { &transaction.operations };
-        let Some(sum) = sum(older, net) else { return Ok(None) };
+        let Some(sum) = self.sum(older, net) else { return Ok(None) };
         let is_plain = self.is_plain(&transaction, row.get::<_, i64>(4)? as u64);
         let (priority, stack) = (row.get(2)?, row.get(3)?);
         Ok(Some(Older { transaction, before, priority, stack, is_plain, sum }))
+    }
+
+    /// Both as one; `None` where that is no net change of each row that a transaction can name.
+    fn sum(&self, older: &[Operation], net: &Net) -> Option<Vec<Operation>> {
+        let mut out: Vec<Operation> = older.to_vec();
+        for new in &net.operations {
+            match out.iter_mut().find(|old| is_on(old, new.table(), new.key())) {
+                None => out.push(new.clone()),
+                Some(old) => *old = both(old, new, self.schema.table(new.table())?)?,
+            }
+        }
+        Some(out)
     }
 
     /// The older entry goes; the sum, under a new number, touches all that it touched, so that no row looks different for it.
@@ -157,29 +170,20 @@ fn is_on(operation: &Operation, table: &str, key: &RowKey) -> bool {
     operation.table() == table && operation.key() == key
 }
 
-/// Both as one; `None` where that is no net change of each row that a transaction can name.
-fn sum(older: &[Operation], net: &Net) -> Option<Vec<Operation>> {
-    let mut out: Vec<Operation> = older.to_vec();
-    for new in &net.operations {
-        match out.iter_mut().find(|old| is_on(old, new.table(), new.key())) {
-            None => out.push(new.clone()),
-            Some(old) => *old = both(old, new)?,
-        }
-    }
-    Some(out)
-}
-
-fn both(old: &Operation, new: &Operation) -> Option<Operation> {
+fn both(old: &Operation, new: &Operation, table: &Table) -> Option<Operation> {
     match (old, new) {
-        (Operation::Insert { table, key, base, cells }, Operation::Update { cells: newer, .. }) => {
+        (Operation::Insert { table: name, key, base, cells }, Operation::Update { cells: newer, .. }) => {
             // What an insert leaves out is NULL.
-            let mut cells = merged(cells, *base, newer, *base);
+            let mut cells = merged(cells, *base, newer, *base, table)?;
             cells.retain(|cell| !cell.value.is_null());
-            Some(Operation::Insert { table: table.clone(), key: key.clone(), base: *base, cells })
+            Some(Operation::Insert { table: name.clone(), key: key.clone(), base: *base, cells })
         }
-        (Operation::Update { table, key, base, cells }, Operation::Update { base: newer_base, cells: newer, .. }) => {
-            let cells = merged(cells, *base, newer, *newer_base);
-            Some(Operation::Update { table: table.clone(), key: key.clone(), base: *base, cells })
+        (
+            Operation::Update { table: name, key, base, cells },
+            Operation::Update { base: newer_base, cells: newer, .. },
+        ) => {
+            let cells = merged(cells, *base, newer, *newer_base, table)?;
+            Some(Operation::Update { table: name.clone(), key: key.clone(), base: *base, cells })
         }
         (Operation::Update { .. }, Operation::Delete { .. }) => Some(new.clone()),
         // Made and deleted: nothing would be left to send. Deleted and made anew: two changes of one row.
@@ -187,18 +191,31 @@ fn both(old: &Operation, new: &Operation) -> Option<Operation> {
     }
 }
 
-/// The newer cells over the older ones, with bases as they stand in an operation of base `base`.
-fn merged(older: &[CellWrite], base: u64, newer: &[CellWrite], newer_base: u64) -> Vec<CellWrite> {
+/// The newer cells over the older ones, with bases as they stand in an operation of base `base`; changes become one. `None`
+/// where they cannot.
+fn merged(
+    older: &[CellWrite],
+    base: u64,
+    newer: &[CellWrite],
+    newer_base: u64,
+    table: &Table,
+) -> Option<Vec<CellWrite>> {
     let mut cells = older.to_vec();
     for cell in newer {
         let own = cell.base.unwrap_or(newer_base);
-        let cell = CellWrite { base: (own != base).then_some(own), ..cell.clone() };
+        let mut cell = CellWrite { base: (own != base).then_some(own), ..cell.clone() };
         match cells.iter_mut().find(|c| c.column == cell.column) {
-            Some(there) => *there = cell,
+            Some(there) => {
+                if cell.change.is_some() {
+                    cell.value = table.rule(&cell.column).applied(&there.value, &cell.value)?;
+                    cell.change = there.change;
+                }
+                *there = cell;
+            }
             None => cells.push(cell),
         }
     }
-    cells
+    Some(cells)
 }
 
 /// What the rows were before both.

@@ -120,6 +120,10 @@ impl Database {
                     // By the server's clock: it forgets by that.
                     let at_ms = now_ms.saturating_add_signed(self.memory.meta.offset_ms);
                     self.set_accepted(rseq, &standing, *seq, at_ms)?;
+                    // What is confirmed may have what it adds already.
+                    if standing.is_shown && self.entry_operations(rseq)?.has_changes {
+                        batch.touch(self, rseq)?;
+                    }
                 }
                 if settles || standing.is_shown { Ok(()) } else { self.show(rseq, batch) }
             }

@@ -93,12 +93,32 @@ fn replay(
     images: &WideMap<(String, RowKey), Cells>,
 ) -> Result<(), DbError> {
     let (table, key) = (operation.table(), operation.key());
-    let cells: Vec<(&str, Value)> = operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();
     if matches!(operation, Operation::Delete { .. }) {
         return tx.delete(table, key).map(|_| ());
     }
+    let mut cells: Vec<(&str, Value)> =
+        operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();
+    let changes = || operation.cells().iter().zip(0..).filter(|(write, _)| write.change.is_some());
+    if changes().next().is_some()
+        && let Some(now) = tx.row(table, key)?
+    {
+        // What is done to a value is done to the one that is there now.
+        for (write, at) in changes() {
+            let rule = tx.database().tables.get(table)?.table.rule(&write.column);
+            let value = now.get(&write.column).and_then(|now| rule.applied(now, &write.value)).ok_or_else(|| {
+                let problem = Problem::new(codes::OUT_OF_RANGE, "the sum is too large or too small to be stored");
+                DbError::Invalid(problem.row(table, key).column(&write.column))
+            })?;
+            cells[at] = (write.column.as_str(), value);
+        }
+    }
     if tx.update(table, key, &cells)? {
         return Ok(());
+    }
+    if matches!(operation, Operation::Update { .. }) {
+        // The copy of a row that is gone has what was done to it.
+        let is_change = |name: &str| changes().any(|(write, _)| write.column == name);
+        cells.retain(|(name, _)| !is_change(name));
     }
     let app = tx.database().tables.get(table)?;
     let mut row = match operation {

@@ -2,9 +2,11 @@
 
 use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
-use landfall_core::hash::Cells;
+use landfall_core::hash::{Cells, hash128};
 use landfall_core::wide::WideMap;
 use landfall_core::{Problem, RowKey, Transaction};
+use landfall_protocol::client::MOST_SENT_RUNS;
+use landfall_protocol::server::{AcceptedEntry, Decision, Outcome};
 use landfall_protocol::{Entry, Following};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
@@ -290,6 +292,53 @@ impl Database {
             }
             Ok(())
         })
+    }
+
+    /// The entries whose decision may have been missed: runs of numbers, first and last of each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn unheard(&self) -> Result<Vec<(u64, u64)>, DbError> {
+        let sql = "SELECT rseq FROM _landfall_outbox WHERE state = 1 ORDER BY rseq";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let rseq = row.get::<_, i64>(0)? as u64;
+            if let Some((_, last)) = runs.last_mut().filter(|(_, last)| *last + 1 == rseq) {
+                *last = rseq;
+            } else if runs.len() + 1 < MOST_SENT_RUNS {
+                runs.push((rseq, rseq));
+            } else {
+                break;
+            }
+        }
+        // A copy of this database may have sent what was never sent from here.
+        let queued = "SELECT min(rseq), max(rseq) FROM _landfall_outbox WHERE state = 0";
+        let (first, last): (Option<i64>, Option<i64>) =
+            self.conn.prepare_cached(queued)?.query_row([], |r| Ok((r.get(0)?, r.get(1)?)))?;
+        runs.extend(first.zip(last).map(|(first, last)| (first as u64, last as u64)));
+        Ok(runs)
+    }
+
+    /// Decisions of those of these transactions that are this database's: under the same number a copy of it may have sent
+    /// another one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) fn those_here(&self, accepted: &[AcceptedEntry]) -> Result<Vec<Decision>, DbError> {
+        let mut here = Vec::new();
+        let mut seen = FlatSet::new();
+        for known in accepted.iter().filter(|known| seen.insert(known.rseq)) {
+            let body = match self.state_of(known.rseq)? {
+                Some(QUEUED | SENT) => self.entry_body(known.rseq)?,
+                _ => None,
+            };
+            if body.is_some_and(|body| hash128(&body) == known.hash) {
+                here.push(Decision { rseq: known.rseq, outcome: Outcome::Accepted { seq: known.seq } });
+            }
+        }
+        Ok(here)
     }
 
     /// Whether an entry was handed to the network, and is not known to be decided.

@@ -11,11 +11,11 @@ use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::gather::Gather as _;
 use landfall_core::hash::Cells;
 use landfall_core::wide::{WideMap, WideSet};
-use landfall_core::{BucketId, Operation, RowKey, Transaction, Value};
+use landfall_core::{BucketId, CellWrite, Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::Database;
-use super::bookkeeping::{BucketState, LEFTOVER, decode, encode, print_set};
+use super::bookkeeping::{BucketState, LEFTOVER, SETTLED, decode, encode, print_set};
 use super::error::DbError;
 use super::tables::AppTable;
 use crate::changes::ChangeSet;
@@ -53,29 +53,43 @@ impl RowWork {
 
 /// An entry's operations by row: those that travel, then those that only preview what the server will do.
 #[derive(Debug)]
-pub(super) struct EntryOperations(WideMap<(String, RowKey), Vec<Operation>>);
+pub(super) struct EntryOperations {
+    by_row: WideMap<(String, RowKey), Vec<Operation>>,
+    /// Some change what is there, and must not be seen twice.
+    pub has_changes: bool,
+}
 
 impl EntryOperations {
     fn new(operations: impl IntoIterator<Item = Operation>) -> Self {
-        let mut by_row: WideMap<_, Vec<_>> = WideMap::new();
+        let (mut by_row, mut has_changes) = (WideMap::<_, Vec<_>>::new(), false);
         for operation in operations {
+            has_changes |= operation.cells().iter().any(|write| write.change.is_some());
             let row = (operation.table().to_owned(), operation.key().clone());
             let Ok::<_, Infallible>(list) = by_row.get_or_make(row, |_| Ok(Vec::new()));
             list.push(operation);
         }
-        Self(by_row)
+        Self { by_row, has_changes }
     }
 
     /// The rows.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &RowKey)> {
-        self.0.keys().map(|(table, key)| (table.as_str(), key))
+        self.by_row.keys().map(|(table, key)| (table.as_str(), key))
     }
 
     /// Whether the entry makes this row.
     pub fn inserts(&self, table: &str, key: &RowKey) -> bool {
-        let operations = self.0.get(&(table.to_owned(), key.clone()));
+        let operations = self.by_row.get(&(table.to_owned(), key.clone()));
         operations.is_some_and(|list| list.iter().any(|o| matches!(o, Operation::Insert { .. })))
     }
+}
+
+/// Where the server has counted an entry.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    /// The sequence under which it was accepted, if it was.
+    seq: Option<u64>,
+    /// It had settled in a history that the server has lost.
+    was_settled: bool,
 }
 
 /// Tables' numbers and keys.
@@ -217,7 +231,7 @@ impl Database {
     }
 
     /// The operations of an unsettled entry.
-    fn entry_operations(&self, rseq: u64) -> Result<EntryOperations, DbError> {
+    pub(super) fn entry_operations(&self, rseq: u64) -> Result<EntryOperations, DbError> {
         let sql = "SELECT body, preview FROM _landfall_outbox WHERE rseq = ?";
         let (body, preview): (Vec<u8>, Option<Vec<u8>>) =
             self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| Ok((r.get(0)?, r.get(1)?)))?;
@@ -238,6 +252,39 @@ impl Database {
         let mut statement = self.conn.prepare_cached(sql)?;
         let rows = statement.query_map(params![table, key], |r| r.get::<_, i64>(0))?;
         Ok(rows.map(|r| r.map(|v| v as u64)).collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How far the server has counted an entry, as far as that is known here.
+    fn counted(&self, rseq: u64) -> Result<Counted, DbError> {
+        let sql = "SELECT seq, handed FROM _landfall_outbox WHERE rseq = ?";
+        let found = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| {
+            Ok(Counted {
+                seq: r.get::<_, Option<i64>>(0)?.map(|seq| seq as u64),
+                was_settled: r.get::<_, i64>(1)? == SETTLED,
+            })
+        });
+        Ok(found.optional()?.unwrap_or_default())
+    }
+
+    /// Whether the confirmed cell has what an entry adds to it.
+    fn has_counted(&self, work: &RowWork, column: &str, counted: Counted) -> bool {
+        let cut = self.memory.meta.cut;
+        let of = |id: &BucketId| self.memory.buckets.get(id).filter(|b| b.shows(column));
+        match counted.seq {
+            Some(seq) => work.held.iter().any(|id| match of(id) {
+                _ if *id == LEFTOVER => seq <= work.seq,
+                Some(b) if b.state == BucketState::Stale => false,
+                Some(b) => seq <= b.position(cut).max(work.version(*id)),
+                None => false,
+            }),
+            // In a history that the server has lost. What is a copy of that has it.
+            None => {
+                let is_copy = |id: &BucketId| {
+                    *id == LEFTOVER || self.memory.buckets.get(id).is_some_and(|b| b.state == BucketState::Stale)
+                };
+                counted.was_settled && work.held.iter().all(is_copy)
+            }
+        }
     }
 
     /// Writes every row of the batch and says what changed visibly.
@@ -279,7 +326,12 @@ impl Database {
         let mut visible = confirmed;
         for rseq in pending {
             let entry = entries.entry(self, rseq)?;
-            visible = preview(app, &key, visible, &entry);
+            // What is confirmed has the increments that the server had accepted by then.
+            let counted = if entry.has_changes { self.counted(rseq)? } else { Counted::default() };
+            let has = |write: &CellWrite| {
+                self.has_counted(&work, &write.column, counted) && !mutant::active("increment-doubled")
+            };
+            visible = preview(app, &key, visible, &entry, has);
         }
         let visible = visible.map(|cells| whole(app, cells));
         if visible != work.visible {
@@ -358,9 +410,15 @@ pub(super) fn operations(body: &[u8], preview: Option<&[u8]>) -> Result<EntryOpe
     Ok(EntryOperations::new(transaction.operations.into_iter().chain(preview)))
 }
 
-fn preview(app: &AppTable, key: &RowKey, row: Option<Cells>, entry: &EntryOperations) -> Option<Cells> {
-    let Some(operations) = entry.0.get(&(app.name().to_owned(), key.clone())) else { return row };
-    operations.iter().fold(row, |row, operation| operation.preview(row, &app.table))
+fn preview(
+    app: &AppTable,
+    key: &RowKey,
+    row: Option<Cells>,
+    entry: &EntryOperations,
+    has: impl Fn(&CellWrite) -> bool,
+) -> Option<Cells> {
+    let Some(operations) = entry.by_row.get(&(app.name().to_owned(), key.clone())) else { return row };
+    operations.iter().fold(row, |row, operation| operation.preview_but(row, &app.table, &has))
 }
 
 /// All columns; NULL for one that is not held, as SQL shows it.

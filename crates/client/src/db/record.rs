@@ -4,7 +4,7 @@ use landfall_core::error::codes;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
-use landfall_core::schema::{Reference, TransactionLimits};
+use landfall_core::schema::{Column, Reference, TransactionLimits};
 use landfall_core::wide::WideSet;
 use landfall_core::{Action, BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
@@ -200,13 +200,26 @@ impl Database {
         let base = |column: &str| self.cell_base(&work.held, work.seq, column);
         let table = app.name().to_owned();
         let key = key.clone();
-        let writes = |cells: Vec<(String, Value)>| {
-            let row = cells.first().map_or(0, |(column, _)| base(column));
-            let write = |(column, value): (String, Value)| {
-                let own = base(&column);
-                CellWrite { base: (own != row).then_some(own), column, value }
+        let writes = |cells: Vec<(&Column, Value)>| -> Result<_, DbError> {
+            let row = cells.first().map_or(0, |(column, _)| base(&column.name));
+            let write = |(column, value): (&Column, Value)| {
+                let own = base(&column.name);
+                let change = column.merge.change();
+                let value = match change {
+                    None => value,
+                    // What was done to it is what travels.
+                    Some(_) => {
+                        let was = before.and_then(|row| row.get(&column.name)).unwrap_or(&Value::Null);
+                        column.merge.between(was, &value).ok_or_else(|| {
+                            let text = "it cannot be changed by so much at once; change it in steps";
+                            let problem = Problem::new(codes::OUT_OF_RANGE, text).row(app.name(), &key);
+                            DbError::Invalid(problem.column(&column.name))
+                        })?
+                    }
+                };
+                Ok(CellWrite { base: (own != row).then_some(own), column: column.name.clone(), value, change })
             };
-            (row, cells.into_iter().map(write).collect::<Vec<_>>())
+            Ok((row, cells.into_iter().map(write).collect::<Result<Vec<_>, DbError>>()?))
         };
         Ok(match (before, after) {
             (_, None) => {
@@ -217,21 +230,23 @@ impl Database {
             }
             (None, Some(after)) => {
                 check_row(app, &key, after)?;
-                let valued =
-                    app.table.data_columns().filter_map(|c| Some((c.name.clone(), after.get(&c.name)?.clone())));
-                let (base, cells) = writes(valued.filter(|(_, v)| !v.is_null()).collect());
+                let valued = app.table.data_columns().filter_map(|c| Some((c, after.get(&c.name)?.clone())));
+                let (base, cells) = writes(valued.filter(|(_, v)| !v.is_null()).collect())?;
                 Operation::Insert { table, key, base, cells }
             }
             (Some(before), Some(after)) => {
                 let changed = app.table.data_columns().filter(|c| before.get(&c.name) != after.get(&c.name));
-                let changed: Vec<_> =
-                    changed.filter_map(|c| Some((c.name.clone(), after.get(&c.name)?.clone()))).collect();
-                for (name, value) in &changed {
-                    if let Some(problem) = app.table.column(name).and_then(|c| c.check(value)) {
+                let changed: Vec<_> = changed.filter_map(|c| Some((c, after.get(&c.name)?.clone()))).collect();
+                // Of a sum of which only a part is here nothing can be said.
+                let is_partial = |c: &Column| {
+                    c.merge.change().is_some() && !work.held.is_empty() && !self.holds(&work.held, &c.name)
+                };
+                for (column, value) in changed.iter().filter(|(column, _)| !is_partial(column)) {
+                    if let Some(problem) = column.check(value) {
                         return Err(DbError::Invalid(problem.row(app.name(), &key)));
                     }
                 }
-                let (base, cells) = writes(changed);
+                let (base, cells) = writes(changed)?;
                 Operation::Update { table, key, base, cells }
             }
         })

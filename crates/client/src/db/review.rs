@@ -284,7 +284,8 @@ impl Teller<'_> {
                     }
                     Operation::Insert { base, cells, .. } | Operation::Update { base, cells, .. } => {
                         made_here |= matches!(operation, Operation::Insert { .. });
-                        for write in cells {
+                        // Beside a change that is none of them is lost.
+                        for write in cells.iter().filter(|write| write.change.is_none()) {
                             let was = root(&mut first, &write.column);
                             self.cell(*rseq, write.base.unwrap_or(*base), &write.column, was, Some(&write.value));
                             if self.holds(&write.column, &write.value) {

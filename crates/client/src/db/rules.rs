@@ -129,7 +129,7 @@ impl Database {
             OnDelete::SetNull => {
                 let mut after = before.clone();
                 after.insert(column.to_owned(), Value::Null);
-                let write = CellWrite { column: column.to_owned(), value: Value::Null, base: None };
+                let write = CellWrite::new(column, Value::Null);
                 (Operation::Update { table, key: key.clone(), base: 0, cells: vec![write] }, Some(after))
             }
         };

@@ -9,7 +9,7 @@ use landfall_protocol::server::{Resumption, Welcome};
 use rusqlite::params;
 
 use super::Database;
-use super::bookkeeping::{ACKED, Bucket, BucketState, DEAD, LEFTOVER, QUEUED, SENT, decode, first_undecided};
+use super::bookkeeping::{ACKED, Bucket, BucketState, DEAD, LEFTOVER, QUEUED, SENT, SETTLED, decode, first_undecided};
 use super::buckets::OF_OTHER_HISTORY;
 use super::error::{DbError, codes as own};
 use super::export::BEFORE_REPLAY;
@@ -190,6 +190,9 @@ impl Database {
     fn offer_again(&mut self, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {
         let mut batch = Batch::default();
         let replica = self.memory.meta.replica;
+        // What is offered again already has its sequence from the history that is lost.
+        let sql = "UPDATE _landfall_outbox SET seq = NULL WHERE state = ?";
+        self.conn.prepare_cached(sql)?.execute([SENT])?;
         for rseq in self.acknowledged()? {
             if self.transaction(rseq)?.replica == replica {
                 self.conn
@@ -211,9 +214,9 @@ impl Database {
                 continue;
             }
             let sql = "INSERT INTO _landfall_outbox (rseq, state, created_ms, body, preview, before, stack, handed)
-                       SELECT rseq, ?1, max(at_ms - ?3, 0), body, preview, before, stack, 1
+                       SELECT rseq, ?1, max(at_ms - ?3, 0), body, preview, before, stack, ?4
                        FROM _landfall_acked WHERE rseq = ?2";
-            self.conn.prepare_cached(sql)?.execute(params![SENT, rseq, self.memory.meta.offset_ms])?;
+            self.conn.prepare_cached(sql)?.execute(params![SENT, rseq, self.memory.meta.offset_ms, SETTLED])?;
             self.memory.meta.counts.added(SENT, body.len());
             self.show(rseq as u64, &mut batch)?;
         }

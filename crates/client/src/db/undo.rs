@@ -8,7 +8,7 @@
 use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
 use landfall_core::wide::WideSet;
-use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
+use landfall_core::{Change, Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::bookkeeping::{DEAD, decode};
@@ -241,19 +241,22 @@ fn put_back<'o>(
         left.push(Left { table: table.to_owned(), key: key.clone(), column: column.map(str::to_owned) });
     };
     let now = tx.row(table, key)?;
-    let (mut cells, mut made, mut deleted) = (Cells::new(), false, false);
+    let (mut cells, mut added, mut made, mut deleted) = (Cells::new(), Cells::new(), false, false);
     for operation in written {
         match operation {
             Operation::Delete { .. } => deleted = true,
             Operation::Insert { .. } => (made, deleted) = (true, false),
             Operation::Update { .. } => {}
         }
-        cells.extend(operation.cells().iter().map(|w| (w.column.clone(), w.value.clone())));
+        for write in operation.cells() {
+            let into = if write.change == Some(Change::Add) { &mut added } else { &mut cells };
+            into.insert(write.column.clone(), write.value.clone());
+        }
     }
     let Some(before) = before else {
         // It was made: it goes, unless there is somebody else's work in it by now.
         let Some(now) = now else { return Ok(()) };
-        let others = now.iter().any(|(name, value)| match cells.get(name) {
+        let others = now.iter().any(|(name, value)| match cells.get(name).or_else(|| added.get(name)) {
             Some(written) => written != value,
             None => !value.is_null() && !key.0.contains(value),
         });
@@ -284,7 +287,17 @@ fn put_back<'o>(
     let app = tx.database().tables.get(table)?;
     let rule = |name: &str| app.table.rule(name);
     for (name, was) in before.iter() {
+        if let Some(added) = added.get(name) {
+            // What was added is taken off again, whatever others added since.
+            match now.get(name).and_then(|value| rule(name).between(added, value)) {
+                Some(without) => back.push((name.as_str(), without)),
+                None => leave(Some(name)),
+            }
+            continue;
+        }
         match (now.get(name), cells.get(name)) {
+            // It was a plain value once, and counts since.
+            (_, Some(_)) if rule(name).change().is_some() => leave(Some(name)),
             // Its rule lets it go forward only.
             (Some(value), _) if value != was && rule(name).after(value, was) == Winner::Stored => leave(Some(name)),
             (Some(value), Some(written)) if value == written || mutant::active("undo-overwrites") => {

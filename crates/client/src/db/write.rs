@@ -6,7 +6,7 @@ use std::sync::Arc;
 use landfall_core::error::codes;
 use landfall_core::schema::Sending;
 use landfall_core::schema::ddl::quote;
-use landfall_core::{Action, Problem, RowKey, Value};
+use landfall_core::{Action, Change, Problem, RowKey, Value};
 
 use super::bookkeeping::{DEAD, Memory};
 use super::error::DbError;
@@ -417,6 +417,30 @@ impl WriteTx<'_> {
         let sql = format!("{WRITE_MARK}{}", app.update_sql(cells.iter().map(|(name, _)| *name)));
         let params: Vec<Value> = values(cells).into_iter().chain(key.0.iter().cloned()).collect();
         Ok(self.run(&sql, &params)? > 0)
+    }
+
+    /// Adds to a counter (`merge = "counter"`), or takes from it with a negative number; whether there was such a row. What
+    /// travels is what was added: increments of different devices all count, each exactly once. `SET likes = likes + 1` in
+    /// SQL is the same.
+    ///
+    /// # Errors
+    /// [`DbError::Invalid`] when the column is no counter, `by` is no number of its type, or the sum is beyond what can be
+    /// stored or what the column allows; otherwise as [`WriteTx::execute`].
+    pub fn add(&mut self, table: &str, key: &RowKey, column: &str, by: &Value) -> Result<bool, DbError> {
+        // What is added need not be a value that the column allows.
+        let app = self.check(table, &[(column, Value::Null)])?;
+        let invalid = |code, text: String| Problem::new(code, text).row(table, key).column(column);
+        let rule = app.table.rule(column);
+        if rule.change() != Some(Change::Add) {
+            let text = format!("it is no counter but merged by `{}`; declare it with merge = \"counter\"", rule.name());
+            return Err(DbError::Invalid(invalid(codes::WRONG_TYPE, text)));
+        }
+        let Some(row) = self.row(table, key)? else { return Ok(false) };
+        let sum = rule.applied(row.get(column).unwrap_or(&Value::Null), by).ok_or_else(|| {
+            let text = "what is added must be a number of the column's type, and the sum one that can be stored";
+            DbError::Invalid(invalid(codes::OUT_OF_RANGE, text.to_owned()))
+        })?;
+        self.update(table, key, &[(column, sum)])
     }
 
     /// Deletes a row; whether there was one.

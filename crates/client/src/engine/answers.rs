@@ -7,7 +7,7 @@ use landfall_protocol::server::{BucketChanges, Decision};
 use landfall_protocol::{Outcome, ServerMessage};
 
 use super::{Engine, Input, Moment};
-use crate::db::{DbError, LiveChanges};
+use crate::db::{DbError, Decided, LiveChanges};
 use crate::session::{Entropy, Event, EventName, StateName};
 
 /// So long an answer waits for the changes behind it. Milliseconds. Whatever else happens first ends the wait, too; what is
@@ -148,6 +148,21 @@ impl Engine {
             None => self.db.decide(decisions, now.wall_ms)?,
         };
         self.pace.answered(before, self.db.counts(), now.mono_ms);
+        self.after_decisions(decisions, decided)
+    }
+
+    /// A new session tells what was accepted over another one, before anything that this changed is heard of.
+    /// `waited`: so many of these waited here until now; of the others it is heard again.
+    pub(super) fn catch_up_on(&mut self, accepted: &[Decision], waited: usize, now: Moment) -> Result<(), DbError> {
+        if accepted.is_empty() || mutant::active("accepted-unheard") {
+            return Ok(());
+        }
+        let decided = self.db.decide(accepted, now.wall_ms)?;
+        self.pace.accepted(waited as u64);
+        self.after_decisions(accepted, decided).map(|_| ())
+    }
+
+    fn after_decisions(&mut self, decisions: &[Decision], decided: Decided) -> Result<Told, DbError> {
         self.undo_changed |= !decided.refused.is_empty();
         self.announce(&decided.changes);
         let is_copied = |d: &&Decision| d.outcome == Outcome::Copied && !mutant::active("clone-not-recognised");

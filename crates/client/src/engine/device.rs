@@ -109,6 +109,7 @@ impl Device {
             subject: "ada".into(),
             schema_version: 1,
             limits: Limits { frame_bytes, push_entries, window_bytes: 1 << 20, subscriptions: 10 },
+            accepted: Vec::new(),
         }));
     }
 

@@ -42,6 +42,11 @@ impl Pace {
         self.done += decided.saturating_sub(failed);
     }
 
+    /// So many entries are known to be accepted without having been sent just now.
+    pub fn accepted(&mut self, entries: u64) {
+        self.done += entries;
+    }
+
     /// So many entries became dead letters.
     pub fn failed(&mut self, entries: u64) {
         if !mutant::active("failures-uncounted") {

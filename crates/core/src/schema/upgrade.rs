@@ -188,6 +188,20 @@ impl Upgrade {
             );
             self.refuse_at(table, Some(new), message);
         }
+        if old.merge.change() != new.merge.change() && !(old.merge.change().is_none() && old.required) {
+            let (was, is) = (old.merge.name(), new.merge.name());
+            let message = match old.merge.change() {
+                None => format!(
+                    "rows that are there may be NULL, of which `{is}` makes nothing; declare the column `required` first, \
+                     in a version of its own, or add a column under another name"
+                ),
+                Some(_) => format!(
+                    "devices have yet to send changes, which `{was}` knows and `{is}` does not; add a column under another \
+                     name, and copy the values"
+                ),
+            };
+            self.refuse_at(table, Some(new), message);
+        }
         let target = |c: &Column| c.references.as_ref().map(|r| r.table.clone());
         if target(old) != target(new) && new.references.is_some() {
             let message =

@@ -5,7 +5,7 @@ use crate::error::{Problem, codes};
 use crate::flat::FlatSet;
 use crate::hash::Cells;
 use crate::key::RowKey;
-use crate::txn::{Action, Operation, Transaction};
+use crate::txn::{Action, CellWrite, Operation, Transaction};
 use crate::value::{ColumnType, Value};
 use crate::wide::WideSet;
 
@@ -48,14 +48,8 @@ impl Column {
             }
             return problem(codes::REQUIRED, "a value is required; give one, or declare a default".into());
         }
-        if !value.fits(self.ty) {
-            let found = value.type_of().map_or_else(|| "null".to_owned(), |t| t.to_string());
-            return problem(codes::WRONG_TYPE, format!("the column is of type {}, the value is {found}", self.ty));
-        }
-        if let Some(flaw) = value.flaw() {
-            let is_time = matches!(value, Value::Date(_) | Value::Timestamp(_));
-            let code = if is_time { codes::OUT_OF_RANGE } else { codes::WRONG_TYPE };
-            return problem(code, format!("the value is {flaw}; correct it"));
+        if let Some(problem) = self.check_type(value) {
+            return Some(problem);
         }
         if let Some(max) = self.max_length {
             let length = length(value);
@@ -80,6 +74,19 @@ impl Column {
             return problem(codes::NOT_ONE_OF, format!("{} is not one of {allowed}", show(value)));
         }
         None
+    }
+
+    /// What is wrong with `value` as one of the column's type, whatever else the column asks of it.
+    fn check_type(&self, value: &Value) -> Option<Problem> {
+        let problem = |code, message: String| Some(Problem::new(code, message).column(&self.name));
+        if !value.fits(self.ty) {
+            let found = value.type_of().map_or_else(|| "null".to_owned(), |t| t.to_string());
+            return problem(codes::WRONG_TYPE, format!("the column is of type {}, the value is {found}", self.ty));
+        }
+        let flaw = value.flaw()?;
+        let is_time = matches!(value, Value::Date(_) | Value::Timestamp(_));
+        let code = if is_time { codes::OUT_OF_RANGE } else { codes::WRONG_TYPE };
+        problem(code, format!("the value is {flaw}; correct it"))
     }
 }
 
@@ -230,10 +237,24 @@ impl Schema {
                 let message = format!("a value of more than {} bytes; store it as a file", limits.value_bytes);
                 return Err(Problem::new(codes::TOO_LONG, message).row(name, key).column(&column.name));
             }
-            if let Some(problem) = column.check(&write.value) {
-                return Err(problem.row(name, key));
-            }
+            check_change(column, write).map_err(|problem| problem.row(name, key))?;
         }
         Ok(())
     }
+}
+
+/// A change has an operand of the column's type, whatever the column allows its value to be.
+fn check_change(column: &Column, write: &CellWrite) -> Result<(), Problem> {
+    let problem = match write.change {
+        None => column.check(&write.value),
+        Some(_) if write.value.is_null() => {
+            Some(Problem::new(codes::REQUIRED, "a change has a value; leave the column out").column(&column.name))
+        }
+        Some(change) if column.merge.change() == Some(change) => column.check_type(&write.value),
+        Some(_) => {
+            let text = format!("a column whose merge rule is `{}` is not changed like that", column.merge.name());
+            Some(Problem::new(codes::BAD_TRANSACTION, text).column(&column.name))
+        }
+    };
+    problem.map_or(Ok(()), Err)
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use landfall_core::error::codes as core_codes;
 use landfall_core::value::ColumnType;
 use landfall_core::{
-    Action, BucketId, CellWrite, Decimal, Epoch, Operation, Origin, Problem, ReplicaId, RowKey, Stamp, Transaction,
-    Value,
+    Action, BucketId, CellWrite, Change as CellChange, Decimal, Epoch, Operation, Origin, Problem, ReplicaId, RowKey,
+    Stamp, Transaction, Value,
 };
 use landfall_protocol::client::Held;
 use landfall_protocol::digest::{Digests, RunHash};
-use landfall_protocol::server::{BucketChanges, WireType};
+use landfall_protocol::server::{AcceptedEntry, BucketChanges, WireType};
 use landfall_protocol::*;
 
 pub fn unhex(text: &str) -> Vec<u8> {
@@ -40,7 +40,7 @@ pub fn key() -> RowKey {
 }
 
 pub fn transaction() -> Transaction {
-    let write = |column: &str, value, base| CellWrite { column: column.into(), value, base };
+    let write = |column: &str, value, base| CellWrite { base, ..CellWrite::new(column, value) };
     let every = every_value().into_iter().enumerate().map(|(i, v)| write(&format!("c{i}"), v, None));
     Transaction {
         replica: ReplicaId([0x33; 16]),
@@ -99,6 +99,14 @@ pub fn acting() -> Transaction {
     Transaction { rseq: 9, operations: vec![], after: vec![], requires: vec![], action, ..transaction() }
 }
 
+/// Adds to a counter.
+fn counting() -> Transaction {
+    let add = CellWrite { change: Some(CellChange::Add), base: Some(40), ..CellWrite::new("likes", Value::Int(-2)) };
+    let (table, key) = ("posts".to_owned(), RowKey::single(Value::Int(1)));
+    let operations = vec![Operation::Update { table, key, base: 41, cells: vec![add] }];
+    Transaction { rseq: 10, operations, after: vec![], requires: vec![], ..transaction() }
+}
+
 pub fn hello() -> Hello {
     Hello {
         min_version: 1,
@@ -112,6 +120,7 @@ pub fn hello() -> Hello {
         cursor: Some(Cursor { epoch: Epoch([0x44; 16]), seq: 41, chain: 0xdead_beef }),
         clock_ms: 1_790_000_000_000,
         agent: "landfall/0.1.0".into(),
+        sent: Vec::new(),
     }
 }
 
@@ -122,6 +131,8 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
     vec![
         ("hello", ClientMessage::Hello(hello())),
         ("hello-first", ClientMessage::Hello(plain)),
+        ("hello-sent", ClientMessage::Hello(Hello { sent: vec![(5, 6), (9, 9)], ..hello() })),
+        ("push-increment", ClientMessage::push(6, vec![counting().into()], 1_790_000_000_005, 7)),
         ("push", ClientMessage::push(1, vec![transaction().into()], 1_790_000_000_001, 4)),
         ("push-origin", ClientMessage::push(4, vec![queued_anew().into()], 1_790_000_000_003, 7)),
         ("push-action", ClientMessage::push(5, vec![acting().into()], 1_790_000_000_004, 7)),
@@ -242,6 +253,7 @@ pub fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         subject: "ada".into(),
         schema_version: 1,
         limits: limits(),
+        accepted: Vec::new(),
     };
     let columns =
         vec![("id".to_owned(), WireType(ColumnType::Uuid)), ("price".to_owned(), WireType(ColumnType::Decimal(2)))];
@@ -251,10 +263,12 @@ pub fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     let load = Start::Load { at: 40, first: "/v1/chunks/first".into(), rows: 100_000 };
     let buckets = vec![opening(3, Start::Live), opening(4, Start::CatchUp), opening(5, load)];
     let stamp = transaction().stamp;
+    let accepted = vec![AcceptedEntry { rseq: 5, seq: 43, hash: [0x66; 16] }];
     let resumed =
         |resumption| ServerMessage::Welcome(Welcome { resumption, token_expires_in_ms: None, ..welcome.clone() });
     vec![
         ("welcome", ServerMessage::Welcome(welcome.clone())),
+        ("welcome-accepted", ServerMessage::Welcome(Welcome { accepted, ..welcome.clone() })),
         ("welcome-fresh", resumed(Resumption::Fresh)),
         ("welcome-too-old", resumed(Resumption::TooOld)),
         ("welcome-new-epoch", resumed(Resumption::NewEpoch)),

@@ -93,7 +93,7 @@ fn set<T: StoreTx>(
     value: Value,
 ) -> Result<(), Stop> {
     let table = run.group.plan.table(at);
-    let cells = vec![CellWrite { column: column.to_owned(), value, base: None }];
+    let cells = vec![CellWrite::new(column, value)];
     let operation = Operation::Update { table: table.name.clone(), key: key.clone(), base: SEEN_ALL, cells };
     let Merged::Put { row, .. } = merged(run, at, &operation)? else {
         return Ok(());

@@ -92,10 +92,8 @@ impl<T: StoreTx> Group<'_, T> {
                 let live = held.filter(|held| held.meta.deleted.is_none());
                 let differs =
                     |c: &&landfall_core::schema::Column| live.and_then(|l| l.cells.get(&c.name)) != row.get(&c.name);
-                let write = |c: &landfall_core::schema::Column| CellWrite {
-                    column: c.name.clone(),
-                    value: row.get(&c.name).cloned().unwrap_or_default(),
-                    base: None,
+                let write = |c: &landfall_core::schema::Column| {
+                    CellWrite::new(&c.name, row.get(&c.name).cloned().unwrap_or_default())
                 };
                 let cells = table.data_columns().filter(differs).map(write).collect();
                 let (key, base) = (key.clone(), u64::MAX);

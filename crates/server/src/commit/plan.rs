@@ -161,7 +161,8 @@ fn adjust(table: &Table, operation: &Operation) -> Result<Option<Operation>, Pro
             if let (Some(Default::Value(value)), Some(cells)) =
                 (&column.default, cells_mut(adjusted.get_or_insert_with(|| operation.clone())))
             {
-                cells.push(CellWrite { column: column.name.clone(), value: value.clone(), base: None });
+                let change = column.merge.change();
+                cells.push(CellWrite { change, ..CellWrite::new(&column.name, value.clone()) });
             }
         }
     }

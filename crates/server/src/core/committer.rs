@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_core::{Epoch, ReplicaId, Value};
+use landfall_protocol::server::MOST_ACCEPTED;
 use landfall_protocol::{Cursor, Decision, Outcome, Resumption, codes};
 
 use super::fair::Waiting;
@@ -288,9 +289,20 @@ impl Committer {
     }
 
     /// Looks at a replica and its cursor. `fresh` becomes the epoch when the cursor shows that this store was restored
-    /// from an older copy.
-    pub fn hello(&mut self, replica: ReplicaId, subject: &Subject, cursor: Option<Cursor>, fresh: Epoch) -> Reply {
-        Reply::Hello(self.look_at(replica, subject, cursor, fresh).map(Box::new).map_err(|problem| match problem {
+    /// from an older copy. `sent`: the transactions whose decision it may have missed.
+    pub fn hello(
+        &mut self,
+        replica: ReplicaId,
+        subject: &Subject,
+        cursor: Option<Cursor>,
+        sent: &[(u64, u64)],
+        fresh: Epoch,
+    ) -> Reply {
+        let answer = self.look_at(replica, subject, cursor, fresh).and_then(|mut answer| {
+            answer.accepted = self.reader.accepted(replica, sent, MOST_ACCEPTED)?;
+            Ok(answer)
+        });
+        Reply::Hello(answer.map(Box::new).map_err(|problem| match problem {
             StoreError::OtherSubject { .. } => Refusal::new(codes::OTHER_SUBJECT, problem.to_string()),
             _ => fault(&problem),
         }))
@@ -315,6 +327,7 @@ impl Committer {
             chain: head.chain,
             resumption,
             replica,
+            accepted: Vec::new(),
         };
         let Some(cursor) = cursor else { return Ok(at_head(head, Resumption::Fresh, replica)) };
         if cursor.epoch != head.epoch {
@@ -325,7 +338,8 @@ impl Committer {
             match self.reader.chain_at(cursor.seq)? {
                 Some(chain) if chain == cursor.chain && is_whole => {
                     let resumption = Resumption::Continue;
-                    return Ok(HelloAnswer { head, start: cursor.seq, chain, resumption, replica });
+                    let (start, accepted) = (cursor.seq, Vec::new());
+                    return Ok(HelloAnswer { head, start, chain, resumption, replica, accepted });
                 }
                 // Of another history, however long ago: what was acknowledged in it has to be offered again.
                 Some(chain) if chain != cursor.chain => {}
@@ -338,7 +352,7 @@ impl Committer {
         }
         if landfall_core::mutant::active("restore-not-noticed") {
             let (start, chain, resumption) = (head.seq, head.chain, Resumption::Continue);
-            return Ok(HelloAnswer { head, start, chain, resumption, replica });
+            return Ok(HelloAnswer { head, start, chain, resumption, replica, accepted: Vec::new() });
         }
         let head = self.store.start_epoch(fresh)?;
         // What is asked rests on the old history. Devices offer it again.

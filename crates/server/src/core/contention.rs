@@ -66,6 +66,7 @@ impl Shop {
                 cursor: None,
                 clock_ms: NOW.wall_ms,
                 agent: "test".into(),
+                sent: Vec::new(),
             };
             shop.core.receive(n, ClientMessage::Hello(hello), NOW, &mut shop.rng);
         }

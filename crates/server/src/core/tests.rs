@@ -47,13 +47,14 @@ fn hello(n: u64, cursor: Option<Cursor>) -> ClientMessage {
         cursor,
         clock_ms: NOW.wall_ms,
         agent: "test".into(),
+        sent: Vec::new(),
     })
 }
 
 fn push(n: u64, rseq: u64) -> ClientMessage {
     let replica = replica(n);
     let key = RowKey(vec![Value::Uuid([[n as u8; 8], rseq.to_be_bytes()].concat().try_into().unwrap())]);
-    let cells = vec![CellWrite { column: "body".into(), value: Value::Text(format!("{rseq}")), base: None }];
+    let cells = vec![CellWrite::new("body", Value::Text(format!("{rseq}")))];
     let operations = vec![Operation::Insert { table: "notes".into(), key, base: 0, cells }];
     let stamp = Stamp { wall_ms: NOW.wall_ms, counter: 0, replica };
     let entry = Entry::from(Transaction {

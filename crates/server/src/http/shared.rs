@@ -139,14 +139,14 @@ impl Shared {
     /// Hands a session's request to the writer. The answer comes as an event.
     pub(super) fn ask(self: &Arc<Self>, session: &Arc<Handle>, request: Request) {
         let refused = match request {
-            Request::Hello { replica, subject, cursor } => {
+            Request::Hello { replica, subject, cursor, sent } => {
                 let who = payer(&subject.id, session.from);
                 if let Err(refusal) = self.door.enters(&who) {
                     return session.answer(Reply::Hello(Err(refusal)));
                 }
                 // A session says Hello once.
                 let _ = session.subject.set(who);
-                let work = Work::Hello { replica, subject, cursor, session: Arc::clone(session) };
+                let work = Work::Hello { replica, subject, cursor, sent, session: Arc::clone(session) };
                 self.submit(work).err().map(|refusal| Reply::Hello(Err(refusal)))
             }
             Request::Push { id, entries } => {

@@ -40,6 +40,7 @@ pub(super) enum Work {
         replica: ReplicaId,
         subject: Arc<Subject>,
         cursor: Option<Cursor>,
+        sent: Vec<(u64, u64)>,
         session: Arc<Handle>,
     },
     Bucket {
@@ -164,8 +165,8 @@ impl Writer {
     fn take(&mut self, work: Work, waiting: &mut FairQueue<Queued>) -> bool {
         match work {
             Work::Push { push, session } => waiting.push(Queued { push, session }),
-            Work::Hello { replica, subject, cursor, session } => {
-                let reply = self.committer.hello(replica, &subject, cursor, fresh_epoch(&mut self.rng));
+            Work::Hello { replica, subject, cursor, sent, session } => {
+                let reply = self.committer.hello(replica, &subject, cursor, &sent, fresh_epoch(&mut self.rng));
                 session.answer(reply);
                 self.announce();
             }

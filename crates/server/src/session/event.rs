@@ -72,6 +72,8 @@ pub enum Request {
         subject: Arc<Subject>,
         /// Where the device stands.
         cursor: Option<Cursor>,
+        /// Which transactions it asks about.
+        sent: Vec<(u64, u64)>,
     },
     /// Transactions to decide.
     Push {

@@ -1,5 +1,6 @@
 //! What each message of a device does.
 
+use landfall_protocol::client::MOST_SENT_RUNS;
 use landfall_protocol::{ClientMessage, Entry, negotiate};
 
 use super::*;
@@ -74,7 +75,9 @@ impl Session {
         self.replica = hello.replica;
         self.state = State::Opening;
         let (subject, cursor) = (Arc::clone(&self.subject), hello.cursor);
-        self.requests.push_back(Request::Hello { replica: hello.replica, subject, cursor });
+        let mut sent = hello.sent;
+        sent.truncate(MOST_SENT_RUNS);
+        self.requests.push_back(Request::Hello { replica: hello.replica, subject, cursor, sent });
     }
 
     /// Takes over what a valid token says.

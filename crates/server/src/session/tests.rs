@@ -113,12 +113,20 @@ fn hello() -> Hello {
         cursor: None,
         clock_ms: 0,
         agent: "test".into(),
+        sent: Vec::new(),
     }
 }
 
 fn welcome() -> Reply {
     let replica = ReplicaState::default();
-    let answer = HelloAnswer { head: head(5), start: 5, chain: 50, resumption: Resumption::Fresh, replica };
+    let answer = HelloAnswer {
+        head: head(5),
+        start: 5,
+        chain: 50,
+        resumption: Resumption::Fresh,
+        replica,
+        accepted: Vec::new(),
+    };
     Reply::Hello(Ok(Box::new(answer)))
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use landfall_core::predicate::Env;
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
+use landfall_protocol::server::AcceptedEntry;
 use landfall_protocol::{Entry, Outcome, RowBlock};
 
 use crate::actions::hooks::{Heard, Name, Next};
@@ -381,6 +382,13 @@ pub trait StoreReader: Send {
     /// # Errors
     /// See [`StoreReader::head`].
     fn chain_at(&self, seq: u64) -> Result<Option<u64>, StoreError>;
+
+    /// Of these runs of a replica's numbers (first and last), the transactions that were accepted, in order; at most so many.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn accepted(&self, replica: ReplicaId, runs: &[(u64, u64)], limit: usize)
+    -> Result<Vec<AcceptedEntry>, StoreError>;
 
     /// The first sequence that was committed at or after this time (milliseconds since the Unix epoch); the one after the
     /// head when there is none. A clock that was set back makes it a little too small or too large.

@@ -126,6 +126,7 @@ impl Device {
             cursor: None,
             clock_ms: now_ms(),
             agent: "test".into(),
+            sent: Vec::new(),
         }
     }
 
@@ -191,8 +192,7 @@ impl Device {
         self.rseq += 1;
         let mut id = self.replica.0;
         id[8..].copy_from_slice(&self.rseq.to_be_bytes());
-        let cell =
-            |column: &str, text: &str| CellWrite { column: column.into(), value: Value::Text(text.into()), base: None };
+        let cell = |column: &str, text: &str| CellWrite::new(column, Value::Text(text.into()));
         Transaction {
             replica: self.replica,
             rseq: self.rseq,

@@ -32,7 +32,13 @@ pub struct Drain {
 impl Drain {
     /// A device is about to hear a message.
     pub fn heard(&mut self, message: &ServerMessage) {
-        let ServerMessage::Acknowledge { decisions, .. } = message else { return };
+        let decisions = match message {
+            ServerMessage::Acknowledge { decisions, .. } => decisions,
+            ServerMessage::Welcome(welcome) => {
+                return self.accepted.extend(welcome.accepted.iter().map(|known| known.rseq));
+            }
+            _ => return,
+        };
         // What was forgotten may have been accepted: then the device knows, and it is no dead letter.
         let taken = |outcome: &Outcome| match outcome {
             Outcome::Accepted { .. } => true,

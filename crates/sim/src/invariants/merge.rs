@@ -88,8 +88,45 @@ fn expected(rule: MergeRule, stored: &Value, written: &Value) -> Winner {
     if stays { Winner::Stored } else { Winner::Written }
 }
 
+/// An increment counts whatever anybody else does.
+fn counts(entry: &LogEntry, operation: &Operation, write: &CellWrite) -> Result<(), Violation> {
+    let (table, key) = (operation.table(), operation.key());
+    let change = entry.changes.iter().find(|c| c.table == table && c.key == *key);
+    let value = |row: Option<&Cells>| row.map(|row| cell(row, &write.column).clone());
+    let (before, after) = match change {
+        Some(change) => (value(change.before.as_ref()), value(change.after.as_ref())),
+        None => (None, None),
+    };
+    let units = |value: &Value| match value {
+        Value::Int(n) => *n,
+        Value::Decimal(n) => n.units,
+        _ => 0,
+    };
+    let before = match (operation, &before, &after) {
+        (_, Some(before), Some(_)) => units(before),
+        (Operation::Insert { .. }, None, Some(_)) => 0,
+        // Nothing was written, or the row came back as it was last.
+        _ => return Ok(()),
+    };
+    // Whoever makes a row that is there, and had seen it, adds nothing to it.
+    let seen = |base: u64| write.base.unwrap_or(base) > 0;
+    let added = match operation {
+        Operation::Insert { base, .. } if seen(*base) && change.is_some_and(|c| c.before.is_some()) => 0,
+        _ => units(&write.value),
+    };
+    let after = after.as_ref().map_or(0, units);
+    if before + added == after {
+        return Ok(());
+    }
+    let text = format!("{table} {key:?} {}: {before} and {added} came to {after} at {}", write.column, entry.seq);
+    Err(Violation::new("merge", text))
+}
+
 /// A cell that nobody else changed after the author saw it becomes what the author wrote, as far as its rule allows.
 fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrite, base: u64) -> Result<(), Violation> {
+    if write.change.is_some() {
+        return counts(entry, operation, write);
+    }
     // A reference may be emptied by the rule for rows that are gone.
     let refers = |c: &Column| c.name == write.column && c.references.is_some();
     if world.schema.table(operation.table()).is_some_and(|t| t.columns.iter().any(refers)) {

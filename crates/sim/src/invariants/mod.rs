@@ -14,6 +14,7 @@
 //! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
+//! | `counters` | every increment is shown once: what the server has counted, and what waits | [`counters`] |
 //! | `order` | a transaction is decided after those that it names, is to follow, or follows in lost history | [`merge`], [`wishes`] |
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
@@ -35,6 +36,7 @@ pub mod acknowledged;
 pub mod actions;
 pub mod bounds;
 pub mod convergence;
+pub mod counters;
 pub mod drain;
 pub mod fairness;
 pub mod ledger;

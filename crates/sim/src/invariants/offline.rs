@@ -94,6 +94,11 @@ pub struct Fairness {
 }
 
 impl Fairness {
+    /// Whether an entry was offered over this connection.
+    pub fn has_offered(&self, rseq: u64) -> bool {
+        self.offered.contains(&rseq)
+    }
+
     /// What was not decided takes part in the next choices again: it is older than what was passed over.
     pub fn heard(&mut self, message: &ServerMessage) {
         let open = |d: &&Decision| !matches!(d.outcome, Outcome::Accepted { .. } | Outcome::Refused { .. });

@@ -13,7 +13,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, absence, bounds, drain, ledger, live, offline};
+use crate::invariants::{Violation, absence, bounds, counters, drain, ledger, live, offline};
 use crate::server::SECRET;
 
 impl World {
@@ -31,6 +31,7 @@ impl World {
         let Some(process) = machine.process.as_mut() else { return Ok(None) };
         let result = call(&mut process.engine, moment, &mut machine.dice);
         drain::told(self, device)?;
+        counters::shown(self, device)?;
         self.carry_out(device)?;
         self.after_call(device);
         Ok(Some(result))

@@ -398,6 +398,7 @@ pub(super) fn rogue(dice: &mut Dice) -> ClientMessage {
             cursor: None,
             clock_ms: 1,
             agent: "rogue".to_owned(),
+            sent: Vec::new(),
         }),
         6 => ClientMessage::push(900_000, Vec::new(), 1, 0),
         _ => ClientMessage::Open {

@@ -32,6 +32,7 @@ impl World {
             cursor: None,
             clock_ms: now.wall_ms,
             agent: NOISY.to_owned(),
+            sent: Vec::new(),
         };
         if let Some(process) = self.server.process.as_mut() {
             process.core.connect(conn, now);

@@ -11,7 +11,7 @@ fn operations(db: &Database, rseq: Option<u64>) -> Vec<Operation> {
 }
 
 fn writes(pairs: &[(&str, Value)]) -> Vec<CellWrite> {
-    pairs.iter().map(|(c, v)| CellWrite { column: (*c).into(), value: v.clone(), base: None }).collect()
+    pairs.iter().map(|(c, v)| CellWrite::new(*c, v.clone())).collect()
 }
 
 fn update(id: i64, cells: &[(&str, Value)]) -> Operation {

@@ -11,6 +11,7 @@ use crate::mirror::Recovered;
 mod actions;
 mod cache;
 mod capture;
+mod counters;
 mod holding;
 mod letters;
 mod loading;

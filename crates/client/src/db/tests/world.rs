@@ -233,6 +233,7 @@ pub(super) fn welcome(server: &Server, cut: u64, resumption: Resumption, epoch: 
         subject: "ada".into(),
         schema_version: 1,
         limits: Limits { frame_bytes: 1 << 20, push_entries: 100, window_bytes: 1 << 20, subscriptions: 10 },
+        accepted: Vec::new(),
     }
 }
 

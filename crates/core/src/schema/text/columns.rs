@@ -9,10 +9,11 @@ use super::{Report, Span};
 use crate::error::{Code, codes};
 use crate::rules::MergeRule;
 use crate::schema::{Column, Default, OnDelete, Pattern};
-use crate::value::{ColumnType, MAX_DECIMAL_SCALE, Value};
+use crate::txn::Change;
+use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["counter", "set", "map", "list", "text", "doc", "ot", "manual", "custom"];
+const LATER_MERGE_RULES: &[&str] = &["set", "map", "list", "text", "doc", "ot", "manual", "custom"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -242,6 +243,11 @@ fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
                 .add(codes::NOT_APPLICABLE, entry.span.clone(), what)
                 .help(format!("for {ty} there are {}", fitting.collect::<Vec<_>>().join(", ")));
         }
+        _ if merge.change().is_some() && (draft.column.unique || draft.column.assigned) => {
+            let what = format!("a column whose merge rule is `{}` is neither `unique` nor `assigned`", merge.name());
+            contradiction(&entry.span, what, report)
+                .help("it is what all have made of it together; remove one of both");
+        }
         _ => draft.column.merge = merge,
     }
 }
@@ -318,6 +324,7 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
     let max = rule(section, "max", ty, is_ordered, report);
     let one_of = rule(section, "one_of", ty, |t| t != ColumnType::Json, report);
     let default = section.take("default");
+    let limit = [&min, &max, &one_of].into_iter().flatten().next().map(|entry| entry.span.clone());
     let Some(ty) = ty else {
         refuse_assigned_default(default.as_ref(), report);
         return;
@@ -338,6 +345,26 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
     }
     if let Some(entry) = default {
         column.default = read_default(&entry, column, report);
+    }
+    if column.merge.change() == Some(Change::Add) {
+        // It counts from something.
+        column.required = true;
+        column.default.get_or_insert_with(|| Default::Value(zero(ty)));
+        let problem = match &column.default {
+            Some(Default::Value(value)) => column.check(value),
+            _ => None,
+        };
+        if let Some((problem, span)) = problem.zip(limit) {
+            let text = format!("it begins with a value that it must not have: {}", problem.message);
+            contradiction(&span, text, report).help("give it a `default`, or change the other rule");
+        }
+    }
+}
+
+fn zero(ty: ColumnType) -> Value {
+    match ty {
+        ColumnType::Decimal(scale) => Value::Decimal(Decimal::new(0, scale)),
+        _ => Value::Int(0),
     }
 }
 

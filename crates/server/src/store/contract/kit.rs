@@ -151,8 +151,7 @@ pub(crate) fn key(value: &str) -> RowKey {
 }
 
 fn cells(cells: &[(&str, Value)]) -> Vec<CellWrite> {
-    let write =
-        |(column, value): &(&str, Value)| CellWrite { column: (*column).to_owned(), value: value.clone(), base: None };
+    let write = |(column, value): &(&str, Value)| CellWrite::new(*column, value.clone());
     cells.iter().map(write).collect()
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::RowBlock;
+use landfall_protocol::server::AcceptedEntry;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Rows, params, params_from_iter};
 
 use super::tables::TableSql;
@@ -138,6 +139,31 @@ impl StoreReader for SqliteReader {
         }
         let mut statement = conn.prepare_cached("SELECT chain FROM _landfall_log WHERE seq = ?")?;
         Ok(statement.query_row([signed(seq)], |row| row.get(0)).optional()?.map(unsigned))
+    }
+
+    fn accepted(
+        &self,
+        replica: ReplicaId,
+        runs: &[(u64, u64)],
+        limit: usize,
+    ) -> Result<Vec<AcceptedEntry>, StoreError> {
+        let conn = lock(&self.conn);
+        const RUN: &str = "SELECT rseq, seq, hash FROM _landfall_log WHERE replica = ? AND rseq BETWEEN ? AND ? \
+             ORDER BY rseq LIMIT ?";
+        let mut statement = conn.prepare_cached(RUN)?;
+        let mut found = Vec::new();
+        for (first, last) in runs {
+            let left = limit - found.len();
+            let bound = |number: &u64| i64::try_from(*number).unwrap_or(i64::MAX);
+            let run = (replica.0, bound(first), bound(last), i64::try_from(left).unwrap_or(i64::MAX));
+            let rows = statement.query_map(run, |row| {
+                Ok(AcceptedEntry { rseq: unsigned(row.get(0)?), seq: unsigned(row.get(1)?), hash: row.get(2)? })
+            })?;
+            for known in rows {
+                found.push(known?);
+            }
+        }
+        Ok(found)
     }
 
     fn seq_at(&self, at_ms: u64) -> Result<u64, StoreError> {

@@ -1,0 +1,104 @@
+//! `counters`: a device shows every increment once: those that the server has counted, and its own that it has not.
+
+use std::collections::BTreeMap;
+
+use landfall_client::db::{EntryState, OutboxEntry};
+use landfall_core::{ColumnType, Operation, ReplicaId, RowKey, Value};
+
+use super::Violation;
+use crate::world::World;
+
+const TABLE: &str = "ranks";
+const COLUMN: &str = "tally";
+
+/// What waits here for one row.
+#[derive(Default)]
+struct Own {
+    added: i64,
+    /// It is made or deleted, or what does it is hidden: what it shows is not told by increments alone.
+    is_other: bool,
+}
+
+/// What a device shows of the column that counts.
+///
+/// # Errors
+/// When an increment is missing, or is there twice.
+pub fn shown(world: &mut World, device: usize) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = machine.process.as_ref() else { return Ok(()) };
+    let db = process.engine.db();
+    // What only waits is told by what is confirmed, which convergence looks at.
+    let counts = db.counts();
+    if counts.sent + counts.acked == 0 {
+        return Ok(());
+    }
+    let (Some(cursor), replica) = (db.cursor(), db.replica()) else { return Ok(()) };
+    let known = world.history.log.get(&cursor.seq).is_some_and(|logged| logged.chain == cursor.chain);
+    if process.completeness(TABLE) != Some(true) || !known || cursor.epoch != world.history.epoch {
+        return Ok(());
+    }
+    // What a copy of this database, or a history that was lost, has of its increments is told under other names.
+    if world.ledger.copied.contains(&replica) || !world.ledger.lost.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("SELECT id, {COLUMN} FROM {TABLE}");
+    let (Ok(rows), Ok(outbox)) = (process.engine.query(&sql, &[]), process.engine.outbox()) else { return Ok(()) };
+    let waiting = own(world, replica, cursor.seq, &outbox, |rseq| process.fairness.has_offered(rseq));
+    let mut checked = 0;
+    for row in rows.rows {
+        let Ok(id) = Value::from_json(&row[0].to_json(), ColumnType::Uuid) else { continue };
+        let key = RowKey::single(id);
+        let Some(server) = world.history.row_at(TABLE, &key, cursor.seq) else { continue };
+        let own = waiting.get(&key);
+        let (Some(Value::Int(counted)), false) = (server.get(COLUMN), own.is_some_and(|own| own.is_other)) else {
+            continue;
+        };
+        let expected = counted + own.map_or(0, |own| own.added);
+        if row[1] != Value::Int(expected) {
+            let text = format!(
+                "{} at {} shows {:?} for {key:?}: the server has {counted} there, and {} wait",
+                machine.name,
+                cursor.seq,
+                row[1],
+                expected - counted
+            );
+            return Err(Violation::new("counters", text));
+        }
+        checked += 1;
+    }
+    if checked > 0 {
+        world.coverage.hit("check counters.shown");
+    }
+    Ok(())
+}
+
+/// What the server has not counted by `seq`, whatever the device knows of that.
+fn own(
+    world: &World,
+    replica: ReplicaId,
+    seq: u64,
+    outbox: &[OutboxEntry],
+    offered: impl Fn(u64) -> bool,
+) -> BTreeMap<RowKey, Own> {
+    let mut waiting: BTreeMap<RowKey, Own> = BTreeMap::new();
+    for entry in outbox.iter().filter(|entry| entry.state != EntryState::Dead) {
+        // Under the name that it has here, or that under which a copy of this database sent it.
+        let origin = entry.transaction.origin.map(|origin| (origin.replica, origin.rseq, origin.hash));
+        let own = (replica, entry.rseq, entry.transaction.content_hash());
+        let is_counted = origin.into_iter().chain([own]).any(|(replica, rseq, hash)| {
+            let at = world.history.numbers.get(&(replica, rseq)).filter(|at| **at <= seq);
+            at.and_then(|at| world.history.log.get(at)).is_some_and(|logged| logged.hash == hash)
+        });
+        // Decided after this session began, and told to the one that offered it, which has ended: it is offered again.
+        let is_owed_elsewhere = is_counted && entry.state == EntryState::Sent && !offered(entry.rseq);
+        for operation in entry.transaction.operations.iter().filter(|o| o.table() == TABLE) {
+            let own = waiting.entry(operation.key().clone()).or_default();
+            own.is_other |= is_owed_elsewhere;
+            own.is_other |= !matches!(operation, Operation::Update { .. }) || entry.problem.is_some();
+            if let (Some(Value::Int(added)), false) = (operation.value(COLUMN), is_counted) {
+                own.added += added;
+            }
+        }
+    }
+    waiting
+}
