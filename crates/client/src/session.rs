@@ -15,6 +15,7 @@ mod backoff;
 mod batch;
 mod lost;
 mod opens;
+mod pushes;
 mod table;
 mod words;
 
@@ -618,47 +619,6 @@ impl Session {
         let (address, backoff) = (address.clone(), Backoff::default());
         let (request, retry_at_ms, queued, is_from_before) = (None, None, true, false);
         self.loading.insert(bucket, Loading { address, request, retry_at_ms, queued, is_from_before, backoff });
-    }
-
-    fn acknowledged(&mut self, id: u32, deferred: bool, copied: &[u64], now_ms: u64) {
-        self.more_to_send = true;
-        if self.unstored.remove(&id).is_some() {
-            self.deferred_until_ms = 0;
-            return;
-        }
-        let flight = self.pushes.remove(&id);
-        self.copied |= !copied.is_empty();
-        self.undecidable.extend(copied);
-        let Some(flight) = flight else {
-            // A decision that an answered push was still owed: it says nothing of how fast the server is.
-            return;
-        };
-        self.took(&flight, now_ms);
-        self.deferred_until_ms = if deferred { now_ms + DEFERRED_PAUSE_MS } else { 0 };
-    }
-
-    /// The server has taken all of a push. What was decided is about to be stored, and told with [`Event::Acknowledge`]; the
-    /// next push goes before that, so that the server works while this device does.
-    pub fn accepted(&mut self, id: u32, now_ms: u64) -> Vec<Command> {
-        let mut out = Vec::new();
-        if self.state != State::Online {
-            return out;
-        }
-        if let Some(flight) = self.pushes.remove(&id) {
-            self.heard(now_ms);
-            self.took(&flight, now_ms);
-            self.unstored.insert(id, flight.rseqs);
-            self.more_to_send = true;
-            self.fill(now_ms, &mut out);
-        }
-        out
-    }
-
-    /// A push was answered: this is how fast the server is.
-    fn took(&mut self, flight: &Flight, now_ms: u64) {
-        self.breaks = 0;
-        let limit = self.limits.push_entries as usize;
-        self.batch.answered(now_ms.saturating_sub(flight.sent_ms), limit);
     }
 
     fn fill(&mut self, now_ms: u64, out: &mut Vec<Command>) {

@@ -455,9 +455,9 @@ export type InsertOf<Tables, T extends keyof Tables> = Part<Tables, T, "insert">
 /** What an update of a table takes. */
 export type UpdateOf<Tables, T extends keyof Tables> = Part<Tables, T, "update">;
 /** What can be added to a row of a table: numbers, by column. */
-export type IncrementsOf<Tables, T extends keyof Tables> = {
-  readonly [C in Extract<Part<Tables, T, "counter">, keyof UpdateOf<Tables, T>>]?: Exclude<UpdateOf<Tables, T>[C], null>;
-};
+export type IncrementsOf<Tables, T extends keyof Tables> = Pick<UpdateOf<Tables, T>, CounterOf<Tables, T>>;
+/** The columns of a table that count. */
+export type CounterOf<Tables, T extends keyof Tables> = Part<Tables, T, "counter"> & keyof UpdateOf<Tables, T>;
 /** The key of a table. */
 export type KeyOf<Tables, T extends keyof Tables> = Part<Tables, T, "key">;
 
