@@ -10,7 +10,7 @@ use landfall_core::{CellWrite, Change, ColumnType, Decimal, Operation, ReplicaId
 use proptest::prelude::*;
 
 fn table(ty: ColumnType) -> Table {
-    let counter = Column { merge: MergeRule::named("counter").unwrap(), ..Column::plain("n", ty) };
+    let counter = Column { merge: MergeRule::named("counter").expect("a rule"), ..Column::plain("n", ty) };
     Table::plain("t", vec![Column::plain("id", ColumnType::Integer), counter, Column::plain("s", ColumnType::Text)])
 }
 
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn several_as_one_are_the_same_as_one_after_the_other(ty in types(), start in -100i64..100, list in increments()) {
-        let rule = MergeRule::named("counter").unwrap();
+        let rule = MergeRule::named("counter").expect("a rule");
         let all = list.iter().map(|(by, ..)| number(ty, *by)).reduce(|one, next| rule.applied(&one, &next).unwrap());
         let at_once = rule.applied(&number(ty, start), &all.unwrap()).unwrap();
         let stepwise = list.iter().fold(number(ty, start), |n, (by, ..)| rule.applied(&n, &number(ty, *by)).unwrap());
@@ -104,7 +104,7 @@ proptest! {
 
     #[test]
     fn what_does_not_fit_is_refused_and_never_wraps(ty in types(), one in any::<i64>(), other in any::<i64>()) {
-        let rule = MergeRule::named("counter").unwrap();
+        let rule = MergeRule::named("counter").expect("a rule");
         let sum = rule.applied(&number(ty, one), &number(ty, other));
         prop_assert_eq!(sum.as_ref().map(units), one.checked_add(other));
         let difference = rule.between(&number(ty, one), &number(ty, other));

@@ -117,6 +117,8 @@ pub struct Session {
     in_flight: VecDeque<(u64, usize)>,
     in_flight_bytes: usize,
     outstanding: BTreeMap<u32, Vec<u64>>,
+    /// Of pushes that are decided in parts: the head before the first of these.
+    decided_from: BTreeMap<u32, u64>,
     /// Opens that the store has not answered. A device that has more than it may have shapes opens and closes without end.
     opening: usize,
     shifts: BTreeMap<u32, i64>,
@@ -154,6 +156,7 @@ impl Session {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             outstanding: BTreeMap::new(),
+            decided_from: BTreeMap::new(),
             opening: 0,
             shifts: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -324,6 +327,9 @@ impl Session {
             (State::Opening, Reply::Hello(Ok(answer))) => self.welcome(*answer, now),
             (State::Opening, Reply::Hello(Err(refusal))) => self.fail_with(refusal),
             (State::Open, Reply::Push { id, result }) => self.pushed(id, result),
+            (State::Open, Reply::Part { id, from }) if self.outstanding.contains_key(&id) => {
+                self.decided_from.entry(id).or_insert(from);
+            }
             (State::Open, Reply::Decided { id, decisions, shift_ms }) => self.decided(id, decisions, shift_ms),
             (State::Open, Reply::Open { id, result }) => {
                 self.opening = self.opening.saturating_sub(1);
@@ -358,6 +364,7 @@ impl Session {
     }
 
     fn pushed(&mut self, id: u32, result: Result<Vec<Outcome>, Refusal>) {
+        self.decided_from.remove(&id);
         let (Some(rseqs), Some(shift_ms)) = (self.outstanding.remove(&id), self.shifts.remove(&id)) else { return };
         match result {
             Ok(outcomes) => {

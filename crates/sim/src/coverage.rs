@@ -89,7 +89,7 @@ const SERVER_CELLS: [(&str, &[&str]); 4] = [
     ("Greeting", &HEARD),
     ("Opening", &["reply hello"]),
     ("Open", &HEARD),
-    ("Open", &["reply push", "reply decided", "reply open", "read done"]),
+    ("Open", &["reply push", "reply part", "reply decided", "reply open", "read done"]),
 ];
 
 /// Everything that a long enough run has to reach.

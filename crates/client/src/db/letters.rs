@@ -104,12 +104,13 @@ fn replay(
     {
         // What is done to a value is done to the one that is there now.
         for (write, at) in changes() {
-            let rule = tx.database().tables.get(table)?.table.rule(&write.column);
-            let value = now.get(&write.column).and_then(|now| rule.applied(now, &write.value)).ok_or_else(|| {
-                let problem = Problem::new(codes::OUT_OF_RANGE, "the sum is too large or too small to be stored");
-                DbError::Invalid(problem.row(table, key).column(&write.column))
-            })?;
-            cells[at] = (write.column.as_str(), value);
+            let app = tx.database().tables.get(table)?;
+            let (Some(column), Some(now)) = (app.table.column(&write.column), now.get(&write.column)) else { continue };
+            let value = match operation {
+                Operation::Insert { base, .. } => write.made_over(column, now, *base),
+                _ => write.over(column, now),
+            };
+            cells[at] = (write.column.as_str(), value.map_err(|problem| DbError::Invalid(problem.row(table, key)))?);
         }
     }
     if tx.update(table, key, &cells)? {

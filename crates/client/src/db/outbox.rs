@@ -280,7 +280,7 @@ impl Database {
         // Where all were sent before, nothing is written, and the disk is not waited for.
         self.transact(|db| {
             // What was written in a row is mostly sent in a row.
-            let sql = "UPDATE OR FAIL _landfall_outbox NOT INDEXED SET state = ?1, handed = 1
+            let sql = "UPDATE OR FAIL _landfall_outbox NOT INDEXED SET state = ?1, handed = max(handed, 1)
                        WHERE rseq BETWEEN ?2 AND ?3 AND state = ?4";
             let mut statement = db.conn.prepare_cached(sql)?;
             for run in rseqs.chunk_by(|one, next| *next <= *one + 1) {

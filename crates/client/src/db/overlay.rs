@@ -16,6 +16,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Database;
 use super::bookkeeping::{BucketState, LEFTOVER, SETTLED, decode, encode, print_set};
+use super::buckets::OF_OTHER_HISTORY;
 use super::error::DbError;
 use super::tables::AppTable;
 use crate::changes::ChangeSet;
@@ -266,25 +267,22 @@ impl Database {
         Ok(found.optional()?.unwrap_or_default())
     }
 
-    /// Whether the confirmed cell has what an entry adds to it.
+    /// Whether the confirmed cell has what an entry adds to it. Where a bucket brings the cell it is current as far as that is;
+    /// else an older copy has it, perhaps of a history that the server has lost.
     fn has_counted(&self, work: &RowWork, column: &str, counted: Counted) -> bool {
         let cut = self.memory.meta.cut;
-        let of = |id: &BucketId| self.memory.buckets.get(id).filter(|b| b.shows(column));
-        match counted.seq {
-            Some(seq) => work.held.iter().any(|id| match of(id) {
-                _ if *id == LEFTOVER => seq <= work.seq,
-                Some(b) if b.state == BucketState::Stale => false,
-                Some(b) => seq <= b.position(cut).max(work.version(*id)),
-                None => false,
-            }),
-            // In a history that the server has lost. What is a copy of that has it.
-            None => {
-                let is_copy = |id: &BucketId| {
-                    *id == LEFTOVER || self.memory.buckets.get(id).is_some_and(|b| b.state == BucketState::Stale)
-                };
-                counted.was_settled && work.held.iter().all(is_copy)
-            }
+        let buckets = || work.held.iter().filter_map(|id| Some((id, self.memory.buckets.get(id)?)));
+        let mut current = buckets().filter(|(_, b)| b.state != BucketState::Stale && b.shows(column)).peekable();
+        if current.peek().is_some() {
+            let reaches = |seq: u64| current.any(|(id, b)| seq <= b.position(cut).max(work.version(*id)));
+            return counted.seq.is_some_and(reaches);
         }
+        let by = |seq: u64| counted.seq.is_some_and(|counted| counted <= seq);
+        let copies = || buckets().filter(|(_, b)| b.state == BucketState::Stale && b.shows(column));
+        copies().any(|(id, b)| match b.stale_of {
+            Some(OF_OTHER_HISTORY) => counted.was_settled,
+            _ => by(b.at.max(work.version(*id))),
+        }) || (work.held.contains(&LEFTOVER) && (counted.was_settled || by(work.seq)))
     }
 
     /// Writes every row of the batch and says what changed visibly.
@@ -324,14 +322,18 @@ impl Database {
         let tables = Arc::clone(&self.tables);
         let app = tables.by_id(table)?;
         let mut visible = confirmed;
+        // What is deleted and made again does not begin with what is confirmed.
+        let mut is_over_confirmed = visible.is_some();
         for rseq in pending {
             let entry = entries.entry(self, rseq)?;
             // What is confirmed has the increments that the server had accepted by then.
             let counted = if entry.has_changes { self.counted(rseq)? } else { Counted::default() };
             let has = |write: &CellWrite| {
-                self.has_counted(&work, &write.column, counted) && !mutant::active("increment-doubled")
+                let has = is_over_confirmed && self.has_counted(&work, &write.column, counted);
+                has && !mutant::active("increment-doubled")
             };
             visible = preview(app, &key, visible, &entry, has);
+            is_over_confirmed &= visible.is_some();
         }
         let visible = visible.map(|cells| whole(app, cells));
         if visible != work.visible {

@@ -190,6 +190,9 @@ impl Database {
     fn offer_again(&mut self, now_ms: u64, changes: &mut ChangeSet) -> Result<(), DbError> {
         let mut batch = Batch::default();
         let replica = self.memory.meta.replica;
+        // What copies of that history have of it is known by this from now on.
+        let sql = "UPDATE _landfall_outbox SET handed = ? WHERE state IN (1, 2) AND seq <= ?";
+        self.conn.prepare_cached(sql)?.execute(params![SETTLED, self.memory.meta.cut as i64])?;
         // What is offered again already has its sequence from the history that is lost.
         let sql = "UPDATE _landfall_outbox SET seq = NULL WHERE state = ?";
         self.conn.prepare_cached(sql)?.execute([SENT])?;

@@ -440,7 +440,8 @@ impl WriteTx<'_> {
             let text = "what is added must be a number of the column's type, and the sum one that can be stored";
             DbError::Invalid(invalid(codes::OUT_OF_RANGE, text.to_owned()))
         })?;
-        self.update(table, key, &[(column, sum)])
+        // Of a counter that is not held here only a part is known, and whether the sum is allowed only to the server.
+        self.replaying(|tx| tx.update(table, key, &[(column, sum)]))
     }
 
     /// Deletes a row; whether there was one.

@@ -169,6 +169,7 @@ impl Share {
         outcomes: &mut dyn Iterator<Item = (u64, Outcome)>,
         failure: Option<&StoreError>,
         parts: &mut BTreeMap<(SessionId, u32), Parts>,
+        from: u64,
     ) -> Option<(SessionId, Reply)> {
         let Self { session, id, entries, answered, more, shift_ms } = self;
         let own: Vec<(u64, Outcome)> = outcomes.take(entries).collect();
@@ -188,7 +189,7 @@ impl Share {
         }
         if more {
             parts.insert((session, id), result);
-            return None;
+            return failure.is_none().then_some((session, Reply::Part { id, from }));
         }
         Some((session, Reply::Push { id, result }))
     }
@@ -248,8 +249,8 @@ impl Committer {
         let asked = commit.outcomes.iter().filter(is_asked).count() as u64;
         let rseqs = entries.iter().map(|entry| entry.entry.transaction.rseq);
         let mut outcomes = rseqs.zip(std::mem::take(&mut commit.outcomes));
-        let parts = &mut self.parts;
-        let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref(), parts);
+        let (parts, from) = (&mut self.parts, commit.from);
+        let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref(), parts, from);
         let replies = shares.into_iter().filter_map(answer).collect();
         Committed { replies, pushes: names, entries: count, heard: !heard.is_empty(), asked, commit, failure }
     }

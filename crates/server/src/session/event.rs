@@ -52,6 +52,7 @@ impl Event {
             Self::TooLarge => "too large",
             Self::Reply(Reply::Hello(_)) => "reply hello",
             Self::Reply(Reply::Push { .. }) => "reply push",
+            Self::Reply(Reply::Part { .. }) => "reply part",
             Self::Reply(Reply::Decided { .. }) => "reply decided",
             Self::Reply(Reply::Open { .. }) => "reply open",
             Self::ReadDone(_) => "read done",
@@ -108,6 +109,13 @@ pub enum Reply {
         id: u32,
         /// One outcome for each entry, in order. The refusal concerns the push as a whole: nothing is decided.
         result: Result<Vec<Outcome>, Refusal>,
+    },
+    /// A part of a push is durable; it is answered with the last part, and what it changed is told after that.
+    Part {
+        /// The push.
+        id: u32,
+        /// The head before the group with this part.
+        from: u64,
     },
     /// What was answered as asked about is decided now.
     Decided {

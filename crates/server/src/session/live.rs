@@ -109,6 +109,8 @@ impl Session {
         if full || !self.follows {
             return Next::Wait { until_ms: None };
         }
+        // What a push of this session has changed is told after its answer, also where it is decided in parts.
+        let seen = self.decided_from.values().fold(seen, |seen, from| seen.min(*from));
         match hub.follows(&self.audience, self.at, seen, self.rules.message_bytes) {
             Follows::Nothing => Next::Wait { until_ms: None },
             Follows::Changes(span) => self.send_live(span, now),

@@ -176,7 +176,9 @@ fn cell(state: State, name: &str) -> Cell<'static> {
         (_, "unreadable" | "damaged") => Fatal("LF-4002"),
         (_, "drain") => Fatal("LF-4010"),
         (Opening, "reply hello") => Goes(Open),
-        (state, "reply hello" | "reply push" | "reply decided" | "reply open" | "read done") => Goes(state),
+        (state, "reply hello" | "reply push" | "reply part" | "reply decided" | "reply open" | "read done") => {
+            Goes(state)
+        }
         (Greeting, "deadline") => Fatal("LF-4005"),
         (Opening, "deadline") => Goes(Opening),
         (Open, "deadline") => Fatal("LF-4010"),

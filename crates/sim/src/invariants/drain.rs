@@ -35,6 +35,8 @@ impl Drain {
         let decisions = match message {
             ServerMessage::Acknowledge { decisions, .. } => decisions,
             ServerMessage::Welcome(welcome) => {
+                // As many may be offered again as were accepted.
+                self.seen = None;
                 return self.accepted.extend(welcome.accepted.iter().map(|known| known.rseq));
             }
             _ => return,
