@@ -49,7 +49,9 @@ pub(crate) fn begun(world: &mut World, device: usize) -> Result<(), Violation> {
         return Ok(());
     }
     world.coverage.hit("seen held back");
-    if world.is_held(device) {
+    // All that waited may turn out to be accepted: then there is nothing to hold back.
+    let waits = world.devices[device].process.as_ref().is_some_and(|p| p.engine.db().counts().undecided() > 0);
+    if world.is_held(device) || !waits {
         return Ok(());
     }
     let name = &world.devices[device].name;

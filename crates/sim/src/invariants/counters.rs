@@ -89,6 +89,9 @@ fn own(
             let at = world.history.numbers.get(&(replica, rseq)).filter(|at| **at <= seq);
             at.and_then(|at| world.history.log.get(at)).is_some_and(|logged| logged.hash == hash)
         });
+        // What a copy sent under yet another name is known by the server's word alone.
+        let is_told = matches!(entry.state, EntryState::Acknowledged(at) if at <= seq);
+        let is_counted = is_counted || (is_told && !world.ledger.copied.is_empty());
         // Decided after this session began, and told to the one that offered it, which has ended: it is offered again.
         let is_owed_elsewhere = is_counted && entry.state == EntryState::Sent && !offered(entry.rseq);
         for operation in entry.transaction.operations.iter().filter(|o| o.table() == TABLE) {
