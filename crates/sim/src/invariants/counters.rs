@@ -89,14 +89,12 @@ fn own(
             let at = world.history.numbers.get(&(replica, rseq)).filter(|at| **at <= seq);
             at.and_then(|at| world.history.log.get(at)).is_some_and(|logged| logged.hash == hash)
         });
-        // What a copy sent under yet another name is known by the server's word alone.
-        let is_told = matches!(entry.state, EntryState::Acknowledged(at) if at <= seq);
-        let is_counted = is_counted || (is_told && !world.ledger.copied.is_empty());
         // Decided after this session began, and told to the one that offered it, which has ended: it is offered again.
         let is_owed_elsewhere = is_counted && entry.state == EntryState::Sent && !offered(entry.rseq);
         for operation in entry.transaction.operations.iter().filter(|o| o.table() == TABLE) {
             let own = waiting.entry(operation.key().clone()).or_default();
-            own.is_other |= is_owed_elsewhere;
+            // What had several names may be counted under one that it does not remember.
+            own.is_other |= is_owed_elsewhere || (origin.is_some() && !is_counted);
             own.is_other |= !matches!(operation, Operation::Update { .. }) || entry.problem.is_some();
             if let (Some(Value::Int(added)), false) = (operation.value(COLUMN), is_counted) {
                 own.added += added;
