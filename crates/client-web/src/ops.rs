@@ -2,11 +2,10 @@
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
 //! `["+", table, [key…], {column: value}]` adds to counters, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]`
-//! runs SQL. What is asked of the
-//! transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry, `["r", rseq]` to require it,
-//! `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to edit an entry, `["t", rseq]` to write a dead
-//! letter again, `["c", rseq]` to take its place, `["e", ms]` not to be carried out after then, `["n", 0]` to be left out of
-//! undo.
+//! runs SQL. What is asked of the transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry,
+//! `["r", rseq]` to require it, `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to edit an
+//! entry, `["t", rseq]` to write a dead letter again, `["c", rseq]` to take its place, `["e", ms]` not to be carried
+//! out after then, `["n", 0]` to be left out of undo.
 
 use std::collections::BTreeMap;
 

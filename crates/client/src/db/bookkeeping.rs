@@ -31,7 +31,8 @@ pub(super) const SETTLED: i64 = 2;
 ///
 /// `_landfall_touched` *is* the overlay: an entry that is not in it does not show. `_landfall_rows.versions` is NULL
 /// unless buckets that are behind hold the row at different sequences. `handed`: the entry was handed to the network at
-/// least once, under whatever number; `expires_ms` is by the server's clock; `before` is what its rows were (see `undo`).
+/// least once, under whatever number, or had settled ([`SETTLED`]); `expires_ms` is by the server's clock; `before` is what
+/// its rows were (see `undo`).
 pub(super) const CREATE: &str = "
 CREATE TABLE _landfall_meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
 CREATE TABLE _landfall_tables (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;

@@ -43,8 +43,8 @@ impl Told {
 
 impl Engine {
     /// Goes on sending where all of a push was accepted; keeps an answer that waits for the changes behind it; stores those
-    /// that were kept before anything else is looked at,
-    /// with the changes when it is those that came. What is left to look at.
+    /// that were kept before anything else is looked at, with the changes when it is those that came. What is left to look
+    /// at.
     pub(super) fn with_answers(&mut self, input: Input, now: Moment, random: &mut Entropy<'_>) -> Option<Input> {
         let connection = self.session.connection();
         let input = match input {

@@ -3,7 +3,7 @@
 use super::{Command, DEFERRED_PAUSE_MS, Flight, Session, State};
 
 impl Session {
-    /// The server has taken all of a push. What was decided is about to be stored, and told with [`Event::Acknowledge`]; the
+    /// The server has taken all of a push. What was decided is about to be stored, and told with `Event::Acknowledge`; the
     /// next push goes before that, so that the server works while this device does.
     pub fn accepted(&mut self, id: u32, now_ms: u64) -> Vec<Command> {
         let mut out = Vec::new();
