@@ -37,6 +37,9 @@ const KNOWN: i64 = 50;
 /// Those of them that the other one changes meanwhile.
 const CHANGED: i64 = 12;
 const ENTRIES: i64 = 10_000;
+/// So many entries settle at most between a call and its answer: a few pushes. A call that waited for the drain would see
+/// thousands go.
+const MEANWHILE: u64 = 512;
 const MONTH_MS: i64 = 31 * 24 * 3_600 * 1_000;
 
 fn schema() -> Schema {
@@ -97,7 +100,7 @@ fn number(file: &Path, sql: &str) -> i64 {
 /// the last note.
 async fn drain(phone: &Client) -> i64 {
     let mut status = phone.status();
-    let mut troubles = Vec::new();
+    let (mut troubles, mut waited) = (Vec::new(), Vec::new());
     phone.replay().await.unwrap();
     let mut written = ENTRIES + 1;
     let drain = async {
@@ -113,11 +116,22 @@ async fn drain(phone: &Client) -> i64 {
             if written < ENTRIES + 200 {
                 written += 1;
                 let id = written;
-                let one = phone.write(move |tx| tx.insert("notes", &[("id", id.into()), ("title", "during".into())]));
-                assert!(one.await.unwrap().rseq.is_some());
-                let sql = "SELECT title FROM notes WHERE id = ?";
-                let rows = phone.query(sql, vec![Value::Int(id)]).await.unwrap();
-                assert_eq!(rows.rows, [[Value::Text("during".into())]]);
+                let one = phone.with(move |engine, now, random| {
+                    let left = engine.db().counts().undecided();
+                    let cells = [("id", id.into()), ("title", "during".into())];
+                    (left, engine.write(now, random, |tx| tx.insert("notes", &cells)))
+                });
+                let (left, one) = one.await.unwrap();
+                assert!(one.unwrap().rseq.is_some());
+                waited.push(pending.saturating_sub(left));
+                let asked = left;
+                let read = phone.with(move |engine, _, _| {
+                    let rows = engine.query("SELECT title FROM notes WHERE id = ?", &[Value::Int(id)]);
+                    (engine.db().counts().undecided(), rows)
+                });
+                let (left, rows) = read.await.unwrap();
+                assert_eq!(rows.unwrap().rows, [[Value::Text("during".into())]]);
+                waited.push(asked.saturating_sub(left));
             } else {
                 status.changed().await.unwrap();
             }
@@ -125,6 +139,8 @@ async fn drain(phone: &Client) -> i64 {
     };
     tokio::time::timeout(PATIENCE, drain).await.expect("drains");
     assert_eq!(troubles, Vec::<String>::new(), "no time-out, and no other trouble");
+    let longest = waited.iter().max().copied();
+    assert!(waited.len() >= 20 && longest <= Some(MEANWHILE), "{} calls; settled during one: {longest:?}", waited.len());
     written
 }
 

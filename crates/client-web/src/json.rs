@@ -328,7 +328,12 @@ pub fn written(written: Option<&Written<()>>) -> String {
 pub fn withdrawn(written: Option<&Written<Withdrawal>>) -> String {
     let Some(written) = written else { return "null".to_owned() };
     match &written.value {
-        Withdrawal::Withdrawn { with_it, .. } => json!({"withdrawn": true, "withIt": with_it}).to_string(),
+        Withdrawal::Withdrawn { entry: was, with_it } => {
+            let mut out = format!("{{\"withdrawn\":true,\"withIt\":{},\"entry\":", json!(with_it));
+            entry(was, &mut out);
+            out.push_str("}}");
+            out
+        }
         Withdrawal::TakenBack(undone) => {
             format!("{{\"withdrawn\":false,\"undone\":{}}}", taken_back(undone, written.rseq))
         }

@@ -230,7 +230,10 @@ impl Client {
                         self.sink.mirror_put(&name_of(*replica, *rseq), frame, self.images(&record));
                     }
                     MirrorRecord::Decided { replica, rseq } => self.sink.mirror_delete(&name_of(*replica, *rseq)),
-                    MirrorRecord::Header { .. } => {}
+                    MirrorRecord::Header { replica, .. } => {
+                        let frame = Uint8Array::from(record.to_frame().as_slice());
+                        self.sink.mirror_put(&format!("{replica}:"), frame, None);
+                    }
                 },
                 Effect::MirrorAnew => {
                     // The mirror stays as it was; the database is the truth, and each start writes the mirror anew.

@@ -10,13 +10,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{collections::BTreeMap, collections::HashMap};
 
-use landfall_core::{Schema, Value};
+use landfall_core::{RowKey, Schema, Value};
 use rand::TryRng as _;
 use tokio::sync::{broadcast, mpsc as tokio_mpsc, oneshot, watch};
 
 use crate::db::{
-    Backup, DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Reviewed, Rows, Selection, Undone,
-    Withdrawal, WriteTx, Written,
+    Backup, DbError, Edited, Imported, Location, OpenError, Options, OutboxEntry, Reviewed, RowState, Rows, Selection,
+    Undone, Withdrawal, WriteTx, Written,
 };
 use crate::engine::{Effect, Engine, Input, Moment, ShapeHandle};
 use crate::live::{LiveError, LiveQuery, QueryId, RowsDiff, Watched};
@@ -317,6 +317,15 @@ impl Client {
     /// When the database cannot be read.
     pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, ClientError> {
         Ok(self.with(|engine, _, _| engine.outbox()).await??)
+    }
+
+    /// How a row stands with the server: whether all that was written to it here is there, waits, is on its way, or was refused.
+    ///
+    /// # Errors
+    /// When there is no such table, or the database cannot be read.
+    pub async fn row_state(&self, table: impl Into<String>, key: RowKey) -> Result<RowState, ClientError> {
+        let table = table.into();
+        Ok(self.with(move |engine, _, _| engine.db().row_state(&table, &key)).await??)
     }
 
     /// Changes whenever the outbox may have: for whoever shows it. The number says nothing by itself. What happens while

@@ -17,7 +17,7 @@ use crate::db::{
     Options, OutboxEntry, RowImage, Rows,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
-use crate::mirror::{Mirror, MirrorRecord, Recovered};
+use crate::mirror::{Mirror, MirrorRecord, Recovered, Situation};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{self, Status};
 
@@ -194,6 +194,8 @@ pub struct Engine {
     /// The server's clock when it was heard of last, and the monotonic one then.
     heard: Option<away::Heard>,
     anchor: clock::Anchor,
+    /// What the mirror knows of the database besides its entries.
+    mirrored: Situation,
 }
 
 fn fill_id(random: &mut Entropy<'_>) -> ReplicaId {
@@ -241,7 +243,10 @@ impl Engine {
             pace: pace::Pace::default(),
             heard: None,
             anchor: clock::Anchor::at(now),
+            mirrored: Situation::default(),
         };
+        // Whoever keeps a mirror writes it anew from the database at first.
+        engine.mirrored = engine.db.situation();
         engine.db.watch_held();
         engine.refresh_status(now);
         Ok(engine)
@@ -358,8 +363,8 @@ impl Engine {
     pub fn mirror(&self) -> Result<Mirror, DbError> {
         let entries = self.db.outbox()?;
         let open = entries.iter().filter(|e| !matches!(e.state, EntryState::Acknowledged(_)));
-        let open = open.map(|e| (e.rseq, e.kept()));
-        Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), open))
+        let open = open.map(|e| Ok((e.rseq, self.db.kept(e)?))).collect::<Result<Vec<_>, DbError>>()?;
+        Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), self.db.situation(), open))
     }
 
     /// A database that was just made takes over what a lost one's mirror holds: transactions, and the whole rows that
@@ -377,6 +382,16 @@ impl Engine {
     fn mirror_gone(&mut self, rseq: u64) {
         let replica = self.db.replica();
         self.effects.push_back(Effect::Mirror(MirrorRecord::Decided { replica, rseq }));
+    }
+
+    /// Tells the mirror what a recovered database has to know besides its entries, where that has changed.
+    fn mirror_situation(&mut self) {
+        let situation = self.db.situation();
+        if situation != self.mirrored {
+            self.mirrored = situation.clone();
+            let (app, replica, last_rseq) = (self.db.schema().name.clone(), self.db.replica(), self.db.last_rseq());
+            self.effects.push_back(Effect::Mirror(MirrorRecord::header(&app, replica, last_rseq, situation)));
+        }
     }
 
     /// Watches a query: gives its rows now and [`Effect::Rows`] whenever they change.
@@ -735,8 +750,8 @@ impl Engine {
         let settled = self.db.settled_predecessors(&entries)?;
         let following = self.db.following(&entries)?;
         let refused = self.db.refused_predecessors(&entries)?;
-        let clock_ms = now.wall_ms;
-        self.send(ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused });
+        let (attempted, clock_ms) = (self.db.attempted(&entries)?, now.wall_ms);
+        self.send(ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused, attempted });
         Ok(self.session.drained(now.mono_ms))
     }
 

@@ -20,7 +20,7 @@ use landfall_core::wide::{WideMap, WideSet};
 use landfall_core::{ReplicaId, Transaction};
 use minicbor::{Decode, Encode};
 
-use crate::db::Letter;
+use crate::db::{Letter, Release};
 
 #[cfg(any(test, feature = "tokio-driver"))]
 pub use file::{FileMirror, MirrorStatus, OnProblem, keep, load};
@@ -40,6 +40,28 @@ const CHECKSUM_BYTES: usize = 8;
 /// Below this a file is not worth compacting.
 const COMPACT_FROM_BYTES: usize = 64 * 1024;
 
+/// What a database has to know besides its entries when it is made anew, so that it does not send what its person held
+/// back, or as another person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Situation {
+    /// Whose it is: the subject of its first session.
+    #[n(0)]
+    pub subject: Option<String>,
+    /// Whether nothing is sent until the person says so.
+    #[n(1)]
+    pub paused: bool,
+    /// When it last had a session, by the server's clock. Milliseconds since the Unix epoch.
+    #[n(2)]
+    pub seen_ms: Option<u64>,
+    /// Sending is held back after a long absence: since when it had no session, by the server's clock in milliseconds since
+    /// the Unix epoch, and how long it had none, milliseconds.
+    #[n(3)]
+    pub held: Option<(u64, u64)>,
+    /// The server's clock less the device's, milliseconds.
+    #[n(4)]
+    pub offset_ms: i64,
+}
+
 /// What the mirror is told.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum MirrorRecord {
@@ -58,6 +80,9 @@ pub enum MirrorRecord {
         /// The largest sequence that the replica has given out.
         #[n(3)]
         last_rseq: u64,
+        /// What a recovered database has to know besides. An older build does not say.
+        #[n(4)]
+        situation: Option<Situation>,
     },
     /// A transaction is in the outbox.
     #[n(1)]
@@ -77,6 +102,10 @@ pub enum MirrorRecord {
         /// How urgent it is, 0 to 100: its author may have said more than its tables do.
         #[n(4)]
         priority: Option<u8>,
+        /// What it lets go of: whoever takes or deletes that comes behind it.
+        #[n(5)]
+        #[cbor(default, skip_if = "Vec::is_empty")]
+        releases: Vec<Release>,
     },
     /// A transaction has left the outbox: accepted by the server, or thrown away by a person. (A refused one stays in
     /// it, as a dead letter.)
@@ -92,6 +121,11 @@ pub enum MirrorRecord {
 }
 
 impl MirrorRecord {
+    /// The record that says whose file it is.
+    pub fn header(app: &str, replica: ReplicaId, last_rseq: u64, situation: Situation) -> Self {
+        Self::Header { format: FORMAT, app: app.to_owned(), replica, last_rseq, situation: Some(situation) }
+    }
+
     /// The frame for this record.
     pub fn to_frame(&self) -> Vec<u8> {
         // Writing to a Vec cannot fail.
@@ -239,13 +273,15 @@ pub struct Kept {
     pub letter: Option<Letter>,
     /// How urgent it is, 0 to 100; `None`: as its tables say.
     pub priority: Option<u8>,
+    /// What it lets go of.
+    pub releases: Vec<Release>,
 }
 
 impl Kept {
     /// The record of it.
     pub fn appended(self, replica: ReplicaId, rseq: u64) -> MirrorRecord {
-        let Self { body, letter, priority } = self;
-        MirrorRecord::Appended { replica, rseq, body, letter, priority }
+        let Self { body, letter, priority, releases } = self;
+        MirrorRecord::Appended { replica, rseq, body, letter, priority, releases }
     }
 
     fn bytes(&self) -> usize {
@@ -261,6 +297,7 @@ pub struct Mirror {
     app: Option<String>,
     replica: Option<ReplicaId>,
     format: u32,
+    situation: Option<Situation>,
     last_rseq: FlatMap<ReplicaId, u64>,
     open: WideMap<(ReplicaId, u64), Kept>,
     decided: WideSet<(ReplicaId, u64)>,
@@ -271,9 +308,15 @@ pub struct Mirror {
 
 impl Mirror {
     /// A mirror of what the outbox holds: `entries` are sequences and what is kept of each.
-    pub fn new(app: &str, replica: ReplicaId, last_rseq: u64, entries: impl IntoIterator<Item = (u64, Kept)>) -> Self {
+    pub fn new(
+        app: &str,
+        replica: ReplicaId,
+        last_rseq: u64,
+        situation: Situation,
+        entries: impl IntoIterator<Item = (u64, Kept)>,
+    ) -> Self {
         let mut out = Self::default();
-        out.take(MirrorRecord::Header { format: FORMAT, app: app.to_owned(), replica, last_rseq });
+        out.take(MirrorRecord::header(app, replica, last_rseq, situation));
         for (rseq, kept) in entries {
             out.take(kept.appended(replica, rseq));
         }
@@ -299,18 +342,19 @@ impl Mirror {
 
     fn take(&mut self, record: MirrorRecord) {
         match record {
-            MirrorRecord::Header { format, app, replica, last_rseq } => {
+            MirrorRecord::Header { format, app, replica, last_rseq, situation } => {
                 self.format = self.format.max(format);
+                self.situation = situation;
                 (self.app, self.replica) = (Some(app), Some(replica));
                 self.seen(replica, last_rseq);
             }
-            MirrorRecord::Appended { replica, rseq, body, letter, priority } => {
+            MirrorRecord::Appended { replica, rseq, body, letter, priority, releases } => {
                 self.replica = Some(replica);
                 self.seen(replica, rseq);
                 let id = (replica, rseq);
                 let was_dead = self.open.get(&id).is_some_and(|kept| kept.letter.is_some());
                 if !self.decided.contains(&id) && (letter.is_some() || !was_dead) {
-                    let kept = Kept { body, letter, priority };
+                    let kept = Kept { body, letter, priority, releases };
                     self.open_bytes += kept.bytes();
                     let old = self.open.insert(id, kept);
                     self.open_bytes -= old.map_or(0, |kept| kept.bytes());
@@ -362,7 +406,8 @@ impl Mirror {
             let current = Some(replica) == present;
             let mut entries = self.open.iter().filter(|((owner, _), _)| *owner == replica).peekable();
             if current || entries.peek().is_some() {
-                let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq };
+                let situation = self.situation.clone().filter(|_| current);
+                let header = MirrorRecord::Header { format: FORMAT, app: app.clone(), replica, last_rseq, situation };
                 out.extend(header.to_frame());
             }
             for ((_, rseq), kept) in entries {
@@ -402,9 +447,14 @@ impl Mirror {
             older: Vec::new(),
             dead: Vec::new(),
             priorities: WideMap::new(),
+            releases: WideMap::new(),
+            situation: self.situation.clone().unwrap_or_default(),
             damaged: self.damaged,
         };
-        for ((replica, rseq), Kept { body, letter, priority }) in &self.open {
+        for ((replica, rseq), Kept { body, letter, priority, releases }) in &self.open {
+            if !releases.is_empty() && letter.is_none() {
+                out.releases.insert((*replica, *rseq), releases.clone());
+            }
             if let Some(priority) = priority {
                 out.priorities.insert((*replica, *rseq), *priority);
             }
@@ -443,6 +493,10 @@ pub struct Recovered {
     pub dead: Vec<(Transaction, Letter)>,
     /// How urgent each is, by its identity and number, where that is known.
     pub priorities: WideMap<(ReplicaId, u64), u8>,
+    /// What undecided transactions let go of, by their identity and number.
+    pub releases: WideMap<(ReplicaId, u64), Vec<Release>>,
+    /// What the database knew besides its entries.
+    pub situation: Situation,
     /// Places of the file that could not be read.
     pub damaged: usize,
 }

@@ -131,6 +131,17 @@ pub struct Following {
     pub after: Vec<u64>,
 }
 
+/// How often the server has failed on an entry of a push, as its device counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Attempted {
+    /// The entry.
+    #[n(0)]
+    pub rseq: u64,
+    /// How many of its attempts have failed.
+    #[n(1)]
+    pub times: u32,
+}
+
 /// A message from a device to the server.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -177,6 +188,11 @@ pub enum ClientMessage {
         #[cbor(default, skip_if = "Vec::is_empty")]
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         refused: Vec<u64>,
+        /// Entries of this push on which the server has failed before. It counts by itself, but not over its restarts.
+        #[n(8)]
+        #[cbor(default, skip_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attempted: Vec<Attempted>,
     },
     /// Opens a shape. Answered by Opened or by an Error that names `id`.
     #[n(2)]
@@ -249,8 +265,9 @@ impl ClientMessage {
     /// assert!(matches!(push, ClientMessage::Push { id: 1, prior: 0, .. }));
     /// ```
     pub fn push(id: u32, entries: Vec<Entry>, clock_ms: u64, floor: u64) -> Self {
-        let (settled, following, refused) = (Vec::new(), Vec::new(), Vec::new());
-        Self::Push { id, entries, clock_ms, floor, prior: 0, settled, following, refused }
+        let (settled, following) = (Vec::new(), Vec::new());
+        let (refused, attempted) = (Vec::new(), Vec::new());
+        Self::Push { id, entries, clock_ms, floor, prior: 0, settled, following, refused, attempted }
     }
 }
 

@@ -12,7 +12,7 @@ pub mod digest;
 pub mod server;
 
 pub use batch::{Change, ChangeList, RowBlock};
-pub use client::{ClientMessage, Cursor, Entry, Following, Hello};
+pub use client::{Attempted, ClientMessage, Cursor, Entry, Following, Hello};
 pub use codec::{CodecError, Form, Frame, decode_client, decode_server, encode_client, encode_server};
 pub use server::{Address, Chunk, Decision, Limits, Opening, Outcome, Resumption, ServerMessage, Start, Welcome};
 

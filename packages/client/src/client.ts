@@ -2,7 +2,7 @@ import { codes, dataOf, type ErrorData, errorOf, fail, LandfallError } from "./e
 import { Link } from "./link.js";
 import { Live } from "./live.js";
 import { State } from "./observable.js";
-import { decodeReview, OutboxState, type WireReview } from "./outbox.js";
+import { decodeEntry, decodeReview, OutboxState, type WireEntry, type WireReview } from "./outbox.js";
 import type { Ask, Config, News, WireStatus } from "./protocol.js";
 import { OpenShape } from "./shape.js";
 import { Tokens } from "./tokens.js";
@@ -149,8 +149,10 @@ class Client implements Database {
       retry: async (rseq) => (await this.ask({ do: "retry", rseq: checkWhole("retry", rseq) })) as number,
       discard: async (rseq) => void (await this.ask({ do: "discard", rseq: checkWhole("discard", rseq) })),
       withdraw: async (rseq) => {
-        const { undone, ...answer } = await this.#manage<Withdrawal>("withdraw", checkWhole("withdraw", rseq));
-        return undone ? { ...answer, undone: this.#undone(undone) } : answer;
+        const told = await this.#manage<Withdrawal & { entry?: WireEntry }>("withdraw", checkWhole("withdraw", rseq));
+        const { undone, entry, ...answer } = told;
+        if (undone) return { ...answer, undone: this.#undone(undone) };
+        return { ...answer, ...(entry && { entry: decodeEntry(this.#schema, entry) }) };
       },
       export: async (rseq) => this.#command("export", entryOf("export", rseq)),
       pause: () => this.#manage("pause"),

@@ -38,7 +38,7 @@ export interface WireReview extends WireEntry {
 
 const decodeCells = (cells: object) => decodeRow<Record<string, unknown>>(Object.keys(cells), Object.values(cells));
 
-function decodeEntry(
+export function decodeEntry(
   schema: Schema,
   { created, next, expires, open, after, rows, action, error, failures, seen, ...entry }: WireEntry,
 ): OutboxEntry {

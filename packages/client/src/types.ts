@@ -252,6 +252,8 @@ export interface Undone {
 export interface Withdrawal {
   /** True: it was never handed to the network, and is gone. False: a new transaction takes it back. */
   readonly withdrawn: boolean;
+  /** What it was, where it is gone: to be shown, or written again. */
+  readonly entry?: OutboxEntry;
   /** Entries that cannot be without it: they have failed now. */
   readonly withIt?: readonly number[];
   /** What the transaction that takes it back did. */

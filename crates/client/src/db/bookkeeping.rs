@@ -15,7 +15,7 @@ use super::outbox::Counts;
 use super::review::Held;
 
 /// The format of the bookkeeping, stored as `user_version`.
-pub(super) const FORMAT: i64 = 5;
+pub(super) const FORMAT: i64 = 6;
 /// Marks a file as a Landfall device database ("LFdb"), stored as `application_id`.
 pub(super) const APPLICATION_ID: i64 = 0x4c46_6462;
 
@@ -93,6 +93,12 @@ CREATE INDEX _landfall_taken_successors ON _landfall_taken (successor);
 pub(super) const CREATE_RELEASES: &str = "
 CREATE TABLE _landfall_released (tbl INT NOT NULL, what BLOB NOT NULL, rseq INT NOT NULL, saves INT NOT NULL,
   PRIMARY KEY (tbl, what, rseq)) STRICT, WITHOUT ROWID;
+";
+
+/// Statements that make what finds the releases of an entry, and the undecided entries on which the server has failed.
+pub(super) const CREATE_TRIED: &str = "
+CREATE INDEX _landfall_released_entries ON _landfall_released (rseq);
+CREATE INDEX _landfall_outbox_tried ON _landfall_outbox (rseq) WHERE state < 2 AND attempts > 0;
 ";
 
 /// Statements that bring a database of format 1 to format 2. Its entries stay in order of age.

@@ -9,11 +9,24 @@ use rusqlite::hooks::Action;
 use super::Database;
 use super::error::DbError;
 use crate::live::Recorder;
+use crate::mirror::Situation;
 
 /// Clock differences closer than this are the same.
 const SAME_OFFSET_MS: u64 = 50;
 
 impl Database {
+    /// What the mirror knows of the database besides its entries.
+    pub(crate) fn situation(&self) -> Situation {
+        let meta = &self.memory.meta;
+        Situation {
+            subject: meta.subject.clone(),
+            paused: meta.paused,
+            seen_ms: meta.seen_ms,
+            held: meta.held.map(|held| (held.since_ms, held.away_ms)),
+            offset_ms: meta.offset_ms,
+        }
+    }
+
     /// The connection, for live queries. Statements run on it as the engine's own.
     pub(crate) fn connection(&self) -> &Connection {
         &self.conn

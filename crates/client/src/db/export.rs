@@ -233,6 +233,15 @@ impl Database {
         if holds { Ok(()) } else { self.back_up(why, now_ms) }
     }
 
+    /// Keeps a copy of the outbox before an entry is edited in place, unless one of a moment ago holds what it was then: who
+    /// edits often does not lose the other copies to it.
+    pub(super) fn back_up_before_edit(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
+        let sql = "SELECT min(first) FROM _landfall_taken WHERE successor = ?";
+        let first: Option<i64> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        let first = first.map_or(rseq, |first| first as u64);
+        self.back_up_before(&[first], "before an entry was edited", now_ms)
+    }
+
     /// Whether the last copy was made before a replay, and holds the outbox as it is.
     pub(super) fn holds_replay_copy(&self) -> bool {
         let (last_rseq, buried) = (self.last_rseq(), self.memory.buried);

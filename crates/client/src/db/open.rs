@@ -9,14 +9,14 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::bookkeeping::{
-    self, APPLICATION_ID, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, FORMAT,
+    self, APPLICATION_ID, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, CREATE_TRIED, FORMAT,
     FROM_FORMAT_1, Memory, Meta, decode, encode,
 };
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
 use super::hooks::Shared;
 use super::tables::AppTables;
-use super::{Database, Durability, Location, Options, authorizer, scheduler};
+use super::{Database, Durability, Location, Options, authorizer, releases, scheduler};
 
 /// More than the engine's own statements, so that an app's keep their place.
 const STATEMENT_CACHE: usize = 256;
@@ -149,7 +149,7 @@ fn prepare(
     conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| classify(place, &e))?;
     let result = match &old {
         None => create(conn, schema, fresh),
-        Some(old) => convert(conn, format).and_then(|()| upgrade(conn, old, schema)),
+        Some(old) => convert(conn, old, format).and_then(|()| upgrade(conn, old, schema)),
     };
     let result = result.and_then(|()| table_ids(conn)).and_then(|ids| {
         conn.execute_batch("COMMIT")?;
@@ -192,7 +192,7 @@ fn stored_schema(conn: &Connection, schema: &Schema, place: &str) -> Result<Opti
 fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), DbError> {
     conn.execute_batch(&format!(
         "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; \
-         {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}{CREATE_SUCCESSION}{CREATE_RELEASES}"
+         {CREATE}{CREATE_SCHEDULE}{CREATE_STACKS}{CREATE_SUCCESSION}{CREATE_RELEASES}{CREATE_TRIED}"
     ))?;
     for sql in schema.create_sql(Place::Device) {
         conn.execute_batch(&sql)?;
@@ -202,7 +202,7 @@ fn create(conn: &Connection, schema: &Schema, fresh: ReplicaId) -> Result<(), Db
 }
 
 /// Brings the bookkeeping of an older build to this one's form.
-fn convert(conn: &Connection, format: i64) -> Result<(), DbError> {
+fn convert(conn: &Connection, old: &Schema, format: i64) -> Result<(), DbError> {
     if format < 2 {
         conn.execute_batch(&format!("{FROM_FORMAT_1}{CREATE_SCHEDULE}"))?;
         scheduler::link_all(conn)?;
@@ -215,6 +215,10 @@ fn convert(conn: &Connection, format: i64) -> Result<(), DbError> {
     }
     if format < 5 {
         conn.execute_batch(CREATE_RELEASES)?;
+        releases::work_out_releases(conn, old)?;
+    }
+    if format < 6 {
+        conn.execute_batch(CREATE_TRIED)?;
     }
     conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
     Ok(())

@@ -7,7 +7,7 @@ use landfall_core::wide::WideMap;
 use landfall_core::{Problem, RowKey, Transaction};
 use landfall_protocol::client::MOST_SENT_RUNS;
 use landfall_protocol::server::{AcceptedEntry, Decision, Outcome};
-use landfall_protocol::{Entry, Following};
+use landfall_protocol::{Attempted, Entry, Following};
 use minicbor::{Decode, Encode};
 use rusqlite::{OptionalExtension, params};
 
@@ -87,6 +87,19 @@ pub struct OutboxEntry {
     pub images: WideMap<(String, RowKey), Cells>,
 }
 
+/// What a person should hear of a row first, of all that is in the outbox on it: what comes later here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowState {
+    /// The server has all that was written here.
+    Synced,
+    /// Something waits to be sent, or to be tried again.
+    Pending,
+    /// Something is on its way, and is not decided.
+    Sending,
+    /// Something was refused: a dead letter writes this row.
+    Failed,
+}
+
 /// What is kept of a dead letter besides its transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Letter {
@@ -115,11 +128,6 @@ impl OutboxEntry {
     /// Of a dead letter: the entry whose fate it shares, which it required.
     pub fn because_of(&self) -> Option<u64> {
         self.failures.last().filter(|_| self.state == EntryState::Dead)?.because_of
-    }
-
-    /// What the mirror keeps of it.
-    pub fn kept(&self) -> Kept {
-        Kept { body: self.transaction.to_bytes(), letter: self.letter(), priority: Some(self.priority) }
     }
 
     pub(super) fn stored_images(&self) -> StoredImages {
@@ -199,6 +207,19 @@ impl Counts {
 pub type StoredImages = Vec<(String, RowKey, Cells)>;
 
 impl Database {
+    /// What the mirror keeps of an entry.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn kept(&self, entry: &OutboxEntry) -> Result<Kept, DbError> {
+        Ok(Kept {
+            body: entry.transaction.to_bytes(),
+            letter: entry.letter(),
+            priority: Some(entry.priority),
+            releases: self.released_by(entry.rseq)?,
+        })
+    }
+
     /// How many entries there are in each state.
     pub fn counts(&self) -> Counts {
         self.memory.meta.counts
@@ -265,6 +286,23 @@ impl Database {
             }
         }
         Ok(following)
+    }
+
+    /// How often the server has failed on each of these entries, where it has.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn attempted(&self, entries: &[Entry]) -> Result<Vec<Attempted>, DbError> {
+        let offered: FlatSet<u64> = entries.iter().map(|entry| entry.transaction.rseq).collect();
+        let (Some(first), Some(last)) = (offered.iter().min(), offered.iter().max()) else { return Ok(Vec::new()) };
+        let sql = "SELECT rseq, attempts FROM _landfall_outbox INDEXED BY _landfall_outbox_tried
+                   WHERE state < 2 AND attempts > 0 AND rseq BETWEEN ? AND ?";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map(params![*first as i64, *last as i64], |r| {
+            Ok(Attempted { rseq: r.get::<_, i64>(0)? as u64, times: r.get(1)? })
+        })?;
+        let tried = rows.filter(|tried| tried.as_ref().map_or(true, |tried| offered.contains(&tried.rseq)));
+        Ok(tried.collect::<rusqlite::Result<_>>()?)
     }
 
     /// Freezes entries: they are about to be handed to the network. Durable on return; call it before the bytes leave.
@@ -389,6 +427,33 @@ impl Database {
         let mut statement = self.conn.prepare_cached(&format!("{ENTRY} WHERE rseq = ?"))?;
         let mut rows = statement.query([rseq as i64])?;
         rows.next()?.map(parse_entry).transpose()
+    }
+
+    /// How a row stands with the server. What the server has accepted is synced, also before it has come back.
+    ///
+    /// # Errors
+    /// [`DbError::UnknownName`] when there is no such table; when the database cannot be read.
+    pub fn row_state(&self, table: &str, key: &RowKey) -> Result<RowState, DbError> {
+        let id = self.tables.get(table)?.id;
+        // A dead letter touches nothing any more, and there are few.
+        let sql = "SELECT body FROM _landfall_outbox WHERE state = ?";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut dead = statement.query([DEAD])?;
+        while let Some(letter) = dead.next()? {
+            let transaction: Transaction = decode(&letter.get::<_, Vec<u8>>(0)?)?;
+            if transaction.operations.iter().any(|o| o.table() == table && o.key() == key) {
+                return Ok(RowState::Failed);
+            }
+        }
+        let sql = "SELECT max(o.state = ?3 AND o.parked = 0) FROM _landfall_touched t JOIN _landfall_outbox o ON o.rseq = t.rseq
+                   WHERE t.tbl = ?1 AND t.key = ?2 AND o.state < 2";
+        let waiting = params![id, key.to_bytes(), SENT];
+        let sending: Option<bool> = self.conn.prepare_cached(sql)?.query_row(waiting, |r| r.get(0))?;
+        Ok(match sending {
+            None => RowState::Synced,
+            Some(false) => RowState::Pending,
+            Some(true) => RowState::Sending,
+        })
     }
 
     /// The bytes of an entry's transaction, as they travel.

@@ -280,6 +280,9 @@ impl Database {
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let body = transaction.to_bytes();
         if let Some(older) = &older {
+            if wishes.edits.is_some() {
+                self.back_up_before_edit(older.transaction.rseq, now_ms)?;
+            }
             self.take_up(&older.transaction, rseq)?;
         }
         self.check_room(body.len())?;

@@ -1,7 +1,8 @@
 //! Starting anew from the mirrored outbox, after the database was lost or damaged.
 
 use landfall_core::schema::{Sending, TransactionLimits};
-use landfall_core::{Problem, Transaction};
+use landfall_core::wide::WideMap;
+use landfall_core::{Operation, Problem, RowKey, Schema, Transaction};
 use rusqlite::params;
 
 use super::Database;
@@ -10,8 +11,39 @@ use super::error::{DbError, codes};
 use super::images::RowImage;
 use super::outbox::{Failure, Letter};
 use super::overlay::Batch;
+use super::review::Held;
 use crate::changes::ChangeSet;
-use crate::mirror::Recovered;
+use crate::mirror::{Recovered, Situation};
+
+/// The rows without what waits on them, where that is added to what they are: the images have it already. A row that is
+/// made by what waits is not there without it.
+fn before_what_waits(images: &[RowImage], from: &Recovered, schema: &Schema) -> Vec<RowImage> {
+    let mut rows: WideMap<(&str, &RowKey), Vec<&Operation>> = WideMap::new();
+    for operation in from.transactions.iter().flat_map(|transaction| &transaction.operations) {
+        let row = (operation.table(), operation.key());
+        match rows.get_mut(&row) {
+            Some(waiting) => waiting.push(operation),
+            None => drop(rows.insert(row, vec![operation])),
+        }
+    }
+    let without = |image: &RowImage| {
+        let mut image = image.clone();
+        let waiting = rows.get(&(image.table.as_str(), &image.key)).map_or(&[][..], Vec::as_slice);
+        if image.seq == 0 && waiting.iter().any(|operation| matches!(operation, Operation::Insert { .. })) {
+            return None;
+        }
+        let Some(table) = schema.table(&image.table) else { return Some(image) };
+        for write in waiting.iter().flat_map(|operation| operation.cells()).filter(|write| write.change.is_some()) {
+            let rule = table.column(&write.column).map(|column| column.merge);
+            let (Some(rule), Some(is)) = (rule, image.cells.get(&write.column)) else { continue };
+            if let Some(was) = rule.between(&write.value, is) {
+                image.cells.insert(write.column.clone(), was);
+            }
+        }
+        Some(image)
+    };
+    images.iter().filter_map(without).collect()
+}
 
 impl Database {
     /// Takes over what a lost database had not sent yet: the replica's identity, and its undecided transactions as they
@@ -30,7 +62,8 @@ impl Database {
         self.apply(now_ms, |db, changes| {
             let mut batch = Batch::default();
             db.memory.meta.replica = from.replica;
-            db.restore_images(images, &mut batch)?;
+            db.stand_as(from);
+            db.restore_images(&before_what_waits(images, from, &db.schema), &mut batch)?;
             let died_of = |problem| Letter { failures: vec![Failure::new(now_ms, problem)], ..Letter::default() };
             let priority_of = |t: &Transaction| from.priorities.get(&(t.replica, t.rseq)).copied();
             let mut highest = 0;
@@ -42,6 +75,8 @@ impl Database {
                     continue;
                 }
                 db.put_entry(transaction, None, priority_of(transaction), now_ms)?;
+                let released = from.releases.get(&(transaction.replica, transaction.rseq));
+                db.keep_releases(transaction.rseq, released.map_or(&[], Vec::as_slice))?;
                 db.link(transaction.rseq, &transaction.after)?;
                 db.show(transaction.rseq, &mut batch)?;
                 db.memory.meta.observe(transaction.stamp);
@@ -73,6 +108,19 @@ impl Database {
             db.memory.meta.first_undecided = first_undecided(&db.conn)?;
             db.flush(batch, changes)
         })
+    }
+
+    /// What was known of the database besides its entries. Of a copy that was made before a replay nothing is left.
+    fn stand_as(&mut self, from: &Recovered) {
+        let Situation { subject, paused, seen_ms, held, offset_ms } = &from.situation;
+        let meta = &mut self.memory.meta;
+        (meta.paused, meta.seen_ms, meta.offset_ms) = (*paused, *seen_ms, *offset_ms);
+        // A database with nothing in it is whoever's comes first, as a new one is.
+        meta.subject = subject.clone().filter(|_| !from.is_empty());
+        meta.held = held.map(|(since_ms, away_ms)| Held { since_ms, away_ms, is_copied: false });
+        if meta.held.is_some() {
+            self.watch_held();
+        }
     }
 
     /// An entry that may have been sent; with a letter, a dead one. Without a priority it has that of its tables.

@@ -4,15 +4,31 @@
 
 use landfall_core::flat::FlatSet;
 use landfall_core::hash::Cells;
-use landfall_core::schema::{Column, OnDelete};
+use landfall_core::schema::{Column, OnDelete, Table};
 use landfall_core::wide::WideMap;
-use landfall_core::{Operation, RowKey, Value};
-use rusqlite::{Connection, params};
+use landfall_core::{Operation, RowKey, Schema, Transaction, Value};
+use minicbor::{Decode, Encode};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Database;
-use super::bookkeeping::{QUEUED, SENT};
+use super::bookkeeping::{QUEUED, SENT, decode};
 use super::error::DbError;
 use super::record::Net;
+use super::undo::Before;
+
+/// What an undecided entry lets go of, for whoever has to know it without the database that it was written in.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Release {
+    /// The table of the row, or of the unique column.
+    #[n(0)]
+    pub table: String,
+    /// Which row or value, as it is looked up.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub what: Vec<u8>,
+    /// Whether a row that would be deleted with that row is not any more.
+    #[n(2)]
+    pub saves: bool,
+}
 
 /// A row of this key is not referred to any more.
 fn row(key: &RowKey) -> Vec<u8> {
@@ -29,46 +45,135 @@ pub(super) fn has_releases(conn: &Connection) -> Result<bool, DbError> {
     Ok(conn.prepare("SELECT 1 FROM _landfall_released LIMIT 1")?.exists([])?)
 }
 
+/// Whether a column holds on to something: a row, or a value that nobody else may have. What is in the key goes with the
+/// row alone.
+fn holds_on(column: &&Column) -> bool {
+    column.references.is_some() || column.unique
+}
+
+/// What an operation lets go of, of a row that was `cells`.
+fn releases_of(table: &Table, operation: &Operation, cells: &Cells, out: &mut Vec<Release>) {
+    let is_deleted = match operation {
+        Operation::Insert { .. } => return,
+        Operation::Update { .. } => false,
+        Operation::Delete { .. } => true,
+    };
+    for column in table.columns.iter().filter(holds_on) {
+        let Some(was) = cells.get(&column.name).filter(|was| !was.is_null()) else { continue };
+        if !is_deleted && operation.value(&column.name).is_none_or(|is| is == was) {
+            continue;
+        }
+        if let Some(reference) = &column.references {
+            // A row that moved away is lost with the one that it left, unless the move is known first.
+            let saves = !is_deleted && reference.on_delete == OnDelete::Cascade;
+            let what = row(&RowKey::single(was.clone()));
+            out.push(Release { table: reference.table.clone(), what, saves });
+        }
+        if column.unique {
+            out.push(Release { table: table.name.clone(), what: value(&column.name, was), saves: false });
+        }
+    }
+}
+
+fn keep(conn: &Connection, table: i64, release: &Release, rseq: i64) -> Result<(), DbError> {
+    let sql = "INSERT INTO _landfall_released (tbl, what, rseq, saves) VALUES (?, ?, ?, ?)
+               ON CONFLICT DO UPDATE SET saves = max(saves, excluded.saves)";
+    conn.prepare_cached(sql)?.execute(params![table, release.what, rseq, release.saves])?;
+    Ok(())
+}
+
+/// Works out what waiting entries let go of, in a database of an older build, which did not keep it: from what their rows
+/// were, or where an entry does not say (it asks for an action) from what the server had.
+pub(super) fn work_out_releases(conn: &Connection, schema: &Schema) -> Result<(), DbError> {
+    let id_of = |name: &str| -> Result<Option<i64>, DbError> {
+        let sql = "SELECT id FROM _landfall_tables WHERE name = ?";
+        Ok(conn.prepare_cached(sql)?.query_row([name], |r| r.get(0)).optional()?)
+    };
+    let sql = "SELECT rseq, body, preview, before FROM _landfall_outbox WHERE state < 2 ORDER BY rseq";
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(entry) = rows.next()? {
+        let mut operations = decode::<Transaction>(&entry.get::<_, Vec<u8>>(1)?)?.operations;
+        let preview: Option<Vec<u8>> = entry.get(2)?;
+        operations.extend(preview.as_deref().map(decode::<Vec<Operation>>).transpose()?.unwrap_or_default());
+        let before: Option<Vec<u8>> = entry.get(3)?;
+        let before: Option<Before> = before.as_deref().map(decode).transpose()?;
+        for operation in &operations {
+            let Some(table) = schema.table(operation.table()) else { continue };
+            let is_it = |(name, key, _): &&(String, RowKey, Option<Cells>)| {
+                name == operation.table() && key == operation.key()
+            };
+            let cells = match (&before, id_of(operation.table())?) {
+                (Some(before), _) => before.iter().find(is_it).and_then(|(_, _, cells)| cells.clone()),
+                (None, Some(id)) => {
+                    let sql = "SELECT image FROM _landfall_images WHERE tbl = ? AND key = ?";
+                    let key = operation.key().to_bytes();
+                    let image = conn.prepare_cached(sql)?.query_row(params![id, key], |r| r.get(0)).optional()?;
+                    image.flatten().map(|image: Vec<u8>| decode(&image)).transpose()?
+                }
+                (None, None) => None,
+            };
+            let mut released = Vec::new();
+            if let Some(cells) = cells {
+                releases_of(table, operation, &cells, &mut released);
+            }
+            for release in &released {
+                if let Some(table) = id_of(&release.table)? {
+                    keep(conn, table, release, entry.get(0)?)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Database {
     /// Takes note of what an entry lets go of.
     pub(super) fn note_releases(&mut self, net: &Net, rseq: u64) -> Result<(), DbError> {
-        let is_held = |c: &&Column| c.references.is_some() || c.unique;
         let mut before: Option<WideMap<(i64, &RowKey), &Cells>> = None;
+        let mut released = Vec::new();
         for operation in net.operations.iter().chain(&net.preview) {
-            let is_deleted = matches!(operation, Operation::Delete { .. });
             let app = self.tables.get(operation.table())?;
-            // What is in the key goes with the row alone.
-            let mut columns = app.table.columns.iter().filter(is_held).peekable();
-            if columns.peek().is_none() || matches!(operation, Operation::Insert { .. }) {
+            if !app.table.columns.iter().any(|column| holds_on(&column)) {
                 continue;
             }
             let before = before.get_or_insert_with(|| {
                 net.touched.iter().filter_map(|t| Some(((t.table, &t.key), t.before.as_ref()?))).collect()
             });
-            let Some(cells) = before.get(&(app.id, operation.key())) else { continue };
-            let mut gone = Vec::new();
-            for column in columns {
-                let Some(was) = cells.get(&column.name).filter(|was| !was.is_null()) else { continue };
-                if !is_deleted && operation.value(&column.name).is_none_or(|is| is == was) {
-                    continue;
-                }
-                if let Some(reference) = &column.references {
-                    // A row that moved away is lost with the one that it left, unless the move is known first.
-                    let saves = !is_deleted && reference.on_delete == OnDelete::Cascade;
-                    gone.push((self.tables.get(&reference.table)?.id, row(&RowKey::single(was.clone())), saves));
-                }
-                if column.unique {
-                    gone.push((app.id, value(&column.name, was), false));
-                }
-            }
-            for (table, what, saves) in gone {
-                let sql = "INSERT INTO _landfall_released (tbl, what, rseq, saves) VALUES (?, ?, ?, ?)
-                           ON CONFLICT DO UPDATE SET saves = max(saves, excluded.saves)";
-                self.conn.prepare_cached(sql)?.execute(params![table, what, rseq as i64, saves])?;
-                self.memory.has_releases = true;
+            if let Some(cells) = before.get(&(app.id, operation.key())) {
+                releases_of(&app.table, operation, cells, &mut released);
             }
         }
+        self.keep_releases(rseq, &released)
+    }
+
+    /// An entry lets go of this. What is of a table that the schema no longer has is nobody's to take.
+    pub(super) fn keep_releases(&mut self, rseq: u64, released: &[Release]) -> Result<(), DbError> {
+        for release in released {
+            let Ok(app) = self.tables.get(&release.table) else { continue };
+            keep(&self.conn, app.id, release, rseq as i64)?;
+            self.memory.has_releases = true;
+        }
         Ok(())
+    }
+
+    /// What an entry lets go of, and what those let go of that it took up.
+    pub(super) fn released_by(&self, rseq: u64) -> Result<Vec<Release>, DbError> {
+        let mut released = Vec::new();
+        if !self.memory.has_releases {
+            return Ok(released);
+        }
+        let sql = "SELECT t.name, r.what, max(r.saves) FROM _landfall_released AS r
+                   JOIN _landfall_tables AS t ON t.id = r.tbl
+                   WHERE r.rseq = ?1 OR r.rseq IN (SELECT taken.rseq FROM _landfall_released AS taken, _landfall_taken AS s
+                     WHERE s.successor = ?1 AND taken.rseq BETWEEN s.first AND s.last)
+                   GROUP BY t.name, r.what";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let mut rows = statement.query([rseq as i64])?;
+        while let Some(found) = rows.next()? {
+            released.push(Release { table: found.get(0)?, what: found.get(1)?, saves: found.get(2)? });
+        }
+        Ok(released)
     }
 
     /// The undecided entries that let go of what a transaction takes or deletes: those that it follows, and those without

@@ -62,6 +62,7 @@ impl Engine {
         // Where it cannot be ended, it is tried again a little later, not at once.
         self.expires_at_ms = expiry.map(|wait| now.mono_ms + wait.max(EXPIRY_PAUSE_MS));
         self.status = next;
+        self.mirror_situation();
         if self.status != self.told {
             self.told.clone_from(&self.status);
             self.told_ms = now.mono_ms;

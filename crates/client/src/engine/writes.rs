@@ -151,7 +151,8 @@ impl Engine {
 
     fn mirror_appended(&mut self, rseq: u64) -> Result<(), DbError> {
         if let Some(entry) = self.db.entry(rseq)? {
-            self.effects.push_back(Effect::Mirror(entry.kept().appended(self.db.replica(), rseq)));
+            let kept = self.db.kept(&entry)?;
+            self.effects.push_back(Effect::Mirror(kept.appended(self.db.replica(), rseq)));
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ fn transaction(rseq: u64) -> Transaction {
 }
 
 fn appended(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: None, priority: None }
+    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: None, priority: None, releases: Vec::new() }
 }
 
 fn letter(rseq: u64) -> Letter {
@@ -43,6 +43,7 @@ fn dead(rseq: u64) -> MirrorRecord {
         body: transaction(rseq).to_bytes(),
         letter: Some(letter(rseq)),
         priority: None,
+        releases: Vec::new(),
     }
 }
 
@@ -51,7 +52,7 @@ fn decided(rseq: u64) -> MirrorRecord {
 }
 
 fn header() -> MirrorRecord {
-    MirrorRecord::Header { format: FORMAT, app: "journal".into(), replica: REPLICA, last_rseq: 0 }
+    MirrorRecord::Header { format: FORMAT, app: "journal".into(), replica: REPLICA, last_rseq: 0, situation: None }
 }
 
 fn undecided(mirror: &Mirror) -> Vec<u64> {
@@ -196,7 +197,7 @@ proptest! {
 #[test]
 fn a_body_that_holds_a_mirror_file_is_not_taken_for_one() {
     let inner = [header(), appended(7)].iter().flat_map(MirrorRecord::to_frame).collect::<Vec<u8>>();
-    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner, letter: None, priority: None };
+    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner, letter: None, priority: None, releases: Vec::new() };
     let mut bytes = [header().to_frame(), outer.to_frame(), appended(2).to_frame()].concat();
     let place = header().to_frame().len() + 4;
     bytes[place] ^= 1;
@@ -218,8 +219,8 @@ fn the_database_is_the_truth_and_identity_survives_its_loss() {
 
 #[test]
 fn mirrors_of_others_are_left_alone() {
-    let other = MirrorRecord::Header { format: FORMAT, app: "other".into(), replica: REPLICA, last_rseq: 0 };
-    let newer = MirrorRecord::Header { format: FORMAT + 1, app: "journal".into(), replica: REPLICA, last_rseq: 0 };
+    let other = MirrorRecord::Header { format: FORMAT, app: "other".into(), replica: REPLICA, last_rseq: 0, situation: None };
+    let newer = MirrorRecord::Header { format: FORMAT + 1, app: "journal".into(), replica: REPLICA, last_rseq: 0, situation: None };
     let plan_of = |record: MirrorRecord| plan(true, &Mirror::from_bytes(&record.to_frame()), "journal");
     assert!(matches!(plan_of(other), Err(MirrorError::OtherApp { .. })));
     assert!(matches!(plan_of(newer), Err(MirrorError::Newer { found: 2 })));
@@ -230,7 +231,7 @@ fn entries_of_an_earlier_identity_are_not_sent_by_themselves() {
     let now = ReplicaId([1; 16]);
     let mut mirror = Mirror::from_bytes(&frames(&[header(), appended(1)]).concat());
     let body = Transaction { replica: now, ..transaction(1) }.to_bytes();
-    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body, letter: None, priority: None });
+    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body, letter: None, priority: None, releases: Vec::new() });
     for mirror in [mirror.clone(), Mirror::from_bytes(&mirror.compact())] {
         let recovered = mirror.recover("journal").expect("ours").expect("known");
         assert_eq!((recovered.replica, recovered.transactions.len(), recovered.older.len()), (now, 1, 1));
@@ -264,8 +265,8 @@ fn older_builds_and_this_one_read_each_others_frames() {
 #[test]
 fn a_dead_letter_of_another_name_is_kept_under_its_number() {
     let body = transaction(1).to_bytes();
-    let mirror =
-        Mirror::new("journal", ReplicaId([2; 16]), 9, [(5, Kept { body, letter: Some(letter(1)), priority: None })]);
+    let kept = Kept { body, letter: Some(letter(1)), priority: None, releases: Vec::new() };
+    let mirror = Mirror::new("journal", ReplicaId([2; 16]), 9, Situation::default(), [(5, kept)]);
     let recovered = mirror.recover("journal").expect("ours").expect("known");
     let (transaction, of) = &recovered.dead[0];
     assert_eq!((transaction.replica, transaction.rseq, of), (ReplicaId([2; 16]), 5, &letter(1)));
@@ -280,7 +281,7 @@ mod file {
     }
 
     fn empty() -> Mirror {
-        Mirror::new("journal", REPLICA, 0, [])
+        Mirror::new("journal", REPLICA, 0, Situation::default(), [])
     }
 
     #[test]
@@ -328,7 +329,7 @@ mod file {
     fn a_new_database_does_not_overwrite_what_it_does_not_know() {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(path(&directory), frames(&[header(), appended(1)]).concat()).expect("written");
-        let fresh = Mirror::new("journal", ReplicaId([3; 16]), 0, []);
+        let fresh = Mirror::new("journal", ReplicaId([3; 16]), 0, Situation::default(), []);
         FileMirror::open(path(&directory), "journal", fresh, Box::new(|_| {})).expect("it opens").flush();
         let kept = directory.path().join(format!("app.db.outbox.kept-{REPLICA}"));
         assert_eq!(undecided(&load(&kept).expect("kept")), [1]);

@@ -147,6 +147,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 settled: vec![],
                 following: vec![],
                 refused: vec![],
+                attempted: vec![],
             },
         ),
         (
@@ -160,6 +161,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 settled: vec![6, 7],
                 following: vec![],
                 refused: vec![],
+                attempted: vec![],
             },
         ),
         (
@@ -173,6 +175,7 @@ pub fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 settled: vec![],
                 following: vec![Following { rseq: transaction().rseq, after: vec![2, 3] }],
                 refused: vec![3],
+                attempted: vec![Attempted { rseq: transaction().rseq, times: 2 }],
             },
         ),
         ("open", ClientMessage::Open { id: 2, shape: "notes".into(), params, held }),

@@ -300,7 +300,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn note_fault(&mut self, push: &PushEntry, code: &Code, words: &str, cause: String) -> Outcome {
         let txn = &push.entry.transaction;
         let attempts = self.plan.schema().sending(txn).attempts;
-        let outcome = self.faults.note((txn.replica, txn.rseq), code, words, attempts);
+        let outcome = self.faults.note((txn.replica, txn.rseq), push.attempted, code, words, attempts);
         self.counters.failed += u64::from(matches!(outcome, Outcome::Failed { .. }));
         self.found.push((txn.replica, txn.rseq, cause));
         outcome

@@ -13,16 +13,21 @@ struct Known {
     settled: BTreeSet<u64>,
     following: BTreeMap<u64, Vec<u64>>,
     refused: BTreeSet<u64>,
+    attempted: BTreeMap<u64, u32>,
 }
 
 impl Session {
     pub(super) fn message(&mut self, message: ClientMessage, now: Moment) {
         match (self.state, message) {
             (State::Greeting, ClientMessage::Hello(hello)) => self.hello(hello, now),
-            (State::Open, ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused }) => {
+            (
+                State::Open,
+                ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused, attempted },
+            ) => {
                 let following = following.into_iter().map(|of| (of.rseq, of.after)).collect();
                 let (settled, refused) = (settled.into_iter().collect(), refused.into_iter().collect());
-                let known = Known { floor, prior, settled, following, refused };
+                let attempted = attempted.into_iter().map(|of| (of.rseq, of.times)).collect();
+                let known = Known { floor, prior, settled, following, refused, attempted };
                 self.push(id, entries, clock_ms, known, now);
             }
             (State::Open, ClientMessage::Open { id, shape, params, held }) => self.open(id, shape, params, held),
@@ -156,8 +161,9 @@ impl Session {
             let (floor, prior) = (known.floor, txn.rseq <= known.prior);
             let follows = known.following.remove(&txn.rseq).unwrap_or_default();
             let (subject, copied) = (Arc::clone(&self.subject), self.copied.clone());
+            let attempted = known.attempted.get(&txn.rseq).copied().unwrap_or(0);
             let heard = Heard::Nothing;
-            PushEntry { entry, subject, shift_ms, floor, prior, settled, refused, follows, copied, heard }
+            PushEntry { entry, subject, shift_ms, floor, prior, settled, refused, follows, attempted, copied, heard }
         };
         let entries = entries.into_iter().map(with).collect();
         self.requests.push_back(Request::Push { id, entries });

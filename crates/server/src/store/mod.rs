@@ -74,6 +74,8 @@ pub struct PushEntry {
     pub refused: Vec<u64>,
     /// Undecided predecessors that it does not name, since they were settled when it was written.
     pub follows: Vec<u64>,
+    /// How often the server has failed on it before, as its device says.
+    pub attempted: u32,
     /// What its session knows of other databases that use the same replica id.
     pub copied: CopiedFrom,
     /// What is known of it where its action has a webhook.

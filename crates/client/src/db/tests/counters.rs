@@ -215,6 +215,25 @@ fn a_review_does_not_tell_of_increments_beside_ones_own() {
     assert_eq!(reviewed.iter().map(|one| one.changed.len()).collect::<Vec<_>>(), [0]);
 }
 
+/// A database in memory keeps whole rows beside its entries: they have what waits, which is not added once more.
+#[test]
+fn what_waits_counts_once_in_a_row_that_is_shown_from_its_image() {
+    let mut world = World::new();
+    let (first, second) = (world.add(2), world.add(3));
+    let made = write(&mut world.db, &["INSERT INTO counters (id, a) VALUES (2, 7)"]).expect("writes").rseq;
+    let more = write(&mut world.db, &["UPDATE counters SET a = a + 1 WHERE id = 2"]).expect("writes").rseq;
+    let all = [first, second, made.expect("an entry"), more.expect("an entry")];
+    let images: Vec<_> = all.iter().flat_map(|rseq| world.db.images_of(*rseq).expect("readable")).collect();
+    // The server has taken the first one: it is no longer in the mirror.
+    let entry = |rseq: &u64| world.db.entry(*rseq).expect("readable").expect("there").transaction;
+    let waiting = all[1..].iter().map(entry).collect();
+    let schema = world.db.schema().clone();
+    let mut again = Database::open(&Location::Memory, schema, Options::default(), NOW, replica(8)).expect("opens");
+    again.recover(&recovered(100, waiting), &images, NOW).expect("recovers");
+    let expected = [[1, 15], [2, 8]].map(|row| row.map(Value::Int).to_vec());
+    assert_eq!(rows(&again, "SELECT id, a FROM counters ORDER BY id"), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -6,7 +6,7 @@ use landfall_core::wide::WideMap;
 use landfall_core::{Problem, ReplicaId, RowKey, Transaction, Value};
 
 use super::{Database, DbError, Location, Options, Written};
-use crate::mirror::Recovered;
+use crate::mirror::{Recovered, Situation};
 
 mod actions;
 mod cache;
@@ -117,6 +117,8 @@ pub(super) fn recovered(last_rseq: u64, transactions: Vec<Transaction>) -> Recov
         older: Vec::new(),
         dead: Vec::new(),
         priorities: WideMap::new(),
+        releases: WideMap::new(),
+        situation: Situation::default(),
         damaged: 0,
     }
 }

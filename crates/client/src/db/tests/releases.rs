@@ -5,6 +5,7 @@ use landfall_core::{Schema, Transaction};
 
 use super::*;
 use crate::db::EntryState;
+use crate::mirror::Mirror;
 
 const SCHEMA: &str = r#"
     [app]
@@ -52,10 +53,14 @@ fn accept_all(db: &mut Database) {
 
 fn filled() -> Database {
     let mut db = notes();
-    write(&mut db, &["INSERT INTO folder VALUES (1, 'one')", "INSERT INTO folder VALUES (2, 'two')"]).expect("writes");
-    write(&mut db, &["INSERT INTO note VALUES (10, 1)", "INSERT INTO lock VALUES (20, 1)"]).expect("writes");
-    accept_all(&mut db);
+    fill(&mut db);
     db
+}
+
+fn fill(db: &mut Database) {
+    write(db, &["INSERT INTO folder VALUES (1, 'one')", "INSERT INTO folder VALUES (2, 'two')"]).expect("writes");
+    write(db, &["INSERT INTO note VALUES (10, 1)", "INSERT INTO lock VALUES (20, 1)"]).expect("writes");
+    accept_all(db);
 }
 
 #[test]
@@ -116,6 +121,67 @@ fn what_took_an_entry_up_lets_go_of_what_that_did() {
     let edited = edited.expect("edits").rseq.expect("an entry");
     let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
     assert_eq!((after, requires), (vec![edited], vec![edited]));
+}
+
+/// What its mirror has, in another database.
+fn recovered(db: &Database) -> Database {
+    let kept = |entry: crate::db::OutboxEntry| (entry.rseq, db.kept(&entry).expect("readable"));
+    let mut entries = db.outbox().expect("readable");
+    entries.retain(|entry| !matches!(entry.state, EntryState::Acknowledged(_)));
+    let entries: Vec<_> = entries.into_iter().map(kept).collect();
+    let mut mirror = Mirror::new("notes", db.replica(), db.last_rseq(), db.situation(), entries);
+    let mirror = Mirror::from_bytes(&mirror.compact()).recover("notes").expect("ours").expect("known");
+    let mut again = notes();
+    again.recover(&mirror, &[], NOW).expect("recovers");
+    again
+}
+
+/// As if the database were of the build before entries took note of what they let go of.
+fn brought_from_format_4(path: &std::path::Path) -> Database {
+    let raw = rusqlite::Connection::open(path).expect("opens");
+    raw.execute_batch(
+        "DROP TABLE _landfall_released; DROP INDEX _landfall_outbox_tried; PRAGMA user_version = 4",
+    )
+    .expect("sets");
+    drop(raw);
+    let schema = Schema::parse("landfall.toml", SCHEMA).expect("a schema");
+    Database::open(&Location::Path(path.to_owned()), schema, Options::default(), NOW, replica(1)).expect("opens")
+}
+
+/// Neither a lost database nor an upgrade lets the delete of a folder overtake what was moved out of it.
+#[test]
+fn what_is_let_go_of_is_known_after_a_recovery_and_after_an_upgrade() {
+    let moves = |db: &mut Database| {
+        let (moved, ..) = links(db, &["UPDATE note SET folder = NULL WHERE id = 10", "DELETE FROM lock"]);
+        let edited = db.edit(moved, NOW, &mut |bytes| bytes.fill(0), |tx| {
+            tx.update("note", &landfall_core::RowKey::single(Value::Int(10)), &[("folder", Value::Int(2))])
+        });
+        let edited = edited.expect("edits").rseq.expect("an entry");
+        let (renamed, ..) = links(db, &["UPDATE folder SET slug = 'old' WHERE id = 2"]);
+        (edited, renamed)
+    };
+    let mut db = filled();
+    let (moved, renamed) = moves(&mut db);
+    let mut db = recovered(&db);
+    // The server has brought the folders again.
+    let (taken, after, requires) = links(&mut db, &["INSERT INTO folder VALUES (1, 'two')"]);
+    assert_eq!((after, requires), (vec![renamed], vec![]));
+    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+    assert_eq!((after, requires), (vec![moved, taken], vec![moved, taken]));
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("notes.db");
+    let schema = Schema::parse("landfall.toml", SCHEMA).expect("a schema");
+    let location = Location::Path(path.clone());
+    let mut db = Database::open(&location, schema, Options::default(), NOW, replica(1)).expect("opens");
+    fill(&mut db);
+    let (moved, renamed) = moves(&mut db);
+    drop(db);
+    let mut db = brought_from_format_4(&path);
+    let (taken, after, requires) = links(&mut db, &["INSERT INTO folder VALUES (3, 'two')"]);
+    assert_eq!((after, requires), (vec![renamed], vec![]));
+    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+    assert_eq!((after, requires, taken > moved), (vec![moved], vec![moved], true));
 }
 
 #[test]

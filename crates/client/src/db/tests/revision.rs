@@ -103,6 +103,8 @@ fn an_edit_says_whether_it_changed_the_entry_or_follows_it() {
     };
     let edited = edit(&mut db, first, 20);
     assert!(edited.value.in_place && edited.gone == [first]);
+    let backups = db.backups().expect("readable");
+    assert!(backups.len() == 1 && backups[0].file.contains(&format!("\"rseq\":{first},")), "{backups:?}");
     let second = edited.rseq.expect("an entry");
     assert_eq!(entries(&db), [(second, EntryState::Queued)]);
     let transaction = db.entry(second).expect("readable").expect("there").transaction;

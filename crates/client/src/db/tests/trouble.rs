@@ -162,6 +162,10 @@ fn a_dead_letter_knows_when_and_why_it_failed_each_time() {
     let failed = |db: &mut Database, n: u64| {
         let problem = Problem::new(core::ATTEMPTS_USED_UP, format!("fault {n}"));
         db.decide(&[decision(rseq, Outcome::Failed { problem })], NOW + n).expect("decides");
+        let offered = [landfall_protocol::Entry::from(db.entry(rseq).expect("readable").expect("there").transaction)];
+        let told = db.attempted(&offered).expect("readable");
+        let told: Vec<_> = told.iter().map(|of| (of.rseq, u64::from(of.times))).collect();
+        assert_eq!(told, [(rseq, n)], "a server that was started anew has forgotten");
     };
     (1..=9).for_each(|n| failed(&mut db, n));
     refuse(&mut db, rseq, 10);

@@ -9,6 +9,7 @@ use landfall_protocol::server::{Opening, Resumption, Start, WireType};
 
 use crate::engine::Input;
 use crate::engine::device::{Device, NOON, entropy};
+use crate::mirror::Mirror;
 use crate::status::Review;
 
 const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\nreview_after = '1h'\nreview_entries = 2\n\
@@ -90,6 +91,39 @@ fn nothing_leaves_before_the_person_says_so_and_then_all_of_it() {
     device.disconnect();
     device.connect(Resumption::Continue);
     assert_eq!(device.review(), None);
+}
+
+/// What the person held back stays so when the database is lost, and the outbox comes from its mirror.
+#[test]
+fn a_recovered_database_sends_nothing_that_was_held_back_and_knows_whose_it_is() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::away(&dir.path().join("notes.db"), 3);
+    device.seconds = 2 * HOUR;
+    device.connect(Resumption::Continue);
+    let held = device.review().expect("held back");
+    device.engine.set_paused(true, device.now(), &mut entropy).expect("writes");
+    device.drain();
+    let told: Vec<u8> = device.mirrored.drain(..).fold(Mirror::default(), |mut mirror, record| {
+        mirror.append(record);
+        mirror
+    }).compact();
+    let written_anew = device.engine.mirror().expect("readable").compact();
+    for (file, name) in [(told, "told"), (written_anew, "anew")] {
+        let recovered = Mirror::from_bytes(&file).recover("journal").expect("ours").expect("known");
+        let mut again = Device::at(&dir.path().join(name), 2 * HOUR + 60);
+        again.engine.adopt(&recovered, &[], again.now()).expect("adopts");
+        again.drain();
+        assert_eq!(again.engine.db().subject(), Some("ada"));
+        let review = again.review().expect("held back still");
+        assert_eq!((review.entries, review.away_ms, review.since_ms), (3, held.away_ms, held.since_ms), "{name}");
+        again.connect(Resumption::Fresh);
+        assert_eq!((again.pushed(), again.engine.status().paused), (vec![], true));
+        again.replay();
+        assert!(again.pushed().is_empty(), "the person has paused, too");
+        again.engine.set_paused(false, again.now(), &mut entropy).expect("writes");
+        again.drain();
+        assert_eq!(again.pushed().len(), 3);
+    }
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn entry(subject: &str, action: &str, rseq: u64) -> PushEntry {
         settled: Vec::new(),
         refused: Vec::new(),
         follows: Vec::new(),
+        attempted: 0,
         copied: CopiedFrom::default(),
         heard: Heard::Nothing,
     }

@@ -72,6 +72,27 @@ pub(crate) fn a_table_says_how_often_it_is_tried<B: Backend>() {
     assert_eq!((tries(&mut *store, hasty), tries(&mut *store, patient)), (2, 3));
 }
 
+/// P15: each attempt that fails counts, also over a restart of the server: the device tells of those that it knows.
+pub(crate) fn a_server_that_was_started_anew_goes_on_counting<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&schema());
+    backend.forbid("lists", "name", "poison");
+    let mut ann = Device::new(1, "ann");
+    let mut poison = ann.write(vec![insert("lists", "a", &[("name", text("poison"))])]);
+    let most = u32::from(schema().sending(&poison.entry.transaction).attempts);
+    for times in 1..most {
+        assert_eq!(failure(&commit(&mut *store, std::slice::from_ref(&poison)).outcomes[0]), store_codes::REJECTED);
+        drop(store);
+        store = backend.open(&schema());
+        poison.attempted = times;
+    }
+    let group = commit(&mut *store, std::slice::from_ref(&poison));
+    assert_eq!(refusal(&group.outcomes[0]), codes::ATTEMPTS_USED_UP);
+    // What only its device says ends nothing: it has to fail once more.
+    let boastful = PushEntry { attempted: u32::MAX, ..ann.write(vec![insert("lists", "b", &[("name", text("fine"))])]) };
+    accept(&mut *store, boastful);
+}
+
 /// P15: once the rule is gone, what failed goes through.
 pub(crate) fn a_transaction_that_failed_is_accepted_when_the_fault_is_mended<B: Backend>() {
     let backend = B::fresh();

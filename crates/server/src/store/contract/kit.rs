@@ -129,6 +129,7 @@ impl Device {
             settled: vec![],
             refused: vec![],
             follows: vec![],
+            attempted: 0,
             copied: CopiedFrom::default(),
             heard: Heard::Nothing,
         }

@@ -59,6 +59,7 @@ macro_rules! store_contract {
             a_transaction_that_the_database_rejects_harms_nobody_else,
             a_transaction_that_failed_is_accepted_when_the_fault_is_mended,
             a_table_says_how_often_it_is_tried,
+            a_server_that_was_started_anew_goes_on_counting,
             a_handler_adds_to_what_the_device_writes,
             a_handler_refuses,
             a_handler_drops_what_the_device_wants,
