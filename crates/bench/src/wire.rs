@@ -1,5 +1,6 @@
 //! A device reduced to its wire: enough to load a server from one process with a thousand sessions.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -8,6 +9,7 @@ use landfall_protocol::codec::decode_binary;
 use landfall_protocol::{ClientMessage, Form, Frame, Hello, Outcome, ServerMessage, Start, VERSION, encode_client};
 use rand::TryRng as _;
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -46,6 +48,22 @@ fn now_ms() -> u64 {
 /// Of sockets in benchmarks: the library sets aside, and clears, 128 KiB for each read otherwise.
 pub fn small_buffers() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(4 << 10)
+}
+
+/// What becomes of a flood.
+#[derive(Debug, Default)]
+pub struct Tally {
+    accepted: AtomicU64,
+    refusals: AtomicU64,
+    /// It was told to wait.
+    pub refused: Notify,
+}
+
+impl Tally {
+    /// How many transactions were accepted so far, and how often it was told to wait.
+    pub fn so_far(&self) -> [u64; 2] {
+        [&self.accepted, &self.refusals].map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
 /// A session.
@@ -203,12 +221,17 @@ impl Device {
 
 impl Device {
     /// Pushes as much as the server takes, until it is told to end: two pushes of `size` transactions under way, and as
-    /// soon as one is answered the next. Gives how many were accepted, and how often it was told to wait.
-    pub async fn flood(&mut self, size: usize, until: Instant) -> Fallible<(u64, u64)> {
-        let (mut accepted, mut refusals, mut id) = (0, 0, 0);
+    /// soon as one is answered the next.
+    pub async fn flood(
+        &mut self,
+        size: usize,
+        until: &watch::Receiver<Instant>,
+        tally: &Tally,
+    ) -> Fallible<()> {
+        let mut id = 0;
         let mut under_way = std::collections::BTreeMap::new();
-        while Instant::now() < until || !under_way.is_empty() {
-            while under_way.len() < 2 && Instant::now() < until {
+        while Instant::now() < *until.borrow() || !under_way.is_empty() {
+            while under_way.len() < 2 && Instant::now() < *until.borrow() {
                 let batch: Vec<Transaction> = (0..size).map(|_| self.insert()).collect();
                 id += 1;
                 self.offer(id, &batch).await?;
@@ -217,13 +240,14 @@ impl Device {
             match self.next().await? {
                 ServerMessage::Acknowledge { id, decisions, .. } => {
                     under_way.remove(&id);
-                    accepted +=
-                        decisions.iter().filter(|d| matches!(d.outcome, Outcome::Accepted { .. })).count() as u64;
+                    let accepted = decisions.iter().filter(|d| matches!(d.outcome, Outcome::Accepted { .. })).count();
+                    tally.accepted.fetch_add(accepted as u64, Ordering::Relaxed);
                 }
                 ServerMessage::Error { about: Some(about), fatal: false, retry_after_ms, .. } => {
-                    refusals += 1;
+                    tally.refusals.fetch_add(1, Ordering::Relaxed);
+                    tally.refused.notify_waiters();
                     tokio::time::sleep(Duration::from_millis(retry_after_ms.unwrap_or(100))).await;
-                    if let Some(batch) = under_way.remove(&about).filter(|_| Instant::now() < until) {
+                    if let Some(batch) = under_way.remove(&about).filter(|_| Instant::now() < *until.borrow()) {
                         id += 1;
                         self.offer(id, &batch).await?;
                         under_way.insert(id, batch);
@@ -233,7 +257,7 @@ impl Device {
                 _ => {}
             }
         }
-        Ok((accepted, refusals))
+        Ok(())
     }
 
     async fn offer(&mut self, id: u32, batch: &[Transaction]) -> Fallible<()> {

@@ -61,6 +61,14 @@ struct Standing {
     bytes: u64,
 }
 
+/// Whether both are accepted, one right after the other here and at the server, and settle at once.
+fn follows_at_once(one: &Decision, next: &Decision, passed: Option<u64>) -> bool {
+    let (Outcome::Accepted { seq }, Outcome::Accepted { seq: next_seq }) = (&one.outcome, &next.outcome) else {
+        return false;
+    };
+    next.rseq == one.rseq + 1 && *next_seq == seq + 1 && passed.is_some_and(|passed| *next_seq <= passed)
+}
+
 impl Database {
     /// Applies decisions, in one transaction.
     ///
@@ -83,8 +91,10 @@ impl Database {
         batch: &mut Batch,
     ) -> Result<(), DbError> {
         let (passed, now_ms) = (self.passed(), decided.at_ms);
-        for decision in decisions {
-            self.decide_one(decision, passed, decided, batch)?;
+        for run in decisions.chunk_by(|one, next| follows_at_once(one, next, passed)) {
+            if run.len() == 1 || !self.settle_run(run, now_ms, batch)? {
+                run.iter().try_for_each(|decision| self.decide_one(decision, passed, decided, batch))?;
+            }
         }
         self.settle(batch, now_ms)?;
         if !decisions.is_empty() {
@@ -454,6 +464,40 @@ impl Database {
         self.conn.prepare_cached("DELETE FROM _landfall_outbox WHERE rseq = ?")?.execute([rseq as i64])?;
         self.memory.meta.counts.moved(standing.state, None, standing.bytes);
         Ok(())
+    }
+
+    /// A run of entries that [`follows_at_once`]: as [`Database::settle_now`] for each, where nothing is special about any.
+    /// False: something is, and nothing was done.
+    fn settle_run(&mut self, run: &[Decision], now_ms: u64, batch: &mut Batch) -> Result<bool, DbError> {
+        let seq_of = |decision: &Decision| match decision.outcome {
+            Outcome::Accepted { seq } => Some(seq),
+            _ => None,
+        };
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(false) };
+        let Some(seq) = seq_of(first) else { return Ok(false) };
+        let range = params![first.rseq as i64, last.rseq as i64];
+        let sql = "SELECT count(*), coalesce(sum(length(body)), 0), min(state = 1 AND parked = 0) FROM _landfall_outbox
+                   WHERE rseq BETWEEN ? AND ?";
+        let (count, bytes, are_plain): (i64, i64, Option<bool>) =
+            self.conn.prepare_cached(sql)?.query_row(range, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+        if count as usize != run.len() || are_plain != Some(true) {
+            return Ok(false);
+        }
+        batch.touch_all(self, first.rseq, last.rseq)?;
+        for table in ["_landfall_touched WHERE rseq", "_landfall_waits WHERE predecessor"] {
+            self.conn.prepare_cached(&format!("DELETE FROM {table} BETWEEN ? AND ?"))?.execute(range)?;
+        }
+        let sql = format!(
+            "INSERT INTO _landfall_acked (rseq, seq, at_ms, body, preview, before, stack)
+             SELECT rseq, rseq - ?1 + ?3, ?4, body, preview, before, stack FROM _landfall_outbox
+             WHERE rseq BETWEEN ?1 AND ?2 {KEPT}"
+        );
+        let at_ms = self.server_ms(now_ms) as i64;
+        let row = params![first.rseq as i64, last.rseq as i64, seq as i64, at_ms];
+        self.conn.prepare_cached(&sql)?.execute(row)?;
+        self.conn.prepare_cached("DELETE FROM _landfall_outbox WHERE rseq BETWEEN ? AND ?")?.execute(range)?;
+        self.memory.meta.counts.left(SENT, run.len() as u64, bytes as u64);
+        Ok(true)
     }
 
     /// The server has accepted an entry, under this sequence.

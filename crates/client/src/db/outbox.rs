@@ -173,6 +173,14 @@ impl Counts {
         }
     }
 
+    /// So many entries in one state, of so many bytes together, leave.
+    pub(super) fn left(&mut self, state: i64, entries: u64, bytes: u64) {
+        let others = self.of(state).saturating_sub(entries);
+        *self.of(state) = others + 1;
+        // The last of them, with the bytes of all.
+        self.moved(state, None, bytes);
+    }
+
     pub(super) fn of(&mut self, state: i64) -> &mut u64 {
         match state {
             QUEUED => &mut self.pending,

@@ -135,9 +135,14 @@ impl Batch {
 
     /// Loads every row that an entry touches.
     pub fn touch(&mut self, db: &Database, rseq: u64) -> Result<(), DbError> {
-        let sql = "SELECT tbl, key FROM _landfall_touched WHERE rseq = ?";
+        self.touch_all(db, rseq, rseq)
+    }
+
+    /// The same for all entries from `first` to `last`.
+    pub fn touch_all(&mut self, db: &Database, first: u64, last: u64) -> Result<(), DbError> {
+        let sql = "SELECT tbl, key FROM _landfall_touched WHERE rseq BETWEEN ? AND ?";
         let mut statement = db.conn.prepare_cached(sql)?;
-        let mut rows = statement.query([rseq as i64])?;
+        let mut rows = statement.query([first as i64, last as i64])?;
         while let Some(row) = rows.next()? {
             let key = parse_key(&row.get::<_, Vec<u8>>(1)?)?;
             self.row(db, row.get(0)?, &key)?;

@@ -3,13 +3,49 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most entries of one subject in a group while it is alone: a group of so many entries is not held up by its fsync.
 pub const SUBJECT_GROUP_ENTRIES: usize = 512;
 
-/// Most entries of one subject in a group while others take part: a larger push is divided. Whoever pushes little waits
-/// for what so many take, not for whatever somebody else chose to push at once.
+/// Most entries of one subject in a group while others take part, until it is known how fast this machine is
+/// ([`Share`]): a larger push is divided. Whoever pushes little waits for what so many take, not for whatever somebody else
+/// chose to push at once.
 pub const SHARED_GROUP_ENTRIES: usize = 16;
+
+/// The least and the most that a share may come to.
+const SHARES: (usize, usize) = (4, 64);
+/// One group in so many decides what is thought of all.
+const WEIGHT: u32 = 8;
+
+/// How many entries of a subject go into a group that others take part in: so many as take as long as the group's fsync.
+/// Fewer would waste the disk, which a group waits for anyway; more would make others wait longer than it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// What an entry takes, and what an fsync takes, as far as is known.
+    learnt: Option<(Duration, Duration)>,
+}
+
+impl Share {
+    /// A group of so many entries took so long, the last part of it for the fsync. Small ones say little of single entries.
+    pub fn learn(&mut self, entries: usize, took: Duration, fsync: Duration) {
+        let Some(one) = took.saturating_sub(fsync).checked_div(entries as u32).filter(|_| entries >= SHARES.0) else {
+            return;
+        };
+        let mixed = |before: Duration, now: Duration| (before * (WEIGHT - 1) + now) / WEIGHT;
+        self.learnt = Some(match self.learnt {
+            Some((each, flush)) => (mixed(each, one), mixed(flush, fsync)),
+            None => (one, fsync),
+        });
+    }
+
+    /// Most entries of one subject.
+    pub fn entries(&self) -> usize {
+        let Some((each, fsync)) = self.learnt else { return SHARED_GROUP_ENTRIES };
+        let fit = fsync.as_nanos() / each.as_nanos().max(1);
+        usize::try_from(fit).unwrap_or(usize::MAX).clamp(SHARES.0, SHARES.1)
+    }
+}
 
 /// Whoever else was there is expected back for so many groups, and finds no large one under way.
 pub const EXPECTED_GROUPS: u32 = 64;
@@ -36,11 +72,13 @@ pub struct FairQueue<T> {
     /// Who waited first for the last group, and for how many more others are expected back.
     last: Option<Arc<str>>,
     expected: u32,
+    /// What is known of this machine.
+    share: Share,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { subjects: BTreeMap::new(), turns: VecDeque::new(), len: 0, entries: 0, last: None, expected: 0 }
+        Self { subjects: BTreeMap::new(), turns: VecDeque::new(), len: 0, entries: 0, last: None, expected: 0, share: Share::default() }
     }
 }
 
@@ -63,6 +101,11 @@ impl<T: Waiting> FairQueue<T> {
     /// Their entries.
     pub fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// As [`Share::learn`].
+    pub fn learn(&mut self, entries: usize, took: Duration, fsync: Duration) {
+        self.share.learn(entries, took, fsync);
     }
 
     /// An item waits, behind those of its subject.
@@ -90,7 +133,7 @@ impl<T: Waiting> FairQueue<T> {
         // Those that may still have a turn in this group, and how much of it they have.
         let mut round: VecDeque<(Arc<str>, usize)> = self.turns.drain(..).map(|subject| (subject, 0)).collect();
         let mut done = VecDeque::new();
-        let share = if self.is_alone(&round) { SUBJECT_GROUP_ENTRIES } else { SHARED_GROUP_ENTRIES };
+        let share = if self.is_alone(&round) { SUBJECT_GROUP_ENTRIES } else { self.share.entries() };
         while let Some((subject, taken)) = round.pop_front() {
             let Some(waiting) = self.subjects.get_mut(&subject) else { continue };
             let whole = waiting.front().map_or(0, Waiting::entries);
@@ -180,6 +223,23 @@ mod tests {
             assert!(size(queue.take(2_000)) <= SHARED_GROUP_ENTRIES, "whoever was there is expected back");
         }
         assert!(size(queue.take(2_000)) > SHARED_GROUP_ENTRIES, "alone for long it has more room");
+    }
+
+    #[test]
+    fn a_share_takes_as_long_as_the_fsync_that_it_goes_with() {
+        let micros = Duration::from_micros;
+        let learnt = |each: u64, fsync: u64| {
+            let mut share = Share::default();
+            (0..40).for_each(|_| share.learn(10, micros(10 * each + fsync), micros(fsync)));
+            share.entries()
+        };
+        assert_eq!(Share::default().entries(), SHARED_GROUP_ENTRIES);
+        assert_eq!((learnt(50, 1_000), learnt(50, 100), learnt(50, 20_000), learnt(0, 0)), (20, 4, 64, 4));
+        let mut share = Share::default();
+        share.learn(1, micros(500), micros(400));
+        assert_eq!(share.entries(), SHARED_GROUP_ENTRIES, "a single entry says little");
+        (0..80).for_each(|_| share.learn(16, micros(2_000), micros(400)));
+        assert_eq!(share.entries(), 4);
     }
 
     #[test]

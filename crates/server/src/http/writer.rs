@@ -117,7 +117,8 @@ impl Writer {
                 go_on = self.take(work, &mut waiting) && go_on;
             }
             if !waiting.is_empty() {
-                self.commit(waiting.take(GROUP_ENTRIES));
+                let (entries, took, fsync) = self.commit(waiting.take(GROUP_ENTRIES));
+                waiting.learn(entries, took, fsync);
             }
             if !go_on {
                 while !waiting.is_empty() {
@@ -179,13 +180,15 @@ impl Writer {
         true
     }
 
-    fn commit(&mut self, group: Vec<Queued>) {
+    /// Decides a group. How many entries it had, how long it took, and how much of that was for the fsync.
+    fn commit(&mut self, group: Vec<Queued>) -> (usize, Duration, Duration) {
         let began = Instant::now();
         let shares: Vec<_> = group.iter().map(|one| (Arc::clone(&one.push.subject), one.push.size())).collect();
         let (pushes, sessions): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.push, one.session)).unzip();
         let mut committed = self.committer.commit(pushes, self.now(), self.rng.next_u64());
         self.door.decided(&shares);
-        self.metrics.committed(&committed, began.elapsed());
+        let (took, fsync) = (began.elapsed(), committed.commit.flushed_in);
+        self.metrics.committed(&committed, took);
         if let Some(problem) = &committed.failure {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
         }
@@ -206,6 +209,7 @@ impl Writer {
         }
         self.committer.publish(&committed);
         self.announce();
+        (committed.entries, took, fsync)
     }
 
     fn look_outside(&mut self) {
