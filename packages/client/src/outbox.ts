@@ -2,7 +2,7 @@ import { State } from "./observable.js";
 import type { ChangedSince, EntryState, OutboxEntry, Problem, ReviewEntry, RowChange, Schema } from "./types.js";
 import { decodeKey, decodeRow, keyText } from "./values.js";
 
-interface WireEntry {
+export interface WireEntry {
   rseq: number;
   state: EntryState;
   attempts: number;

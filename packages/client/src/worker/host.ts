@@ -164,9 +164,7 @@ export class Host {
     };
     const sink = this.#sink(found) as never;
     this.#engine = await openEngine(JSON.stringify(config), found.frames, found.images, sink);
-    if (where) return;
-    if (found.paused) this.#engine.manage("pause", "", undefined);
-    await this.#mirror?.settled();
+    if (!where) await this.#mirror?.settled();
   }
 
   #mayBeOnline(wanted: boolean): boolean {
@@ -300,7 +298,6 @@ export class Host {
       case "discard":
         return engine.discard(ask.rseq, request);
       case "manage":
-        if (["pause", "resume"].includes(ask.verb)) this.#mirror?.keep("paused", ask.verb === "pause");
         return engine.manage(ask.verb, ask.arg, request);
       case "token":
         return engine.setToken(ask.token);

@@ -19,8 +19,6 @@ export interface Found {
   requests: Map<string, unknown>;
   /** What was last wanted of the network, where anything was. */
   online?: boolean | undefined;
-  /** Whether sending was paused, where the database does not remember it. */
-  paused?: boolean | undefined;
 }
 
 /** A storage failure as the page reads it. */
@@ -110,16 +108,15 @@ export class Mirror {
     const db = await openDatabase(name);
     const transaction = db.transaction(STORES, "readwrite", { durability: "strict" });
     const [mirror, requests, meta] = storesOf(transaction);
-    const [last = 0, online, paused, stored, names, answers] = (await Promise.all(
+    const [last = 0, online, stored, names, answers] = (await Promise.all(
       [
         meta.get("epoch"),
         meta.get("online"),
-        meta.get("paused"),
         mirror.getAll(),
         requests.getAllKeys(),
         requests.getAll(),
       ].map((request) => done<unknown>(request as IDBRequest<unknown>)),
-    )) as [number | undefined, boolean | undefined, boolean | undefined, Stored[], IDBValidKey[], Answered[]];
+    )) as [number | undefined, boolean | undefined, Stored[], IDBValidKey[], Answered[]];
     const epoch = last + 1;
     meta.put(epoch, "epoch");
     const known = new Map<string, unknown>();
@@ -132,7 +129,7 @@ export class Mirror {
     await completed(transaction);
     const frames = joined(stored.map(({ frame }) => frame));
     const images = joined(stored.flatMap((entry) => entry.images ?? []));
-    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, online, paused } };
+    return { mirror: new Mirror(db, epoch), found: { frames, images, requests: known, online } };
   }
 
   /** From here on a change is durable before {@link settled} resolves, and `failed` is told when one cannot be. */

@@ -39,6 +39,8 @@ test("in memory: it says so, every write is kept whole over a restart without a 
   const follower = await browser.page(site);
   assert.deepEqual(await open(follower, { worker }), { role: "follower", durability: "memory" });
   await call(follower, (db, { id }) => db.update("notes", id, { mood: "glad" }), note(2));
+  // What the person wished outlasts the tab, as what they wrote does.
+  await call(follower, (db) => db.outbox.pause());
   await page.close();
   await until(follower, (db) => db.status.current.role === "owner");
   await reload(follower, { worker });
@@ -48,9 +50,11 @@ test("in memory: it says so, every write is kept whole over a restart without a 
     { title: "note 2", body: "", rating: null, mood: "glad" },
   ]);
   // Notes keep their history: no change is taken up by another one.
-  assert.equal(await call(follower, (db) => db.status.current.pending), 3);
+  const { pending, paused } = await call(follower, (db) => db.status.current);
+  assert.deepEqual({ pending, paused }, { pending: 3, paused: true });
 
   site.mode = "up";
+  await call(follower, (db) => db.outbox.resume());
   await call(follower, (db) => db.shape("my_notes").close());
   await call(follower, (db) => db.setOnline(false));
   await call(follower, (db) => db.setOnline(true));

@@ -54,12 +54,43 @@ test("an entry that was never sent is edited in place, and withdrawn", async (t)
   await entries(page, 2);
   assert.deepEqual(await call(page, (db) => db.outbox.current[1].waitsFor), [edited.rseq]);
   // The note goes, and the change of it cannot be without it.
-  const withdrawn = await call(page, (db, n) => db.outbox.withdraw(n), edited.rseq);
+  const { entry: was, ...withdrawn } = await call(page, (db, n) => db.outbox.withdraw(n), edited.rseq);
   assert.deepEqual(withdrawn, { withdrawn: true, withIt: [later.rseq] });
+  assert.equal(was.rows[0].values.title, "note 1, edited");
+  // What it was before the edit is in a copy of the outbox.
+  const copies = await call(page, (db) => db.outbox.backups().then((all) => all.map(({ why }) => why)));
+  assert.ok(copies.includes("before an entry was edited"), copies.join());
   assert.deepEqual(await call(page, TITLES), []);
   await until(page, (db) => db.outbox.current.length === 1 && db.outbox.current[0].state === "failed");
   const [failed] = await call(page, (db) => db.outbox.current);
   assert.match(failed.error.message, /withdrawn/);
+});
+
+test("a transaction may require another one, and shares its fate", async (t) => {
+  const { page } = await offline(t);
+  const { rseq } = await call(page, (db, row) => db.insert("notes", row), note(1));
+  const requiring = await call(
+    page,
+    (db, { row, rseq }) =>
+      db.transaction((tx) => {
+        tx.require(rseq);
+        tx.insert("notes", row);
+      }),
+    { row: note(2), rseq },
+  );
+  await entries(page, 2);
+  assert.deepEqual(await call(page, (db) => db.outbox.current[1].waitsFor), [rseq]);
+  assert.deepEqual((await call(page, (db, n) => db.outbox.withdraw(n), rseq)).withIt, [requiring.rseq]);
+  assert.deepEqual(await call(page, TITLES), []);
+  await until(page, (db) => db.outbox.current.length === 1 && db.outbox.current[0].state === "failed");
+  assert.equal(await call(page, (db) => db.outbox.current[0].becauseOf), rseq);
+  // What is gone cannot be required.
+  const code = await call(
+    page,
+    (db, n) => db.transaction((tx) => tx.require(n)).catch((error) => error.code),
+    rseq,
+  );
+  assert.equal(code, "LF-5025");
 });
 
 test("what was done is undone and done again, over a reload and in another tab", async (t) => {

@@ -23,6 +23,7 @@ test("wishes of the right form are sent as they are", async () => {
   expect(await sent((tx) => tx.setPriority(0))).toEqual([["p", 0]]);
   expect(await sent((tx) => tx.setPriority(100))).toEqual([["p", 100]]);
   expect(await sent((tx) => tx.follow(7))).toEqual([["f", 7]]);
+  expect(await sent((tx) => tx.require(7))).toEqual([["r", 7]]);
   expect(await sent((tx) => tx.expireAt(new Date(5)))).toEqual([["e", 5]]);
   expect(await sent((tx) => tx.expireAt(new Date(-5)))).toEqual([["e", 0]]);
 });
@@ -34,6 +35,7 @@ const values: [string, string, (tx: Tx) => void][] = [
   ["setPriority", 'a whole number from 0 to 100, and was given "5"', (tx) => tx.setPriority(wrong("5"))],
   ["follow", "the number of an entry, and was given the number NaN", (tx) => tx.follow(Number.NaN)],
   ["require", "the number of an entry, and was given null", (tx) => tx.require(wrong(null))],
+  ["require", "the number of an entry, and was given the number 0", (tx) => tx.require(0)],
   ["edit", "the number of an entry, and was given the number 0", (tx) => tx.edit(0)],
   ["retry", "the number of an entry, and was given the number 1.5", (tx) => tx.retry(1.5)],
   ["supersede", "the number of an entry, and was given the number Infinity", (tx) => tx.supersede(1 / 0)],
