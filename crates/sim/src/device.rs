@@ -107,6 +107,8 @@ pub struct Device {
     pub dice: Dice,
     /// What its person decides about what was written.
     pub minds: Dice,
+    /// What its person does beside all that.
+    pub whims: Dice,
     /// Counts processes; messages for an earlier one are dropped.
     pub life: u64,
     /// The running app.
@@ -137,6 +139,7 @@ impl Device {
         let name = format!("d{index}");
         let mut dice = Dice::new(seed, &name);
         let minds = Dice::new(seed, &format!("minds of {name}"));
+        let whims = Dice::new(seed, &format!("whims of {name}"));
         let disk = Disk::new(dice.number(), DiskConfig::default());
         Self {
             index,
@@ -147,6 +150,7 @@ impl Device {
             way,
             dice,
             minds,
+            whims,
             life: 0,
             process: None,
             held: BTreeSet::new(),

@@ -101,6 +101,13 @@ impl History {
         states.iter().map(|(seq, _)| *seq).filter(move |seq| *seq > base)
     }
 
+    /// All states of all rows of a table, by sequence.
+    pub fn states_of<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (&'a RowKey, &'a [(u64, Option<Cells>)])> {
+        let first = (table.to_owned(), RowKey(Vec::new()));
+        let rows = self.rows.range(first..).take_while(move |((name, _), _)| name == table);
+        rows.map(|((_, key), states)| (key, states.as_slice()))
+    }
+
     /// All rows of a table as they are.
     pub fn rows_of<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (&'a RowKey, &'a Cells)> {
         let first = (table.to_owned(), RowKey(Vec::new()));

@@ -1,4 +1,5 @@
-//! The app's code on the simulated server: the handler of the action `sell`, and the webhook that does the same.
+//! The app's code on the simulated server: the handler of the action `sell`, the webhook that does the same, and the
+//! handlers of actions that may not wait for long.
 
 use std::time::Duration;
 
@@ -16,10 +17,13 @@ const TILL: u64 = 99;
 
 /// The server's handlers. They take no time, and fail now and then. Or a webhook is asked.
 pub fn actions(webhook: bool) -> Actions {
-    if webhook {
-        return Actions::new().on_webhook("sell");
-    }
-    Actions::new().on("sell", sell).with_clock(|| Duration::ZERO)
+    let actions = if webhook { Actions::new().on_webhook("sell") } else { Actions::new().on("sell", sell) };
+    actions.on("ring", ring).on("deliver", |_: &mut Call<'_>| Ok(())).with_clock(|| Duration::ZERO)
+}
+
+/// Now and then nobody opens.
+fn ring(call: &mut Call<'_>) -> Result<(), Halt> {
+    if call.now_ms().is_multiple_of(7) { Err(Halt::refuse("nobody_in", "nobody opens")) } else { Ok(()) }
 }
 
 /// Takes one from the stock, and gives the sale the next number. A sale that has its number is not sold again.

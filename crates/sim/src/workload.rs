@@ -197,6 +197,24 @@ impl<'a> Author<'a> {
         }
     }
 
+    /// A row is again what it was after a change; whether it was another.
+    ///
+    /// # Errors
+    /// As [`Author::write`].
+    pub fn restore(&mut self, tx: &mut WriteTx<'_>, table: &str, change: &Value) -> Result<bool, DbError> {
+        self.mark(tx)?;
+        tx.restore(table, change)
+    }
+
+    /// Asks for an action.
+    ///
+    /// # Errors
+    /// As [`Author::write`].
+    pub fn ask(&mut self, tx: &mut WriteTx<'_>, action: &str, args: &[(&str, Value)]) -> Done {
+        self.mark(tx)?;
+        tx.action(action, args)
+    }
+
     /// One move of a drag: it says again all that the one before it said.
     ///
     /// # Errors

@@ -56,13 +56,26 @@ fn schema(history: Option<&str>) -> Schema {
 #[derive(Clone, Debug)]
 enum Step {
     /// A row is made, made again, or changed, by a device that may not know what the others did.
-    Put { device: usize, id: i64, title: u8 },
-    Delete { device: usize, id: i64 },
+    Put {
+        device: usize,
+        id: i64,
+        title: u8,
+    },
+    Delete {
+        device: usize,
+        id: i64,
+    },
     /// What a device wrote reaches the server, and what others did reaches the device.
-    Sync { device: usize },
-    Wait { ms: u64 },
+    Sync {
+        device: usize,
+    },
+    Wait {
+        ms: u64,
+    },
     /// The server's clock is set back.
-    Back { ms: u64 },
+    Back {
+        ms: u64,
+    },
     /// The server forgets what it need not keep.
     Forget,
 }
@@ -335,7 +348,8 @@ proptest! {
 fn a_row_that_was_made_while_the_clock_was_ahead_stays_deleted() {
     let (device, id) = (1, 0);
     let sync = || Step::Sync { device };
-    let steps = [Step::Put { device, id, title: 0 }, sync(), Step::Back { ms: 10 }, Step::Delete { device, id }, sync()];
+    let steps =
+        [Step::Put { device, id, title: 0 }, sync(), Step::Back { ms: 10 }, Step::Delete { device, id }, sync()];
     let later = [Step::Wait { ms: 5 }, Step::Forget, Step::Wait { ms: 5 }];
     told_as_it_was("\"1d\"", &[], &[&steps[..], &later[..]].concat()).expect("the past as it was");
 }

@@ -6,7 +6,7 @@ use landfall_core::schema::ddl::quote;
 use landfall_core::schema::history::{
     CHANGE_AT, CHANGE_ID, CHANGE_KIND, CHANGE_ROW, CHANGE_SEQ, ChangeKind, change_row,
 };
-use landfall_core::{Problem, RowKey, Value};
+use landfall_core::{Problem, RowKey, Value, mutant};
 
 use super::error::DbError;
 use super::write::WriteTx;
@@ -42,14 +42,14 @@ impl Database {
         let columns = columns.join(", ");
         let same = |key: &String| format!("past.{0} = now.{0}", quote(key));
         let same: Vec<String> = table.primary_key.iter().map(same).collect();
+        let gone = if mutant::active("as-of-wrong") { "" } else { ChangeKind::Delete.name() };
         // A bare column beside max() is that of the row with the maximum (SQLite, "Bare columns in an aggregate query").
         let sql = format!(
             "SELECT {columns} FROM {past} WHERE {CHANGE_ID} IN (SELECT id FROM
                (SELECT {CHANGE_ID} AS id, {CHANGE_KIND} AS kind, max({CHANGE_SEQ}) FROM {past}
                 WHERE {CHANGE_AT} <= ? OR {CHANGE_AT} IS NULL GROUP BY {CHANGE_ROW})
-             WHERE kind <> '{}')
+             WHERE kind <> '{gone}')
              UNION ALL SELECT {columns} FROM {name} AS now WHERE NOT EXISTS (SELECT 1 FROM {past} AS past WHERE {})",
-            ChangeKind::Delete.name(),
             same.join(" AND ")
         );
         self.query(&sql, &[Value::Timestamp(at_us)])
@@ -77,7 +77,7 @@ impl WriteTx<'_> {
         let Some(key) = table.key_of(&change) else { return Ok(false) };
         let now = self.row(&table.name, &key)?;
         // What the server fills is the server's to fill; and what is required now may not have been there then.
-        let columns = table.data_columns().filter(|c| !c.assigned);
+        let columns = table.data_columns().filter(|c| !c.assigned && !mutant::active("restored-by-halves"));
         let then = columns.filter_map(|c| {
             let value = change.get(&c.name).filter(|value| !(c.required && value.is_null()))?;
             Some((c.name.as_str(), value.clone()))

@@ -200,7 +200,7 @@ impl Counts {
         if from == ACKED {
             self.acked_bytes = self.acked_bytes.saturating_sub(bytes);
         }
-        if to == Some(ACKED) {
+        if to == Some(ACKED) && !landfall_core::mutant::active("bytes-uncounted") {
             self.acked_bytes += bytes;
         }
         match (from < ACKED, to.is_some_and(|to| to < ACKED)) {

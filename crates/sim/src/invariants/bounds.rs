@@ -1,8 +1,9 @@
 //! `bounds`: memory and queues stay within their bounds, however slow a reader is.
 
+use landfall_client::db::{EntryState, OutboxEntry};
 use landfall_protocol::{Change, ServerMessage};
 
-use super::Violation;
+use super::{Violation, ledger};
 use crate::server::MESSAGE_BYTES;
 use crate::world::World;
 
@@ -18,6 +19,30 @@ pub fn effects(count: usize) -> Result<(), Violation> {
         return Ok(());
     }
     Err(Violation::new("bounds", format!("an engine gave more than {MAX_EFFECTS} effects for one call")))
+}
+
+/// After a write that was taken: the outbox is no larger than the schema allows, counted entry by entry, and a person is
+/// told what is counted.
+///
+/// # Errors
+/// When it is larger, or something else is told.
+pub fn outbox(world: &mut World, device: usize) -> Result<(), Violation> {
+    let machine = &world.devices[device];
+    let Some(process) = &machine.process else { return Ok(()) };
+    let Ok(outbox) = process.engine.outbox() else { return Ok(()) };
+    ledger::honest(process, &outbox, &machine.name)?;
+    // What the server has accepted waits for the open shapes, and takes no room from a person.
+    let is_kept = |e: &&OutboxEntry| !matches!(e.state, EntryState::Acknowledged(_));
+    let kept: Vec<u64> = outbox.iter().filter(is_kept).map(|e| e.transaction.to_bytes().len() as u64).collect();
+    let (entries, bytes, limits) = (kept.len() as u64, kept.iter().sum::<u64>(), world.schema.outbox);
+    if entries > limits.max_entries || bytes > limits.max_bytes {
+        let text = format!("{} has an outbox of {entries} entries, {bytes} bytes, beyond {limits:?}", machine.name);
+        return Err(Violation::new("bounds", text));
+    }
+    if bytes > limits.max_bytes / 2 {
+        world.coverage.hit("check bounds.outbox_bytes");
+    }
+    Ok(())
 }
 
 /// What the server keeps of recent commits, and of pushes that wait for one, is bounded.

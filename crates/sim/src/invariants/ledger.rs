@@ -221,7 +221,10 @@ pub fn kept(world: &mut World, device: usize) -> Result<(), Violation> {
 }
 
 /// `counts`: what a person is told of the outbox is what is in it.
-fn honest(process: &Process, outbox: &[OutboxEntry], name: &str) -> Result<(), Violation> {
+///
+/// # Errors
+/// When it is not.
+pub fn honest(process: &Process, outbox: &[OutboxEntry], name: &str) -> Result<(), Violation> {
     let told = process.engine.db().counts();
     let mut found = Counts::default();
     for entry in outbox {

@@ -19,8 +19,10 @@
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
 //! | `history` | each change in a table that keeps its history has its row there, and none is forgotten too early | [`past`] |
-//! | `offline` | without a connection nothing is written that needs the server, or is due too soon | [`offline`] |
-//! | `starvation` | the oldest entry is not passed over for ever | [`offline`] |
+//! | `as_of` | a table as it was at a moment is what the log says of it | [`as_of`] |
+//! | `restore` | a row that was restored is what it was after that change | `world` |
+//! | `offline` | without a connection nothing is written, or asked for, that needs the server or is due too soon | [`offline`] |
+//! | `starvation` | the oldest entry is not passed over for ever, nor what a person has tried again | [`offline`], `world` |
 //! | `stamps` | no stamp is ahead of the server's clock | [`log`] |
 //! | `reopen` | what lost power opens again | `world` |
 //! | `starvation` | whoever pushes much is waited for by nobody else | [`fairness`] |
@@ -34,6 +36,7 @@
 pub mod absence;
 pub mod acknowledged;
 pub mod actions;
+pub mod as_of;
 pub mod bounds;
 pub mod convergence;
 pub mod counters;

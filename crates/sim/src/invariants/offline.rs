@@ -10,7 +10,7 @@ use landfall_core::{Operation, Transaction, Value};
 use landfall_protocol::server::Decision;
 use landfall_protocol::{Entry, Outcome, ServerMessage};
 
-use super::Violation;
+use super::{Violation, bounds};
 use crate::world::World;
 
 /// Newer entries that may be sent before the oldest one: every eighth choice is the oldest.
@@ -50,6 +50,7 @@ pub fn written(
     older: Option<&Transaction>,
 ) -> Result<(), Violation> {
     let (Some(before), Some(rseq)) = (before, rseq) else { return Ok(()) };
+    bounds::outbox(world, device)?;
     let most = world.schema.outbox.max_entries;
     if before.entries >= most && gone.is_empty() {
         let text =
@@ -64,6 +65,34 @@ pub fn written(
     for operation in entry.transaction.operations.iter().filter(is_new) {
         needs_no_server(world, operation, before)?;
     }
+    if older.is_none_or(|older| older.action != entry.transaction.action) {
+        asks_for_no_server(world, &entry.transaction, before)?;
+    }
+    Ok(())
+}
+
+/// An action that was asked for without a connection.
+fn asks_for_no_server(world: &mut World, transaction: &Transaction, before: &Before) -> Result<(), Violation> {
+    let broken = |text: String| Err(Violation::new("offline", text));
+    let Some(asked) = &transaction.action else { return Ok(()) };
+    let Some(declared) = world.schema.action(&asked.name) else { return Ok(()) };
+    if declared.sending.offline == Offline::Deny {
+        return broken(format!("'{}' was asked for without a connection", asked.name));
+    }
+    let Some(schedule) = &declared.schedule else { return Ok(()) };
+    let Some(Value::Timestamp(due)) = asked.args.get(&schedule.by) else {
+        return broken(format!("'{}' was asked for without a connection, and says no time", asked.name));
+    };
+    let due_ms = due / 1_000;
+    let ahead = i128::from(due_ms) - i128::from(before.server_ms);
+    if ahead < i128::from(schedule.lead_ms) {
+        return broken(format!("'{}' was asked for without a connection, {ahead} ms ahead", asked.name));
+    }
+    // The server carries it out by then, or not at all: `expiry` looks at that.
+    if transaction.expires_ms.is_none_or(|end| i128::from(end) > i128::from(due_ms)) {
+        return broken(format!("'{}' is due at {due_ms}, and waits until {:?}", asked.name, transaction.expires_ms));
+    }
+    world.coverage.hit("check offline.action");
     Ok(())
 }
 

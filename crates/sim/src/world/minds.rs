@@ -112,7 +112,7 @@ impl World {
         self.storage_only(result)
     }
 
-    fn outbox_of(&self, device: usize) -> Vec<OutboxEntry> {
+    pub(super) fn outbox_of(&self, device: usize) -> Vec<OutboxEntry> {
         let process = self.devices[device].process.as_ref();
         process.map(|process| process.engine.outbox().unwrap_or_default()).unwrap_or_default()
     }

@@ -10,12 +10,14 @@ mod flood;
 mod minds;
 mod server;
 mod webhook;
+mod whims;
 mod work;
 
 use std::collections::BTreeMap;
 
 pub(crate) use minds::Exported;
 pub(crate) use webhook::WEBHOOK;
+pub(crate) use whims::WHIMS;
 
 use landfall_core::hash::ContentHash;
 use landfall_core::{ReplicaId, Schema, Transaction};
@@ -27,7 +29,7 @@ use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
 use crate::history::History;
 use crate::invariants::ledger::Ledger;
-use crate::invariants::{Violation, convergence, log};
+use crate::invariants::{Violation, as_of, convergence, log};
 use crate::network::{ConnId, Network, Way};
 use crate::plan::{Fault, Plan};
 use crate::server::ServerProcess;
@@ -38,6 +40,8 @@ use crate::workload::OpId;
 const CONVERGENCE_BOUND: Micros = 240 * SECOND;
 /// Room on a healthy disk.
 pub(crate) const HEALTHY_BYTES: u64 = 1 << 30;
+/// Of so many moments of the past every device is asked at the end.
+const MOMENTS_AT_THE_END: usize = 12;
 /// A run that has more events than this does not get anywhere.
 const MAX_EVENTS: u64 = 400_000;
 
@@ -325,6 +329,7 @@ impl World {
     fn finish(mut self, events: u64) -> Result<Report, Violation> {
         for device in 0..self.devices.len() {
             self.check_device(device)?;
+            as_of::told(&mut self, device, MOMENTS_AT_THE_END)?;
         }
         convergence::rows(&self)?;
         crate::invariants::actions::check(&self)?;

@@ -45,6 +45,9 @@ impl World {
         if self.devices[device].process.is_none() {
             return Ok(());
         }
+        if self.devices[device].whims.chance(250) {
+            self.whim(device)?;
+        }
         if self.is_paused(device) && self.devices[device].dice.chance(200) {
             return self.set_paused(device, false);
         }
