@@ -206,6 +206,20 @@ impl<'a> Author<'a> {
         tx.restore(table, change)
     }
 
+    /// A large row: few of them fill an outbox.
+    ///
+    /// # Errors
+    /// As [`Author::write`].
+    pub fn heavy(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        self.mark(tx)?;
+        // One for each device: nobody else changes it.
+        let own = u64::from(self.device.bytes().next_back().unwrap_or_default());
+        let mut raw = vec![0; self.dice.between(1_000, 4_096) as usize];
+        self.dice.fill(&mut raw);
+        let cells = [("id", key("things", 100 + own)), ("owner", Value::Text(self.person.to_owned()))];
+        tx.upsert("things", &[&cells[..], &[("raw", Value::Bytes(raw))]].concat())
+    }
+
     /// Asks for an action.
     ///
     /// # Errors

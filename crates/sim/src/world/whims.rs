@@ -1,5 +1,5 @@
-//! What people do besides: they try again what waits, have rows back as they were, look at the past, and ask for what may
-//! not wait for long.
+//! What people do besides: they try again what waits, have rows back as they were, look at the past, ask for what may not
+//! wait for long, and write what is large.
 
 use landfall_client::db::{DbError, EntryState, OutboxEntry, WriteTx};
 use landfall_core::{Schema, Value};
@@ -25,9 +25,10 @@ fn is_parked(entry: &OutboxEntry) -> bool {
 impl World {
     pub(super) fn whim(&mut self, device: usize) -> Result<(), Violation> {
         match self.devices[device].whims.below(100) {
-            0..=24 => self.try_now(device),
-            25..=54 => self.restore(device),
-            55..=79 => self.ask(device),
+            0..=19 => self.try_now(device),
+            20..=44 => self.restore(device),
+            45..=64 => self.ask(device),
+            65..=84 => self.write_by(device, |author, tx| author.heavy(tx)).map(|_| ()),
             _ => as_of::told(self, device, 3),
         }
     }
