@@ -116,7 +116,11 @@ pub fn is_forgetting(world: &World, entry: &LogEntry) -> Result<bool, Violation>
         let later = |other: &Cells| cell(other, "change_seq") > cell(past, "change_seq") && is_old(other);
         let rows = of_row(world, &history, cell(past, "change_row"));
         let is_replaced = rows.iter().any(|(_, other)| later(other));
-        if !is_old(past) || !(is_replaced || *cell(past, "change_kind") == Value::Text("delete".into())) {
+        // What it deleted would be there again, where the clock was ahead when that was made.
+        let hides = |other: &Cells| cell(other, "change_seq") < cell(past, "change_seq") && !is_old(other);
+        let is_delete = *cell(past, "change_kind") == Value::Text("delete".into());
+        let is_over = is_delete && !rows.iter().any(|(_, other)| hides(other));
+        if !is_old(past) || !(is_replaced || is_over) {
             let text = format!("sequence {} at {} forgets {past:?}, which {rows:?} need", entry.seq, entry.at_ms);
             return broken(text);
         }
