@@ -18,6 +18,9 @@ pub(crate) const WHIMS: &[&str] = &[
     "work tried now",
 ];
 
+/// A transaction, and what came of it.
+type Tried<R> = (OpId, Result<R, DbError>);
+
 fn is_parked(entry: &OutboxEntry) -> bool {
     matches!(entry.state, EntryState::Queued | EntryState::Sent) && entry.next_attempt_ms.is_some()
 }
@@ -138,7 +141,7 @@ impl World {
         &mut self,
         device: usize,
         write: impl FnOnce(&mut Author<'_>, &mut WriteTx<'_>) -> Result<R, DbError>,
-    ) -> Result<Option<(OpId, Result<R, DbError>)>, Violation> {
+    ) -> Result<Option<Tried<R>>, Violation> {
         let op = self.ledger.next();
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let (people, before) = (self.plan.people, offline::before(self, device));
