@@ -43,7 +43,7 @@ pub fn shown(world: &mut World, device: usize) -> Result<(), Violation> {
     }
     let sql = format!("SELECT id, {COLUMN} FROM {TABLE}");
     let (Ok(rows), Ok(outbox)) = (process.engine.query(&sql, &[]), process.engine.outbox()) else { return Ok(()) };
-    let waiting = own(world, replica, cursor.seq, &outbox, |rseq| process.fairness.has_offered(rseq));
+    let waiting = own(world, replica, cursor.seq, &outbox, |rseq, seq| process.fairness.has_offered(rseq, seq));
     let mut checked = 0;
     for row in rows.rows {
         let Ok(id) = Value::from_json(&row[0].to_json(), ColumnType::Uuid) else { continue };
@@ -78,19 +78,21 @@ fn own(
     replica: ReplicaId,
     seq: u64,
     outbox: &[OutboxEntry],
-    offered: impl Fn(u64) -> bool,
+    offered: impl Fn(u64, u64) -> bool,
 ) -> BTreeMap<RowKey, Own> {
     let mut waiting: BTreeMap<RowKey, Own> = BTreeMap::new();
     for entry in outbox.iter().filter(|entry| entry.state != EntryState::Dead) {
         // Under the name that it has here, or that under which a copy of this database sent it.
         let origin = entry.transaction.origin.map(|origin| (origin.replica, origin.rseq, origin.hash));
         let own = (replica, entry.rseq, entry.transaction.content_hash());
-        let is_counted = origin.into_iter().chain([own]).any(|(replica, rseq, hash)| {
-            let at = world.history.numbers.get(&(replica, rseq)).filter(|at| **at <= seq);
-            at.and_then(|at| world.history.log.get(at)).is_some_and(|logged| logged.hash == hash)
+        let counted = origin.into_iter().chain([own]).find_map(|(replica, rseq, hash)| {
+            let at = world.history.numbers.get(&(replica, rseq)).filter(|at| **at <= seq)?;
+            world.history.log.get(at).filter(|logged| logged.hash == hash).map(|_| *at)
         });
-        // Decided after this session began, and told to the one that offered it, which has ended: it is offered again.
-        let is_owed_elsewhere = is_counted && entry.state == EntryState::Sent && !offered(entry.rseq);
+        let is_counted = counted.is_some();
+        // Decided after this session began, and told to the one that offered it, which has ended: it is offered again, and
+        // the answer to that is owed.
+        let is_owed_elsewhere = counted.is_some_and(|at| entry.state == EntryState::Sent && !offered(entry.rseq, at));
         for operation in entry.transaction.operations.iter().filter(|o| o.table() == TABLE) {
             let own = waiting.entry(operation.key().clone()).or_default();
             // What had several names may be counted under one that it does not remember.

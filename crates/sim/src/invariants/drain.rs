@@ -21,8 +21,12 @@ pub struct Drain {
     undecided: BTreeSet<u64>,
     /// What is to be looked at again when it is another: reading the outbox takes long.
     seen: Option<(Counts, u64, ReplicaId)>,
+    /// The id as it was last.
+    replica: Option<ReplicaId>,
     /// What the message that is about to be heard, or waits for the changes behind it, says of entries that the server has.
     accepted: BTreeSet<u64>,
+    /// What a Welcome says so of, as long as the device has not answered it.
+    welcomed: BTreeSet<u64>,
     /// Whether it refuses any.
     refuses: bool,
     /// What ended without a word of the server's: a copy of this database may have sent it.
@@ -37,7 +41,7 @@ impl Drain {
             ServerMessage::Welcome(welcome) => {
                 // As many may be offered again as were accepted.
                 self.seen = None;
-                return self.accepted.extend(welcome.accepted.iter().map(|known| known.rseq));
+                return self.welcomed.extend(welcome.accepted.iter().map(|known| known.rseq));
             }
             _ => return,
         };
@@ -88,6 +92,11 @@ pub fn begin(process: &mut Process) {
 fn note(process: &mut Process) -> bool {
     let db = process.engine.db();
     let now = (db.counts(), db.last_rseq(), db.replica());
+    // What finds that it is a copy takes another id, and asks under that.
+    let welcomed = std::mem::take(&mut process.drain.welcomed);
+    if process.drain.replica.replace(now.2).is_none_or(|before| before == now.2) {
+        process.drain.accepted.extend(welcomed);
+    }
     if process.drain.seen != Some(now) {
         let Ok(outbox) = process.engine.outbox() else { return false };
         process.drain.take(&outbox);

@@ -1,7 +1,7 @@
 //! `offline`: without a connection nothing is written that needs the server, and nothing that is due too soon. `bounds`: no
 //! write makes the outbox larger than the schema allows. `starvation`: the oldest entry is not passed over for ever.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use landfall_client::db::EntryState;
 use landfall_client::status::Connectivity;
@@ -117,15 +117,16 @@ fn needs_no_server(world: &World, operation: &Operation, before: &Before) -> Res
 pub struct Fairness {
     /// Something cannot be decided under this id: what can is drained first, then there is another id (P8).
     copied: bool,
-    offered: BTreeSet<u64>,
+    /// What was offered, with the head of the server's log then.
+    offered: BTreeMap<u64, u64>,
     /// The oldest entry that was not offered, and how many newer ones may still be offered before it.
     oldest: Option<(u64, usize)>,
 }
 
 impl Fairness {
-    /// Whether an entry was offered over this connection.
-    pub fn has_offered(&self, rseq: u64) -> bool {
-        self.offered.contains(&rseq)
+    /// Whether an entry was offered over this connection before the server decided it under this sequence.
+    pub fn has_offered(&self, rseq: u64, decided: u64) -> bool {
+        self.offered.get(&rseq).is_some_and(|head| *head < decided)
     }
 
     /// What was not decided takes part in the next choices again: it is older than what was passed over.
@@ -151,7 +152,7 @@ impl Fairness {
 /// # Errors
 /// When it passes over the oldest once too often.
 pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(), Violation> {
-    let machine = &mut world.devices[device];
+    let (machine, head) = (&mut world.devices[device], world.history.head());
     let Some(process) = machine.process.as_mut() else { return Ok(()) };
     // What follows a copied entry is not offered under this id any more (P8).
     if world.ledger.copied.contains(&process.engine.db().replica()) {
@@ -161,10 +162,10 @@ pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(),
     if fairness.copied {
         return Ok(());
     }
-    fairness.offered.extend(entries.iter().map(|entry| entry.transaction.rseq));
+    fairness.offered.extend(entries.iter().map(|entry| (entry.transaction.rseq, head)));
     let outbox = process.engine.outbox().unwrap_or_default();
     let waits = outbox.iter().filter(|entry| matches!(entry.state, EntryState::Queued | EntryState::Sent));
-    let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains(&entry.rseq));
+    let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains_key(&entry.rseq));
     let Some(oldest) = waits.map(|entry| entry.rseq).min() else { return Ok(()) };
     let Some((_, room)) = fairness.oldest.filter(|(known, _)| *known == oldest) else {
         fairness.oldest = Some((oldest, MOST_BEFORE_THE_OLDEST));

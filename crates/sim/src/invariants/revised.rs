@@ -16,6 +16,8 @@ use crate::world::{Exported, World};
 
 /// So many transactions of an app are remembered as ones that may be taken back.
 const MOST_PLAIN: usize = 12;
+/// What a transaction grows by at most when it goes on under another name.
+const NAME_BYTES: usize = 128;
 /// What expires may do so this much later: the device looks at a deadline, and clocks drift.
 const SLACK_MS: u64 = 2_000;
 
@@ -298,7 +300,11 @@ pub(crate) fn imported(
         return wrong("once", format!("{:?} were there already", imported.added));
     }
     let all = imported.added.len() + imported.known as usize + imported.refused.len();
-    let is_full = before.len() + imported.added.len() >= world.schema.outbox.max_entries as usize;
+    let limits = world.schema.outbox;
+    let there = before.iter().map(|e| &e.transaction).chain(&exported.transactions);
+    // Each comes with the name that it had.
+    let bytes = there.map(|t| t.to_bytes().len() + NAME_BYTES).sum::<usize>() as u64;
+    let is_full = (before.len() + imported.added.len()) as u64 >= limits.max_entries || bytes > limits.max_bytes;
     if all != exported.transactions.len() || (!imported.refused.is_empty() && !is_full) {
         return wrong("pending", format!("{imported:?} of {} entries", exported.transactions.len()));
     }
