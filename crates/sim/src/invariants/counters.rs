@@ -43,7 +43,7 @@ pub fn shown(world: &mut World, device: usize) -> Result<(), Violation> {
     }
     let sql = format!("SELECT id, {COLUMN} FROM {TABLE}");
     let (Ok(rows), Ok(outbox)) = (process.engine.query(&sql, &[]), process.engine.outbox()) else { return Ok(()) };
-    let waiting = own(world, replica, cursor.seq, &outbox, |rseq, seq| process.fairness.has_offered(rseq, seq));
+    let waiting = own(world, replica, cursor.seq, &outbox, |rseq, seq| process.fairness.is_told(rseq, seq));
     let mut checked = 0;
     for row in rows.rows {
         let Ok(id) = Value::from_json(&row[0].to_json(), ColumnType::Uuid) else { continue };
@@ -78,7 +78,7 @@ fn own(
     replica: ReplicaId,
     seq: u64,
     outbox: &[OutboxEntry],
-    offered: impl Fn(u64, u64) -> bool,
+    is_told: impl Fn(u64, u64) -> bool,
 ) -> BTreeMap<RowKey, Own> {
     let mut waiting: BTreeMap<RowKey, Own> = BTreeMap::new();
     for entry in outbox.iter().filter(|entry| entry.state != EntryState::Dead) {
@@ -92,7 +92,7 @@ fn own(
         let is_counted = counted.is_some();
         // Decided after this session began, and told to the one that offered it, which has ended: it is offered again, and
         // the answer to that is owed.
-        let is_owed_elsewhere = counted.is_some_and(|at| entry.state == EntryState::Sent && !offered(entry.rseq, at));
+        let is_owed_elsewhere = counted.is_some_and(|at| entry.state == EntryState::Sent && !is_told(entry.rseq, at));
         for operation in entry.transaction.operations.iter().filter(|o| o.table() == TABLE) {
             let own = waiting.entry(operation.key().clone()).or_default();
             // What had several names may be counted under one that it does not remember.

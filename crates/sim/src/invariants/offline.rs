@@ -119,14 +119,17 @@ pub struct Fairness {
     copied: bool,
     /// What was offered, with the head of the server's log then.
     offered: BTreeMap<u64, u64>,
+    /// The server's head when it welcomed this device.
+    welcomed: u64,
     /// The oldest entry that was not offered, and how many newer ones may still be offered before it.
     oldest: Option<(u64, usize)>,
 }
 
 impl Fairness {
-    /// Whether an entry was offered over this connection before the server decided it under this sequence.
-    pub fn has_offered(&self, rseq: u64, decided: u64) -> bool {
-        self.offered.get(&rseq).is_some_and(|head| *head < decided)
+    /// Whether an entry was offered over this connection that the device knows, or is told in time, to be decided under this
+    /// sequence: the Welcome said so, or the answer to what it offered before that does.
+    pub fn is_told(&self, rseq: u64, decided: u64) -> bool {
+        self.offered.get(&rseq).is_some_and(|head| *head < decided || decided <= self.welcomed)
     }
 
     /// What was not decided takes part in the next choices again: it is older than what was passed over.
@@ -141,7 +144,10 @@ impl Fairness {
                     self.oldest = None;
                 }
             }
-            ServerMessage::Error { .. } => *self = Self { copied: self.copied, ..Self::default() },
+            ServerMessage::Welcome(welcome) => self.welcomed = welcome.head,
+            ServerMessage::Error { .. } => {
+                *self = Self { copied: self.copied, welcomed: self.welcomed, ..Self::default() };
+            }
             _ => {}
         }
     }
