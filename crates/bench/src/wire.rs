@@ -222,12 +222,7 @@ impl Device {
 impl Device {
     /// Pushes as much as the server takes, until it is told to end: two pushes of `size` transactions under way, and as
     /// soon as one is answered the next.
-    pub async fn flood(
-        &mut self,
-        size: usize,
-        until: &watch::Receiver<Instant>,
-        tally: &Tally,
-    ) -> Fallible<()> {
+    pub async fn flood(&mut self, size: usize, until: &watch::Receiver<Instant>, tally: &Tally) -> Fallible<()> {
         let mut id = 0;
         let mut under_way = std::collections::BTreeMap::new();
         while Instant::now() < *until.borrow() || !under_way.is_empty() {

@@ -13,11 +13,11 @@ use landfall_protocol::{ClientMessage, Hello, OLDEST_VERSION, ServerMessage, VER
 
 use crate::changes::ChangeSet;
 use crate::db::{
-    BucketState, Completeness, Counts, Database, DbError, Decided, EntryState, HeldBucket, Location, OpenError,
-    Options, OutboxEntry, RowImage, Rows,
+    BucketState, Completeness, Counts, Database, DbError, Decided, HeldBucket, Location, OpenError, Options,
+    OutboxEntry, Rows,
 };
 use crate::live::{LiveError, LiveQueries, LiveQuery, QueryId, ReadSet, RowsDiff, Watched};
-use crate::mirror::{Mirror, MirrorRecord, Recovered, Situation};
+use crate::mirror::{MirrorRecord, Situation};
 use crate::session::{Command, Entropy, Event, EventName, Session, StateName};
 use crate::status::{self, Status};
 
@@ -28,6 +28,7 @@ mod clock;
 #[cfg(test)]
 mod device;
 mod loading;
+mod mirrored;
 mod pace;
 mod synced;
 mod telling;
@@ -354,44 +355,6 @@ impl Engine {
     pub fn is_caught_up(&self) -> bool {
         let reached = || self.db.cursor().is_some_and(|cursor| cursor.seq >= self.head);
         self.db.subscriptions().is_empty() || (self.all_complete() && reached())
-    }
-
-    /// The outbox as a mirror: what stands in the file when it is written anew.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn mirror(&self) -> Result<Mirror, DbError> {
-        let entries = self.db.outbox()?;
-        let open = entries.iter().filter(|e| !matches!(e.state, EntryState::Acknowledged(_)));
-        let open = open.map(|e| Ok((e.rseq, self.db.kept(e)?))).collect::<Result<Vec<_>, DbError>>()?;
-        Ok(Mirror::new(&self.db.schema().name, self.db.replica(), self.db.last_rseq(), self.db.situation(), open))
-    }
-
-    /// A database that was just made takes over what a lost one's mirror holds: transactions, and the whole rows that
-    /// they touch where the mirror keeps those too ([`Database::images_of`]).
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn adopt(&mut self, recovered: &Recovered, images: &[RowImage], now: Moment) -> Result<(), DbError> {
-        let changes = self.db.recover(recovered, images, now.wall_ms)?;
-        self.announce(&changes);
-        self.refresh_status(now);
-        Ok(())
-    }
-
-    fn mirror_gone(&mut self, rseq: u64) {
-        let replica = self.db.replica();
-        self.effects.push_back(Effect::Mirror(MirrorRecord::Decided { replica, rseq }));
-    }
-
-    /// Tells the mirror what a recovered database has to know besides its entries, where that has changed.
-    fn mirror_situation(&mut self) {
-        let situation = self.db.situation();
-        if situation != self.mirrored {
-            self.mirrored = situation.clone();
-            let (app, replica, last_rseq) = (self.db.schema().name.clone(), self.db.replica(), self.db.last_rseq());
-            self.effects.push_back(Effect::Mirror(MirrorRecord::header(&app, replica, last_rseq, situation)));
-        }
     }
 
     /// Watches a query: gives its rows now and [`Effect::Rows`] whenever they change.

@@ -120,6 +120,23 @@ pub enum MirrorRecord {
     },
 }
 
+/// What a mirror knows of the times is so old at most: it need not be told of each minute.
+const TIMES_MS: u64 = 10 * 60_000;
+
+impl Situation {
+    /// Whether a mirror that knows `self` has to be told of `now`: of what a person or the server has said at once, of times
+    /// within some minutes.
+    pub fn has_changed(&self, now: &Self) -> bool {
+        let is_near = |one: u64, other: u64| one.abs_diff(other) < TIMES_MS;
+        let seen = match (self.seen_ms, now.seen_ms) {
+            (Some(one), Some(other)) => is_near(one, other),
+            (one, other) => one == other,
+        };
+        let is_same = (&self.subject, self.paused, self.held) == (&now.subject, now.paused, now.held);
+        !is_same || !seen || self.offset_ms.abs_diff(now.offset_ms) >= TIMES_MS
+    }
+}
+
 impl MirrorRecord {
     /// The record that says whose file it is.
     pub fn header(app: &str, replica: ReplicaId, last_rseq: u64, situation: Situation) -> Self {
@@ -287,7 +304,8 @@ impl Kept {
     fn bytes(&self) -> usize {
         // Writing to a Vec cannot fail.
         let of_letter = |letter: &Letter| minicbor::to_vec(letter).unwrap_or_default().len();
-        self.body.len() + self.letter.as_ref().map_or(0, of_letter)
+        let of_releases: usize = self.releases.iter().map(|release| release.table.len() + release.what.len() + 8).sum();
+        self.body.len() + self.letter.as_ref().map_or(0, of_letter) + of_releases
     }
 }
 
@@ -519,7 +537,7 @@ pub enum Plan {
     /// The database is sound: it is the truth, and the mirror is written anew from it.
     FollowDatabase,
     /// The database was missing or damaged: it starts anew with this.
-    Recover(Recovered),
+    Recover(Box<Recovered>),
     /// The database was missing or damaged, and the mirror knows nothing.
     StartEmpty,
 }
@@ -546,7 +564,7 @@ pub fn plan(database_was_sound: bool, mirror: &Mirror, app: &str) -> Result<Plan
     if database_was_sound {
         return Ok(Plan::FollowDatabase);
     }
-    Ok(mirror.recover(app)?.map_or(Plan::StartEmpty, Plan::Recover))
+    Ok(mirror.recover(app)?.map_or(Plan::StartEmpty, |recovered| Plan::Recover(Box::new(recovered))))
 }
 
 #[cfg(test)]

@@ -34,11 +34,7 @@ async fn well_behaved(server: &Server, until: Instant) -> Fallible<(Latency, u64
 
 /// What the well-behaved one notices, what the flood gets through a second, how often it is told to wait, and the cores that
 /// others used. `spent`: the flood has had its burst, and is at the rate that it may keep up.
-async fn beside_a_flood(
-    context: &Context,
-    budget: Duration,
-    spent: bool,
-) -> Fallible<(Latency, u64, [f64; 2], f64)> {
+async fn beside_a_flood(context: &Context, budget: Duration, spent: bool) -> Fallible<(Latency, u64, [f64; 2], f64)> {
     let server = Server::start_as_shipped(&context.server)?;
     let last = Instant::now() + SPENT_WITHIN + budget;
     let (tally, mut floods) = (Arc::new(Tally::default()), Vec::new());
@@ -77,7 +73,8 @@ pub async fn run(context: Context) -> Fallible<Vec<Figure>> {
         let (busy, pushed, [accepted, refusals], others) = beside_a_flood(&context, budget, spent).await?;
         let per_second = |n: u64| n as f64 / budget.as_secs_f64();
         let name = |what: &str| format!("{what} ({when})");
-        let writes = Figure::new(name("its writes per second"), per_second(pushed), "/s").floor(per_second(quiet_pushed));
+        let writes =
+            Figure::new(name("its writes per second"), per_second(pushed), "/s").floor(per_second(quiet_pushed));
         figures.extend([
             Figure::new(name("a write while another subject floods, p50; floor: alone"), busy.ms(0.5), "ms")
                 .floor(quiet.ms(0.5)),

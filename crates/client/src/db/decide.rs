@@ -66,7 +66,8 @@ fn follows_at_once(one: &Decision, next: &Decision, passed: Option<u64>) -> bool
     let (Outcome::Accepted { seq }, Outcome::Accepted { seq: next_seq }) = (&one.outcome, &next.outcome) else {
         return false;
     };
-    next.rseq == one.rseq + 1 && *next_seq == seq + 1 && passed.is_some_and(|passed| *next_seq <= passed)
+    let is_next = |one: u64, next: u64| one.checked_add(1) == Some(next);
+    is_next(one.rseq, next.rseq) && is_next(*seq, *next_seq) && passed.is_some_and(|passed| *next_seq <= passed)
 }
 
 impl Database {

@@ -28,6 +28,10 @@ const VERSION: u64 = 1;
 const MOST_LETTERS: usize = 1_000;
 /// So many backups are kept.
 const BACKUPS: i64 = 5;
+/// So many copies of single entries that were edited are kept beside them.
+const EDITS: i64 = 20;
+/// Why those were made.
+const BEFORE_EDIT: &str = "before an entry was edited";
 /// A copy of the whole outbox is not made again within so many milliseconds, where it would say the same of what goes.
 const BACKUP_HOLDS_MS: u64 = 60_000;
 /// What the copy is from that is made when sending is held back. The last of these is kept beside the others: reviewing
@@ -233,21 +237,27 @@ impl Database {
         if holds { Ok(()) } else { self.back_up(why, now_ms) }
     }
 
-    /// Keeps a copy of the outbox before an entry is edited in place, unless one of a moment ago holds what it was then: who
-    /// edits often does not lose the other copies to it.
+    /// Keeps a copy of an entry before it is edited in place. The last of these copies stay by themselves: who edits often
+    /// loses no copy of the whole outbox to them.
     pub(super) fn back_up_before_edit(&mut self, rseq: u64, now_ms: u64) -> Result<(), DbError> {
-        let sql = "SELECT min(first) FROM _landfall_taken WHERE successor = ?";
-        let first: Option<i64> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
-        let first = first.map_or(rseq, |first| first as u64);
-        self.back_up_before(&[first], "before an entry was edited", now_ms)
+        let Some(entry) = self.entry(rseq)? else { return Ok(()) };
+        let file = self.write_file(&[entry], now_ms);
+        let sql = "INSERT INTO _landfall_backups (at_ms, why, file) VALUES (?, ?, ?)";
+        self.conn.prepare_cached(sql)?.execute(params![now_ms as i64, BEFORE_EDIT, file])?;
+        let sql = "DELETE FROM _landfall_backups WHERE why = ?1 AND id <= (
+                     SELECT id FROM _landfall_backups WHERE why = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+        self.conn.prepare_cached(sql)?.execute(params![BEFORE_EDIT, EDITS])?;
+        Ok(())
     }
 
     /// Whether the last copy was made before a replay, and holds the outbox as it is.
     pub(super) fn holds_replay_copy(&self) -> bool {
         let (last_rseq, buried) = (self.last_rseq(), self.memory.buried);
         let is_same = |copy: &BackedUp| (copy.last_rseq, copy.buried) == (last_rseq, buried);
-        let sql = "SELECT why FROM _landfall_backups ORDER BY id DESC LIMIT 1";
-        let why = || self.conn.prepare_cached(sql).and_then(|mut last| last.query_row([], |r| r.get::<_, String>(0)));
+        let sql = "SELECT why FROM _landfall_backups WHERE why <> ? ORDER BY id DESC LIMIT 1";
+        let why = || {
+            self.conn.prepare_cached(sql).and_then(|mut last| last.query_row([BEFORE_EDIT], |r| r.get::<_, String>(0)))
+        };
         self.memory.backed_up.as_ref().is_some_and(is_same) && why().is_ok_and(|why| why == BEFORE_REPLAY)
     }
 
@@ -262,12 +272,13 @@ impl Database {
         self.conn
             .prepare_cached("INSERT INTO _landfall_backups (at_ms, why, file) VALUES (?, ?, ?)")?
             .execute(params![now_ms as i64, why, file])?;
-        let sql = "SELECT id FROM _landfall_backups ORDER BY id DESC LIMIT 1 OFFSET ?";
-        let beyond: Option<i64> = self.conn.prepare_cached(sql)?.query_row([BACKUPS], |r| r.get(0)).optional()?;
+        let sql = "SELECT id FROM _landfall_backups WHERE why <> ? ORDER BY id DESC LIMIT 1 OFFSET ?";
+        let of = params![BEFORE_EDIT, BACKUPS];
+        let beyond: Option<i64> = self.conn.prepare_cached(sql)?.query_row(of, |r| r.get(0)).optional()?;
         if let Some(beyond) = beyond {
-            let sql = "DELETE FROM _landfall_backups WHERE id <= ?1 AND id <> coalesce(
+            let sql = "DELETE FROM _landfall_backups WHERE id <= ?1 AND why <> ?3 AND id <> coalesce(
                          (SELECT max(id) FROM _landfall_backups WHERE why = ?2), 0)";
-            self.conn.prepare_cached(sql)?.execute(params![beyond, BEFORE_REPLAY])?;
+            self.conn.prepare_cached(sql)?.execute(params![beyond, BEFORE_REPLAY, BEFORE_EDIT])?;
         }
         let (last_rseq, buried) = (self.last_rseq(), self.memory.buried);
         self.memory.backed_up = Some(BackedUp { at_ms: now_ms, last_rseq, buried });

@@ -37,23 +37,27 @@ impl Database {
     /// As [`Database::history`].
     pub fn as_of(&self, table: &str, at_us: i64) -> Result<Rows, DbError> {
         let (table, history) = kept(self, table)?;
-        let (name, past) = (quote(&table.name), quote(&history.name));
-        let columns: Vec<String> = table.columns.iter().map(|c| quote(&c.name)).collect();
-        let columns = columns.join(", ");
-        let same = |key: &String| format!("past.{0} = now.{0}", quote(key));
-        let same: Vec<String> = table.primary_key.iter().map(same).collect();
-        let gone = if mutant::active("as-of-wrong") { "" } else { ChangeKind::Delete.name() };
-        // A bare column beside max() is that of the row with the maximum (SQLite, "Bare columns in an aggregate query").
-        let sql = format!(
-            "SELECT {columns} FROM {past} WHERE {CHANGE_ID} IN (SELECT id FROM
+        self.query(&as_of_sql(table, history), &[Value::Timestamp(at_us)])
+    }
+}
+
+/// The rows of a table at a moment. The TypeScript SDK has the same words.
+pub(super) fn as_of_sql(table: &Table, history: &Table) -> String {
+    let (name, past) = (quote(&table.name), quote(&history.name));
+    let columns: Vec<String> = table.columns.iter().map(|c| quote(&c.name)).collect();
+    let columns = columns.join(", ");
+    let same = |key: &String| format!("past.{0} = now.{0}", quote(key));
+    let same: Vec<String> = table.primary_key.iter().map(same).collect();
+    let gone = if mutant::active("as-of-wrong") { "" } else { ChangeKind::Delete.name() };
+    // A bare column beside max() is that of the row with the maximum (SQLite, "Bare columns in an aggregate query").
+    format!(
+        "SELECT {columns} FROM {past} WHERE {CHANGE_ID} IN (SELECT id FROM
                (SELECT {CHANGE_ID} AS id, {CHANGE_KIND} AS kind, max({CHANGE_SEQ}) FROM {past}
                 WHERE {CHANGE_AT} <= ? OR {CHANGE_AT} IS NULL GROUP BY {CHANGE_ROW})
              WHERE kind <> '{gone}')
              UNION ALL SELECT {columns} FROM {name} AS now WHERE NOT EXISTS (SELECT 1 FROM {past} AS past WHERE {})",
-            same.join(" AND ")
-        );
-        self.query(&sql, &[Value::Timestamp(at_us)])
-    }
+        same.join(" AND ")
+    )
 }
 
 impl WriteTx<'_> {

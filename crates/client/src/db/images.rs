@@ -12,8 +12,8 @@ use super::bookkeeping::LEFTOVER;
 use super::error::DbError;
 use super::overlay::{Batch, parse_key};
 
-/// A row as it looked when a transaction on it was written, that transaction included. Writing the transaction's cells
-/// over it again changes nothing: they are set, not added to.
+/// A row as it looked when a transaction on it was written, that transaction included: writing what it sets over it again
+/// changes nothing, and what it adds is taken off first ([`Database::recover`]).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RowImage {
     /// The table.

@@ -9,8 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::bookkeeping::{
-    self, APPLICATION_ID, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, CREATE_TRIED, FORMAT,
-    FROM_FORMAT_1, Memory, Meta, decode, encode,
+    self, APPLICATION_ID, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, CREATE_TRIED,
+    FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode,
 };
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
@@ -215,10 +215,11 @@ fn convert(conn: &Connection, old: &Schema, format: i64) -> Result<(), DbError> 
     }
     if format < 5 {
         conn.execute_batch(CREATE_RELEASES)?;
-        releases::work_out_releases(conn, old)?;
     }
     if format < 6 {
         conn.execute_batch(CREATE_TRIED)?;
+        // Format 5 took note of what was written since; not of what came from an older build, or from a mirror.
+        releases::work_out_releases(conn, old)?;
     }
     conn.execute_batch(&format!("PRAGMA user_version = {FORMAT}"))?;
     Ok(())

@@ -214,6 +214,10 @@ impl Counts {
 /// The rows of a dead letter, as stored: (table, key, cells).
 pub type StoredImages = Vec<(String, RowKey, Cells)>;
 
+fn writes(transaction: &Transaction, table: &str, key: &RowKey) -> bool {
+    transaction.operations.iter().any(|operation| operation.table() == table && operation.key() == key)
+}
+
 impl Database {
     /// What the mirror keeps of an entry.
     ///
@@ -437,31 +441,46 @@ impl Database {
         rows.next()?.map(parse_entry).transpose()
     }
 
-    /// How a row stands with the server. What the server has accepted is synced, also before it has come back.
+    /// How a row stands with the server, by what is written to it here. What the server has accepted is synced, also before it
+    /// has come back.
+    ///
+    /// ```
+    /// use landfall_client::db::{Database, Location, Options, RowState};
+    /// use landfall_core::{ReplicaId, RowKey, Schema, Value};
+    ///
+    /// let toml = "[app]\nname = 'todo'\n[tables.tasks.columns]\nid = 'integer'\n";
+    /// let schema = Schema::parse("landfall.toml", toml).map_err(|e| e.to_string())?;
+    /// let now = 1_795_000_000_000;
+    /// let mut db = Database::open(&Location::Memory, schema, Options::default(), now, ReplicaId([1; 16]))?;
+    /// db.write(now, &mut |bytes| bytes.fill(0), |tx| tx.insert("tasks", &[("id", Value::Int(1))]))?;
+    /// assert_eq!(db.row_state("tasks", &RowKey::single(Value::Int(1)))?, RowState::Pending);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`DbError::UnknownName`] when there is no such table; when the database cannot be read.
     pub fn row_state(&self, table: &str, key: &RowKey) -> Result<RowState, DbError> {
         let id = self.tables.get(table)?.id;
-        // A dead letter touches nothing any more, and there are few.
-        let sql = "SELECT body FROM _landfall_outbox WHERE state = ?";
+        // What is hidden with a refused entry, and what is dead, touches nothing any more: there is little of either.
+        let sql = "SELECT state, parked, body FROM _landfall_outbox
+                   WHERE rseq IN (SELECT rseq FROM _landfall_touched WHERE tbl = ?1 AND key = ?2) AND state < 2
+                   UNION ALL SELECT state, parked, body FROM _landfall_outbox WHERE state = ?3
+                   UNION ALL SELECT state, parked, body FROM _landfall_outbox WHERE state = ?4 AND problem IS NOT NULL";
         let mut statement = self.conn.prepare_cached(sql)?;
-        let mut dead = statement.query([DEAD])?;
-        while let Some(letter) = dead.next()? {
-            let transaction: Transaction = decode(&letter.get::<_, Vec<u8>>(0)?)?;
-            if transaction.operations.iter().any(|o| o.table() == table && o.key() == key) {
-                return Ok(RowState::Failed);
+        let mut rows = statement.query(params![id, key.to_bytes(), DEAD, SENT])?;
+        let mut found = RowState::Synced;
+        while let Some(entry) = rows.next()? {
+            let state = match (entry.get::<_, i64>(0)?, entry.get(1)?) {
+                (DEAD, _) => RowState::Failed,
+                (SENT, false) => RowState::Sending,
+                _ => RowState::Pending,
+            };
+            // An entry touches also what the server will do for it.
+            if state > found && writes(&decode(&entry.get::<_, Vec<u8>>(2)?)?, table, key) {
+                found = state;
             }
         }
-        let sql = "SELECT max(o.state = ?3 AND o.parked = 0) FROM _landfall_touched t JOIN _landfall_outbox o ON o.rseq = t.rseq
-                   WHERE t.tbl = ?1 AND t.key = ?2 AND o.state < 2";
-        let waiting = params![id, key.to_bytes(), SENT];
-        let sending: Option<bool> = self.conn.prepare_cached(sql)?.query_row(waiting, |r| r.get(0))?;
-        Ok(match sending {
-            None => RowState::Synced,
-            Some(false) => RowState::Pending,
-            Some(true) => RowState::Sending,
-        })
+        Ok(found)
     }
 
     /// The bytes of an entry's transaction, as they travel.

@@ -89,33 +89,48 @@ pub(super) fn work_out_releases(conn: &Connection, schema: &Schema) -> Result<()
         let sql = "SELECT id FROM _landfall_tables WHERE name = ?";
         Ok(conn.prepare_cached(sql)?.query_row([name], |r| r.get(0)).optional()?)
     };
-    let sql = "SELECT rseq, body, preview, before FROM _landfall_outbox WHERE state < 2 ORDER BY rseq";
+    // What each row is, as far as it has been walked through: what the entry before left of it.
+    let mut rows_are: WideMap<(String, RowKey), Option<Cells>> = WideMap::new();
+    // What is accepted and has not come back shows in the rows, too.
+    let sql = "SELECT rseq, body, preview, before, state < 2 FROM _landfall_outbox WHERE state < 3 ORDER BY rseq";
     let mut statement = conn.prepare(sql)?;
     let mut rows = statement.query([])?;
     while let Some(entry) = rows.next()? {
         let mut operations = decode::<Transaction>(&entry.get::<_, Vec<u8>>(1)?)?.operations;
         let preview: Option<Vec<u8>> = entry.get(2)?;
         operations.extend(preview.as_deref().map(decode::<Vec<Operation>>).transpose()?.unwrap_or_default());
-        let before: Option<Vec<u8>> = entry.get(3)?;
+        let (before, waits): (Option<Vec<u8>>, bool) = (entry.get(3)?, entry.get(4)?);
         let before: Option<Before> = before.as_deref().map(decode).transpose()?;
+        for (table, key, was) in before.into_iter().flatten() {
+            // An entry keeps of a row what it changed; the rest is as it was.
+            let cells = rows_are.get_or_make((table, key), |_| Ok::<_, DbError>(None))?;
+            match was {
+                Some(was) => cells.get_or_insert_default().extend(was),
+                None => *cells = None,
+            }
+        }
         for operation in &operations {
             let Some(table) = schema.table(operation.table()) else { continue };
-            let is_it = |(name, key, _): &&(String, RowKey, Option<Cells>)| {
-                name == operation.table() && key == operation.key()
-            };
-            let cells = match (&before, id_of(operation.table())?) {
-                (Some(before), _) => before.iter().find(is_it).and_then(|(_, _, cells)| cells.clone()),
-                (None, Some(id)) => {
+            let row = (operation.table().to_owned(), operation.key().clone());
+            let cells = rows_are.get_or_make(row, |(name, key)| match id_of(name)? {
+                Some(id) => {
                     let sql = "SELECT image FROM _landfall_images WHERE tbl = ? AND key = ?";
-                    let key = operation.key().to_bytes();
-                    let image = conn.prepare_cached(sql)?.query_row(params![id, key], |r| r.get(0)).optional()?;
-                    image.flatten().map(|image: Vec<u8>| decode(&image)).transpose()?
+                    let image = params![id, key.to_bytes()];
+                    let image = conn.prepare_cached(sql)?.query_row(image, |r| r.get(0)).optional()?;
+                    image.flatten().map(|image: Vec<u8>| decode::<Cells>(&image)).transpose()
                 }
-                (None, None) => None,
-            };
+                None => Ok(None),
+            })?;
             let mut released = Vec::new();
-            if let Some(cells) = cells {
-                releases_of(table, operation, &cells, &mut released);
+            if let Some(cells) = cells.as_ref().filter(|_| waits) {
+                releases_of(table, operation, cells, &mut released);
+            }
+            match operation {
+                Operation::Delete { .. } => *cells = None,
+                Operation::Insert { .. } | Operation::Update { .. } => {
+                    let written = operation.cells().iter().map(|write| (write.column.clone(), write.value.clone()));
+                    cells.get_or_insert_default().extend(written);
+                }
             }
             for release in &released {
                 if let Some(table) = id_of(&release.table)? {
@@ -163,10 +178,13 @@ impl Database {
         if !self.memory.has_releases {
             return Ok(released);
         }
-        let sql = "SELECT t.name, r.what, max(r.saves) FROM _landfall_released AS r
+        // What was taken up may have taken others up before.
+        let sql = "WITH RECURSIVE names (first, last) AS (VALUES (?1, ?1)
+                     UNION SELECT s.first, s.last FROM names, _landfall_taken AS s
+                     WHERE s.successor BETWEEN names.first AND names.last)
+                   SELECT t.name, r.what, max(r.saves) FROM names
+                   JOIN _landfall_released AS r ON r.rseq BETWEEN names.first AND names.last
                    JOIN _landfall_tables AS t ON t.id = r.tbl
-                   WHERE r.rseq = ?1 OR r.rseq IN (SELECT taken.rseq FROM _landfall_released AS taken, _landfall_taken AS s
-                     WHERE s.successor = ?1 AND taken.rseq BETWEEN s.first AND s.last)
                    GROUP BY t.name, r.what";
         let mut statement = self.conn.prepare_cached(sql)?;
         let mut rows = statement.query([rseq as i64])?;

@@ -27,6 +27,8 @@ pub(super) struct Device {
     pub(super) frame_bytes: u32,
     /// The pushes: their numbers, and what was offered.
     pub(super) pushes: Vec<(u32, Vec<u64>)>,
+    /// How often the last push said that its entries have failed.
+    pub(super) attempted: Vec<(u64, u32)>,
     pub(super) fetch: Option<u64>,
     pub(super) mirrored: Vec<MirrorRecord>,
     /// How often it hung up.
@@ -53,6 +55,7 @@ impl Device {
             start: 10,
             frame_bytes: 1 << 20,
             pushes: Vec::new(),
+            attempted: Vec::new(),
             fetch: None,
             mirrored: Vec::new(),
             hung_up: 0,
@@ -68,7 +71,8 @@ impl Device {
             match effect {
                 Effect::Connect { connection } => self.connection = connection,
                 Effect::Disconnect { .. } => self.hung_up += 1,
-                Effect::Send { message: ClientMessage::Push { id, entries, .. }, .. } => {
+                Effect::Send { message: ClientMessage::Push { id, entries, attempted, .. }, .. } => {
+                    self.attempted = attempted.iter().map(|of| (of.rseq, of.times)).collect();
                     self.pushes.push((id, entries.iter().map(|e| e.transaction.rseq).collect()));
                 }
                 Effect::FetchChunk { request, .. } => self.fetch = Some(request),

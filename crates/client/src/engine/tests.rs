@@ -202,6 +202,28 @@ fn steps(waiting: i64) -> [u64; 4] {
     [write, answer, undo, took()]
 }
 
+/// A server that was started anew has forgotten on what it failed: the device says so with each offer.
+#[test]
+fn a_push_says_how_often_its_entries_have_failed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    let failing = device.add(1, 10);
+    device.connect(Resumption::Fresh);
+    for times in 0..3 {
+        let (id, offered) = device.pushes.pop().expect("it is offered");
+        assert!(offered.contains(&failing));
+        let told: Vec<_> = (times > 0).then_some((failing, times)).into_iter().collect();
+        assert_eq!(device.attempted, told);
+        let failed = Problem::new(codes::ATTEMPTS_USED_UP, "its disk was full");
+        device.answer(id, &[failing], &Outcome::Failed { problem: failed });
+        device.seconds += MAX_BACKOFF_MS / 1_000 + 1;
+        device.input(Input::Tick);
+        if device.pushes.is_empty() {
+            device.connect(Resumption::Continue);
+        }
+    }
+}
+
 #[test]
 fn what_waits_makes_nothing_dearer() {
     let (few, many) = (steps(20), steps(2_000));

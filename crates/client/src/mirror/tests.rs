@@ -26,7 +26,14 @@ fn transaction(rseq: u64) -> Transaction {
 }
 
 fn appended(rseq: u64) -> MirrorRecord {
-    MirrorRecord::Appended { replica: REPLICA, rseq, body: transaction(rseq).to_bytes(), letter: None, priority: None, releases: Vec::new() }
+    MirrorRecord::Appended {
+        replica: REPLICA,
+        rseq,
+        body: transaction(rseq).to_bytes(),
+        letter: None,
+        priority: None,
+        releases: Vec::new(),
+    }
 }
 
 fn letter(rseq: u64) -> Letter {
@@ -197,7 +204,14 @@ proptest! {
 #[test]
 fn a_body_that_holds_a_mirror_file_is_not_taken_for_one() {
     let inner = [header(), appended(7)].iter().flat_map(MirrorRecord::to_frame).collect::<Vec<u8>>();
-    let outer = MirrorRecord::Appended { replica: REPLICA, rseq: 1, body: inner, letter: None, priority: None, releases: Vec::new() };
+    let outer = MirrorRecord::Appended {
+        replica: REPLICA,
+        rseq: 1,
+        body: inner,
+        letter: None,
+        priority: None,
+        releases: Vec::new(),
+    };
     let mut bytes = [header().to_frame(), outer.to_frame(), appended(2).to_frame()].concat();
     let place = header().to_frame().len() + 4;
     bytes[place] ^= 1;
@@ -219,8 +233,15 @@ fn the_database_is_the_truth_and_identity_survives_its_loss() {
 
 #[test]
 fn mirrors_of_others_are_left_alone() {
-    let other = MirrorRecord::Header { format: FORMAT, app: "other".into(), replica: REPLICA, last_rseq: 0, situation: None };
-    let newer = MirrorRecord::Header { format: FORMAT + 1, app: "journal".into(), replica: REPLICA, last_rseq: 0, situation: None };
+    let other =
+        MirrorRecord::Header { format: FORMAT, app: "other".into(), replica: REPLICA, last_rseq: 0, situation: None };
+    let newer = MirrorRecord::Header {
+        format: FORMAT + 1,
+        app: "journal".into(),
+        replica: REPLICA,
+        last_rseq: 0,
+        situation: None,
+    };
     let plan_of = |record: MirrorRecord| plan(true, &Mirror::from_bytes(&record.to_frame()), "journal");
     assert!(matches!(plan_of(other), Err(MirrorError::OtherApp { .. })));
     assert!(matches!(plan_of(newer), Err(MirrorError::Newer { found: 2 })));
@@ -231,7 +252,14 @@ fn entries_of_an_earlier_identity_are_not_sent_by_themselves() {
     let now = ReplicaId([1; 16]);
     let mut mirror = Mirror::from_bytes(&frames(&[header(), appended(1)]).concat());
     let body = Transaction { replica: now, ..transaction(1) }.to_bytes();
-    mirror.append(MirrorRecord::Appended { replica: now, rseq: 1, body, letter: None, priority: None, releases: Vec::new() });
+    mirror.append(MirrorRecord::Appended {
+        replica: now,
+        rseq: 1,
+        body,
+        letter: None,
+        priority: None,
+        releases: Vec::new(),
+    });
     for mirror in [mirror.clone(), Mirror::from_bytes(&mirror.compact())] {
         let recovered = mirror.recover("journal").expect("ours").expect("known");
         assert_eq!((recovered.replica, recovered.transactions.len(), recovered.older.len()), (now, 1, 1));
@@ -260,6 +288,18 @@ fn older_builds_and_this_one_read_each_others_frames() {
     assert_eq!(minicbor::decode::<MirrorRecord>(&bytes).expect("this one reads the old"), appended(1));
     let new = minicbor::to_vec(dead(1)).expect("encodes");
     assert_eq!(minicbor::decode::<OldRecord>(&new).expect("the old one reads this one's"), old);
+}
+
+/// Else each further record would write the whole file anew.
+#[test]
+fn what_was_just_written_anew_is_not_written_anew_again() {
+    let release = |n: u16| crate::db::Release { table: "notes".into(), what: vec![n as u8; 200], saves: false };
+    let kept = |rseq: u64| {
+        let releases = (0..50).map(release).collect();
+        (rseq, Kept { body: transaction(rseq).to_bytes(), letter: None, priority: None, releases })
+    };
+    let mut mirror = Mirror::new("journal", REPLICA, 100, Situation::default(), (1..100).map(kept));
+    assert!(mirror.compact().len() > COMPACT_FROM_BYTES && !mirror.wants_compaction());
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::store::PushEntry;
 mod asking;
 mod lane;
 mod name;
+mod queue;
 mod rows;
 mod terms;
 
@@ -205,7 +206,8 @@ impl Hooks {
         let Some(asking) = self.known.get_mut(name) else { return };
         asking.holds = self.rows.hold(asking.place(), &asking.rows);
         if asking.holds {
-            self.lanes.entry(asking.action.clone()).or_default().waiting.push_back(*name);
+            let subject = &asking.held.entry.subject.id;
+            self.lanes.entry(asking.action.clone()).or_default().waiting.push(subject, *name);
         } else {
             self.bytes -= asking.park();
         }
@@ -296,7 +298,7 @@ impl Hooks {
             let open = || self.lanes.iter().filter(|(_, lane)| lane.is_open(now_ms)).map(|(action, _)| action);
             let action = open().find(|action| **action > self.last).or_else(|| open().next())?.clone();
             let lane = self.lanes.get_mut(&action)?;
-            let name = lane.waiting.pop_front()?;
+            let name = lane.waiting.pop()?;
             // Some do not wait any more.
             let Some(asking) = self.known.get_mut(&name) else { continue };
             let ticket = self.next_ticket;
@@ -385,7 +387,7 @@ impl Hooks {
         asking.state = State::Waiting(question);
         let action = asking.action.clone();
         let lane = self.lanes.entry(action.clone()).or_default();
-        lane.waiting.push_front(*name);
+        lane.waiting.push_first(&asking.held.entry.subject.id, *name);
         if !lane.is_lost(now_ms) {
             return;
         }

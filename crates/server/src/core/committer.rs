@@ -7,6 +7,7 @@ use landfall_core::{Epoch, ReplicaId, Value};
 use landfall_protocol::server::MOST_ACCEPTED;
 use landfall_protocol::{Cursor, Decision, Outcome, Resumption, codes};
 
+use super::admission::Size;
 use super::fair::Waiting;
 use crate::actions::hooks::{Heard, Held, Hooks, Name, Next, Waits};
 use crate::buckets::Bucket;
@@ -64,10 +65,16 @@ impl PendingPush {
         self.entries.len() as u64
     }
 
-    /// Their bytes, as they travelled.
-    pub fn bytes(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.entry.bytes as u64).sum()
+    /// How much it is, for whoever lets it in.
+    pub fn of_size(&self) -> Size {
+        let cost = self.entries.iter().map(|entry| cost_of(entry) as u64).sum();
+        let bytes = self.entries.iter().map(|entry| entry.entry.bytes as u64).sum();
+        Size { entries: self.size(), cost, bytes }
     }
+}
+
+fn cost_of(entry: &PushEntry) -> usize {
+    entry.entry.transaction.operations.len().max(1)
 }
 
 impl Waiting for PendingPush {
@@ -77,6 +84,10 @@ impl Waiting for PendingPush {
 
     fn entries(&self) -> usize {
         self.entries.len()
+    }
+
+    fn cost(&self, at: usize) -> usize {
+        self.entries.get(at).map_or(1, cost_of)
     }
 
     fn split(&mut self, entries: usize) -> Self {
@@ -122,6 +133,8 @@ pub struct Committed {
     pub pushes: Vec<(SessionId, u32)>,
     /// How many entries the group had.
     pub entries: usize,
+    /// How much work they were: their operations, at least one for each.
+    pub cost: usize,
     /// Whether it was about entries that webhooks are asked about: [`Hooks`] may have something to ask, or to give back.
     pub heard: bool,
     /// Entries that are being asked about, or are to be.
@@ -238,7 +251,7 @@ impl Committer {
             shares.push(Share { session, id, entries: own.len(), answered, more, shift_ms });
             entries.append(&mut own);
         }
-        let count = entries.len();
+        let (count, cost) = (entries.len(), entries.iter().map(cost_of).sum());
         let room = if heard.is_empty() { 0 } else { self.hooks.lock().room() };
         let (mut commit, failure) = match self.store.commit_group(&entries, room, now.wall_ms) {
             Ok(commit) => (commit, None),
@@ -252,7 +265,7 @@ impl Committer {
         let (parts, from) = (&mut self.parts, commit.from);
         let answer = |share: Share| share.reply(&mut outcomes, failure.as_ref(), parts, from);
         let replies = shares.into_iter().filter_map(answer).collect();
-        Committed { replies, pushes: names, entries: count, heard: !heard.is_empty(), asked, commit, failure }
+        Committed { replies, pushes: names, entries: count, cost, heard: !heard.is_empty(), asked, commit, failure }
     }
 
     /// Tells the hooks what came of what they told of, now that no transaction is open.

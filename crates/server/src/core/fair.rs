@@ -8,39 +8,46 @@ use std::time::Duration;
 /// Most entries of one subject in a group while it is alone: a group of so many entries is not held up by its fsync.
 pub const SUBJECT_GROUP_ENTRIES: usize = 512;
 
-/// Most entries of one subject in a group while others take part, until it is known how fast this machine is
-/// ([`Share`]): a larger push is divided. Whoever pushes little waits for what so many take, not for whatever somebody else
-/// chose to push at once.
+/// Most that one subject has of a group while others take part, until it is known how fast this machine is ([`Share`]): a
+/// larger push is divided. Counted as [`Waiting::cost`], at least one entry. Whoever pushes little waits for what so many
+/// take, not for whatever somebody else chose to push at once.
 pub const SHARED_GROUP_ENTRIES: usize = 16;
 
 /// The least and the most that a share may come to.
 const SHARES: (usize, usize) = (4, 64);
 /// One group in so many decides what is thought of all.
 const WEIGHT: u32 = 8;
+/// Groups of fewer operations say little of single ones: what a group takes by itself is most of it.
+const TELLING: usize = 16;
+/// A single wait of the disk counts for no more than so many usual ones: now and then it does more than this commit's work.
+const ODD: u32 = 4;
+/// Nobody sits out more than so many groups.
+const MOST_OWED_SHARES: usize = 1_000;
 
-/// How many entries of a subject go into a group that others take part in: so many as take as long as the group's fsync.
+/// How much of a subject goes into a group that others take part in: so many operations as take as long as the group's fsync.
 /// Fewer would waste the disk, which a group waits for anyway; more would make others wait longer than it does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
-    /// What an entry takes, and what an fsync takes, as far as is known.
+    /// What an operation takes, and what an fsync takes, as far as is known.
     learnt: Option<(Duration, Duration)>,
 }
 
 impl Share {
-    /// A group of so many entries took so long, the last part of it for the fsync. Small ones say little of single entries.
-    pub fn learn(&mut self, entries: usize, took: Duration, fsync: Duration) {
-        let Some(one) = took.saturating_sub(fsync).checked_div(entries as u32).filter(|_| entries >= SHARES.0) else {
-            return;
-        };
+    /// A group of such a cost took so long, the last part of it for the fsync.
+    pub fn learn(&mut self, cost: usize, took: Duration, fsync: Duration) {
+        let one = took.saturating_sub(fsync).checked_div(u32::try_from(cost).unwrap_or(u32::MAX));
+        let one = one.filter(|_| cost >= TELLING);
         let mixed = |before: Duration, now: Duration| (before * (WEIGHT - 1) + now) / WEIGHT;
-        self.learnt = Some(match self.learnt {
-            Some((each, flush)) => (mixed(each, one), mixed(flush, fsync)),
-            None => (one, fsync),
-        });
+        self.learnt = match (self.learnt, one) {
+            (Some((each, flush)), one) => {
+                Some((one.map_or(each, |one| mixed(each, one)), mixed(flush, fsync.min(flush * ODD))))
+            }
+            (None, one) => one.map(|one| (one, fsync)),
+        };
     }
 
-    /// Most entries of one subject.
-    pub fn entries(&self) -> usize {
+    /// Most of one subject, as [`Waiting::cost`] counts.
+    pub fn most(&self) -> usize {
         let Some((each, fsync)) = self.learnt else { return SHARED_GROUP_ENTRIES };
         let fit = fsync.as_nanos() / each.as_nanos().max(1);
         usize::try_from(fit).unwrap_or(usize::MAX).clamp(SHARES.0, SHARES.1)
@@ -56,6 +63,8 @@ pub trait Waiting: Sized {
     fn subject(&self) -> &Arc<str>;
     /// How many entries it has.
     fn entries(&self) -> usize;
+    /// How much work the entry at this place is: its operations, at least one.
+    fn cost(&self, at: usize) -> usize;
     /// Takes its first so many entries off: fewer than it has.
     #[must_use]
     fn split(&mut self, entries: usize) -> Self;
@@ -74,11 +83,24 @@ pub struct FairQueue<T> {
     expected: u32,
     /// What is known of this machine.
     share: Share,
+    /// Who had more than their share of a group, since an entry is not divided, and how much more. They sit out until it is
+    /// paid back, as long as others wait (after M. Shreedhar and G. Varghese, "Efficient Fair Queuing Using Deficit Round
+    /// Robin", 1995).
+    owed: BTreeMap<Arc<str>, usize>,
 }
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        Self { subjects: BTreeMap::new(), turns: VecDeque::new(), len: 0, entries: 0, last: None, expected: 0, share: Share::default() }
+        Self {
+            subjects: BTreeMap::new(),
+            turns: VecDeque::new(),
+            len: 0,
+            entries: 0,
+            last: None,
+            expected: 0,
+            share: Share::default(),
+            owed: BTreeMap::new(),
+        }
     }
 }
 
@@ -104,8 +126,8 @@ impl<T: Waiting> FairQueue<T> {
     }
 
     /// As [`Share::learn`].
-    pub fn learn(&mut self, entries: usize, took: Duration, fsync: Duration) {
-        self.share.learn(entries, took, fsync);
+    pub fn learn(&mut self, cost: usize, took: Duration, fsync: Duration) {
+        self.share.learn(cost, took, fsync);
     }
 
     /// An item waits, behind those of its subject.
@@ -133,12 +155,22 @@ impl<T: Waiting> FairQueue<T> {
         // Those that may still have a turn in this group, and how much of it they have.
         let mut round: VecDeque<(Arc<str>, usize)> = self.turns.drain(..).map(|subject| (subject, 0)).collect();
         let mut done = VecDeque::new();
-        let share = if self.is_alone(&round) { SUBJECT_GROUP_ENTRIES } else { self.share.entries() };
+        let is_alone = self.is_alone(&round) || round.len() == 1;
+        if is_alone {
+            self.owed.clear();
+        }
+        let share = if self.expected == 0 { SUBJECT_GROUP_ENTRIES } else { self.share.most() };
         while let Some((subject, taken)) = round.pop_front() {
             let Some(waiting) = self.subjects.get_mut(&subject) else { continue };
-            let whole = waiting.front().map_or(0, Waiting::entries);
-            let size = if taken == 0 { whole.min(share) } else { whole };
-            if taken > 0 && taken + size > share {
+            let Some(first) = waiting.front() else { continue };
+            let whole = first.entries();
+            let (size, cost) = fitting(first, if taken == 0 { share } else { usize::MAX });
+            if taken > 0 && taken + cost > share {
+                done.push_back(subject);
+                continue;
+            }
+            let is_last = group.is_empty() && round.is_empty();
+            if taken == 0 && !is_alone && !is_last && pays_back(&mut self.owed, &subject, share) {
                 done.push_back(subject);
                 continue;
             }
@@ -158,7 +190,10 @@ impl<T: Waiting> FairQueue<T> {
                 self.subjects.remove(&subject);
             } else {
                 // An item without entries counts, too.
-                round.push_back((subject, taken + size.max(1)));
+                round.push_back((Arc::clone(&subject), taken + cost.max(1)));
+            }
+            if !is_alone && cost > share {
+                self.owed.insert(subject, (cost - share).min(MOST_OWED_SHARES * share));
             }
         }
         let (served, waiting): (Vec<_>, Vec<_>) = round.into_iter().partition(|(_, taken)| *taken > 0);
@@ -178,11 +213,37 @@ impl<T: Waiting> FairQueue<T> {
     }
 }
 
+/// Whether a subject sits this group out, for what it had too much of before.
+fn pays_back(owed: &mut BTreeMap<Arc<str>, usize>, subject: &Arc<str>, share: usize) -> bool {
+    let Some(debt) = owed.get_mut(subject) else { return false };
+    *debt = debt.saturating_sub(share);
+    if *debt == 0 {
+        owed.remove(subject);
+    }
+    true
+}
+
+/// How many of an item's first entries cost so much at most, one at least; and what they cost.
+fn fitting<T: Waiting>(item: &T, most: usize) -> (usize, usize) {
+    let (mut size, mut cost) = (0, 0);
+    while size < item.entries() {
+        let more = cost + item.cost(size);
+        if size > 0 && more > most {
+            break;
+        }
+        (size, cost) = (size + 1, more);
+    }
+    (size, cost)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The number of an item whose entries are a thousand operations each.
+    const GIANT: u64 = u64::MAX;
 
     #[derive(Debug, PartialEq, Eq)]
     struct Item(Arc<str>, usize, u64);
@@ -194,6 +255,10 @@ mod tests {
 
         fn entries(&self) -> usize {
             self.1
+        }
+
+        fn cost(&self, _: usize) -> usize {
+            if self.2 == GIANT { 1_000 } else { 1 }
         }
 
         fn split(&mut self, entries: usize) -> Self {
@@ -226,20 +291,50 @@ mod tests {
     }
 
     #[test]
+    fn whoever_writes_giants_has_no_more_of_it_than_whoever_writes_little() {
+        let mut queue = FairQueue::default();
+        queue.push(item("noisy", 40, GIANT));
+        let (mut giants, mut groups) = (0, 0);
+        for n in 0..200 {
+            queue.push(item("ada", 1, n));
+            let group = queue.take(2_000);
+            assert!(group.iter().any(|i| *i.0 == *"ada"), "each group has hers");
+            giants += group.iter().filter(|i| i.2 == GIANT).map(|i| i.1).sum::<usize>();
+            groups += 1;
+        }
+        // A giant is what 1000 / 16 groups have room for.
+        assert!((3..=5).contains(&giants), "{giants} giants in {groups} groups");
+        while !queue.is_empty() {
+            assert!(!queue.take(2_000).is_empty(), "alone it has its way");
+        }
+    }
+
+    #[test]
+    fn two_who_write_giants_take_turns() {
+        let mut queue = FairQueue::default();
+        queue.push(item("one", 3, GIANT));
+        queue.push(item("other", 3, GIANT));
+        let taken: Vec<usize> = std::iter::from_fn(|| Some(queue.take(2_000).len()).filter(|n| *n > 0)).collect();
+        assert_eq!(taken.iter().sum::<usize>(), 6, "{taken:?}");
+    }
+
+    #[test]
     fn a_share_takes_as_long_as_the_fsync_that_it_goes_with() {
         let micros = Duration::from_micros;
         let learnt = |each: u64, fsync: u64| {
             let mut share = Share::default();
-            (0..40).for_each(|_| share.learn(10, micros(10 * each + fsync), micros(fsync)));
-            share.entries()
+            (0..40).for_each(|_| share.learn(100, micros(100 * each + fsync), micros(fsync)));
+            share.most()
         };
-        assert_eq!(Share::default().entries(), SHARED_GROUP_ENTRIES);
+        assert_eq!(Share::default().most(), SHARED_GROUP_ENTRIES);
         assert_eq!((learnt(50, 1_000), learnt(50, 100), learnt(50, 20_000), learnt(0, 0)), (20, 4, 64, 4));
         let mut share = Share::default();
         share.learn(1, micros(500), micros(400));
-        assert_eq!(share.entries(), SHARED_GROUP_ENTRIES, "a single entry says little");
+        assert_eq!(share.most(), SHARED_GROUP_ENTRIES, "a single entry says little");
         (0..80).for_each(|_| share.learn(16, micros(2_000), micros(400)));
-        assert_eq!(share.entries(), 4);
+        assert_eq!(share.most(), 4);
+        share.learn(16, micros(900_000), micros(800_000));
+        assert_eq!(share.most(), 4, "once in a while the disk does more");
     }
 
     #[test]

@@ -88,6 +88,10 @@ impl Waiting for Queued {
         self.push.entries.len()
     }
 
+    fn cost(&self, at: usize) -> usize {
+        self.push.cost(at)
+    }
+
     fn split(&mut self, entries: usize) -> Self {
         Self { push: self.push.split(entries), session: self.session.clone() }
     }
@@ -116,9 +120,10 @@ impl Writer {
                 let Ok(work) = self.queue.try_recv() else { break };
                 go_on = self.take(work, &mut waiting) && go_on;
             }
-            if !waiting.is_empty() {
-                let (entries, took, fsync) = self.commit(waiting.take(GROUP_ENTRIES));
-                waiting.learn(entries, took, fsync);
+            if !waiting.is_empty()
+                && let Some((cost, took, fsync)) = self.commit(waiting.take(GROUP_ENTRIES))
+            {
+                waiting.learn(cost, took, fsync);
             }
             if !go_on {
                 while !waiting.is_empty() {
@@ -180,8 +185,9 @@ impl Writer {
         true
     }
 
-    /// Decides a group. How many entries it had, how long it took, and how much of that was for the fsync.
-    fn commit(&mut self, group: Vec<Queued>) -> (usize, Duration, Duration) {
+    /// Decides a group. How much work it was, how long it took, and how much of that was for the fsync; nothing where it
+    /// failed.
+    fn commit(&mut self, group: Vec<Queued>) -> Option<(usize, Duration, Duration)> {
         let began = Instant::now();
         let shares: Vec<_> = group.iter().map(|one| (Arc::clone(&one.push.subject), one.push.size())).collect();
         let (pushes, sessions): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.push, one.session)).unzip();
@@ -209,7 +215,7 @@ impl Writer {
         }
         self.committer.publish(&committed);
         self.announce();
-        (committed.entries, took, fsync)
+        committed.failure.is_none().then_some((committed.cost, took, fsync))
     }
 
     fn look_outside(&mut self) {

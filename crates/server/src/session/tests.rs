@@ -272,6 +272,19 @@ fn a_push_is_answered_after_its_commit_with_the_difference_of_the_clocks() {
     assert_eq!(decisions, &[Decision { rseq: 1, outcome: Outcome::Accepted { seq: 6 } }]);
 }
 
+/// P15.
+#[test]
+fn the_store_hears_how_often_an_entry_has_failed() {
+    let mut world = World::at(State::Open);
+    let ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused, .. } = push(4) else {
+        panic!("a push")
+    };
+    let attempted = vec![landfall_protocol::Attempted { rseq: entries[0].transaction.rseq, times: 3 }];
+    world.message(ClientMessage::Push { id, entries, clock_ms, floor, prior, settled, following, refused, attempted });
+    let Some(Request::Push { entries, .. }) = world.session.take_request() else { panic!("handed to the store") };
+    assert_eq!(entries[0].attempted, 3);
+}
+
 /// P19.
 #[test]
 fn what_was_asked_about_is_acknowledged_when_it_is_decided() {

@@ -109,13 +109,9 @@ export class Mirror {
     const transaction = db.transaction(STORES, "readwrite", { durability: "strict" });
     const [mirror, requests, meta] = storesOf(transaction);
     const [last = 0, online, stored, names, answers] = (await Promise.all(
-      [
-        meta.get("epoch"),
-        meta.get("online"),
-        mirror.getAll(),
-        requests.getAllKeys(),
-        requests.getAll(),
-      ].map((request) => done<unknown>(request as IDBRequest<unknown>)),
+      [meta.get("epoch"), meta.get("online"), mirror.getAll(), requests.getAllKeys(), requests.getAll()].map(
+        (request) => done<unknown>(request as IDBRequest<unknown>),
+      ),
     )) as [number | undefined, boolean | undefined, Stored[], IDBValidKey[], Answered[]];
     const epoch = last + 1;
     meta.put(epoch, "epoch");

@@ -85,11 +85,7 @@ test("a transaction may require another one, and shares its fate", async (t) => 
   await until(page, (db) => db.outbox.current.length === 1 && db.outbox.current[0].state === "failed");
   assert.equal(await call(page, (db) => db.outbox.current[0].becauseOf), rseq);
   // What is gone cannot be required.
-  const code = await call(
-    page,
-    (db, n) => db.transaction((tx) => tx.require(n)).catch((error) => error.code),
-    rseq,
-  );
+  const code = await call(page, (db, n) => db.transaction((tx) => tx.require(n)).catch((error) => error.code), rseq);
   assert.equal(code, "LF-5025");
 });
 

@@ -12,6 +12,7 @@ mod actions;
 mod cache;
 mod capture;
 mod counters;
+mod history;
 mod holding;
 mod letters;
 mod loading;

@@ -64,9 +64,11 @@ fn a_database_of_an_older_build_is_brought_to_this_ones_form() {
     let replica = db.replica();
     drop(db);
     let raw = rusqlite::Connection::open(&path).expect("opens");
-    raw.execute_batch("DROP TABLE _landfall_taken; DROP TABLE _landfall_released; DROP INDEX _landfall_outbox_tried;
-                       PRAGMA user_version = 3")
-        .expect("sets");
+    raw.execute_batch(
+        "DROP TABLE _landfall_taken; DROP TABLE _landfall_released; DROP INDEX _landfall_outbox_tried;
+                       PRAGMA user_version = 3",
+    )
+    .expect("sets");
     raw.execute("DELETE FROM _landfall_meta WHERE name = 'clock_doubt_ms'", []).expect("deletes");
     drop(raw);
     let mut db = try_open(&path, schema()).expect("opens");

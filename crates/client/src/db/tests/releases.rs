@@ -136,13 +136,15 @@ fn recovered(db: &Database) -> Database {
     again
 }
 
-/// As if the database were of the build before entries took note of what they let go of.
-fn brought_from_format_4(path: &std::path::Path) -> Database {
+/// As if the database were of the build before entries took note of what they let go of, or of one before it kept what
+/// rows were.
+fn brought_from_format_4(path: &std::path::Path, keeps: bool) -> Database {
     let raw = rusqlite::Connection::open(path).expect("opens");
-    raw.execute_batch(
-        "DROP TABLE _landfall_released; DROP INDEX _landfall_outbox_tried; PRAGMA user_version = 4",
-    )
-    .expect("sets");
+    if !keeps {
+        raw.execute_batch("UPDATE _landfall_outbox SET before = NULL").expect("sets");
+    }
+    raw.execute_batch("DROP TABLE _landfall_released; DROP INDEX _landfall_outbox_tried; PRAGMA user_version = 4")
+        .expect("sets");
     drop(raw);
     let schema = Schema::parse("landfall.toml", SCHEMA).expect("a schema");
     Database::open(&Location::Path(path.to_owned()), schema, Options::default(), NOW, replica(1)).expect("opens")
@@ -158,7 +160,11 @@ fn what_is_let_go_of_is_known_after_a_recovery_and_after_an_upgrade() {
         });
         let edited = edited.expect("edits").rseq.expect("an entry");
         let (renamed, ..) = links(db, &["UPDATE folder SET slug = 'old' WHERE id = 2"]);
-        (edited, renamed)
+        // Taken up by what was taken up: their numbers are no row.
+        let again = db.edit(edited, NOW, &mut |bytes| bytes.fill(0), |tx| {
+            tx.update("note", &landfall_core::RowKey::single(Value::Int(10)), &[("folder", Value::Null)])
+        });
+        (again.expect("edits").rseq.expect("an entry"), renamed)
     };
     let mut db = filled();
     let (moved, renamed) = moves(&mut db);
@@ -169,19 +175,27 @@ fn what_is_let_go_of_is_known_after_a_recovery_and_after_an_upgrade() {
     let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
     assert_eq!((after, requires), (vec![moved, taken], vec![moved, taken]));
 
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("notes.db");
-    let schema = Schema::parse("landfall.toml", SCHEMA).expect("a schema");
-    let location = Location::Path(path.clone());
-    let mut db = Database::open(&location, schema, Options::default(), NOW, replica(1)).expect("opens");
-    fill(&mut db);
-    let (moved, renamed) = moves(&mut db);
-    drop(db);
-    let mut db = brought_from_format_4(&path);
-    let (taken, after, requires) = links(&mut db, &["INSERT INTO folder VALUES (3, 'two')"]);
-    assert_eq!((after, requires), (vec![renamed], vec![]));
-    let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
-    assert_eq!((after, requires, taken > moved), (vec![moved], vec![moved], true));
+    for keeps in [true, false] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("notes.db");
+        let schema = Schema::parse("landfall.toml", SCHEMA).expect("a schema");
+        let location = Location::Path(path.clone());
+        let mut db = Database::open(&location, schema, Options::default(), NOW, replica(1)).expect("opens");
+        fill(&mut db);
+        let (moved, renamed) = moves(&mut db);
+        let (parted, ..) =
+            links(&mut db, &["INSERT INTO folder VALUES (4, 'four')", "INSERT INTO lock VALUES (21, 4)"]);
+        let (unlocked, ..) = links(&mut db, &["UPDATE lock SET folder = NULL WHERE id = 21"]);
+        drop(db);
+        let mut db = brought_from_format_4(&path, keeps);
+        let (taken, after, requires) = links(&mut db, &["INSERT INTO folder VALUES (3, 'two')"]);
+        assert_eq!((after, requires), (vec![renamed], vec![]));
+        let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 1"]);
+        assert_eq!((after, requires, taken > moved), (vec![moved], vec![moved], true));
+        // Also of a row that waits itself.
+        let (_, after, requires) = links(&mut db, &["DELETE FROM folder WHERE id = 4"]);
+        assert_eq!((after, requires), (vec![parted, unlocked], vec![parted]));
+    }
 }
 
 #[test]

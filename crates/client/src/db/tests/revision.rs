@@ -113,6 +113,14 @@ fn an_edit_says_whether_it_changed_the_entry_or_follows_it() {
     );
     assert!(transaction.after.is_empty() && transaction.requires.is_empty());
 
+    // Whoever edits often loses no copy of the whole outbox to it.
+    let backups = |db: &Database| db.backups().expect("readable").into_iter().map(|b| b.why).collect::<Vec<_>>();
+    let other = upsert(&mut db, 2, 1);
+    db.withdraw(other, NOW, &mut |bytes| bytes.fill(0)).expect("withdraws");
+    let second = (0..25).fold(second, |entry, n| edit(&mut db, entry, 100 + n).rseq.expect("an entry"));
+    let of = |why: &str| backups(&db).iter().filter(|one| one.contains(why)).count();
+    assert_eq!((of("edited"), of("withdrawn")), (20, 1));
+
     db.mark_sent(&[second]).expect("writes");
     let edited = edit(&mut db, second, 30);
     assert!(!edited.value.in_place);

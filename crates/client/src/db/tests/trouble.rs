@@ -177,6 +177,26 @@ fn a_dead_letter_knows_when_and_why_it_failed_each_time() {
 }
 
 #[test]
+fn a_row_says_how_it_stands_with_the_server() {
+    use crate::db::RowState::{Failed, Pending, Sending, Synced};
+    let mut db = memory();
+    let state =
+        |db: &Database, n: u8| db.row_state("notes", &landfall_core::RowKey::single(uuid(n))).expect("readable");
+    let (one, two) = (note(&mut db, 1, "x"), note(&mut db, 2, "y"));
+    assert_eq!((state(&db, 1), state(&db, 2), state(&db, 3)), (Pending, Pending, Synced));
+    db.mark_sent(&[one, two]).expect("writes");
+    assert_eq!(state(&db, 1), Sending);
+    let failed = Outcome::Failed { problem: Problem::new(core::ATTEMPTS_USED_UP, "its disk was full") };
+    db.decide(&[decision(one, failed)], NOW).expect("decides");
+    assert_eq!((state(&db, 1), state(&db, 2)), (Pending, Sending), "parked");
+    db.decide(&[decision(two, Outcome::Accepted { seq: 1 })], NOW).expect("decides");
+    assert_eq!(state(&db, 2), Synced, "before it has come back, too");
+    refuse(&mut db, one, 10);
+    assert_eq!((state(&db, 1), state(&db, 2)), (Failed, Synced));
+    assert!(db.row_state("nowhere", &landfall_core::RowKey::single(uuid(1))).is_err());
+}
+
+#[test]
 fn a_retry_is_as_urgent_as_it_was() {
     let mut db = memory();
     let urgent = |tx: &mut WriteTx<'_>| {

@@ -103,10 +103,14 @@ fn a_recovered_database_sends_nothing_that_was_held_back_and_knows_whose_it_is()
     let held = device.review().expect("held back");
     device.engine.set_paused(true, device.now(), &mut entropy).expect("writes");
     device.drain();
-    let told: Vec<u8> = device.mirrored.drain(..).fold(Mirror::default(), |mut mirror, record| {
-        mirror.append(record);
-        mirror
-    }).compact();
+    let told: Vec<u8> = device
+        .mirrored
+        .drain(..)
+        .fold(Mirror::default(), |mut mirror, record| {
+            mirror.append(record);
+            mirror
+        })
+        .compact();
     let written_anew = device.engine.mirror().expect("readable").compact();
     for (file, name) in [(told, "told"), (written_anew, "anew")] {
         let recovered = Mirror::from_bytes(&file).recover("journal").expect("ours").expect("known");
@@ -124,6 +128,25 @@ fn a_recovered_database_sends_nothing_that_was_held_back_and_knows_whose_it_is()
         again.drain();
         assert_eq!(again.pushed().len(), 3);
     }
+}
+
+/// One that was not held back when its database was lost knows since when it was away.
+#[test]
+fn a_recovered_database_knows_when_it_was_last_online() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let device = Device::away(&dir.path().join("notes.db"), 3);
+    let file = device.engine.mirror().expect("readable").compact();
+    let recovered = Mirror::from_bytes(&file).recover("journal").expect("ours").expect("known");
+    let mut again = Device::at(&dir.path().join("again"), 2 * HOUR);
+    again.engine.adopt(&recovered, &[], again.now()).expect("adopts");
+    again.drain();
+    again.connect(Resumption::Fresh);
+    assert_eq!((again.review().map(|review| review.away_ms / 3_600_000), again.pushed()), (Some(2), vec![]));
+    let mut soon = Device::at(&dir.path().join("soon"), HOUR / 2);
+    soon.engine.adopt(&recovered, &[], soon.now()).expect("adopts");
+    soon.drain();
+    soon.connect(Resumption::Fresh);
+    assert_eq!((soon.review(), soon.pushed().len()), (None, 3));
 }
 
 #[test]

@@ -3,9 +3,8 @@
 //! A hook that cannot be reached is tried by one question at a time, after growing pauses; one that is overloaded is given
 //! the time that it asks for, and asked less at once: half as much, and again more with every so many answers.
 
-use std::collections::VecDeque;
-
-use super::{MOST_PER_HOOK, Name};
+use super::MOST_PER_HOOK;
+use super::queue::Queue;
 
 /// The first pause.
 const PAUSE_MS: u64 = 250;
@@ -25,8 +24,8 @@ const ROOM_MS: (u64, u64) = (200, 5_000);
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// Who is to be asked about, in order. Some of them not any more.
-    pub(super) waiting: VecDeque<Name>,
+    /// Who is to be asked about, in turn. Some of them not any more.
+    pub(super) waiting: Queue,
     pub(super) running: usize,
     pub(super) known: usize,
     /// Most requests under way at once.
@@ -43,7 +42,7 @@ pub(super) struct Lane {
 
 impl Default for Lane {
     fn default() -> Self {
-        let waiting = VecDeque::new();
+        let waiting = Queue::default();
         Self { waiting, running: 0, known: 0, most: MOST_PER_HOOK, answers: 0, until_ms: 0, away: None, took_ms: 0 }
     }
 }

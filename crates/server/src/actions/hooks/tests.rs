@@ -248,6 +248,29 @@ fn a_verdict_that_nobody_takes_is_forgotten() {
 }
 
 #[test]
+fn whoever_asks_for_little_is_asked_about_soon() {
+    let mut hooks = Hooks::default();
+    for n in 0..60 {
+        assert!(ask(&mut hooks, n, "noisy", "pay"));
+    }
+    assert!(ask(&mut hooks, 100, "ada", "pay") && ask(&mut hooks, 101, "ada", "pay"));
+    let mut under_way = Vec::new();
+    while let Some(asked) = hooks.next(0) {
+        under_way.push(asked);
+    }
+    // As many as a hook takes at once; the next answer makes room for the one, and the one after next for the other.
+    let ids: Vec<String> = [100, 101].iter().map(|n| name(*n).message(&question(&[], 1).body)).collect();
+    let mut at = under_way.iter().position(|asked| asked.id == ids[0]);
+    for asked in under_way.split_off(0).into_iter().take(4) {
+        hooks.said(asked.ticket, answer(200), 1, 0);
+        let more: Vec<Ask> = std::iter::from_fn(|| hooks.next(1)).collect();
+        at = at.or(more.iter().position(|asked| asked.id == ids[1]));
+        under_way.extend(more);
+    }
+    assert!(under_way.iter().any(|asked| asked.id == ids[1]) || at.is_some(), "two turns at most for each of ada's");
+}
+
+#[test]
 fn a_hook_that_hangs_keeps_no_other_waiting() {
     let mut hooks = Hooks::default();
     for n in 0..200u8 {

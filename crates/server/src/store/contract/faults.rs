@@ -89,7 +89,8 @@ pub(crate) fn a_server_that_was_started_anew_goes_on_counting<B: Backend>() {
     let group = commit(&mut *store, std::slice::from_ref(&poison));
     assert_eq!(refusal(&group.outcomes[0]), codes::ATTEMPTS_USED_UP);
     // What only its device says ends nothing: it has to fail once more.
-    let boastful = PushEntry { attempted: u32::MAX, ..ann.write(vec![insert("lists", "b", &[("name", text("fine"))])]) };
+    let boastful =
+        PushEntry { attempted: u32::MAX, ..ann.write(vec![insert("lists", "b", &[("name", text("fine"))])]) };
     accept(&mut *store, boastful);
 }
 
