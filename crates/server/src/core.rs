@@ -168,7 +168,7 @@ impl ServerCore {
             Request::Push { id, entries } => {
                 let push = PendingPush::new(session, id, entries);
                 self.draw = rng.next_u64();
-                match self.admission.push(&push.subject, push.of_size(), now.mono_ms, self.draw) {
+                match self.admission.push(&push.subject, push.size(), push.bytes(), now.mono_ms, self.draw) {
                     Err(refused) => Some(Reply::Push { id, result: Err(refused.refusal()) }),
                     Ok(()) => {
                         self.waiting.push(push);

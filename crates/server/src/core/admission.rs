@@ -20,7 +20,7 @@ const SWEEP_AT: usize = 1_024;
 /// What a subject, and all of them, may use. A zero is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Transactions that a subject may push in a second, in the long run; one of several operations counts as so many.
+    /// Transactions that a subject may push in a second, in the long run.
     pub subject_entries: u64,
     /// Bytes of them.
     pub subject_bytes: u64,
@@ -57,17 +57,6 @@ impl Allowance {
         subject_connections: 0,
         connections: 0,
     };
-}
-
-/// How much a push is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Its transactions.
-    pub entries: u64,
-    /// Their operations, at least one for each.
-    pub cost: u64,
-    /// Their bytes, as they travelled.
-    pub bytes: u64,
 }
 
 /// Which limit somebody met.
@@ -231,7 +220,8 @@ impl Admission {
     pub fn push(
         &mut self,
         subject: &Arc<str>,
-        Size { entries, cost, bytes }: Size,
+        entries: u64,
+        bytes: u64,
         now_ms: u64,
         draw: u64,
     ) -> Result<(), Refused> {
@@ -242,7 +232,7 @@ impl Admission {
         let now_us = now_ms.saturating_mul(1_000);
         let uses = self.uses(subject, now_ms);
         let burst = allowance.burst_seconds;
-        let (late, next_entries) = uses.entries.look(cost, allowance.subject_entries, burst, now_us);
+        let (late, next_entries) = uses.entries.look(entries, allowance.subject_entries, burst, now_us);
         let (later, next_bytes) = uses.bytes.look(bytes, allowance.subject_bytes, burst, now_us);
         let late = late.max(later);
         if late > 0 {
@@ -315,18 +305,6 @@ mod tests {
         connections: 3,
     };
 
-    fn of(entries: u64, bytes: u64) -> Size {
-        Size { entries, cost: entries, bytes }
-    }
-
-    #[test]
-    fn a_transaction_counts_as_many_as_it_has_operations() {
-        let (ada, mut admission) = (name("ada"), Admission::new(ALLOWANCE, 1_000));
-        assert_eq!(admission.push(&ada, Size { entries: 1, cost: 200, bytes: 0 }, 0, 0), Ok(()));
-        assert_eq!(admission.push(&ada, of(1, 0), 0, 0).unwrap_err().limit, Limit::Rate);
-        assert_eq!(admission.waiting(), 1);
-    }
-
     fn name(text: &str) -> Arc<str> {
         Arc::from(text)
     }
@@ -336,7 +314,7 @@ mod tests {
         let (ada, bob) = (name("ada"), name("bob"));
         let mut admission = Admission::new(ALLOWANCE, 1_000);
         let mut push = |who: &Arc<str>, entries, now_ms| {
-            let result = admission.push(who, of(entries, 0), now_ms, 0);
+            let result = admission.push(who, entries, 0, now_ms, 0);
             result
                 .inspect(|()| admission.decided(who, entries))
                 .map_err(|refused| (refused.limit, refused.retry_after_ms))
@@ -355,11 +333,11 @@ mod tests {
         let (ada, bob) = (name("ada"), name("bob"));
         let unmetered = Allowance { subject_entries: 0, ..ALLOWANCE };
         let mut admission = Admission::new(unmetered, 700);
-        assert_eq!(admission.push(&ada, of(400, 0), 0, 0), Ok(()));
+        assert_eq!(admission.push(&ada, 400, 0, 0, 0), Ok(()));
         let limit = |result: Result<(), Refused>| result.unwrap_err().limit;
-        assert_eq!(limit(admission.push(&ada, of(101, 0), 0, 0)), Limit::SubjectWaiting);
-        assert_eq!(limit(admission.push(&bob, of(301, 0), 0, 0)), Limit::Waiting);
-        assert_eq!(admission.push(&bob, of(300, 0), 0, 0), Ok(()));
+        assert_eq!(limit(admission.push(&ada, 101, 0, 0, 0)), Limit::SubjectWaiting);
+        assert_eq!(limit(admission.push(&bob, 301, 0, 0, 0)), Limit::Waiting);
+        assert_eq!(admission.push(&bob, 300, 0, 0, 0), Ok(()));
         admission.decided(&ada, 400);
         admission.back(&ada, 400, 0);
         assert_eq!(admission.waiting(), 700);
@@ -371,26 +349,26 @@ mod tests {
         let flooders = ["eve", "mallory", "trudy"].map(name);
         for _ in 0..1_000 {
             for flooder in &flooders {
-                let _ = admission.push(flooder, of(1, 0), 0, 0);
+                let _ = admission.push(flooder, 1, 0, 0, 0);
             }
         }
         assert_eq!(admission.waiting(), 750, "a quarter is free");
         for n in 0..250 {
-            assert_eq!(admission.push(&name(&n.to_string()), of(1, 0), 0, 0), Ok(()), "visitor {n}");
+            assert_eq!(admission.push(&name(&n.to_string()), 1, 0, 0, 0), Ok(()), "visitor {n}");
         }
         let limit = |result: Result<(), Refused>| result.unwrap_err().limit;
-        assert_eq!(limit(admission.push(&name("late"), of(1, 0), 0, 0)), Limit::Waiting);
-        assert_eq!(limit(admission.push(&flooders[0], of(1, 0), 0, 0)), Limit::SubjectWaiting);
+        assert_eq!(limit(admission.push(&name("late"), 1, 0, 0, 0)), Limit::Waiting);
+        assert_eq!(limit(admission.push(&flooders[0], 1, 0, 0, 0)), Limit::SubjectWaiting);
     }
 
     #[test]
     fn what_was_asked_about_is_counted_in_the_rate_once() {
         let (ada, mut admission) = (name("ada"), Admission::new(ALLOWANCE, 1_000));
-        assert_eq!(admission.push(&ada, of(200, 0), 0, 0), Ok(()));
+        assert_eq!(admission.push(&ada, 200, 0, 0, 0), Ok(()));
         admission.decided(&ada, 200);
         admission.back(&ada, 200, 0);
         admission.decided(&ada, 200);
-        assert_eq!(admission.push(&ada, of(100, 0), 1_000, 0), Ok(()));
+        assert_eq!(admission.push(&ada, 100, 0, 1_000, 0), Ok(()));
     }
 
     #[test]
@@ -411,7 +389,7 @@ mod tests {
         for n in 0..10_000u64 {
             let who = name(&n.to_string());
             admission.enters(&who, n, 0).unwrap();
-            admission.push(&who, of(1, 1), n, 0).unwrap();
+            admission.push(&who, 1, 1, n, 0).unwrap();
             admission.decided(&who, 1);
             admission.left(&who);
         }
@@ -428,7 +406,7 @@ mod tests {
             for (who, entries, wait, draw) in pushes {
                 now_ms += wait;
                 let subject = name(&who.to_string());
-                match admission.push(&subject, of(entries, 0), now_ms, draw) {
+                match admission.push(&subject, entries, 0, now_ms, draw) {
                     Ok(()) => {
                         taken[who as usize] += entries;
                         // Two seconds' worth, and one push that was larger than that.
@@ -440,7 +418,7 @@ mod tests {
                         let mut later = Admission { subjects: BTreeMap::new(), ..Admission::new(admission.allowance, u64::MAX) };
                         std::mem::swap(&mut later.subjects, &mut admission.subjects);
                         let before = (later.subjects[&subject].entries, later.subjects[&subject].bytes);
-                        prop_assert!(later.push(&subject, of(entries, 0), now_ms + refused.retry_after_ms, 0).is_ok());
+                        prop_assert!(later.push(&subject, entries, 0, now_ms + refused.retry_after_ms, 0).is_ok());
                         later.decided(&subject, entries);
                         if let Some(uses) = later.subjects.get_mut(&subject) {
                             (uses.entries, uses.bytes) = before;

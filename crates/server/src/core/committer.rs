@@ -7,7 +7,6 @@ use landfall_core::{Epoch, ReplicaId, Value};
 use landfall_protocol::server::MOST_ACCEPTED;
 use landfall_protocol::{Cursor, Decision, Outcome, Resumption, codes};
 
-use super::admission::Size;
 use super::fair::Waiting;
 use crate::actions::hooks::{Heard, Held, Hooks, Name, Next, Waits};
 use crate::buckets::Bucket;
@@ -65,11 +64,9 @@ impl PendingPush {
         self.entries.len() as u64
     }
 
-    /// How much it is, for whoever lets it in.
-    pub fn of_size(&self) -> Size {
-        let cost = self.entries.iter().map(|entry| cost_of(entry) as u64).sum();
-        let bytes = self.entries.iter().map(|entry| entry.entry.bytes as u64).sum();
-        Size { entries: self.size(), cost, bytes }
+    /// Their bytes, as they travelled.
+    pub fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.entry.bytes as u64).sum()
     }
 }
 

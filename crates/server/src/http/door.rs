@@ -117,8 +117,8 @@ impl Door {
 
     /// A push is to wait for a commit.
     pub(super) fn push(&self, push: &PendingPush) -> Result<(), Refusal> {
-        let size = push.of_size();
-        self.ask(|admission, now_ms, draw| admission.push(&push.subject, size, now_ms, draw))
+        let (size, bytes) = (push.size(), push.bytes());
+        self.ask(|admission, now_ms, draw| admission.push(&push.subject, size, bytes, now_ms, draw))
     }
 
     /// What was taken once waits again.
