@@ -160,6 +160,7 @@ const KEPT: Record<string, string> = {
   "before a dead letter was discarded": "before a change was thrown away",
   "before a dead letter was written again": "before a change was sent again",
   "before an entry was withdrawn": "before a change was taken back",
+  "before an entry was edited": "before a change was edited",
   "before a file was imported": "before a file was brought in",
   "before what waited through a long absence was sent": "when you came back after a long time",
   "before what is here was loaded anew": "before everything was fetched from the server again",

@@ -39,6 +39,8 @@ pub(crate) fn is_due(world: &mut World, device: usize, connection: u64, message:
     greeting
         && !set
         && engine.session().connection() == connection
+        // A disk that was full all the while knows of no session.
+        && engine.db().cursor().is_some()
         && welcome.clock_ms.saturating_sub(online_ms) > limits.review_after_ms + SLACK_MS
         && engine.db().counts().undecided() >= limits.review_entries
 }

@@ -43,7 +43,17 @@ pub fn shown(world: &mut World, device: usize) -> Result<(), Violation> {
     }
     let sql = format!("SELECT id, {COLUMN} FROM {TABLE}");
     let (Ok(rows), Ok(outbox)) = (process.engine.query(&sql, &[]), process.engine.outbox()) else { return Ok(()) };
-    let waiting = own(world, replica, cursor.seq, &outbox, |rseq, seq| process.fairness.is_told(rseq, seq));
+    let (life, name) = (machine.life, process.engine.session().connection());
+    let session = world.network.find(device, life, name);
+    // A session that has ended may have brought it, too: what it waits for at the server overtakes this one's Hello.
+    let came_elsewhere = |rseq: u64| {
+        let waiting = world.server.process.as_ref().map(|server| &server.waiting);
+        session.zip(waiting).is_none_or(|(session, waiting)| waiting.has_come_elsewhere(session, replica, rseq))
+    };
+    let is_told = |rseq: u64, seq: u64| {
+        process.fairness.is_told(rseq, seq) && (seq <= process.fairness.welcomed() || !came_elsewhere(rseq))
+    };
+    let waiting = own(world, replica, cursor.seq, &outbox, is_told);
     let mut checked = 0;
     for row in rows.rows {
         let Ok(id) = Value::from_json(&row[0].to_json(), ColumnType::Uuid) else { continue };

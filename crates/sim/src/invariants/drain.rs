@@ -1,12 +1,13 @@
 //! `counts`: what a person is told of how sending goes is what became of the entries since nothing waited. Told from the
 //! server's answers and from the outbox, entry by entry; the client goes by how many there are of each kind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_client::db::{Counts, EntryState, OutboxEntry, codes as own};
 use landfall_client::status::Connectivity;
 use landfall_core::ReplicaId;
 use landfall_core::error::codes;
+use landfall_core::hash::ContentHash;
 use landfall_protocol::{Outcome, ServerMessage};
 
 use super::Violation;
@@ -18,15 +19,12 @@ use crate::world::World;
 pub struct Drain {
     done: u64,
     failed: u64,
-    undecided: BTreeSet<u64>,
+    /// With the hash of its bytes: under the same number a copy of this database may have sent another one.
+    undecided: BTreeMap<u64, ContentHash>,
     /// What is to be looked at again when it is another: reading the outbox takes long.
     seen: Option<(Counts, u64, ReplicaId)>,
-    /// The id as it was last.
-    replica: Option<ReplicaId>,
     /// What the message that is about to be heard, or waits for the changes behind it, says of entries that the server has.
     accepted: BTreeSet<u64>,
-    /// What a Welcome says so of, as long as the device has not answered it.
-    welcomed: BTreeSet<u64>,
     /// Whether it refuses any.
     refuses: bool,
     /// What ended without a word of the server's: a copy of this database may have sent it.
@@ -41,7 +39,8 @@ impl Drain {
             ServerMessage::Welcome(welcome) => {
                 // As many may be offered again as were accepted.
                 self.seen = None;
-                return self.welcomed.extend(welcome.accepted.iter().map(|known| known.rseq));
+                let here = welcome.accepted.iter().filter(|known| self.undecided.get(&known.rseq) == Some(&known.hash));
+                return self.accepted.extend(here.map(|known| known.rseq));
             }
             _ => return,
         };
@@ -62,8 +61,9 @@ impl Drain {
         let new = outbox.iter().filter(|e| e.rseq > last && e.state == EntryState::Dead && !came(e));
         self.failed += new.count() as u64;
         let is_undecided = |e: &&OutboxEntry| matches!(e.state, EntryState::Queued | EntryState::Sent);
-        let undecided: BTreeSet<u64> = outbox.iter().filter(is_undecided).map(|e| e.rseq).collect();
-        for rseq in self.undecided.difference(&undecided) {
+        let hashed = |e: &OutboxEntry| (e.rseq, e.transaction.content_hash());
+        let undecided: BTreeMap<u64, ContentHash> = outbox.iter().filter(is_undecided).map(hashed).collect();
+        for rseq in self.undecided.keys().filter(|rseq| !undecided.contains_key(rseq)) {
             let entry = outbox.iter().find(|e| e.rseq == *rseq);
             match entry.filter(|e| e.state == EntryState::Dead) {
                 Some(dead) => {
@@ -92,11 +92,6 @@ pub fn begin(process: &mut Process) {
 fn note(process: &mut Process) -> bool {
     let db = process.engine.db();
     let now = (db.counts(), db.last_rseq(), db.replica());
-    // What finds that it is a copy takes another id, and asks under that.
-    let welcomed = std::mem::take(&mut process.drain.welcomed);
-    if process.drain.replica.replace(now.2).is_none_or(|before| before == now.2) {
-        process.drain.accepted.extend(welcomed);
-    }
     if process.drain.seen != Some(now) {
         let Ok(outbox) = process.engine.outbox() else { return false };
         process.drain.take(&outbox);

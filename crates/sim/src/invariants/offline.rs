@@ -126,6 +126,11 @@ pub struct Fairness {
 }
 
 impl Fairness {
+    /// The server's head when it welcomed this device.
+    pub fn welcomed(&self) -> u64 {
+        self.welcomed
+    }
+
     /// Whether an entry was offered over this connection that the device knows, or is told in time, to be decided under this
     /// sequence: the Welcome said so, or the answer to what it offered before that does.
     pub fn is_told(&self, rseq: u64, decided: u64) -> bool {

@@ -97,7 +97,7 @@ impl World {
         let now = self.server_moment();
         let Some(process) = self.server.process.as_mut() else { return };
         let push = match &event {
-            SessionEvent::Message(ClientMessage::Push { id, entries, .. }) => Some((*id, entries.len())),
+            SessionEvent::Message(ClientMessage::Push { id, entries, .. }) => Some((*id, entries.clone())),
             _ => None,
         };
         let before = process.core.waiting();
@@ -105,8 +105,8 @@ impl World {
         if let Some((id, entries)) = push.filter(|_| process.core.waiting() > before) {
             let subject = process.core.session(conn).and_then(|session| session.device()).map(|(_, subject)| subject);
             // One without transactions is nobody's.
-            let subject = subject.filter(|_| entries > 0).unwrap_or_default().to_owned();
-            process.waiting.came(conn, id, &subject, entries, process.core.asking());
+            let subject = subject.filter(|_| !entries.is_empty()).unwrap_or_default().to_owned();
+            process.waiting.came(conn, id, &subject, &entries, process.core.asking());
         }
     }
 
