@@ -89,6 +89,12 @@ pub(super) fn work_out_releases(conn: &Connection, schema: &Schema) -> Result<()
         let sql = "SELECT id FROM _landfall_tables WHERE name = ?";
         Ok(conn.prepare_cached(sql)?.query_row([name], |r| r.get(0)).optional()?)
     };
+    let confirmed = |(name, key): &(String, RowKey)| -> Result<Option<Cells>, DbError> {
+        let Some(id) = id_of(name)? else { return Ok(None) };
+        let sql = "SELECT image FROM _landfall_images WHERE tbl = ? AND key = ?";
+        let image = conn.prepare_cached(sql)?.query_row(params![id, key.to_bytes()], |r| r.get(0)).optional()?;
+        image.flatten().map(|image: Vec<u8>| decode(&image)).transpose()
+    };
     // What each row is, as far as it has been walked through: what the entry before left of it.
     let mut rows_are: WideMap<(String, RowKey), Option<Cells>> = WideMap::new();
     // What is accepted and has not come back shows in the rows, too.
@@ -103,7 +109,7 @@ pub(super) fn work_out_releases(conn: &Connection, schema: &Schema) -> Result<()
         let before: Option<Before> = before.as_deref().map(decode).transpose()?;
         for (table, key, was) in before.into_iter().flatten() {
             // An entry keeps of a row what it changed; the rest is as it was.
-            let cells = rows_are.get_or_make((table, key), |_| Ok::<_, DbError>(None))?;
+            let cells = rows_are.get_or_make((table, key), confirmed)?;
             match was {
                 Some(was) => cells.get_or_insert_default().extend(was),
                 None => *cells = None,
@@ -112,15 +118,7 @@ pub(super) fn work_out_releases(conn: &Connection, schema: &Schema) -> Result<()
         for operation in &operations {
             let Some(table) = schema.table(operation.table()) else { continue };
             let row = (operation.table().to_owned(), operation.key().clone());
-            let cells = rows_are.get_or_make(row, |(name, key)| match id_of(name)? {
-                Some(id) => {
-                    let sql = "SELECT image FROM _landfall_images WHERE tbl = ? AND key = ?";
-                    let image = params![id, key.to_bytes()];
-                    let image = conn.prepare_cached(sql)?.query_row(image, |r| r.get(0)).optional()?;
-                    image.flatten().map(|image: Vec<u8>| decode::<Cells>(&image)).transpose()
-                }
-                None => Ok(None),
-            })?;
+            let cells = rows_are.get_or_make(row, confirmed)?;
             let mut released = Vec::new();
             if let Some(cells) = cells.as_ref().filter(|_| waits) {
                 releases_of(table, operation, cells, &mut released);

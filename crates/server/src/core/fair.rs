@@ -21,6 +21,8 @@ const WEIGHT: u32 = 8;
 const TELLING: usize = 16;
 /// A single wait of the disk counts for no more than so many usual ones: now and then it does more than this commit's work.
 const ODD: u32 = 4;
+/// Nor for less than this, where usual ones took next to nothing.
+const LEAST_ODD: Duration = Duration::from_millis(1);
 /// Nobody sits out more than so many groups.
 const MOST_OWED_SHARES: usize = 1_000;
 
@@ -40,7 +42,8 @@ impl Share {
         let mixed = |before: Duration, now: Duration| (before * (WEIGHT - 1) + now) / WEIGHT;
         self.learnt = match (self.learnt, one) {
             (Some((each, flush)), one) => {
-                Some((one.map_or(each, |one| mixed(each, one)), mixed(flush, fsync.min(flush * ODD))))
+                let usual = (flush * ODD).max(LEAST_ODD);
+                Some((one.map_or(each, |one| mixed(each, one)), mixed(flush, fsync.min(usual))))
             }
             (None, one) => one.map(|one| (one, fsync)),
         };
