@@ -432,6 +432,11 @@ impl Mirror {
                 out.extend(kept.clone().appended(replica, *rseq).to_frame());
             }
         }
+        // Without it what a person held back would be sent: it survives the loss of either place.
+        if let (Some(replica), Some(situation), false) = (present, &self.situation, self.open.is_empty()) {
+            let last_rseq = all.get(&replica).copied().unwrap_or(0);
+            out.extend(MirrorRecord::header(&app, replica, last_rseq, situation.clone()).to_frame());
+        }
         self.decided.clear();
         (self.file_bytes, self.damaged) = (out.len(), 0);
         out

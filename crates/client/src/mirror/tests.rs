@@ -302,6 +302,22 @@ fn what_was_just_written_anew_is_not_written_anew_again() {
     assert!(mirror.compact().len() > COMPACT_FROM_BYTES && !mirror.wants_compaction());
 }
 
+/// A place that cannot be read does not send what a person held back.
+#[test]
+fn a_pause_outlasts_the_loss_of_any_one_frame() {
+    let kept = |rseq: u64| {
+        (rseq, Kept { body: transaction(rseq).to_bytes(), letter: None, priority: None, releases: Vec::new() })
+    };
+    let situation = Situation { paused: true, subject: Some("ada".into()), ..Situation::default() };
+    let file = Mirror::new("journal", REPLICA, 3, situation.clone(), (1..3).map(kept)).compact();
+    for at in 0..file.len() {
+        let mut damaged = file.clone();
+        damaged[at] ^= 1;
+        let recovered = Mirror::from_bytes(&damaged).recover("journal").expect("ours").expect("known");
+        assert_eq!(recovered.situation, situation, "byte {at}");
+    }
+}
+
 #[test]
 fn a_dead_letter_of_another_name_is_kept_under_its_number() {
     let body = transaction(1).to_bytes();
