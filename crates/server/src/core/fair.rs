@@ -19,10 +19,8 @@ const SHARES: (usize, usize) = (4, 64);
 const WEIGHT: u32 = 8;
 /// Groups of fewer operations say little of single ones: what a group takes by itself is most of it.
 const TELLING: usize = 16;
-/// A single wait of the disk counts for no more than so many usual ones: now and then it does more than this commit's work.
-const ODD: u32 = 4;
-/// Nor for less than this, where usual ones took next to nothing.
-const LEAST_ODD: Duration = Duration::from_millis(1);
+/// A disk that has become slower is believed to be, by such a part with each group.
+const SLOWER: u32 = 64;
 /// Nobody sits out more than so many groups.
 const MOST_OWED_SHARES: usize = 1_000;
 
@@ -35,16 +33,16 @@ pub struct Share {
 }
 
 impl Share {
-    /// A group of such a cost took so long, the last part of it for the fsync.
-    pub fn learn(&mut self, cost: usize, took: Duration, fsync: Duration) {
+    /// A group of such a cost took so long, and its commit so much of that. A commit writes what the group changed, too: what an
+    /// fsync takes by itself is the least that commits took lately.
+    pub fn learn(&mut self, cost: usize, took: Duration, commit: Duration) {
+        let fsync =
+            self.learnt.map_or(commit, |(_, least)| commit.min(least + least / SLOWER + Duration::from_micros(1)));
         let one = took.saturating_sub(fsync).checked_div(u32::try_from(cost).unwrap_or(u32::MAX));
         let one = one.filter(|_| cost >= TELLING);
-        let mixed = |before: Duration, now: Duration| (before * (WEIGHT - 1) + now) / WEIGHT;
         self.learnt = match (self.learnt, one) {
-            (Some((each, flush)), one) => {
-                let usual = (flush * ODD).max(LEAST_ODD);
-                Some((one.map_or(each, |one| mixed(each, one)), mixed(flush, fsync.min(usual))))
-            }
+            (Some((each, _)), Some(one)) => Some(((each * (WEIGHT - 1) + one) / WEIGHT, fsync)),
+            (Some((each, _)), None) => Some((each, fsync)),
             (None, one) => one.map(|one| (one, fsync)),
         };
     }
@@ -338,6 +336,9 @@ mod tests {
         assert_eq!(share.most(), 4);
         share.learn(16, micros(900_000), micros(800_000));
         assert_eq!(share.most(), 4, "once in a while the disk does more");
+        (0..100).for_each(|_| share.learn(512, micros(30_000), micros(5_000)));
+        (0..3).for_each(|_| share.learn(16, micros(1_200), micros(400)));
+        assert!(share.most() <= 8, "a commit of much says little of the disk: {}", share.most());
     }
 
     #[test]
