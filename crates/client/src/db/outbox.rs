@@ -175,10 +175,14 @@ impl Counts {
 
     /// So many entries in one state, of so many bytes together, leave.
     pub(super) fn left(&mut self, state: i64, entries: u64, bytes: u64) {
-        let others = self.of(state).saturating_sub(entries);
-        *self.of(state) = others + 1;
-        // The last of them, with the bytes of all.
-        self.moved(state, None, bytes);
+        *self.of(state) = self.of(state).saturating_sub(entries);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if state < ACKED {
+            self.undecided_bytes = self.undecided_bytes.saturating_sub(bytes);
+        }
+        if state == ACKED {
+            self.acked_bytes = self.acked_bytes.saturating_sub(bytes);
+        }
     }
 
     pub(super) fn of(&mut self, state: i64) -> &mut u64 {
@@ -192,21 +196,15 @@ impl Counts {
 
     /// An entry of so many bytes goes from one state to another, or leaves.
     pub(super) fn moved(&mut self, from: i64, to: Option<i64>, bytes: u64) {
-        *self.of(from) = self.of(from).saturating_sub(1);
-        match to {
-            Some(to) => *self.of(to) += 1,
-            None => self.bytes = self.bytes.saturating_sub(bytes),
+        self.left(from, 1, bytes);
+        let Some(to) = to else { return };
+        *self.of(to) += 1;
+        self.bytes += bytes;
+        if to < ACKED {
+            self.undecided_bytes += bytes;
         }
-        if from == ACKED {
-            self.acked_bytes = self.acked_bytes.saturating_sub(bytes);
-        }
-        if to == Some(ACKED) && !landfall_core::mutant::active("bytes-uncounted") {
+        if to == ACKED && !landfall_core::mutant::active("bytes-uncounted") {
             self.acked_bytes += bytes;
-        }
-        match (from < ACKED, to.is_some_and(|to| to < ACKED)) {
-            (true, false) => self.undecided_bytes = self.undecided_bytes.saturating_sub(bytes),
-            (false, true) => self.undecided_bytes += bytes,
-            _ => {}
         }
     }
 }

@@ -82,8 +82,8 @@ fn keep(conn: &Connection, table: i64, release: &Release, rseq: i64) -> Result<(
     Ok(())
 }
 
-/// Works out what waiting entries let go of, in a database of an older build, which did not keep it: from what their rows
-/// were, or where an entry does not say (it asks for an action) from what the server had.
+/// Works out what waiting entries let go of, in a database of an older build, which did not keep it: from what the server had
+/// of each row, through what each entry says that it was and did.
 pub(super) fn work_out_releases(conn: &Connection, schema: &Schema) -> Result<(), DbError> {
     let id_of = |name: &str| -> Result<Option<i64>, DbError> {
         let sql = "SELECT id FROM _landfall_tables WHERE name = ?";

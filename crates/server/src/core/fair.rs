@@ -127,8 +127,8 @@ impl<T: Waiting> FairQueue<T> {
     }
 
     /// As [`Share::learn`].
-    pub fn learn(&mut self, cost: usize, took: Duration, fsync: Duration) {
-        self.share.learn(cost, took, fsync);
+    pub fn learn(&mut self, cost: usize, took: Duration, commit: Duration) {
+        self.share.learn(cost, took, commit);
     }
 
     /// An item waits, behind those of its subject.
@@ -156,11 +156,12 @@ impl<T: Waiting> FairQueue<T> {
         // Those that may still have a turn in this group, and how much of it they have.
         let mut round: VecDeque<(Arc<str>, usize)> = self.turns.drain(..).map(|subject| (subject, 0)).collect();
         let mut done = VecDeque::new();
-        let is_alone = self.is_alone(&round) || round.len() == 1;
-        if is_alone {
+        let share = if self.is_alone(&round) { SUBJECT_GROUP_ENTRIES } else { self.share.most() };
+        // Who is expected back does not wait yet: nobody sits out for them.
+        let others_wait = round.len() > 1;
+        if !others_wait {
             self.owed.clear();
         }
-        let share = if self.expected == 0 { SUBJECT_GROUP_ENTRIES } else { self.share.most() };
         while let Some((subject, taken)) = round.pop_front() {
             let Some(waiting) = self.subjects.get_mut(&subject) else { continue };
             let Some(first) = waiting.front() else { continue };
@@ -171,7 +172,7 @@ impl<T: Waiting> FairQueue<T> {
                 continue;
             }
             let is_last = group.is_empty() && round.is_empty();
-            if taken == 0 && !is_alone && !is_last && pays_back(&mut self.owed, &subject, share) {
+            if taken == 0 && others_wait && !is_last && pays_back(&mut self.owed, &subject, share) {
                 done.push_back(subject);
                 continue;
             }
@@ -193,7 +194,7 @@ impl<T: Waiting> FairQueue<T> {
                 // An item without entries counts, too.
                 round.push_back((Arc::clone(&subject), taken + cost.max(1)));
             }
-            if !is_alone && cost > share {
+            if others_wait && cost > share {
                 self.owed.insert(subject, (cost - share).min(MOST_OWED_SHARES * share));
             }
         }

@@ -121,9 +121,9 @@ impl Writer {
                 go_on = self.take(work, &mut waiting) && go_on;
             }
             if !waiting.is_empty()
-                && let Some((cost, took, fsync)) = self.commit(waiting.take(GROUP_ENTRIES))
+                && let Some((cost, took, committing)) = self.commit(waiting.take(GROUP_ENTRIES))
             {
-                waiting.learn(cost, took, fsync);
+                waiting.learn(cost, took, committing);
             }
             if !go_on {
                 while !waiting.is_empty() {
@@ -185,7 +185,7 @@ impl Writer {
         true
     }
 
-    /// Decides a group. How much work it was, how long it took, and how much of that was for the fsync; nothing where it
+    /// Decides a group. How much work it was, how long it took, and how much of that its commit; nothing where it
     /// failed.
     fn commit(&mut self, group: Vec<Queued>) -> Option<(usize, Duration, Duration)> {
         let began = Instant::now();
@@ -193,7 +193,7 @@ impl Writer {
         let (pushes, sessions): (Vec<_>, Vec<_>) = group.into_iter().map(|one| (one.push, one.session)).unzip();
         let mut committed = self.committer.commit(pushes, self.now(), self.rng.next_u64());
         self.door.decided(&shares);
-        let (took, fsync) = (began.elapsed(), committed.commit.flushed_in);
+        let (took, committing) = (began.elapsed(), committed.commit.flushed_in);
         self.metrics.committed(&committed, took);
         if let Some(problem) = &committed.failure {
             tracing::error!(code = %problem.code(), entries = committed.entries, "a commit failed: {problem}");
@@ -215,7 +215,7 @@ impl Writer {
         }
         self.committer.publish(&committed);
         self.announce();
-        committed.failure.is_none().then_some((committed.cost, took, fsync))
+        committed.failure.is_none().then_some((committed.cost, took, committing))
     }
 
     fn look_outside(&mut self) {
