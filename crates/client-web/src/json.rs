@@ -15,7 +15,7 @@ use landfall_client::live::{Row, RowsDiff};
 use landfall_client::status::{Connectivity, Status};
 use landfall_core::json::{list, string};
 use landfall_core::value::{ColumnType, MAX_SAFE_INTEGER, SqliteValue};
-use landfall_core::{Operation, Problem, RowKey, Value};
+use landfall_core::{Change, Operation, Problem, RowKey, Value};
 use serde_json::{Value as Json, json};
 
 /// Appends a value.
@@ -222,10 +222,12 @@ fn entry(entry: &OutboxEntry, out: &mut String) {
         row(&operation.key().0, out);
         let _ = write!(out, ",\"op\":\"{}\",\"cells\":", verb(operation));
         object(operation.cells().iter().map(|write| (&write.column, &write.value)), out);
-        if operation.cells().iter().any(|write| write.change.is_some()) {
-            out.push_str(",\"added\":");
-            let added = operation.cells().iter().filter(|write| write.change.is_some());
-            list(added, out, |write, out| string(&write.column, out));
+        for (name, change) in [("added", Change::Add), ("edited", Change::Edit)] {
+            let changed = || operation.cells().iter().filter(|write| write.change == Some(change));
+            if changed().next().is_some() {
+                let _ = write!(out, ",\"{name}\":");
+                list(changed(), out, |write, out| string(&write.column, out));
+            }
         }
         out.push('}');
     });

@@ -1,7 +1,7 @@
 //! The operations of a write, and query parameters, from JSON.
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
-//! `["+", table, [key…], {column: value}]` adds to counters, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]`
+//! `["+", table, [key…], {column: value}]` adds to counters, `["~", table, [key…], {column: change}]` changes parts of sets and maps, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]`
 //! runs SQL. What is asked of the transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry,
 //! `["r", rseq]` to require it, `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to edit an
 //! entry, `["t", rseq]` to write a dead letter again, `["c", rseq]` to take its place, `["e", ms]` not to be carried
@@ -28,6 +28,8 @@ pub enum Op {
     Update(String, RowKey, Vec<(String, Value)>),
     /// Adds to counters of a row.
     Add(String, RowKey, Vec<(String, Value)>),
+    /// Changes parts of sets and maps of a row.
+    Change(String, RowKey, Vec<(String, Value)>),
     /// Deletes a row.
     Delete(String, RowKey),
     /// Runs a statement.
@@ -183,10 +185,16 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
         [Json::String(op), Json::String(name), Json::Object(row)] if op == "i" => {
             Ok(Op::Insert(name.clone(), cells(table(schema, name)?, row)?))
         }
-        [Json::String(op), Json::String(name), Json::Array(list), Json::Object(row)] if op == "u" || op == "+" => {
+        [Json::String(op), Json::String(name), Json::Array(list), Json::Object(row)]
+            if matches!(op.as_str(), "u" | "+" | "~") =>
+        {
             let table = table(schema, name)?;
             let (key, cells) = (key(table, list)?, cells(table, row)?);
-            Ok(if op == "+" { Op::Add(name.clone(), key, cells) } else { Op::Update(name.clone(), key, cells) })
+            Ok(match op.as_str() {
+                "+" => Op::Add(name.clone(), key, cells),
+                "~" => Op::Change(name.clone(), key, cells),
+                _ => Op::Update(name.clone(), key, cells),
+            })
         }
         [Json::String(op), Json::String(name), Json::Array(list)] if op == "d" => {
             Ok(Op::Delete(name.clone(), key(table(schema, name)?, list)?))
@@ -235,6 +243,11 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
             Op::Add(table, key, cells) => {
                 for (column, by) in cells {
                     is_there(tx.add(table, key, column, by)?, table, key)?;
+                }
+            }
+            Op::Change(table, key, cells) => {
+                for (column, change) in cells {
+                    is_there(tx.change(table, key, column, change)?, table, key)?;
                 }
             }
             Op::Delete(table, key) => {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Problem, codes};
 use crate::gather::sort_by;
 use crate::hash::Cells;
-use crate::rules::{Contest, Winner};
+use crate::rules::{CellState, Changed, Contest, Hand, Held, Winner};
 use crate::schema::{DeleteRule, Table};
 use crate::stamp::{MAX_AHEAD_MS, Stamp};
 use crate::txn::{CellWrite, Operation};
@@ -57,6 +57,10 @@ pub struct RowMeta {
     /// When the row was deleted; the row is a tombstone then.
     #[n(2)]
     pub deleted: Option<Version>,
+    /// What the rules of some cells keep to tell what is concurrent in them.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<BTreeMap<String, CellState>>,
 }
 
 impl RowMeta {
@@ -69,6 +73,20 @@ impl RowMeta {
     pub fn last_seq(&self) -> u64 {
         let cells = self.cells.values().map(|v| v.seq).max().unwrap_or(0);
         self.row.seq.max(cells).max(self.deleted.map_or(0, |v| v.seq))
+    }
+
+    /// What the rule of a cell keeps of it.
+    pub fn state_of(&self, column: &str) -> Option<&CellState> {
+        self.states.as_ref()?.get(column)
+    }
+
+    fn keep(&mut self, column: &str, state: Option<CellState>) {
+        let mut states = self.states.take().unwrap_or_default();
+        match state {
+            Some(state) => _ = states.insert(column.to_owned(), state),
+            None => _ = states.remove(column),
+        }
+        self.states = (!states.is_empty()).then_some(states);
     }
 
     /// Records that the columns in `written` now have `version`; keeps one version for the row where it can.
@@ -113,13 +131,13 @@ impl Author {
     /// A stored stamp as far as it can be believed (rule D3). One that is further ahead than any clock may be was given
     /// while the server's own clock was wrong: it tells nothing, and would win every merge until that time has come. It
     /// counts as older than all others, so that the order of arrival decides.
-    fn believed(&self, stored: Stamp) -> Stamp {
+    pub(crate) fn believed(&self, stored: Stamp) -> Stamp {
         if stored.wall_ms.saturating_sub(self.now_ms) > MAX_AHEAD_MS { Stamp::default() } else { stored }
     }
 
     /// The stamp under which a write that saw `seen` is recorded: its own, unless the clocks say that it came before
     /// what it saw.
-    fn stamp_after(&self, seen: Stamp) -> Stamp {
+    pub(crate) fn stamp_after(&self, seen: Stamp) -> Stamp {
         let seen = self.believed(seen);
         if self.stamp > seen { self.stamp } else { seen.successor(self.stamp.replica) }
     }
@@ -194,7 +212,7 @@ impl Merged {
         }
         let row = Version { seq: author.seq, stamp: author.stamp };
         let changed = cells.keys().cloned().collect();
-        let row = StoredRow { cells, meta: RowMeta { row, cells: BTreeMap::new(), deleted: None } };
+        let row = StoredRow { cells, meta: RowMeta { row, ..RowMeta::default() } };
         Self::Put { row, changed, lost: Vec::new() }
     }
 }
@@ -241,10 +259,6 @@ fn merge_cells(
         };
         let before = row.meta.version_of(&write.column);
         let stored = after.cells.get(&write.column).unwrap_or(&Value::Null);
-        let value = match if inserts { write.made_over(column, stored, base) } else { write.over(column, stored) } {
-            Ok(value) => value,
-            Err(problem) => return Merged::Refused(problem),
-        };
         let contest = Contest {
             stored,
             stored_at: author.believed(before.stamp),
@@ -258,6 +272,15 @@ fn merge_cells(
             lost.push(write.column.clone());
             continue;
         }
+        let held = Held { value: stored, at: before, state: row.meta.state_of(&write.column) };
+        let hand = Hand { author, base: write.base.unwrap_or(base) };
+        let Changed { value, state, lost: in_part } = match write.on_server(column, &held, &hand, inserts) {
+            Ok(changed) => changed,
+            Err(problem) => return Merged::Refused(problem),
+        };
+        if in_part {
+            lost.push(write.column.clone());
+        }
         // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
         let stamp = if column.merge.lifts_stamps() { author.stamp_after(before.stamp) } else { author.stamp };
         written.push((write.column.clone(), stamp));
@@ -265,6 +288,7 @@ fn merge_cells(
             changed.push(write.column.clone());
         }
         after.cells.insert(write.column.clone(), value);
+        after.meta.keep(&write.column, state);
     }
     if written.is_empty() {
         return Merged::Nothing { lost };

@@ -9,12 +9,17 @@ mod counter;
 mod extreme;
 mod first;
 mod lww;
+mod map;
+mod set;
+mod state;
 
 use std::fmt;
 
 use crate::stamp::Stamp;
 use crate::txn::Change;
 use crate::value::{ColumnType, Value};
+
+pub use state::{CellState, Changed, Dot, Hand, Held};
 
 /// What is stored in a cell, and what somebody writes into it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,15 @@ pub enum Winner {
     Stored,
     /// What was written is stored.
     Written,
+}
+
+/// A value from which a change was taken off again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenBack {
+    /// The value without the change.
+    pub value: Value,
+    /// False: a part of the change stays, since others have changed that since.
+    pub is_whole: bool,
 }
 
 /// A merge rule. Pure: the same contest has the same winner wherever and whenever it is held.
@@ -74,6 +88,22 @@ pub(crate) trait Rule: fmt::Debug + Sync {
         true
     }
 
+    /// What a column has where nobody says what: of a rule under which there is always something.
+    fn empty(&self) -> Option<Value> {
+        None
+    }
+
+    /// What is wrong with a value, in words that follow "the value is".
+    fn flaw(&self, value: &Value) -> Option<&'static str> {
+        let _ = value;
+        None
+    }
+
+    /// The one form of values that mean the same.
+    fn canonical(&self, value: Value) -> Value {
+        value
+    }
+
     /// How writes travel where it is not the new value that does, but what was done to the old one.
     fn change(&self) -> Option<Change> {
         None
@@ -85,10 +115,39 @@ pub(crate) trait Rule: fmt::Debug + Sync {
         None
     }
 
-    /// What a change makes of a value, or of a change that came before it; `None` where the outcome cannot be stored.
+    /// What a change makes of a value; `None` where the outcome cannot be stored, or it is no change of this rule's.
     fn applied(&self, to: &Value, change: &Value) -> Option<Value> {
         let _ = (to, change);
         None
+    }
+
+    /// Two changes, the second of which was made on top of the first, as one.
+    fn joined(&self, first: &Value, second: &Value) -> Option<Value> {
+        let _ = (first, second);
+        None
+    }
+
+    /// Whether all changes of a row, made again in their order on a value that has them, leave that value.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    /// What is left of `now` without a change that was made on top of `was`; `None` where nobody can tell.
+    fn taken_back(&self, now: &Value, was: &Value, change: &Value) -> Option<TakenBack> {
+        let _ = (now, was, change);
+        None
+    }
+
+    /// What is wrong with a change as it travels, in words that follow "the value is".
+    fn flaw_of_change(&self, change: &Value) -> Option<&'static str> {
+        let _ = change;
+        None
+    }
+
+    /// What a change makes of a cell on the server; `None` where the outcome cannot be stored.
+    fn changed(&self, held: &Held<'_>, change: &Value, hand: &Hand<'_>) -> Option<Changed> {
+        let _ = hand;
+        Some(Changed { value: self.applied(held.value, change)?, state: None, lost: false })
     }
 }
 
@@ -106,7 +165,7 @@ pub(crate) trait Rule: fmt::Debug + Sync {
 pub struct MergeRule(&'static dyn Rule);
 
 /// Every rule.
-const ALL: [MergeRule; 7] = [
+const ALL: [MergeRule; 9] = [
     MergeRule(&lww::Lww),
     MergeRule(&first::First),
     MergeRule(&arrival::Server),
@@ -114,6 +173,8 @@ const ALL: [MergeRule; 7] = [
     MergeRule(&extreme::Max),
     MergeRule(&extreme::Min),
     MergeRule(&counter::Counter),
+    MergeRule(&set::Set),
+    MergeRule(&map::Map),
 ];
 
 impl MergeRule {
@@ -184,10 +245,60 @@ impl MergeRule {
         self.0.between(before, after)
     }
 
-    /// What a change makes of a value, or, of a change that came before it, both as one; `None` where the outcome is out of
-    /// range, or the rule knows no changes.
+    /// What a change makes of a value; `None` where the outcome is out of range, or it is no change of this rule's.
     pub fn applied(self, to: &Value, change: &Value) -> Option<Value> {
         self.0.applied(to, change)
+    }
+
+    /// Two changes, the second of which was made on top of the first, as one; `None` where that is out of range.
+    ///
+    /// ```
+    /// use landfall_core::Value;
+    /// use landfall_core::rules::MergeRule;
+    ///
+    /// let json = |text: &str| Value::Json(text.into());
+    /// let set = MergeRule::named("set").unwrap();
+    /// let both = set.joined(&json(r#"{"add":["a","b"]}"#), &json(r#"{"remove":["a"]}"#)).unwrap();
+    /// assert_eq!(set.applied(&json(r#"["a","c"]"#), &both), Some(json(r#"["b","c"]"#)));
+    /// ```
+    pub fn joined(self, first: &Value, second: &Value) -> Option<Value> {
+        self.0.joined(first, second)
+    }
+
+    /// Whether all changes of a row, made again in their order on a value that has them, leave that value.
+    pub fn is_repeatable(self) -> bool {
+        self.0.is_repeatable()
+    }
+
+    /// What is left of `now` without a change that was made on top of `was`; `None` where nobody can tell.
+    pub fn taken_back(self, now: &Value, was: &Value, change: &Value) -> Option<TakenBack> {
+        self.0.taken_back(now, was, change)
+    }
+
+    /// What a change makes of a cell on the server, and what is kept to tell what is concurrent to it; `None` where the
+    /// outcome is out of range.
+    pub fn changed(self, held: &Held<'_>, change: &Value, hand: &Hand<'_>) -> Option<Changed> {
+        self.0.changed(held, change, hand)
+    }
+
+    /// What a column has where nobody says what: of a rule under which there is always something, the column is `required`.
+    pub fn empty(self) -> Option<Value> {
+        self.0.empty()
+    }
+
+    /// What is wrong with a value, in words that follow "the value is".
+    pub fn flaw(self, value: &Value) -> Option<&'static str> {
+        self.0.flaw(value)
+    }
+
+    /// What is wrong with a change as it travels, in words that follow "the value is".
+    pub fn flaw_of_change(self, change: &Value) -> Option<&'static str> {
+        self.0.flaw_of_change(change)
+    }
+
+    /// The one form of values that mean the same.
+    pub fn canonical(self, value: Value) -> Value {
+        self.0.canonical(value)
     }
 
     /// Whether the same writes leave the same value in whatever order they arrive.

@@ -8,6 +8,7 @@ use crate::error::{Problem, codes};
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::key::RowKey;
+use crate::rules::{Changed, Hand, Held};
 use crate::schema::{Column, Default, Table};
 use crate::stamp::Stamp;
 use crate::value::Value;
@@ -20,6 +21,9 @@ pub enum Change {
     /// `counter`: the value is added to what is there.
     #[n(0)]
     Add,
+    /// `set`, `map`: parts of what is there are changed, as the value says in the rule's own form.
+    #[n(1)]
+    Edit,
 }
 
 /// One changed column of a row.
@@ -61,7 +65,17 @@ impl CellWrite {
         if self.change.is_none() {
             return Ok(self.value.clone());
         }
-        self.sum(column, before, &self.value)
+        self.outcome(column, column.merge.applied(before, &self.value))
+    }
+
+    /// What a column begins with, as it travels: where its rule knows changes, as the change of nothing to that.
+    pub fn begins(column: &Column, value: Value) -> Self {
+        let began =
+            column.merge.change().and_then(|change| Some((change, column.merge.between(&Value::Null, &value)?)));
+        match began {
+            Some((change, value)) => Self { change: Some(change), ..Self::new(&column.name, value) },
+            None => Self::new(&column.name, value),
+        }
     }
 
     /// As [`CellWrite::over`], by an insert of a row that is there already; `base`: as of when its author knew of the row.
@@ -77,19 +91,60 @@ impl CellWrite {
         if self.base.unwrap_or(base) > 0 {
             return Ok(before.clone());
         }
+        self.outcome(column, column.merge.applied(before, &self.beyond_default(column)))
+    }
+
+    /// What an insert adds to a row that somebody else made meanwhile: what it says beyond the column's default.
+    fn beyond_default(&self, column: &Column) -> Value {
         let begins = match &column.default {
             Some(Default::Value(value)) => value,
             _ => &Value::Null,
         };
-        match column.merge.between(begins, &self.value) {
-            Some(beyond) => self.sum(column, before, &beyond),
-            None => self.sum(column, before, &self.value),
-        }
+        let made = column.merge.applied(&Value::Null, &self.value);
+        made.and_then(|made| column.merge.between(begins, &made)).unwrap_or_else(|| self.value.clone())
     }
 
-    fn sum(&self, column: &Column, before: &Value, by: &Value) -> Result<Value, Problem> {
-        let after = column.merge.applied(before, by).ok_or_else(|| {
-            let text = "the sum is too large or too small to be stored; change it by less";
+    /// What the server makes of a cell. `inserts`: as by [`CellWrite::made_over`], for an operation with this base.
+    ///
+    /// # Errors
+    /// As [`CellWrite::over`].
+    pub(crate) fn on_server(
+        &self,
+        column: &Column,
+        held: &Held<'_>,
+        hand: &Hand<'_>,
+        inserts: bool,
+    ) -> Result<Changed, Problem> {
+        let whole = |value: &Value| Changed { value: value.clone(), state: None, lost: false };
+        let changed = match self.change {
+            // Who writes a value over parts changes those in which it differs.
+            None => match column
+                .merge
+                .between(held.value, &self.value)
+                .filter(|_| column.merge.change() == Some(Change::Edit))
+            {
+                Some(change) => {
+                    let changed = column.merge.changed(held, &change, hand);
+                    return Ok(
+                        changed.map_or_else(|| whole(&self.value), |c| Changed { value: self.value.clone(), ..c })
+                    );
+                }
+                None => return Ok(whole(&self.value)),
+            },
+            Some(_) if inserts && hand.base > 0 => {
+                return Ok(Changed { state: held.state.cloned(), ..whole(held.value) });
+            }
+            Some(_) if inserts => column.merge.changed(held, &self.beyond_default(column), hand),
+            Some(_) => column.merge.changed(held, &self.value, hand),
+        };
+        let (state, lost) = changed.as_ref().map_or((None, false), |changed| (changed.state.clone(), changed.lost));
+        let value = self.outcome(column, changed.map(|changed| changed.value))?;
+        Ok(Changed { value, state, lost })
+    }
+
+    fn outcome(&self, column: &Column, after: Option<Value>) -> Result<Value, Problem> {
+        let after = after.ok_or_else(|| {
+            let text = "what comes of the change cannot be stored; change it by less";
             Problem::new(codes::OUT_OF_RANGE, text).column(&self.column)
         })?;
         column.check(&after).map_or(Ok(after), Err)

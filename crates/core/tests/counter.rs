@@ -1,7 +1,5 @@
 //! The laws of `counter`: every increment counts once, whatever else happens to the row, and in every grouping.
 
-use std::collections::BTreeMap;
-
 use landfall_core::error::codes;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
 use landfall_core::rules::MergeRule;
@@ -46,7 +44,7 @@ fn row(table: &Table, n: i64) -> StoredRow {
     let cells = [("id", Value::Int(1)), ("n", number(table.columns[1].ty, n)), ("s", Value::Null)];
     let row = Version { seq: 1, stamp: author(1, 1, 0).stamp };
     let cells = cells.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    StoredRow { cells, meta: RowMeta { row, cells: BTreeMap::new(), deleted: None } }
+    StoredRow { cells, meta: RowMeta { row, ..RowMeta::default() } }
 }
 
 fn update(base: u64, cells: Vec<CellWrite>) -> Operation {

@@ -48,7 +48,7 @@ fn seen_by_all() -> StoredRow {
     let cells = COLUMNS.iter().map(|name| ((*name).to_owned(), Value::Int(0)));
     StoredRow {
         cells: cells.chain([("id".to_owned(), Value::Int(1))]).collect(),
-        meta: RowMeta { row: Version { seq: 1, stamp: stamp(10, 0) }, cells: BTreeMap::new(), deleted: None },
+        meta: RowMeta { row: Version { seq: 1, stamp: stamp(10, 0) }, ..RowMeta::default() },
     }
 }
 

@@ -6,7 +6,7 @@ use landfall_core::hash::Cells;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
 use landfall_core::rules::{Contest, MergeRule, Winner};
 use landfall_core::schema::{Column, Table};
-use landfall_core::{CellWrite, ColumnType, Decimal, Operation, ReplicaId, RowKey, Stamp, Value};
+use landfall_core::{CellWrite, Change, ColumnType, Decimal, Operation, ReplicaId, RowKey, Stamp, Value};
 use proptest::prelude::*;
 
 const TYPES: [ColumnType; 10] = [
@@ -50,6 +50,28 @@ fn value(ty: ColumnType, n: u8) -> Value {
     }
 }
 
+/// The same for a column, whose rule may know only some values.
+fn held(column: &Column, n: u8) -> Value {
+    let texts = match column.merge.name() {
+        "set" => ["[]", "[1]", "[1,2]", "[\"a\"]", "[2,\"a\"]"],
+        "map" => ["{}", "{\"a\":1}", "{\"a\":2,\"b\":1}", "{\"b\":2}", "{\"c\":[]}"],
+        _ => return value(column.ty, n),
+    };
+    texts.get(usize::from(n)).map_or(Value::Null, |text| Value::Json((*text).to_owned()))
+}
+
+/// What is done to a column: its new value, or a change.
+fn done(column: &Column, n: u8) -> Value {
+    let texts = match (column.merge.name(), column.merge.change()) {
+        (_, None) => return value(column.ty, n),
+        // A change has a value.
+        (_, Some(Change::Add)) => return value(column.ty, n % 5),
+        ("set", _) => ["{}", "{\"add\":[1]}", "{\"remove\":[1]}", "{\"add\":[\"a\"],\"remove\":[2]}", "{\"add\":[3]}"],
+        _ => ["{}", "{\"set\":{\"/a\":7}}", "{\"remove\":[\"/a\"]}", "{\"set\":{\"/b\":[]}}", "{\"set\":{\"/c\":8}}"],
+    };
+    Value::Json(texts[usize::from(n % 5)].to_owned())
+}
+
 fn rules() -> impl Strategy<Value = (ColumnType, MergeRule)> {
     let fitting = |ty: ColumnType| MergeRule::all().filter(move |rule| rule.fits(ty)).map(move |rule| (ty, rule));
     prop::sample::select(TYPES.into_iter().flat_map(fitting).collect::<Vec<_>>())
@@ -78,19 +100,17 @@ fn writes() -> impl Strategy<Value = Vec<Write>> {
 }
 
 fn start(table: &Table, values: [u8; 2]) -> StoredRow {
-    let cells = table.data_columns().zip(values).map(|(column, n)| (column.name.clone(), value(column.ty, n)));
+    let cells = table.data_columns().zip(values).map(|(column, n)| (column.name.clone(), held(column, n)));
     StoredRow {
         cells: cells.chain([("id".to_owned(), Value::Int(1))]).collect(),
-        meta: RowMeta { row: Version { seq: 1, stamp: stamp(10, 0) }, cells: BTreeMap::new(), deleted: None },
+        meta: RowMeta { row: Version { seq: 1, stamp: stamp(10, 0) }, ..RowMeta::default() },
     }
 }
 
 fn operation(table: &Table, base: u64, values: &BTreeMap<&'static str, u8>) -> Operation {
     let write = |(name, n): (&&'static str, &u8)| {
-        let (ty, rule) = table.column(name).map_or((ColumnType::Integer, MergeRule::LWW), |c| (c.ty, c.merge));
-        // A change has a value.
-        let n = if rule.change().is_some() { *n % 5 } else { *n };
-        CellWrite { change: rule.change(), ..CellWrite::new(*name, value(ty, n)) }
+        let column = table.column(name).expect("a column");
+        CellWrite { change: column.merge.change(), ..CellWrite::new(*name, done(column, *n)) }
     };
     Operation::Update {
         table: "t".into(),
@@ -169,7 +189,7 @@ proptest! {
             // A device settles what it writes by the rules before it queues it.
             let settle = |(name, n): (&&'static str, &u8)| {
                 let column = table.column(name).unwrap();
-                (column.merge.after(&shown[*name], &value(column.ty, *n)) == Winner::Written).then_some((*name, *n))
+                (column.merge.after(&shown[*name], &done(column, *n)) == Winner::Written).then_some((*name, *n))
             };
             let settled = write.values.iter().filter_map(settle).collect();
             let operation = operation(&table, 1, &settled);

@@ -300,9 +300,10 @@ impl Call<'_> {
         row.retain(|name, _| !known.is_key(name));
         // Where the row is there already, a counter that is not named goes on counting.
         let is_named = |column: &str| cells.iter().any(|(name, _)| *name == column);
-        let change = |column: &str| known.rule(column).change().filter(|_| !is_named(column));
-        let write =
-            |(column, value): (String, Value)| CellWrite { change: change(&column), ..CellWrite::new(column, value) };
+        let write = |(name, value): (String, Value)| match known.column(&name).filter(|_| !is_named(&name)) {
+            Some(column) => CellWrite::begins(column, value),
+            None => CellWrite::new(name, value),
+        };
         let cells = row.into_iter().map(write).collect();
         self.added.push(Operation::Insert { table: table.to_owned(), key: key.clone(), base: SEEN_ALL, cells });
         Ok(key)

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use landfall_core::hash::Cells;
 use landfall_core::schema::Table;
-use landfall_core::{CellWrite, Operation, RowKey, Transaction, mutant};
+use landfall_core::{CellWrite, Change, Operation, RowKey, Transaction, mutant};
 use rusqlite::params;
 
 use super::bookkeeping::{QUEUED, decode};
@@ -207,7 +207,13 @@ fn merged(
         match cells.iter_mut().find(|c| c.column == cell.column) {
             Some(there) => {
                 if cell.change.is_some() {
-                    cell.value = table.rule(&cell.column).applied(&there.value, &cell.value)?;
+                    let rule = table.rule(&cell.column);
+                    cell.value = match there.change {
+                        // What was seen of its parts differs: one change has one base.
+                        Some(Change::Edit) if there.base.unwrap_or(base) != own => return None,
+                        Some(_) => rule.joined(&there.value, &cell.value)?,
+                        None => rule.applied(&there.value, &cell.value)?,
+                    };
                     cell.change = there.change;
                 }
                 *there = cell;

@@ -172,7 +172,12 @@ impl Database {
     /// again in the engine's form, so that equal values are equal everywhere.
     fn read_canonical(&self, app: &AppTable, key: &RowKey) -> Result<Option<Cells>, DbError> {
         let Some(stored) = app.read_stored(&self.conn, key)? else { return Ok(None) };
-        let cells = app.cells(stored.clone())?;
+        let mut cells = app.cells(stored.clone())?;
+        for column in app.table.data_columns() {
+            if let Some(value) = cells.get_mut(&column.name) {
+                *value = column.merge.canonical(std::mem::take(value));
+            }
+        }
         let odd: Vec<(&str, Value)> = app
             .table
             .columns
@@ -211,7 +216,7 @@ impl Database {
                     Some(_) => {
                         let was = before.and_then(|row| row.get(&column.name)).unwrap_or(&Value::Null);
                         column.merge.between(was, &value).ok_or_else(|| {
-                            let text = "it cannot be changed by so much at once; change it in steps";
+                            let text = "no change leads from what it was to what it is; change it in steps";
                             let problem = Problem::new(codes::OUT_OF_RANGE, text).row(app.name(), &key);
                             DbError::Invalid(problem.column(&column.name))
                         })?

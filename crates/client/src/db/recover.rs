@@ -1,8 +1,9 @@
 //! Starting anew from the mirrored outbox, after the database was lost or damaged.
 
+use landfall_core::rules::TakenBack;
 use landfall_core::schema::{Sending, TransactionLimits};
 use landfall_core::wide::WideMap;
-use landfall_core::{Operation, Problem, RowKey, Schema, Transaction};
+use landfall_core::{Operation, Problem, RowKey, Schema, Transaction, Value};
 use rusqlite::params;
 
 use super::Database;
@@ -36,7 +37,10 @@ fn before_what_waits(images: &[RowImage], from: &Recovered, schema: &Schema) -> 
         for write in waiting.iter().flat_map(|operation| operation.cells()).filter(|write| write.change.is_some()) {
             let rule = table.column(&write.column).map(|column| column.merge);
             let (Some(rule), Some(is)) = (rule, image.cells.get(&write.column)) else { continue };
-            if let Some(was) = rule.between(&write.value, is) {
+            if rule.is_repeatable() {
+                continue;
+            }
+            if let Some(TakenBack { value: was, .. }) = rule.taken_back(is, &Value::Null, &write.value) {
                 image.cells.insert(write.column.clone(), was);
             }
         }

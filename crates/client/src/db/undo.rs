@@ -8,7 +8,7 @@
 use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
 use landfall_core::wide::WideSet;
-use landfall_core::{Change, Operation, RowKey, Transaction, Value, mutant};
+use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::bookkeeping::{DEAD, decode};
@@ -241,7 +241,7 @@ fn put_back<'o>(
         left.push(Left { table: table.to_owned(), key: key.clone(), column: column.map(str::to_owned) });
     };
     let now = tx.row(table, key)?;
-    let (mut cells, mut added, mut made, mut deleted) = (Cells::new(), Cells::new(), false, false);
+    let (mut cells, mut changes, mut made, mut deleted) = (Cells::new(), Vec::new(), false, false);
     for operation in written {
         match operation {
             Operation::Delete { .. } => deleted = true,
@@ -249,14 +249,22 @@ fn put_back<'o>(
             Operation::Update { .. } => {}
         }
         for write in operation.cells() {
-            let into = if write.change == Some(Change::Add) { &mut added } else { &mut cells };
-            into.insert(write.column.clone(), write.value.clone());
+            match write.change {
+                Some(_) => changes.push(write),
+                None => _ = cells.insert(write.column.clone(), write.value.clone()),
+            }
         }
     }
     let Some(before) = before else {
         // It was made: it goes, unless there is somebody else's work in it by now.
         let Some(now) = now else { return Ok(()) };
-        let others = now.iter().any(|(name, value)| match cells.get(name).or_else(|| added.get(name)) {
+        let app = tx.database().tables.get(table)?;
+        for write in &changes {
+            if let Some(made) = app.table.rule(&write.column).applied(&Value::Null, &write.value) {
+                cells.insert(write.column.clone(), made);
+            }
+        }
+        let others = now.iter().any(|(name, value)| match cells.get(name) {
             Some(written) => written != value,
             None => !value.is_null() && !key.0.contains(value),
         });
@@ -287,12 +295,12 @@ fn put_back<'o>(
     let app = tx.database().tables.get(table)?;
     let rule = |name: &str| app.table.rule(name);
     for (name, was) in before.iter() {
-        if let Some(added) = added.get(name) {
-            // What was added is taken off again, whatever others added since.
-            match now.get(name).and_then(|value| rule(name).between(added, value)) {
-                Some(without) => back.push((name.as_str(), without)),
-                None => leave(Some(name)),
+        if let Some(write) = changes.iter().find(|write| write.column == *name) {
+            let taken = now.get(name).and_then(|value| rule(name).taken_back(value, was, &write.value));
+            if taken.as_ref().is_none_or(|taken| !taken.is_whole) {
+                leave(Some(name));
             }
+            back.extend(taken.map(|taken| (name.as_str(), taken.value)));
             continue;
         }
         match (now.get(name), cells.get(name)) {

@@ -444,6 +444,32 @@ impl WriteTx<'_> {
         self.replaying(|tx| tx.update(table, key, &[(column, sum)]))
     }
 
+    /// Changes parts of a set (`merge = "set"`) or a map (`merge = "map"`); whether there was such a row. `change` is JSON, in the
+    /// rule's own form: `{"add": [element…], "remove": [element…]}` of a set, `{"set": {path: value…}, "cut": [path…]}` of a
+    /// map, whose paths are JSON pointers, with all that is below them. What travels is what that does to the value that is
+    /// seen; parts that somebody else changes meanwhile stay as they are. Any other write of the column, in SQL too, counts as
+    /// the difference to what was seen.
+    ///
+    /// # Errors
+    /// [`DbError::Invalid`] when the column has no such rule, `change` is none of it, or the outcome is too large; otherwise
+    /// as [`WriteTx::execute`].
+    pub fn change(&mut self, table: &str, key: &RowKey, column: &str, change: &Value) -> Result<bool, DbError> {
+        let app = self.check(table, &[(column, Value::Null)])?;
+        let invalid =
+            |text: String| DbError::Invalid(Problem::new(codes::WRONG_TYPE, text).row(table, key).column(column));
+        let rule = app.table.rule(column);
+        if rule.change() != Some(Change::Edit) {
+            let text =
+                format!("it is merged by `{}`, which has no parts; declare merge = \"set\" or \"map\"", rule.name());
+            return Err(invalid(text));
+        }
+        let Some(row) = self.row(table, key)? else { return Ok(false) };
+        let after = rule.applied(row.get(column).unwrap_or(&Value::Null), change).ok_or_else(|| {
+            invalid(format!("what is to be done to it is {}", rule.flaw_of_change(change).unwrap_or("no change")))
+        })?;
+        self.replaying(|tx| tx.update(table, key, &[(column, after)]))
+    }
+
     /// Deletes a row; whether there was one.
     ///
     /// # Errors

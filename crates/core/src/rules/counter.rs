@@ -1,6 +1,6 @@
 //! `counter`: every increment counts, exactly once, in whatever order they arrive. What travels is what was added.
 
-use super::{Contest, Rule, Winner, lww::Lww};
+use super::{Contest, Rule, TakenBack, Winner, lww::Lww};
 use crate::txn::Change;
 use crate::value::{ColumnType, Decimal, Value};
 
@@ -57,5 +57,18 @@ impl Rule for Counter {
 
     fn applied(&self, to: &Value, change: &Value) -> Option<Value> {
         combine(to, change, i64::checked_add)
+    }
+
+    fn joined(&self, first: &Value, second: &Value) -> Option<Value> {
+        combine(first, second, i64::checked_add)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
+    /// What was added is taken off again, whatever others added since.
+    fn taken_back(&self, now: &Value, _was: &Value, change: &Value) -> Option<TakenBack> {
+        Some(TakenBack { value: self.between(change, now)?, is_whole: true })
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Problem, codes};
 use crate::flat::FlatSet;
 use crate::hash::Cells;
 use crate::key::RowKey;
-use crate::txn::{Action, CellWrite, Operation, Transaction};
+use crate::txn::{Action, CellWrite, Change, Operation, Transaction};
 use crate::value::{ColumnType, Value};
 use crate::wide::WideSet;
 
@@ -50,6 +50,9 @@ impl Column {
         }
         if let Some(problem) = self.check_type(value) {
             return Some(problem);
+        }
+        if let Some(flaw) = self.merge.flaw(value) {
+            return problem(codes::WRONG_TYPE, format!("the value is {flaw}; correct it"));
         }
         if let Some(max) = self.max_length {
             let length = length(value);
@@ -249,6 +252,10 @@ fn check_change(column: &Column, write: &CellWrite) -> Result<(), Problem> {
         None => column.check(&write.value),
         Some(_) if write.value.is_null() => {
             Some(Problem::new(codes::REQUIRED, "a change has a value; leave the column out").column(&column.name))
+        }
+        Some(Change::Edit) if column.merge.change() == Some(Change::Edit) => {
+            let flaw = column.merge.flaw_of_change(&write.value);
+            flaw.map(|flaw| Problem::new(codes::WRONG_TYPE, format!("the value is {flaw}")).column(&column.name))
         }
         Some(change) if column.merge.change() == Some(change) => column.check_type(&write.value),
         Some(_) => {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use landfall_core::hash::Cells;
-use landfall_core::{Action, CellWrite, Operation, RowKey};
+use landfall_core::{Action, Change, Operation, RowKey};
 use serde_json::{Map, Value as Json, json};
 
 use super::hooks::{Name, Question, Seen};
@@ -59,16 +59,19 @@ fn operation_json(operation: &Operation) -> Json {
         Operation::Update { .. } => "update",
         Operation::Delete { .. } => "delete",
     };
-    // What is added to a counter is no value of it.
-    let (added, set): (Vec<_>, Vec<_>) = operation.cells().iter().partition(|cell| cell.change.is_some());
-    let cells = |list: Vec<&CellWrite>| -> Map<String, Json> {
-        list.into_iter().map(|cell| (cell.column.clone(), cell.value.to_json())).collect()
+    // What is added to a counter, or done to a set or a map, is no value of it.
+    let cells = |change: Option<Change>| -> Map<String, Json> {
+        let cells = operation.cells().iter().filter(|cell| cell.change == change);
+        cells.map(|cell| (cell.column.clone(), cell.value.to_json())).collect()
     };
     let mut json = json!({ "op": op, "table": operation.table(), "key": key_json(operation.key()) });
     if let (Some(object), false) = (json.as_object_mut(), op == "delete") {
-        object.insert("set".to_owned(), Json::Object(cells(set)));
-        if !added.is_empty() {
-            object.insert("add".to_owned(), Json::Object(cells(added)));
+        object.insert("set".to_owned(), Json::Object(cells(None)));
+        for (name, change) in [("add", Change::Add), ("edit", Change::Edit)] {
+            let cells = cells(Some(change));
+            if !cells.is_empty() {
+                object.insert(name.to_owned(), Json::Object(cells));
+            }
         }
     }
     json

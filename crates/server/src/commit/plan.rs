@@ -161,8 +161,7 @@ fn adjust(table: &Table, operation: &Operation) -> Result<Option<Operation>, Pro
             if let (Some(Default::Value(value)), Some(cells)) =
                 (&column.default, cells_mut(adjusted.get_or_insert_with(|| operation.clone())))
             {
-                let change = column.merge.change();
-                cells.push(CellWrite { change, ..CellWrite::new(&column.name, value.clone()) });
+                cells.push(CellWrite::begins(column, value.clone()));
             }
         }
     }

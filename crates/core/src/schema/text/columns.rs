@@ -9,11 +9,10 @@ use super::{Report, Span};
 use crate::error::{Code, codes};
 use crate::rules::MergeRule;
 use crate::schema::{Column, Default, OnDelete, Pattern};
-use crate::txn::Change;
 use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["set", "map", "list", "text", "doc", "ot", "manual", "custom"];
+const LATER_MERGE_RULES: &[&str] = &["list", "text", "doc", "ot", "manual", "custom"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -346,10 +345,10 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
     if let Some(entry) = default {
         column.default = read_default(&entry, column, report);
     }
-    if column.merge.change() == Some(Change::Add) {
-        // It counts from something.
+    if let Some(empty) = column.merge.empty().or_else(|| column.merge.change().map(|_| zero(ty))) {
+        // It begins with something.
         column.required = true;
-        column.default.get_or_insert_with(|| Default::Value(zero(ty)));
+        column.default.get_or_insert(Default::Value(empty));
         let problem = match &column.default {
             Some(Default::Value(value)) => column.check(value),
             _ => None,
@@ -428,7 +427,7 @@ fn read_default(entry: &Entry<'_>, column: &Column, report: &mut Report) -> Opti
         }
         _ => {}
     }
-    let value = value(entry, column.ty, report)?;
+    let value = column.merge.canonical(value(entry, column.ty, report)?);
     if let Some(problem) = column.check(&value) {
         let message = format!("the default can never be stored: {}", problem.message);
         contradiction(&entry.span, message, report).help("change the default, or the other rule");
