@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_client::db::{DbError, WriteTx};
+use landfall_client::db::{DbError, Resolution, WriteTx};
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
 use landfall_core::schema::Table;
+use landfall_core::schema::conflicts::CONFLICT_ID;
 use landfall_core::value::{ColumnType, parse_timestamp};
 use landfall_core::{Action, Problem, RowKey, Schema, Value};
 use serde_json::{Map, Value as Json};
@@ -28,6 +29,8 @@ pub enum Op {
     Update(String, RowKey, Vec<(String, Value)>),
     /// Adds to counters of a row.
     Add(String, RowKey, Vec<(String, Value)>),
+    /// Resolves a conflict of a table.
+    Resolve(String, Value, Resolution),
     /// Changes parts of sets and maps of a row.
     Change(String, RowKey, Vec<(String, Value)>),
     /// Deletes a row.
@@ -199,6 +202,21 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
         [Json::String(op), Json::String(name), Json::Array(list)] if op == "d" => {
             Ok(Op::Delete(name.clone(), key(table(schema, name)?, list)?))
         }
+        [Json::String(op), Json::String(name), Json::String(id), how @ ..] if op == "v" => {
+            let table = table(schema, name)?;
+            let conflict =
+                cell(&Json::String(id.clone()), ColumnType::Uuid).map_err(|text| problem(table, CONFLICT_ID, &text))?;
+            let with = match how {
+                [] => Resolution::Keep,
+                [Json::Null] => Resolution::Take,
+                [Json::Object(value)] => match cells(table, value)?.pop() {
+                    Some((column, value)) => Resolution::Write(column, value),
+                    None => Resolution::Keep,
+                },
+                _ => return Err(malformed("what becomes of a conflict")),
+            };
+            Ok(Op::Resolve(name.clone(), conflict, with))
+        }
         [Json::String(op), Json::String(name), Json::Object(args)] if op == "a" => {
             Ok(Op::Act(Action { name: name.clone(), args: arguments(schema, name, args)? }))
         }
@@ -244,6 +262,9 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
                 for (column, by) in cells {
                     is_there(tx.add(table, key, column, by)?, table, key)?;
                 }
+            }
+            Op::Resolve(table, conflict, with) => {
+                tx.resolve(table, conflict, with)?;
             }
             Op::Change(table, key, cells) => {
                 for (column, change) in cells {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Problem, codes};
 use crate::gather::sort_by;
 use crate::hash::Cells;
-use crate::rules::{CellState, Changed, Contest, Hand, Held, Winner};
+use crate::rules::{CellState, Changed, Contest, Hand, Held, Winner, Yielded};
 use crate::schema::{DeleteRule, Table};
 use crate::stamp::{MAX_AHEAD_MS, Stamp};
 use crate::txn::{CellWrite, Operation};
@@ -143,6 +143,19 @@ impl Author {
     }
 }
 
+/// A value that gave way to a concurrent one, and is kept for a person to decide about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sibling {
+    /// The column.
+    pub column: String,
+    /// The value.
+    pub value: Value,
+    /// The value on which it was written, where the rule knows that.
+    pub base: Option<Value>,
+    /// When it was written, if it was in the row until now; `None`: the operation's author wrote it.
+    pub was_stored: Option<Version>,
+}
+
 /// What became of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Merged {
@@ -154,6 +167,8 @@ pub enum Merged {
         changed: Vec<String>,
         /// Columns in which a concurrent write won over this one.
         lost: Vec<String>,
+        /// Values that a person has to decide about.
+        siblings: Vec<Sibling>,
     },
     /// The row is now a tombstone.
     Delete {
@@ -164,6 +179,8 @@ pub enum Merged {
     Nothing {
         /// Columns in which a concurrent write won over this one; empty for a delete.
         lost: Vec<String>,
+        /// Values that a person has to decide about.
+        siblings: Vec<Sibling>,
     },
     /// The operation cannot be carried out.
     Refused(Problem),
@@ -186,7 +203,7 @@ pub fn merge(table: &Table, current: Option<&StoredRow>, operation: &Operation, 
             "the row no longer exists on the server; create it again from your copy",
         )),
         (Operation::Delete { base, .. }, Some(row)) if row.meta.deleted.is_none() => delete(table, row, *base, author),
-        (Operation::Delete { .. }, _) => Merged::Nothing { lost: Vec::new() },
+        (Operation::Delete { .. }, _) => Merged::nothing(Vec::new()),
     };
     match merged {
         Merged::Refused(problem) => Merged::Refused(problem.row(operation.table(), operation.key())),
@@ -213,7 +230,11 @@ impl Merged {
         let row = Version { seq: author.seq, stamp: author.stamp };
         let changed = cells.keys().cloned().collect();
         let row = StoredRow { cells, meta: RowMeta { row, ..RowMeta::default() } };
-        Self::Put { row, changed, lost: Vec::new() }
+        Self::Put { row, changed, lost: Vec::new(), siblings: Vec::new() }
+    }
+
+    fn nothing(lost: Vec<String>) -> Self {
+        Self::Nothing { lost, siblings: Vec::new() }
     }
 }
 
@@ -228,11 +249,11 @@ fn insert_over_tombstone(
 ) -> Merged {
     let deleted = row.meta.deleted.unwrap_or_default();
     let Operation::Insert { base, .. } = operation else {
-        return Merged::Nothing { lost: Vec::new() };
+        return Merged::nothing(Vec::new());
     };
     let loses = deleted.is_concurrent(author, *base) && author.believed(deleted.stamp) > author.stamp;
     if table.on_delete_conflict == DeleteRule::DeleteWins && loses {
-        return Merged::Nothing { lost: cells.iter().map(|c| c.column.clone()).collect() };
+        return Merged::nothing(cells.iter().map(|c| c.column.clone()).collect());
     }
     // An author who saw the delete comes after it, whatever the clocks say.
     let stamp = match deleted.is_concurrent(author, *base) {
@@ -252,7 +273,7 @@ fn merge_cells(
     inserts: bool,
 ) -> Merged {
     let (mut after, mut written) = (row.clone(), Vec::new());
-    let (mut changed, mut lost) = (Vec::new(), Vec::new());
+    let (mut changed, mut lost, mut siblings) = (Vec::new(), Vec::new(), Vec::new());
     for write in writes {
         let Some(column) = table.column(&write.column) else {
             continue;
@@ -268,19 +289,30 @@ fn merge_cells(
         };
         // A change counts whatever happened beside it.
         let competes = write.change.is_none() || (contest.concurrent && crate::mutant::active("increment-lost"));
-        if competes && !author.is_fact && column.merge.winner(&contest) == Winner::Stored {
+        let wins = !competes || author.is_fact || column.merge.winner(&contest) == Winner::Written;
+        if contest.concurrent && !author.is_fact && column.merge.keeps_both() && *stored != write.value {
+            let (value, was_stored) = if wins { (stored, Some(before)) } else { (&write.value, None) };
+            siblings.push(Sibling { column: write.column.clone(), value: value.clone(), base: None, was_stored });
+        }
+        if !wins {
             lost.push(write.column.clone());
             continue;
         }
         let held = Held { value: stored, at: before, state: row.meta.state_of(&write.column) };
         let hand = Hand { author, base: write.base.unwrap_or(base) };
-        let Changed { value, state, lost: in_part } = match write.on_server(column, &held, &hand, inserts) {
+        let Changed { value, state, lost: in_part, yielded } = match write.on_server(column, &held, &hand, inserts) {
             Ok(changed) => changed,
             Err(problem) => return Merged::Refused(problem),
         };
         if in_part {
             lost.push(write.column.clone());
         }
+        siblings.extend(yielded.map(|Yielded { value, base }| Sibling {
+            column: write.column.clone(),
+            value,
+            base,
+            was_stored: None,
+        }));
         // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
         let stamp = if column.merge.lifts_stamps() { author.stamp_after(before.stamp) } else { author.stamp };
         written.push((write.column.clone(), stamp));
@@ -291,11 +323,11 @@ fn merge_cells(
         after.meta.keep(&write.column, state);
     }
     if written.is_empty() {
-        return Merged::Nothing { lost };
+        return Merged::Nothing { lost, siblings };
     }
     after.meta.record(table, &written, author.seq);
     sort_by(&mut changed, Ord::cmp);
-    Merged::Put { row: after, changed, lost }
+    Merged::Put { row: after, changed, lost, siblings }
 }
 
 fn update_tombstone(
@@ -308,14 +340,14 @@ fn update_tombstone(
 ) -> Merged {
     let lost = || writes.iter().map(|w| w.column.clone()).collect();
     if !deleted.is_concurrent(author, base) || table.on_delete_conflict == DeleteRule::DeleteWins {
-        return Merged::Nothing { lost: lost() };
+        return Merged::nothing(lost());
     }
     let mut revived = row.clone();
     revived.meta.deleted = None;
     match merge_cells(table, &revived, base, writes, author, false) {
-        Merged::Put { row, lost, .. } => {
+        Merged::Put { row, lost, siblings, .. } => {
             let changed = row.cells.keys().cloned().collect();
-            Merged::Put { row, changed, lost }
+            Merged::Put { row, changed, lost, siblings }
         }
         other => other,
     }
@@ -325,7 +357,7 @@ fn delete(table: &Table, row: &StoredRow, base: u64, author: &Author) -> Merged 
     let cells = table.data_columns().map(|c| row.meta.version_of(&c.name));
     let concurrent = cells.chain([row.meta.row]).any(|version| version.is_concurrent(author, base));
     if concurrent && table.on_delete_conflict == DeleteRule::UpdateWins {
-        return Merged::Nothing { lost: Vec::new() };
+        return Merged::nothing(Vec::new());
     }
     let mut tombstone = row.clone();
     let stamps = row.meta.cells.values().chain([&row.meta.row]).map(|version| author.believed(version.stamp));

@@ -9,9 +9,11 @@ mod counter;
 mod extreme;
 mod first;
 mod lww;
+mod manual;
 mod map;
 mod set;
 mod state;
+mod text;
 
 use std::fmt;
 
@@ -19,7 +21,7 @@ use crate::stamp::Stamp;
 use crate::txn::Change;
 use crate::value::{ColumnType, Value};
 
-pub use state::{CellState, Changed, Dot, Hand, Held};
+pub use state::{CellState, Changed, Dot, Hand, Held, Yielded};
 
 /// What is stored in a cell, and what somebody writes into it.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,22 @@ pub(crate) trait Rule: fmt::Debug + Sync {
         true
     }
 
+    /// Whether of two concurrent values the one that does not win is kept for a person to look at.
+    fn keeps_both(&self) -> bool {
+        false
+    }
+
+    /// Whether there may be conflicts for a person to resolve.
+    fn may_conflict(&self) -> bool {
+        false
+    }
+
+    /// What a change says by itself, where it can be kept as a conflict.
+    fn alone(&self, change: &Value) -> Option<Yielded> {
+        let _ = change;
+        None
+    }
+
     /// What a column has where nobody says what: of a rule under which there is always something.
     fn empty(&self) -> Option<Value> {
         None
@@ -147,7 +165,7 @@ pub(crate) trait Rule: fmt::Debug + Sync {
     /// What a change makes of a cell on the server; `None` where the outcome cannot be stored.
     fn changed(&self, held: &Held<'_>, change: &Value, hand: &Hand<'_>) -> Option<Changed> {
         let _ = hand;
-        Some(Changed { value: self.applied(held.value, change)?, state: None, lost: false })
+        Some(Changed::to(self.applied(held.value, change)?))
     }
 }
 
@@ -165,7 +183,7 @@ pub(crate) trait Rule: fmt::Debug + Sync {
 pub struct MergeRule(&'static dyn Rule);
 
 /// Every rule.
-const ALL: [MergeRule; 9] = [
+const ALL: [MergeRule; 11] = [
     MergeRule(&lww::Lww),
     MergeRule(&first::First),
     MergeRule(&arrival::Server),
@@ -175,6 +193,8 @@ const ALL: [MergeRule; 9] = [
     MergeRule(&counter::Counter),
     MergeRule(&set::Set),
     MergeRule(&map::Map),
+    MergeRule(&text::Text),
+    MergeRule(&manual::Manual),
 ];
 
 impl MergeRule {
@@ -279,6 +299,21 @@ impl MergeRule {
     /// outcome is out of range.
     pub fn changed(self, held: &Held<'_>, change: &Value, hand: &Hand<'_>) -> Option<Changed> {
         self.0.changed(held, change, hand)
+    }
+
+    /// Whether of two concurrent values the one that does not win is kept for a person to look at.
+    pub(crate) fn keeps_both(self) -> bool {
+        self.0.keeps_both() && !crate::mutant::active("conflict-swallowed")
+    }
+
+    /// What a change says by itself, where it can be kept as a conflict.
+    pub(crate) fn alone(self, change: &Value) -> Option<Yielded> {
+        self.0.alone(change)
+    }
+
+    /// Whether there may be conflicts for a person to resolve: its table has a second one, of conflicts.
+    pub fn may_conflict(self) -> bool {
+        self.0.may_conflict()
     }
 
     /// What a column has where nobody says what: of a rule under which there is always something, the column is `required`.

@@ -12,6 +12,7 @@ use crate::txn::Transaction;
 use crate::value::{ColumnType, Value};
 
 pub mod caching;
+pub mod conflicts;
 pub mod ddl;
 pub mod history;
 mod json;
@@ -22,6 +23,7 @@ mod upgrade;
 mod validate;
 
 pub use caching::Caching;
+pub use conflicts::ConflictsOf;
 pub use history::{History, HistoryOf};
 pub use pattern::Pattern;
 #[cfg(feature = "text")]
@@ -102,6 +104,8 @@ pub struct Table {
     pub history: Option<History>,
     /// It is the history of another table: only the server writes it.
     pub history_of: Option<HistoryOf>,
+    /// It holds the conflicts of another table: only the server adds to it, and who resolves one deletes it.
+    pub conflicts_of: Option<ConflictsOf>,
 }
 
 /// How the writes of a table, or the transactions with an action, are sent.
@@ -385,6 +389,7 @@ impl Table {
             search: Vec::new(),
             history: None,
             history_of: None,
+            conflicts_of: None,
         }
     }
 

@@ -115,7 +115,7 @@ impl CellWrite {
         hand: &Hand<'_>,
         inserts: bool,
     ) -> Result<Changed, Problem> {
-        let whole = |value: &Value| Changed { value: value.clone(), state: None, lost: false };
+        let whole = |value: &Value| Changed::to(value.clone());
         let changed = match self.change {
             // Who writes a value over parts changes those in which it differs.
             None => match column
@@ -137,9 +137,17 @@ impl CellWrite {
             Some(_) if inserts => column.merge.changed(held, &self.beyond_default(column), hand),
             Some(_) => column.merge.changed(held, &self.value, hand),
         };
-        let (state, lost) = changed.as_ref().map_or((None, false), |changed| (changed.state.clone(), changed.lost));
-        let value = self.outcome(column, changed.map(|changed| changed.value))?;
-        Ok(Changed { value, state, lost })
+        let Some(changed) = changed else { return self.outcome(column, None).map(Changed::to) };
+        match self.outcome(column, Some(changed.value)) {
+            Ok(value) => Ok(Changed { value, ..changed }),
+            // What both make together is not allowed, where each by itself was: a person has to say.
+            Err(problem) => {
+                match column.merge.alone(&self.value).filter(|alone| column.check(&alone.value).is_none()) {
+                    Some(yielded) => Ok(Changed { lost: true, yielded: Some(yielded), ..whole(held.value) }),
+                    None => Err(problem),
+                }
+            }
+        }
     }
 
     fn outcome(&self, column: &Column, after: Option<Value>) -> Result<Value, Problem> {

@@ -219,7 +219,7 @@ fn a_write_whose_paths_all_gave_way_changes_nothing_and_says_so() {
     let row = write(row, &update(1, Value::json(&json!({ "set": { "/a": 2 } }))), &author(2, 9, 1));
     let late = update(1, Value::json(&json!({ "set": { "/a": 3 } })));
     match merge(&table(), Some(&row), &late, &author(3, 5, 2)) {
-        Merged::Put { row, changed, lost } => {
+        Merged::Put { row, changed, lost, .. } => {
             assert_eq!((read(&row), changed, lost), (json!({ "a": 2 }), Vec::<String>::new(), vec!["meta".to_owned()]));
         }
         other => panic!("{other:?}"),

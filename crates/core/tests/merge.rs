@@ -57,7 +57,7 @@ fn applied(table: &Table, row: StoredRow, operation: &Operation, author: Author)
     match merge(table, Some(&row), operation, &author) {
         Merged::Put { row, lost, .. } => (row, lost),
         Merged::Delete { row } => (row, Vec::new()),
-        Merged::Nothing { lost } => (row, lost),
+        Merged::Nothing { lost, .. } => (row, lost),
         Merged::Refused(problem) => panic!("{problem}"),
     }
 }

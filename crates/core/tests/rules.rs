@@ -66,6 +66,13 @@ fn done(column: &Column, n: u8) -> Value {
         (_, None) => return value(column.ty, n),
         // A change has a value.
         (_, Some(Change::Add)) => return value(column.ty, n % 5),
+        ("text", _) => [
+            "{\"was\":\"\",\"is\":\"\"}",
+            "{\"was\":\"\",\"is\":\"b\"}",
+            "{\"was\":\"\",\"is\":\"b c\"}",
+            "{\"was\":\"a\",\"is\":\"\"}",
+            "{\"was\":\"a\",\"is\":\"aa\"}",
+        ],
         ("set", _) => ["{}", "{\"add\":[1]}", "{\"remove\":[1]}", "{\"add\":[\"a\"],\"remove\":[2]}", "{\"add\":[3]}"],
         _ => ["{}", "{\"set\":{\"/a\":7}}", "{\"remove\":[\"/a\"]}", "{\"set\":{\"/b\":[]}}", "{\"set\":{\"/c\":8}}"],
     };
@@ -191,8 +198,15 @@ proptest! {
                 let column = table.column(name).unwrap();
                 (column.merge.after(&shown[*name], &done(column, *n)) == Winner::Written).then_some((*name, *n))
             };
-            let settled = write.values.iter().filter_map(settle).collect();
-            let operation = operation(&table, 1, &settled);
+            let settled: BTreeMap<_, _> = write.values.iter().filter_map(settle).collect();
+            let mut operation = operation(&table, 1, &settled);
+            // A text travels with what it was.
+            if let Operation::Update { cells, .. } = &mut operation {
+                for cell in cells.iter_mut().filter(|cell| table.rule(&cell.column).name() == "text") {
+                    let is = value(ColumnType::Text, settled[cell.column.as_str()] % 5);
+                    cell.value = table.rule(&cell.column).between(&shown[&cell.column], &is).unwrap();
+                }
+            }
             shown = operation.preview(Some(shown.clone()), &table).unwrap();
             row = applied(&table, row, &operation, (stamp(write.wall_ms, 1), 2 + at as u64));
         }

@@ -179,9 +179,9 @@ proptest! {
             let expected: BTreeSet<u8> = there.iter().map(|(e, _)| *e).collect();
             prop_assert_eq!(read(&stored.cells["tags"]), expected);
         }
-        for by in 0..AUTHORS {
-            while !writers[by].waiting.is_empty() {
-                arrive(by, &mut seq, &mut stored, &mut there, &mut writers[by]);
+        for (by, writer) in writers.iter_mut().enumerate() {
+            while !writer.waiting.is_empty() {
+                arrive(by, &mut seq, &mut stored, &mut there, writer);
             }
         }
         let expected: BTreeSet<u8> = there.iter().map(|(e, _)| *e).collect();

@@ -26,6 +26,7 @@ pub const ALL: &[Mutant] = &[
     mutant("increment-lost", &["merge"]),
     mutant("increment-doubled", &["counters"]),
     mutant("accepted-unheard", &["counters"]),
+    mutant("part-base-ignored", &["merge"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),
     mutant("fate-ignored", &["fate"]),

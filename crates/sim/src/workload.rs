@@ -426,6 +426,9 @@ impl<'a> Author<'a> {
                 _ => continue,
             };
         }
+        for _ in 0..dice.below(3) {
+            part(&mut dice, tx, &RowKey::single(row.clone()))?;
+        }
         Ok(())
     }
 
@@ -475,5 +478,26 @@ impl<'a> Author<'a> {
         let id = key("things", 1_000 + self.op.0);
         let _ = tx.execute(twice, &[id, Value::Text(self.person.to_owned())]);
         Ok(())
+    }
+}
+
+/// A change of parts of a set or a map: by typed calls and by SQL, which are one.
+fn part(dice: &mut Dice, tx: &mut WriteTx<'_>, row: &RowKey) -> Done {
+    use serde_json::json;
+    let (n, other) = (dice.below(4), dice.below(4));
+    let path = ["/size", "/look/colour", "/look/form", "/look"][other as usize];
+    let change =
+        |tx: &mut WriteTx<'_>, column: &str, change| tx.change("ranks", row, column, &Value::json(&change)).map(|_| ());
+    match dice.below(8) {
+        0 | 1 => change(tx, "words", json!({ "add": [n] })),
+        2 => change(tx, "words", json!({ "add": [format!("w{n}")], "remove": [other] })),
+        3 => change(tx, "words", json!({ "remove": [n, format!("w{n}")] })),
+        4 => tx.execute("UPDATE ranks SET words = '[ 2, true ]' WHERE id = ?", &row.0).map(|_| ()),
+        5 => change(tx, "traits", json!({ "set": { path: n } })),
+        6 => change(tx, "traits", json!({ "cut": [path] })),
+        _ => {
+            let sql = "UPDATE ranks SET traits = json_set(traits, '$.look.form', ?) WHERE id = ? AND json_type(traits, '$.look') = 'object'";
+            tx.execute(sql, &[Value::Int(n as i64), row.0[0].clone()]).map(|_| ())
+        }
     }
 }

@@ -1,7 +1,11 @@
 import { codes, fail } from "./error.js";
 import type { Ask } from "./protocol.js";
-import type { AnyTables, Param, Schema, Transaction } from "./types.js";
+import type { AnyTables, MapCell, Param, Path, Resolution, Schema, SetCell, Transaction } from "./types.js";
 import { checkWhole, decodeRows, encodeArgs, encodeKey, encodeParams, encodeRow, refuse } from "./values.js";
+
+/** A JSON pointer (RFC 6901). */
+const pointer = (path: Path): string =>
+  [path].flat().map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
 /**
  * A transaction as the app's function sees it. Writes are gathered; unless the function reads, the whole of it is one
@@ -39,6 +43,30 @@ export class Tx implements Transaction<AnyTables> {
 
   add(table: string, key: unknown, by: object): void {
     this.#add("+", table, encodeKey(this.#schema, table, key), encodeRow(this.#schema, table, by));
+  }
+
+  set(table: string, key: unknown, column: string): SetCell {
+    const edit = this.#editor(table, key, column);
+    return { add: (...add) => edit({ add }), remove: (...remove) => edit({ remove }) };
+  }
+
+  map(table: string, key: unknown, column: string): MapCell {
+    const edit = this.#editor(table, key, column);
+    return {
+      set: (path, value) => edit({ set: { [pointer(path)]: value } }),
+      remove: (path) => edit({ cut: [pointer(path)] }),
+    };
+  }
+
+  resolve(table: string, conflict: string, how: Resolution): void {
+    const with_ = how === "keep" ? [] : how === "take" ? [null] : [encodeRow(this.#schema, table, how)];
+    this.#add("v", table, String(conflict), ...with_);
+  }
+
+  #editor(table: string, key: unknown, column: string): (change: object) => void {
+    const schema = this.#schema;
+    return (change) =>
+      this.#add("~", table, encodeKey(schema, table, key), encodeRow(schema, table, { [column]: change }));
   }
 
   delete(table: string, key: unknown): void {

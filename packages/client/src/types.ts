@@ -35,6 +35,10 @@ export interface TableTypes {
   key: unknown;
   /** The columns that count (`merge = "counter"`), if there are any. */
   counter?: string;
+  /** The columns that are sets (`merge = "set"`), if there are any. */
+  set?: string;
+  /** The columns that are maps (`merge = "map"`), if there are any. */
+  map?: string;
 }
 
 /** The constant `schema` of the file that `landfall generate` makes. */
@@ -230,6 +234,11 @@ export interface RowChange extends RowName {
   readonly values: Readonly<Record<string, unknown>>;
   /** The columns among them to which the value is added, if there are any. */
   readonly added?: readonly string[];
+  /**
+   * The columns among them of which parts are changed, if there are any: `{ add, remove }` of a set, `{ set, remove }` of a
+   * map, by JSON pointer.
+   */
+  readonly edited?: readonly string[];
 }
 
 /** What an undo left as it is. */
@@ -411,6 +420,18 @@ export interface Transaction<Tables, Actions = AnyActions> {
    * stored. Increments of different devices all count, each exactly once.
    */
   add<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, by: IncrementsOf<Tables, T>): void;
+  /**
+   * A set of a row, to add elements to and remove elements from. What somebody else adds meanwhile, and was not seen here,
+   * survives a remove.
+   */
+  set<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, column: SetOf<Tables, T> & string): SetCell;
+  /** A map of a row, to set and remove what is at its paths. What is at other paths stays as others write it. */
+  map<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, column: MapOf<Tables, T> & string): MapCell;
+  /**
+   * Resolves a conflict, a row of `<table>_conflicts`, by its `conflict_id`. It ends on every device; one that was resolved
+   * already is no mistake.
+   */
+  resolve<T extends keyof Tables & string>(table: T, conflict: string, how: ResolutionOf<Tables, T>): void;
   /** Deletes a row; one that is not there is no mistake. */
   delete<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>): void;
   /** A statement that writes. */
@@ -460,6 +481,35 @@ export type UpdateOf<Tables, T extends keyof Tables> = Part<Tables, T, "update">
 export type IncrementsOf<Tables, T extends keyof Tables> = Pick<UpdateOf<Tables, T>, CounterOf<Tables, T>>;
 /** The columns of a table that count. */
 export type CounterOf<Tables, T extends keyof Tables> = Part<Tables, T, "counter"> & keyof UpdateOf<Tables, T>;
+/** The columns of a table that are sets. */
+export type SetOf<Tables, T extends keyof Tables> = Part<Tables, T, "set"> & keyof UpdateOf<Tables, T>;
+/** The columns of a table that are maps. */
+export type MapOf<Tables, T extends keyof Tables> = Part<Tables, T, "map"> & keyof UpdateOf<Tables, T>;
+/**
+ * What becomes of a conflict: the row stays as it is, the value that gave way takes its place, or something else does, as
+ * `{ column: value }`.
+ */
+export type ResolutionOf<Tables, T extends keyof Tables> = "keep" | "take" | UpdateOf<Tables, T>;
+/** The same, of any table. */
+export type Resolution = "keep" | "take" | object;
+/** An element of a set. */
+export type Element = string | number | boolean;
+/** Where something is in a map: a name, or those of the objects on the way and its own. */
+export type Path = string | readonly string[];
+/** A set of a row, within a transaction. */
+export interface SetCell {
+  /** Adds elements; those that are there stay as they are. */
+  add(...elements: readonly Element[]): void;
+  /** Removes elements; those that are not there are no mistake. */
+  remove(...elements: readonly Element[]): void;
+}
+/** A map of a row, within a transaction. */
+export interface MapCell {
+  /** Sets what is at a path, whatever was there; objects on the way are made. */
+  set(path: Path, value: unknown): void;
+  /** Removes what is at a path, and all below it. */
+  remove(path: Path): void;
+}
 /** The key of a table. */
 export type KeyOf<Tables, T extends keyof Tables> = Part<Tables, T, "key">;
 

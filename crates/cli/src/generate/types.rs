@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use landfall_core::schema::{ActionDef, Column, Shape, Table};
 use landfall_core::value::MAX_SAFE_INTEGER;
-use landfall_core::{Change, ColumnType, Schema, Value};
+use landfall_core::{ColumnType, Schema, Value};
 
 use super::names::{Names, property};
 use super::rules;
@@ -96,6 +96,9 @@ impl Writer {
                 "A change of a row of `{}`: the row after it (before it, for a delete), and about it.",
                 of.table
             ),
+            None if table.conflicts_of.is_some() => {
+                "A value that could not be merged, in the row as it was, and about it.".to_owned()
+            }
             None if table.sync => format!("A row of `{}`.", table.name),
             None => format!("A row of `{}` (on this device only).", table.name),
         };
@@ -106,7 +109,7 @@ impl Writer {
             self.property(2, &column.name, false, &with_null(table, column, Use::Read));
         }
         self.line(0, "}");
-        if table.history_of.is_some() {
+        if table.history_of.is_some() || table.conflicts_of.is_some() {
             self.text.push('\n');
             self.doc(0, &format!("Only the server writes `{}`.", table.name));
             self.line(0, &format!("export type {name}Insert = never;"));
@@ -175,11 +178,13 @@ impl Writer {
         self.line(0, "export interface Tables {");
         for (table, name) in named {
             let mut types = format!("row: {name}; insert: {name}Insert; update: {name}Update; key: {name}Key");
-            let counts = |column: &&Column| table.history_of.is_none() && column.merge.change() == Some(Change::Add);
-            let counters = table.data_columns().filter(counts).map(|column| format!("\"{}\"", column.name));
-            let counters = counters.collect::<Vec<_>>().join(" | ");
-            if !counters.is_empty() {
-                let _ = write!(types, "; counter: {counters}");
+            for rule in ["counter", "set", "map"] {
+                let has = |column: &&Column| column.merge.name() == rule;
+                let columns = table.data_columns().filter(has).map(|column| format!("\"{}\"", column.name));
+                let columns = columns.collect::<Vec<_>>().join(" | ");
+                if !columns.is_empty() {
+                    let _ = write!(types, "; {rule}: {columns}");
+                }
             }
             let line = format!("{}: {{ {types} }};", table.name);
             if line.len() + 2 <= DOC {
@@ -346,7 +351,12 @@ fn bare(column: &Column, used: Use) -> String {
     let choices: Option<Vec<String>> = column.one_of.iter().map(literal).collect();
     match choices.filter(|choices| !choices.is_empty()) {
         Some(choices) => choices.join(" | "),
-        None => plain(column.ty, used).to_owned(),
+        None => match column.merge.name() {
+            "set" => "readonly (string | number | boolean)[]",
+            "map" => "{ readonly [name: string]: Json }",
+            _ => plain(column.ty, used),
+        }
+        .to_owned(),
     }
 }
 

@@ -70,6 +70,24 @@ export const fewer: Shapes["counted"] = {};
 export const names: (keyof Tables)[] = ["things", "date", "scratch_pad"];
 export const text: string = schema.compiled;
 
+/** A column is changed as its merge rule says. */
+export function parts(tx: Transaction<Tables, Actions>): void {
+  tx.add("things", one, { likes: -1 });
+  tx.set("things", one, "words").add("a", 1, true);
+  tx.set("things", one, "words").remove("a");
+  tx.map("things", one, "traits").set(["look", "colour"], "red");
+  tx.map("things", one, "traits").remove("look");
+  tx.update("things", one, { words: ["a", 1], traits: { look: { colour: null } } });
+  // @ts-expect-error It does not count.
+  tx.add("things", one, { count: 1 });
+  // @ts-expect-error It is no set.
+  tx.set("things", one, "traits");
+  // @ts-expect-error A set has no objects in it.
+  tx.set("things", one, "words").add({});
+  // @ts-expect-error It has no maps.
+  tx.map("scratch_pad", one, "text");
+}
+
 /** An action takes its arguments; what is not required may be left out. */
 export function act(tx: Transaction<Tables, Actions>): void {
   tx.action("order", { thing: one, count: 1, price: "1.50", extra: null });

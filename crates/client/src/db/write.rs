@@ -6,7 +6,7 @@ use std::sync::Arc;
 use landfall_core::error::codes;
 use landfall_core::schema::Sending;
 use landfall_core::schema::ddl::quote;
-use landfall_core::{Action, Change, Problem, RowKey, Value};
+use landfall_core::{Action, Problem, RowKey, Value};
 
 use super::bookkeeping::{DEAD, Memory};
 use super::error::DbError;
@@ -419,57 +419,6 @@ impl WriteTx<'_> {
         Ok(self.run(&sql, &params)? > 0)
     }
 
-    /// Adds to a counter (`merge = "counter"`), or takes from it with a negative number; whether there was such a row. What
-    /// travels is what was added: increments of different devices all count, each exactly once. `SET likes = likes + 1` in
-    /// SQL is the same.
-    ///
-    /// # Errors
-    /// [`DbError::Invalid`] when the column is no counter, `by` is no number of its type, or the sum is beyond what can be
-    /// stored or what the column allows; otherwise as [`WriteTx::execute`].
-    pub fn add(&mut self, table: &str, key: &RowKey, column: &str, by: &Value) -> Result<bool, DbError> {
-        // What is added need not be a value that the column allows.
-        let app = self.check(table, &[(column, Value::Null)])?;
-        let invalid = |code, text: String| Problem::new(code, text).row(table, key).column(column);
-        let rule = app.table.rule(column);
-        if rule.change() != Some(Change::Add) {
-            let text = format!("it is no counter but merged by `{}`; declare it with merge = \"counter\"", rule.name());
-            return Err(DbError::Invalid(invalid(codes::WRONG_TYPE, text)));
-        }
-        let Some(row) = self.row(table, key)? else { return Ok(false) };
-        let sum = rule.applied(row.get(column).unwrap_or(&Value::Null), by).ok_or_else(|| {
-            let text = "what is added must be a number of the column's type, and the sum one that can be stored";
-            DbError::Invalid(invalid(codes::OUT_OF_RANGE, text.to_owned()))
-        })?;
-        // Of a counter that is not held here only a part is known, and whether the sum is allowed only to the server.
-        self.replaying(|tx| tx.update(table, key, &[(column, sum)]))
-    }
-
-    /// Changes parts of a set (`merge = "set"`) or a map (`merge = "map"`); whether there was such a row. `change` is JSON, in the
-    /// rule's own form: `{"add": [element…], "remove": [element…]}` of a set, `{"set": {path: value…}, "cut": [path…]}` of a
-    /// map, whose paths are JSON pointers, with all that is below them. What travels is what that does to the value that is
-    /// seen; parts that somebody else changes meanwhile stay as they are. Any other write of the column, in SQL too, counts as
-    /// the difference to what was seen.
-    ///
-    /// # Errors
-    /// [`DbError::Invalid`] when the column has no such rule, `change` is none of it, or the outcome is too large; otherwise
-    /// as [`WriteTx::execute`].
-    pub fn change(&mut self, table: &str, key: &RowKey, column: &str, change: &Value) -> Result<bool, DbError> {
-        let app = self.check(table, &[(column, Value::Null)])?;
-        let invalid =
-            |text: String| DbError::Invalid(Problem::new(codes::WRONG_TYPE, text).row(table, key).column(column));
-        let rule = app.table.rule(column);
-        if rule.change() != Some(Change::Edit) {
-            let text =
-                format!("it is merged by `{}`, which has no parts; declare merge = \"set\" or \"map\"", rule.name());
-            return Err(invalid(text));
-        }
-        let Some(row) = self.row(table, key)? else { return Ok(false) };
-        let after = rule.applied(row.get(column).unwrap_or(&Value::Null), change).ok_or_else(|| {
-            invalid(format!("what is to be done to it is {}", rule.flaw_of_change(change).unwrap_or("no change")))
-        })?;
-        self.replaying(|tx| tx.update(table, key, &[(column, after)]))
-    }
-
     /// Deletes a row; whether there was one.
     ///
     /// # Errors
@@ -523,7 +472,7 @@ impl WriteTx<'_> {
     }
 
     /// Typed values keep their type: a wrong one is refused here, before SQLite would convert it.
-    fn check(&self, table: &str, cells: &[(&str, Value)]) -> Result<&AppTable, DbError> {
+    pub(super) fn check(&self, table: &str, cells: &[(&str, Value)]) -> Result<&AppTable, DbError> {
         let app = self.db.tables.get(table)?;
         for (name, value) in cells {
             let column = app.table.column(name);

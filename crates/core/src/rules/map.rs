@@ -295,7 +295,7 @@ impl Rule for Map {
             lost |= !registers.write(path, Some(leaf), hand);
         }
         let (value, paths) = registers.show(hand.author.now_ms);
-        Some(Changed { value, state: Some(CellState::Map(paths)), lost })
+        Some(Changed { value, state: Some(CellState::Map(paths)), lost, yielded: None })
     }
 }
 

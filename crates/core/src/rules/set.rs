@@ -179,7 +179,7 @@ impl Rule for Set {
             now.insert(element.clone());
             adds.keep(element, dots);
         }
-        Some(Changed { value: value(&now), state: Some(CellState::Set(adds)), lost })
+        Some(Changed { value: value(&now), state: Some(CellState::Set(adds)), lost, yielded: None })
     }
 }
 

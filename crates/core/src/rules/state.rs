@@ -76,4 +76,22 @@ pub struct Changed {
     pub state: Option<CellState>,
     /// A part of what was written gave way to a concurrent write.
     pub lost: bool,
+    /// What was written, where a person has to say what becomes of it.
+    pub yielded: Option<Yielded>,
+}
+
+/// A value that could not be merged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Yielded {
+    /// The value.
+    pub value: Value,
+    /// The value on which it was written.
+    pub base: Option<Value>,
+}
+
+impl Changed {
+    /// It has this value, of which the rule keeps nothing and nothing gave way.
+    pub fn to(value: Value) -> Self {
+        Self { value, state: None, lost: false, yielded: None }
+    }
 }

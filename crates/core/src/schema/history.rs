@@ -7,6 +7,7 @@
 //! A row of it holds the *image* of the row after the change (before it, for a delete) under the row's own column names,
 //! and about the change the columns below. The rows of one row have one `change_row`; their order is `change_seq`.
 
+use super::conflicts::{CONFLICT_ROW, ConflictsOf};
 use super::{Column, Default, Table};
 use crate::error::{Problem, codes};
 use crate::gather::Gather as _;
@@ -134,7 +135,8 @@ impl Table {
     pub(super) fn is_looked_up(&self, column: &str) -> bool {
         let named =
             |of: &HistoryOf| [CHANGE_ROW, CHANGE_SEQ].contains(&column) || of.key.first().is_some_and(|k| k == column);
-        self.history_of.as_ref().is_some_and(named)
+        let of_conflicts = |of: &ConflictsOf| column == CONFLICT_ROW || of.key.first().is_some_and(|k| k == column);
+        self.history_of.as_ref().is_some_and(named) || self.conflicts_of.as_ref().is_some_and(of_conflicts)
     }
 
     /// The columns of a column's index: itself, and in a history what else is asked for with it.
@@ -171,7 +173,7 @@ pub fn change_id(row: &Value, transaction: &[u8], kind: ChangeKind) -> Value {
 }
 
 /// A uuid of version 8 (RFC 9562): of our own making, from a hash.
-fn named(parts: &[&[u8]]) -> Value {
+pub(super) fn named(parts: &[&[u8]]) -> Value {
     let mut all = Vec::new();
     for part in parts {
         all.extend_from_slice(&(part.len() as u64).to_le_bytes());

@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, Default, DeleteRule, History, HistoryOf, Offline, OnDelete, OutboxLimits, Param,
-    Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
+    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, History, HistoryOf, Offline, OnDelete, OutboxLimits,
+    Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -117,6 +117,15 @@ fn table(value: &Table, out: &mut String) {
     if let Some(value) = &value.history_of {
         history_of(value, object.field("history_of"));
     }
+    if let Some(value) = &value.conflicts_of {
+        conflicts_of(value, object.field("conflicts_of"));
+    }
+}
+
+fn conflicts_of(value: &ConflictsOf, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("table", &value.table);
+    object.list("key", &value.key, |text, out| string(text, out));
 }
 
 fn history(value: &History, out: &mut String) {
@@ -300,7 +309,13 @@ fn read_table(json: &Json) -> Result<Table, Misread> {
         search: fields.list("search", text)?,
         history: read_maybe(fields.maybe("history"), read_history)?,
         history_of: read_maybe(fields.maybe("history_of"), read_history_of)?,
+        conflicts_of: read_maybe(fields.maybe("conflicts_of"), read_conflicts_of)?,
     })
+}
+
+fn read_conflicts_of(json: &Json) -> Result<ConflictsOf, Misread> {
+    let fields = Fields::of(json, "`conflicts_of`")?;
+    Ok(ConflictsOf { table: fields.text("table")?, key: fields.list("key", text)? })
 }
 
 fn read_history(json: &Json) -> Result<History, Misread> {

@@ -115,6 +115,10 @@ impl Schema {
 }
 
 fn gone(table: &Table) -> String {
+    if let Some(of) = &table.conflicts_of {
+        let rules = "merge rules that may leave conflicts";
+        return format!("'{}' has no {rules} any more, and some may be open; leave such a rule there", of.table);
+    }
     match &table.history_of {
         Some(of) => {
             format!("'{}' keeps no history any more; leave `history` there, a short one costs little", of.table)

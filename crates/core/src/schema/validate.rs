@@ -223,6 +223,9 @@ impl Schema {
             return Err(Problem::new(codes::UNKNOWN_NAME, format!("the schema has no synced table '{name}'")));
         };
         table.check_no_history(key)?;
+        if !matches!(operation, Operation::Delete { .. }) {
+            table.check_no_conflicts(key)?;
+        }
         if let Some(problem) = table.check_key(key) {
             return Err(problem);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall_core::error::codes;
 use landfall_core::hash::{Cells, row_hash};
-use landfall_core::merge::{Author, Merged, StoredRow, merge};
+use landfall_core::merge::{Author, Merged, Sibling, StoredRow, merge};
 use landfall_core::predicate::{Env, Predicate};
 use landfall_core::schema::Table;
 use landfall_core::{Operation, Problem, RowKey, Stamp};
@@ -41,6 +41,15 @@ pub(super) struct Done {
     pub(super) changes: Vec<RowChange>,
     pub(super) stamp: Stamp,
     pub(super) lost: u64,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+/// A value that gave way, in a row as it is otherwise.
+pub(super) struct Conflict {
+    pub(super) table: usize,
+    pub(super) key: RowKey,
+    pub(super) row: Cells,
+    pub(super) sibling: Sibling,
 }
 
 /// A row that the entry has looked at.
@@ -83,6 +92,7 @@ pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
     /// Rows deleted by this entry whose referrers have not been looked at.
     pub(super) deleted: Vec<(usize, RowKey)>,
     lost: u64,
+    conflicts: Vec<Conflict>,
     /// Nothing can be refused any more: one row alone is written, and all checks are done.
     settled: bool,
 }
@@ -103,7 +113,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let env = push.subject.env();
         let read = |(row, found)| Ok((row, Touched::of(found)?));
         let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
-        Ok(Self { group, author, env, touched, deleted: Vec::new(), lost: 0, settled: false })
+        Ok(Self { group, author, env, touched, deleted: Vec::new(), lost: 0, conflicts: Vec::new(), settled: false })
     }
 
     /// Carries out the operations and what follows from them; `added` are the server's own, on which no access rule lies.
@@ -133,7 +143,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 changes.push(RowChange { table: plan.table(table).name.clone(), key, before: touched.before, after });
             }
         }
-        Done { changes, stamp: self.author.stamp, lost: self.lost }
+        Done { changes, stamp: self.author.stamp, lost: self.lost, conflicts: self.conflicts }
     }
 
     fn operation(&mut self, operation: &Operation, alone: bool, free: bool) -> Result<(), Stop> {
@@ -160,8 +170,9 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
     ) -> Result<(), Stop> {
         let key = access.key;
         match merged {
-            Merged::Put { row, lost, .. } => {
+            Merged::Put { row, lost, siblings, .. } => {
                 self.lost += lost.len() as u64;
+                self.keep(at, key, &row.cells, siblings);
                 let touched = self.load(at, key)?;
                 let was_live = touched.live().is_some();
                 let is_new = !was_live && matches!(operation, Operation::Insert { .. });
@@ -187,12 +198,22 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 }
             }
             Merged::Delete { row } => self.delete(at, key, row),
-            Merged::Nothing { lost } => {
+            Merged::Nothing { lost, siblings } => {
                 self.lost += lost.len() as u64;
+                if !siblings.is_empty() {
+                    let row = self.load(at, key)?.live().cloned().unwrap_or_default();
+                    self.keep(at, key, &row, siblings);
+                }
                 Ok(())
             }
             Merged::Refused(problem) => Err(problem.into()),
         }
+    }
+
+    /// Values that gave way become conflicts, if the entry is accepted.
+    fn keep(&mut self, table: usize, key: &RowKey, row: &Cells, siblings: Vec<Sibling>) {
+        let conflict = |sibling: Sibling| Conflict { table, key: key.clone(), row: row.clone(), sibling };
+        self.conflicts.extend(siblings.into_iter().map(conflict));
     }
 
     /// The row, from this run or from the database.

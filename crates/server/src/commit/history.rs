@@ -11,6 +11,7 @@ use landfall_core::schema::history::{
 };
 use landfall_core::{RowKey, Stamp, Value};
 
+use super::entry::Conflict;
 use super::record::{OUTSIDE, RowChange};
 use super::tx::{Exists, Found, StoreTx};
 use super::{Group, Signature};
@@ -24,7 +25,7 @@ const BYTES_WITH_IT: usize = 1 << 20;
 /// Most bytes of history of one such sequence, unless a single row has more.
 const BYTES_TOGETHER: usize = 4 << 20;
 
-/// A row of a history that is not written yet.
+/// A row of a history, or a conflict, that is not written yet.
 pub(super) struct Past {
     table: usize,
     cells: Cells,
@@ -34,14 +35,15 @@ pub(super) struct Past {
 }
 
 impl<T: StoreTx> Group<'_, T> {
-    /// Writes the history of these changes as far as it goes with them; the rest is returned.
+    /// Writes the history of these changes, and what they made of conflicts, as far as it goes with them; the rest is returned.
     pub(super) fn keep_history(
         &mut self,
         by: &Signature,
         changes: &mut Vec<RowChange>,
         fan: &mut Fan,
+        conflicts: Vec<Conflict>,
     ) -> Result<Vec<Past>, StoreError> {
-        let mut past = Vec::new();
+        let mut past = self.conflict_rows(by, conflicts)?;
         for change in &*changes {
             let Some((table, history)) = self.plan.history(&change.table) else { continue };
             if landfall_core::mutant::active("history-skipped") && change.after.is_none() {
@@ -201,8 +203,13 @@ impl Past {
         for column in &of.columns {
             cells.entry(column.name.clone()).or_default();
         }
+        Self { is_first: kind == ChangeKind::Before, ..Self::of_cells(history, cells) }
+    }
+
+    /// A row of which there is none yet.
+    pub(super) fn of_cells(table: usize, cells: Cells) -> Self {
         let bytes = cells.values().map(Value::size).sum();
-        Self { table: history, cells, bytes, is_first: kind == ChangeKind::Before }
+        Self { table, cells, bytes, is_first: false }
     }
 }
 
@@ -216,11 +223,11 @@ fn fits(past: &[Past], bytes: usize, least: usize) -> usize {
     fitting.count().max(least.min(past.len()))
 }
 
-fn integer(value: u64) -> Value {
+pub(super) fn integer(value: u64) -> Value {
     Value::Int(value.min(i64::MAX as u64) as i64)
 }
 
 /// A clock's reading, milliseconds since the Unix epoch.
-fn instant(ms: u64) -> Value {
+pub(super) fn instant(ms: u64) -> Value {
     Value::Timestamp((ms.min(i64::MAX as u64 / 1_000) * 1_000) as i64)
 }

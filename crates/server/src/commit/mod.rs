@@ -29,6 +29,7 @@ use crate::buckets::{BucketIndex, Fan};
 use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
 
 mod act;
+mod conflicts;
 mod consult;
 mod entry;
 mod faults;
@@ -462,12 +463,18 @@ impl<'a, T: StoreTx> Group<'a, T> {
         for change in &done.changes {
             fan.add(self.buckets, &change.table, &change.key, change.before.as_ref().into(), change.after.as_ref());
         }
-        self.log(by, done.changes, fan)
+        self.log(by, done.changes, fan, done.conflicts)
     }
 
     /// Gives the next sequence to changes that are written already, with their history.
-    fn log(&mut self, by: Signature, mut changes: Vec<RowChange>, mut fan: Fan) -> Result<u64, StoreError> {
-        let rest = self.keep_history(&by, &mut changes, &mut fan)?;
+    fn log(
+        &mut self,
+        by: Signature,
+        mut changes: Vec<RowChange>,
+        mut fan: Fan,
+        conflicts: Vec<entry::Conflict>,
+    ) -> Result<u64, StoreError> {
+        let rest = self.keep_history(&by, &mut changes, &mut fan, conflicts)?;
         let stamp = by.stamp;
         let seq = self.log_as_is(by, changes, fan)?;
         self.log_rest_of_history(rest, stamp)?;

@@ -24,6 +24,8 @@ pub struct Plan {
     uniques: Vec<Vec<String>>,
     /// By table that keeps its history: its position, and that of its history.
     histories: BTreeMap<String, (usize, usize)>,
+    /// By position of a table, that of its conflicts.
+    conflicts: BTreeMap<usize, usize>,
 }
 
 /// A column that refers to a table.
@@ -56,7 +58,10 @@ impl Plan {
             Some((t.name.clone(), (at, *positions.get(&t.history_table()).filter(|_| t.history.is_some())?)))
         };
         let histories = schema.tables.iter().enumerate().filter_map(history).collect();
-        Self { schema, chain_key, positions, referrers, references, uniques, histories }
+        let conflicts =
+            |(at, t): (usize, &Table)| Some((at, *positions.get(&t.conflicts_table()).filter(|_| t.may_conflict())?));
+        let conflicts = schema.tables.iter().enumerate().filter_map(conflicts).collect();
+        Self { schema, chain_key, positions, referrers, references, uniques, histories, conflicts }
     }
 
     /// The schema.
@@ -82,6 +87,11 @@ impl Plan {
     /// The positions of a table that keeps its history, and of that.
     pub(crate) fn history(&self, table: &str) -> Option<(usize, usize)> {
         self.histories.get(table).copied()
+    }
+
+    /// The position of a table's conflicts.
+    pub(super) fn conflicts(&self, table: usize) -> Option<usize> {
+        self.conflicts.get(&table).copied()
     }
 
     pub(super) fn referrers(&self, table: usize) -> &[Referrer] {

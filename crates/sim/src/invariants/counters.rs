@@ -5,16 +5,21 @@ use std::collections::BTreeMap;
 use landfall_client::db::{EntryState, OutboxEntry};
 use landfall_core::{ColumnType, Operation, ReplicaId, RowKey, Value};
 
-use super::Violation;
+use super::{Violation, parts};
+use crate::history::cell;
 use crate::world::World;
 
 const TABLE: &str = "ranks";
 const COLUMN: &str = "tally";
+/// Columns that are changed in parts, with their rules.
+const PARTS: [(&str, &str); 2] = [("words", "set"), ("traits", "map")];
 
 /// What waits here for one row.
 #[derive(Default)]
 struct Own {
     added: i64,
+    /// What is done to the columns of [`PARTS`].
+    done: [Vec<Value>; 2],
     /// It is made or deleted, or what does it is hidden: what it shows is not told by increments alone.
     is_other: bool,
 }
@@ -41,7 +46,7 @@ pub fn shown(world: &mut World, device: usize) -> Result<(), Violation> {
     if world.ledger.copied.contains(&replica) || !world.ledger.lost.is_empty() {
         return Ok(());
     }
-    let sql = format!("SELECT id, {COLUMN} FROM {TABLE}");
+    let sql = format!("SELECT id, {COLUMN}, {}, {} FROM {TABLE}", PARTS[0].0, PARTS[1].0);
     let (Ok(rows), Ok(outbox)) = (process.engine.query(&sql, &[]), process.engine.outbox()) else { return Ok(()) };
     let (life, name) = (machine.life, process.engine.session().connection());
     let session = world.network.find(device, life, name);
@@ -73,6 +78,19 @@ pub fn shown(world: &mut World, device: usize) -> Result<(), Violation> {
                 expected - counted
             );
             return Err(Violation::new("counters", text));
+        }
+        for (at, (column, rule)) in PARTS.into_iter().enumerate() {
+            let (server, own) = (cell(server, column), own.map_or(&[][..], |own| &own.done[at]));
+            let expected = if own.is_empty() { server.clone() } else { parts::over(rule, server, own) };
+            if row[at + 2] != expected {
+                let text = format!(
+                    "{} at {} shows {:?} for {column} of {key:?}: the server has {server:?} there, over which lie {own:?}",
+                    machine.name,
+                    cursor.seq,
+                    row[at + 2]
+                );
+                return Err(Violation::new("counters", text));
+            }
         }
         checked += 1;
     }
@@ -110,6 +128,9 @@ fn own(
             own.is_other |= !matches!(operation, Operation::Update { .. }) || entry.problem.is_some();
             if let (Some(Value::Int(added)), false) = (operation.value(COLUMN), is_counted) {
                 own.added += added;
+            }
+            for (at, (column, _)) in PARTS.into_iter().enumerate().filter(|_| !is_counted) {
+                own.done[at].extend(operation.value(column).cloned());
             }
         }
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use landfall_core::hash::{Cells, ContentHash};
 use landfall_core::rules::{MergeRule, Winner};
 use landfall_core::schema::Column;
-use landfall_core::{CellWrite, Operation, ReplicaId, RowKey, Transaction, Value};
+use landfall_core::{CellWrite, Change, Operation, ReplicaId, RowKey, Transaction, Value};
 use landfall_server::commit::LogEntry;
 
-use super::Violation;
+use super::{Violation, parts};
 use crate::history::cell;
 use crate::world::World;
 
@@ -124,8 +124,10 @@ fn counts(entry: &LogEntry, operation: &Operation, write: &CellWrite) -> Result<
 
 /// A cell that nobody else changed after the author saw it becomes what the author wrote, as far as its rule allows.
 fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrite, base: u64) -> Result<(), Violation> {
-    if write.change.is_some() {
-        return counts(entry, operation, write);
+    match write.change {
+        Some(Change::Add) => return counts(entry, operation, write),
+        Some(Change::Edit) => return parts::merged(world, entry, operation, write, write.base.unwrap_or(base)),
+        None => {}
     }
     // A reference may be emptied by the rule for rows that are gone.
     let refers = |c: &Column| c.name == write.column && c.references.is_some();

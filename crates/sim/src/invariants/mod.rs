@@ -47,6 +47,7 @@ pub mod live;
 pub mod log;
 pub mod merge;
 pub mod offline;
+pub mod parts;
 pub mod past;
 pub mod policy;
 pub mod revised;

@@ -3,11 +3,12 @@
 use super::columns::DraftColumn;
 use super::reader::{DAY_MS, Entry, LONGEST_MS};
 use super::tables::DraftTable;
-use super::{MAX_COLUMNS, MAX_TABLES, Report, names};
+use super::{MAX_COLUMNS, MAX_TABLES, Report, Span, names};
 use crate::error::codes;
 use crate::predicate::Predicate;
+use crate::schema::conflicts::{CONFLICT_COLUMNS, CONFLICT_PREFIX};
 use crate::schema::history::{CHANGE_COLUMNS, CHANGE_PREFIX};
-use crate::schema::{Access, History};
+use crate::schema::{Access, History, Table};
 
 /// Reads `history = true` or `history = "90d"`.
 pub(super) fn read(entry: &Entry<'_>, report: &mut Report) -> Option<History> {
@@ -20,23 +21,60 @@ pub(super) fn read(entry: &Entry<'_>, report: &mut Report) -> Option<History> {
     }
 }
 
-/// Appends the table of each history. Where in `tables` each stands, and whose it is.
+/// Appends the table of each history, and of the conflicts of each table that may have some. Where in `tables` each stands,
+/// and whose it is.
 pub(super) fn derive(tables: &mut Vec<DraftTable<'_>>, report: &mut Report) -> Vec<(usize, usize)> {
     let mut made = Vec::new();
     for at in 0..tables.len() {
-        if tables[at].table.history.is_none() || !is_possible(tables, at, report) {
-            continue;
+        if tables[at].table.history.is_some() && is_possible(tables, at, &HISTORY, report) {
+            let draft = second(&tables[at], tables[at].table.to_history(), &HISTORY);
+            made.push((tables.len(), at));
+            tables.push(draft);
         }
-        let draft = history_of(&tables[at]);
-        made.push((tables.len(), at));
-        tables.push(draft);
+        if tables[at].table.may_conflict() && is_possible(tables, at, &CONFLICTS, report) {
+            let draft = second(&tables[at], tables[at].table.to_conflicts(), &CONFLICTS);
+            made.push((tables.len(), at));
+            tables.push(draft);
+        }
     }
     made
 }
 
-fn is_possible(tables: &[DraftTable<'_>], at: usize, report: &mut Report) -> bool {
+/// A table that another one needs beside itself.
+struct Second {
+    what: &'static str,
+    why: &'static str,
+    way_out: &'static str,
+    name: fn(&Table) -> String,
+    span: fn(&DraftTable<'_>) -> Span,
+    prefix: &'static str,
+    columns: usize,
+}
+
+const HISTORY: Second = Second {
+    what: "history",
+    why: "the table keeps its history",
+    way_out: "remove `history`",
+    name: Table::history_table,
+    span: |draft| draft.history_span.clone(),
+    prefix: CHANGE_PREFIX,
+    columns: CHANGE_COLUMNS.len(),
+};
+
+const CONFLICTS: Second = Second {
+    what: "table of conflicts",
+    why: "a merge rule of this table may leave conflicts",
+    way_out: "choose another merge rule than `manual` and `text`",
+    name: Table::conflicts_table,
+    span: |draft| draft.name_span.clone(),
+    prefix: CONFLICT_PREFIX,
+    columns: CONFLICT_COLUMNS.len(),
+};
+
+fn is_possible(tables: &[DraftTable<'_>], at: usize, second: &Second, report: &mut Report) -> bool {
     let draft = &tables[at];
-    let (name, span) = (&draft.table.name, &draft.history_span);
+    let (name, span) = (&draft.table.name, &(second.span)(draft));
+    let Second { what, why, way_out, prefix, columns, .. } = second;
     if !draft.table.sync {
         report
             .add(codes::LOCAL_TABLE, span.clone(), format!("table `{name}` is local: the server keeps its history"))
@@ -44,48 +82,46 @@ fn is_possible(tables: &[DraftTable<'_>], at: usize, report: &mut Report) -> boo
             .help("remove `history`, or remove `sync = false`");
         return false;
     }
-    let history = draft.table.history_table();
-    if !names::check("table", &history, span, report) {
+    let needed = (second.name)(&draft.table);
+    if !names::check("table", &needed, span, report) {
         return false;
     }
-    if let Some(other) = tables.iter().find(|t| t.table.name.eq_ignore_ascii_case(&history)) {
+    if let Some(other) = tables.iter().find(|t| t.table.name.eq_ignore_ascii_case(&needed)) {
         report
-            .add(codes::DUPLICATE_NAME, span.clone(), format!("the history of `{name}` needs the name `{history}`"))
+            .add(codes::DUPLICATE_NAME, span.clone(), format!("the {what} of `{name}` needs the name `{needed}`"))
             .related(&other.name_span, "this table has it")
-            .help("rename that table, or remove `history`");
+            .help(format!("rename that table, or {way_out}"));
         return false;
     }
-    let is_ours =
-        |name: &str| name.get(..CHANGE_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(CHANGE_PREFIX));
+    let is_ours = |name: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     if let Some(column) = draft.columns.iter().find(|c| is_ours(&c.column.name)) {
         report
             .add(
                 codes::RESERVED_NAME,
                 column.name_span.clone(),
-                format!("names that begin with `{CHANGE_PREFIX}` are the history's own"),
+                format!("names that begin with `{prefix}` are the {what}'s own"),
             )
-            .related(span, "the table keeps its history")
-            .help("rename the column, or remove `history`");
+            .related(span, *why)
+            .help(format!("rename the column, or {way_out}"));
         return false;
     }
-    if draft.columns.len() + CHANGE_COLUMNS.len() > MAX_COLUMNS || tables.len() >= MAX_TABLES {
+    if draft.columns.len() + columns > MAX_COLUMNS || tables.len() >= MAX_TABLES {
         let message = format!(
-            "the history of `{name}` is a table of {} columns more; at most {MAX_COLUMNS} columns and {MAX_TABLES} tables \
-             are allowed",
-            CHANGE_COLUMNS.len()
+            "the {what} of `{name}` is a table of {columns} columns more; at most {MAX_COLUMNS} columns and {MAX_TABLES} \
+             tables are allowed"
         );
-        report.add(codes::SCHEMA_LIMIT, span.clone(), message).help("split the table, or remove `history`");
+        report.add(codes::SCHEMA_LIMIT, span.clone(), message).help(format!("split the table, or {way_out}"));
         return false;
     }
     true
 }
 
-fn history_of<'t>(of: &DraftTable<'t>) -> DraftTable<'t> {
-    let table = of.table.to_history();
+fn second<'t>(of: &DraftTable<'t>, table: Table, second: &Second) -> DraftTable<'t> {
+    let span = (second.span)(of);
     let column = |column: &crate::schema::Column| DraftColumn {
         column: column.clone(),
-        name_span: of.history_span.clone(),
-        type_span: of.history_span.clone(),
+        name_span: span.clone(),
+        type_span: span.clone(),
         required_span: None,
         assigned_span: None,
         reference: None,
@@ -93,26 +129,28 @@ fn history_of<'t>(of: &DraftTable<'t>) -> DraftTable<'t> {
     DraftTable {
         columns: table.columns.iter().map(column).collect(),
         table,
-        name_span: of.history_span.clone(),
+        name_span: span.clone(),
         broken: of.broken.clone(),
         key: None,
-        key_span: of.history_span.clone(),
+        key_span: span.clone(),
         search: Vec::new(),
         search_span: 0..0,
-        sync_span: of.history_span.clone(),
+        sync_span: span.clone(),
         schedule: None,
-        history_span: of.history_span.clone(),
+        history_span: span,
         access: Vec::new(),
         access_span: 0..0,
     }
 }
 
-/// Who may read a row may read the history of what that row was then; nobody but the server writes it.
-pub(super) fn share_access(tables: &mut [DraftTable<'_>], histories: Vec<(usize, usize)>) {
-    for (history, of) in histories {
-        let read = tables[of].table.access.read.clone();
-        let table = &mut tables[history].table;
+/// Who may read a row may read the history of what that row was then, and its conflicts; nobody but the server writes either.
+/// Who may change the row resolves its conflicts, by deleting them.
+pub(super) fn share_access(tables: &mut [DraftTable<'_>], seconds: Vec<(usize, usize)>) {
+    for (second, of) in seconds {
+        let Access { read, update: change, .. } = tables[of].table.access.clone();
+        let table = &mut tables[second].table;
         let never = Predicate::parse("FALSE", table, &[]).ok();
-        table.access = Access { read, insert: never.clone(), update: never.clone(), delete: never };
+        let delete = if table.conflicts_of.is_some() { change } else { never.clone() };
+        table.access = Access { read, insert: never.clone(), update: never, delete };
     }
 }
