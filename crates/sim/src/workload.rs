@@ -4,11 +4,12 @@
 //! replica and number. Keys come from a small universe, so that devices meet: concurrent inserts of one key, updates
 //! against deletes, revivals, references to what somebody else deletes.
 
-use landfall_client::db::{DbError, WriteTx};
+use landfall_client::db::{DbError, Resolution, WriteTx};
 use landfall_core::{ColumnType, Decimal, Operation, RowKey, Transaction, Value};
 
 use crate::clock::START_MS;
 use crate::dice::Dice;
+use crate::invariants::conflicts::MARK;
 use crate::shop::PRODUCTS;
 
 /// Names a transaction of the workload, once in a run.
@@ -429,7 +430,59 @@ impl<'a> Author<'a> {
         for _ in 0..dice.below(3) {
             part(&mut dice, tx, &RowKey::single(row.clone()))?;
         }
+        self.compose(&mut dice, tx, &RowKey::single(row))?;
         Ok(())
+    }
+
+    /// Chooses and writes what others choose and write, and settles what came of that.
+    fn compose(&self, dice: &mut Dice, tx: &mut WriteTx<'_>, row: &RowKey) -> Done {
+        if dice.chance(300) {
+            let choice = Value::Text(format!("{} {}", self.device, dice.below(3)));
+            tx.update("ranks", row, &[("choice", choice)])?;
+        }
+        if dice.chance(400) {
+            let essay =
+                tx.row("ranks", row)?.and_then(|row| row.get("essay").and_then(Value::as_text).map(str::to_owned));
+            let mut lines: Vec<String> = essay.unwrap_or_default().lines().map(str::to_owned).collect();
+            let mark = format!("{MARK}{}.", self.op.0);
+            match (dice.below(5), lines.is_empty()) {
+                (0, _) | (_, true) => lines.insert(dice.below(lines.len() as u64 + 1) as usize, mark),
+                (1, _) => drop(std::mem::replace(&mut lines, vec![mark])),
+                (n, _) => {
+                    let at = dice.below(lines.len() as u64) as usize;
+                    lines[at] = if n == 2 { format!("{} {mark}", lines[at]) } else { format!("{mark} {}", lines[at]) };
+                }
+            }
+            if lines.len() > 5 {
+                lines.remove(dice.below(lines.len() as u64 - 1) as usize);
+            }
+            let mut essay = lines.join("\n");
+            while essay.len() > 200 {
+                // What is cut off is never the mark alone.
+                essay = format!("{MARK}{}.\n{}", self.op.0, &essay[essay.len() - 100..]);
+            }
+            tx.update("ranks", row, &[("essay", Value::Text(essay))])?;
+        }
+        if !dice.chance(400) {
+            return Ok(());
+        }
+        let found =
+            tx.query("SELECT conflict_id, id, conflict_column FROM ranks_conflicts ORDER BY 1 LIMIT 1", &[])?.rows;
+        let Some([conflict, id, column]) = found.into_iter().next().and_then(|row| <[Value; 3]>::try_from(row).ok())
+        else {
+            return Ok(());
+        };
+        let uuid = |value: &Value| Value::from_json(&value.to_json(), ColumnType::Uuid).unwrap_or_default();
+        let is_there = tx.row("ranks", &RowKey::single(uuid(&id)))?.is_some();
+        let with = match dice.below(3) {
+            0 if is_there => Resolution::Take,
+            1 if is_there => Resolution::Write(
+                column.as_text().unwrap_or_default().to_owned(),
+                Value::Text(format!("{MARK}{}.", self.op.0)),
+            ),
+            _ => Resolution::Keep,
+        };
+        tx.resolve("ranks", &uuid(&conflict), &with).map(|_| ())
     }
 
     /// Parents, and what refers to them.

@@ -214,7 +214,8 @@ impl Rule for Text {
     fn changed(&self, held: &Held<'_>, change: &Value, _hand: &Hand<'_>) -> Option<Changed> {
         let Edit { was, is } = Edit::read(change)?;
         let merged = merge(&was, &is, text(held.value)?);
-        let yielded = merged.is_conflict.then(|| Yielded { value: Value::Text(is), base: Some(Value::Text(was)) });
+        let is_kept = merged.is_conflict && !crate::mutant::active("conflict-swallowed");
+        let yielded = is_kept.then(|| Yielded { value: Value::Text(is), base: Some(Value::Text(was)) });
         Some(Changed { value: Value::Text(merged.text), state: None, lost: merged.is_conflict, yielded })
     }
 }

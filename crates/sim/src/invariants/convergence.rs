@@ -120,6 +120,7 @@ fn table_of(shape: &str) -> &str {
         "things_mine" | "things_shown" | "things_of_kind" => "things",
         "tags_of" => "tags",
         "things_past" => "things_history",
+        "choices" => "ranks_conflicts",
         other => other,
     }
 }

@@ -14,7 +14,8 @@
 //! | `bounds` | memory and queues stay within their bounds | [`bounds`] |
 //! | `log` | the log has no holes, and its row images add up to the tables | [`log`] |
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
-//! | `counters` | every increment is shown once: what the server has counted, and what waits | [`counters`] |
+//! | `counters` | every increment and every change of a part is shown once: what the server has counted, and what waits | [`counters`] |
+//! | `conflicts` | what was chosen or written is there, was replaced by somebody who had seen it, or is a conflict | [`conflicts`] |
 //! | `order` | a transaction is decided after those that it names, is to follow, or follows in lost history | [`merge`], [`wishes`] |
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
@@ -38,6 +39,7 @@ pub mod acknowledged;
 pub mod actions;
 pub mod as_of;
 pub mod bounds;
+pub mod conflicts;
 pub mod convergence;
 pub mod counters;
 pub mod drain;

@@ -12,7 +12,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, ledger, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 19] = [
+const SHAPES: [&str; 20] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -32,6 +32,7 @@ const SHAPES: [&str; 19] = [
     "stocks",
     "sales",
     "ranks",
+    "choices",
 ];
 
 impl World {

@@ -1,0 +1,107 @@
+//! `conflicts`: what a person chose or wrote, and what neither is in the row nor was replaced by somebody who had seen it, is a
+//! conflict.
+
+use landfall_core::hash::Cells;
+use landfall_core::{CellWrite, Change, Operation, Transaction, Value};
+use landfall_server::commit::{LogEntry, RowChange};
+
+use super::Violation;
+use crate::history::cell;
+use crate::world::World;
+
+/// How the marks begin that the workload leaves in texts, each once.
+pub const MARK: &str = "mark";
+
+/// Looks at a transaction that is about to be added to the history; how many conflicts it led to.
+///
+/// # Errors
+/// When something that somebody wrote is nowhere any more.
+pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<u64, Violation> {
+    let mut kept = 0;
+    for operation in &transaction.operations {
+        let base = match operation {
+            Operation::Insert { base, .. } | Operation::Update { base, .. } => *base,
+            Operation::Delete { .. } => continue,
+        };
+        let Some(table) = world.schema.table(operation.table()).filter(|table| table.may_conflict()) else { continue };
+        let (name, conflicts) = (table.name.clone(), table.conflicts_table());
+        let change = entry.changes.iter().find(|c| c.table == name && c.key == *operation.key());
+        for write in operation.cells() {
+            let rule = world.schema.table(&name).map_or("", |table| table.rule(&write.column).name());
+            let missing = match (rule, write.change) {
+                ("manual", None) => choice(world, entry, operation, write, write.base.unwrap_or(base), change),
+                ("text", Some(Change::Edit)) => text(write, change),
+                _ => continue,
+            };
+            let Some(missing) = missing else { continue };
+            let is_it = |c: &&RowChange| {
+                c.table == conflicts && c.after.as_ref().is_some_and(|row| shows(row, &write.column, &missing))
+            };
+            if entry.changes.iter().any(|c| is_it(&c)) {
+                kept += 1;
+                continue;
+            }
+            let text = format!(
+                "{missing:?} of {} {:?} {} is neither there nor a conflict after sequence {}",
+                name,
+                operation.key(),
+                write.column,
+                entry.seq
+            );
+            return Err(Violation::new("conflicts", text));
+        }
+    }
+    Ok(kept)
+}
+
+fn shows(row: &Cells, column: &str, missing: &Value) -> bool {
+    let is_about = cell(row, "conflict_column") == &Value::Text(column.to_owned());
+    is_about
+        && match (cell(row, column), missing) {
+            (Value::Text(text), Value::Text(missing)) => {
+                text == missing || (missing.starts_with(MARK) && text.contains(missing))
+            }
+            (value, missing) => value == missing,
+        }
+}
+
+/// Of two concurrent choices the one that is not shown.
+fn choice(
+    world: &World,
+    entry: &LogEntry,
+    operation: &Operation,
+    write: &CellWrite,
+    base: u64,
+    change: Option<&RowChange>,
+) -> Option<Value> {
+    let (table, key) = (operation.table(), operation.key());
+    let now = world.history.row_at(table, key, entry.seq)?;
+    let before = change.map_or(Some(now), |change| change.before.as_ref())?;
+    let after = change.map_or(Some(now), |change| change.after.as_ref())?;
+    let (was, is) = (cell(before, &write.column), cell(after, &write.column));
+    // Who changed it last, as far as that is seen: and nobody of the author's has touched the row since.
+    let states = world.history.states(table, key);
+    let mut changed = states.windows(2).rev().filter_map(|pair| {
+        let value = |row: &Option<Cells>| row.as_ref().map(|row| cell(row, &write.column).clone());
+        (value(&pair[0].1) != value(&pair[1].1)).then_some(pair[1].0)
+    });
+    let last = changed.next()?;
+    let by = |seq: u64| world.history.log.get(&seq).map(|logged| logged.replica);
+    let is_concurrent = last > base && by(last) != Some(entry.replica);
+    let own_since = states.iter().any(|(seq, _)| *seq > last && by(*seq) == Some(entry.replica));
+    if !is_concurrent || own_since || *was == write.value {
+        return None;
+    }
+    Some(if is == was { write.value.clone() } else { was.clone() })
+}
+
+/// The mark of a text that is not in it.
+fn text(write: &CellWrite, change: Option<&RowChange>) -> Option<Value> {
+    let Value::Json(edit) = &write.value else { return None };
+    let edit: serde_json::Value = serde_json::from_str(edit).ok()?;
+    let (was, is) = (edit["was"].as_str()?, edit["is"].as_str()?);
+    let mark = is.split_whitespace().find(|word| word.starts_with(MARK) && !was.contains(*word))?;
+    let after = change?.after.as_ref()?;
+    let there = cell(after, &write.column).as_text().is_some_and(|text| text.contains(mark));
+    (!there).then(|| Value::Text(mark.to_owned()))
+}
