@@ -177,7 +177,7 @@ impl Engine {
                 self.mirror_gone(decision.rseq);
             }
         }
-        self.mirror_dead()?;
+        self.mirror_changed()?;
         Ok(Told { deferred: decided.is_soon, copied })
     }
 
