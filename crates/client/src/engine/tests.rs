@@ -10,7 +10,7 @@ use landfall_protocol::server::{Decision, Outcome, Resumption};
 use super::Input;
 use super::device::{Device, entropy};
 use crate::db::{DbError, EntryState, OutboxEntry, WriteTx};
-use crate::mirror::Mirror;
+use crate::mirror::{self, Mirror};
 use crate::session::{MAX_BACKOFF_MS, State};
 
 const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\ncollapse = '0ms'\n\
@@ -115,6 +115,26 @@ fn what_is_offered_again_to_a_restored_server_is_in_the_mirror() {
     device.connect(Resumption::NewEpoch);
     assert_eq!(device.pushed(), [rseq]);
     assert_eq!(mirrored(&device).iter().map(|transaction| transaction.rseq).collect::<Vec<_>>(), [rseq]);
+}
+
+/// It was offered once more when the mirror was written anew; the server has forgotten it, and the device knows.
+#[test]
+fn what_a_server_has_forgotten_to_have_accepted_leaves_the_mirror() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    let rseq = device.add(1, 10);
+    device.connect(Resumption::Fresh);
+    device.accept_all();
+    device.disconnect();
+    device.connect(Resumption::Continue);
+    device.mirrored = mirror::read(&device.engine.mirror().expect("readable").compact()).0;
+    assert_eq!(mirrored(&device).len(), 1);
+    let (id, offered) = device.pushes.pop().expect("it is offered again");
+    assert_eq!(offered, [rseq]);
+    let problem = Problem::new(codes::DECIDED_LONG_AGO, "it has been forgotten");
+    device.answer(id, &[rseq], &Outcome::Refused { problem, because_of: None });
+    assert_ne!(device.entry(rseq).state, EntryState::Dead);
+    assert!(mirrored(&device).is_empty());
 }
 
 /// What followed an entry that could not be sent follows what that followed: after the loss of the database, too.
