@@ -142,8 +142,8 @@ pub struct Device {
     pub online_ms: Option<u64>,
     /// Numbers that these files handed to the network.
     pub handed: BTreeSet<(ReplicaId, u64)>,
-    /// What its database was told to be accepted, and in which history.
-    pub told: BTreeMap<(ReplicaId, u64), Epoch>,
+    /// What it was told to be accepted, and in which histories: what it has no room for, it does not take.
+    pub told: BTreeSet<((ReplicaId, u64), Epoch)>,
     /// The ids that its database has had.
     pub replicas: BTreeSet<ReplicaId>,
 }
@@ -179,7 +179,7 @@ impl Device {
             offline: false,
             online_ms: None,
             handed: BTreeSet::new(),
-            told: BTreeMap::new(),
+            told: BTreeSet::new(),
             replicas: BTreeSet::new(),
         }
     }

@@ -160,7 +160,7 @@ pub fn hears(world: &mut World, device: usize, message: &ServerMessage) {
 fn is_accepted(world: &World, device: usize, name: &(ReplicaId, u64)) -> bool {
     let machine = &world.devices[device];
     let cursor = machine.process.as_ref().and_then(|process| process.engine.db().cursor());
-    machine.told.get(name).is_some_and(|epoch| cursor.is_some_and(|cursor| cursor.epoch == *epoch))
+    cursor.is_some_and(|cursor| machine.told.contains(&(*name, cursor.epoch)))
 }
 
 /// A device, while nothing waits to be written: what its mirror holds is its outbox.
@@ -203,7 +203,7 @@ pub fn before_the_loss(world: &mut World, device: usize) -> Result<Option<Before
     is_told(world, device)?;
     let Some(process) = &world.devices[device].process else { return Ok(None) };
     let is_behind = !process.mirror_waits.is_empty() || !process.mirror.is_whole();
-    let told = world.devices[device].told.keys();
+    let told = world.devices[device].told.iter().map(|(name, _)| name);
     let accepted = told.filter(|name| is_accepted(world, device, name)).copied().collect();
     Ok(of_outbox(world, device).map(|outbox| Before { outbox, accepted, is_behind }))
 }
