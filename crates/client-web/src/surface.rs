@@ -136,9 +136,11 @@ pub async fn open(config: JsString, mirror: Uint8Array, images: Uint8Array, sink
     };
     let found = Mirror::from_bytes(&mirror.to_vec());
     let plan = mirror::plan(existed, &found, &schema.name).map_err(failed)?;
-    let (cache_kib, chunk_rows) = (config.cache_kib, config.chunk_rows);
+    let (cache_kib, chunk_rows, app) = (config.cache_kib, config.chunk_rows, schema.name.clone());
     let options = Options { exclusive: true, cache_kib, chunk_rows, ..Options::default() };
     let mut engine = Engine::open(&location, schema, options, now(), &mut entropy).map_err(failed)?;
+    // One that was being made anew when the worker ended is made anew.
+    let plan = if engine.is_new_beside(&found) { mirror::plan(false, &found, &app).map_err(failed)? } else { plan };
     // Before anything is taken over: from then on the mirror follows the new database.
     let problem = plan.damage(&found).map(|(places, found)| {
         let kept = format!("damaged-{}", now().wall_ms);

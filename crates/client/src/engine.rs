@@ -148,7 +148,8 @@ pub enum Effect {
     },
     /// Append to the mirror of the outbox, off the critical path.
     Mirror(MirrorRecord),
-    /// Write the mirror anew from [`Engine::mirror`]: the database has a new identity.
+    /// Write the mirror anew from [`Engine::mirror`]: the database has a new identity, or offers again what was accepted in a
+    /// history that the server has lost.
     MirrorAnew,
     /// A live query could not be run; it keeps its old answer and is tried again at the next change.
     QueryFailed {
@@ -505,6 +506,7 @@ impl Engine {
         let copied = welcome.last_rseq > self.db.last_rseq() && !mutant::active("clone-not-recognised");
         self.begin_loads();
         let waited = self.db.those_here(&welcome.accepted)?.len();
+        let is_other = self.db.cursor().is_some_and(|cursor| cursor.epoch != welcome.epoch);
         let changes = self.db.welcome(welcome, now.wall_ms)?;
         self.came_back(welcome.clock_ms, now);
         // First: what is shown of a history that the server has lost is not complete any more.
@@ -512,6 +514,10 @@ impl Engine {
         self.announce(&changes);
         let accepted = self.db.those_here(&welcome.accepted)?;
         self.catch_up_on(&accepted, waited, now)?;
+        if is_other {
+            // It was told that these are decided, and they are offered again.
+            self.effects.push_back(Effect::MirrorAnew);
+        }
         self.forget_gone_buckets();
         self.head = welcome.head;
         self.status.subject = Some(welcome.subject.clone());
@@ -579,7 +585,7 @@ impl Engine {
         self.pace.ended(before, self.db.counts());
         self.undo_changed = true;
         self.announce(&decided.changes);
-        self.mirror_dead()
+        self.mirror_changed()
     }
 
     fn send(&mut self, message: ClientMessage) {

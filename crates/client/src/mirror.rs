@@ -12,6 +12,8 @@
 
 #[cfg(any(test, feature = "tokio-driver"))]
 mod file;
+mod keeper;
+mod opening;
 
 use landfall_core::error::Code;
 use landfall_core::flat::FlatMap;
@@ -24,6 +26,8 @@ use crate::db::{Letter, Release};
 
 #[cfg(any(test, feature = "tokio-driver"))]
 pub use file::{FileMirror, MirrorStatus, OnProblem, keep, load};
+pub use keeper::{Keeper, Storage, Told};
+pub use opening::{Opened, Place, open};
 
 /// The format that this build writes.
 pub const FORMAT: u32 = 1;
@@ -389,6 +393,11 @@ impl Mirror {
     fn seen(&mut self, replica: ReplicaId, rseq: u64) {
         let last = self.last_rseq.get_or_insert_with(replica, || 0);
         *last = rseq.max(*last);
+    }
+
+    /// Whose it is now.
+    pub fn replica(&self) -> Option<ReplicaId> {
+        self.replica
     }
 
     /// How many transactions are undecided, or dead letters.

@@ -102,6 +102,7 @@ fn universe() -> Vec<String> {
         SERVER_CELLS.iter().flat_map(|(state, events)| events.iter().map(move |e| format!("server {state}×{e}"))),
     );
     names.extend(crate::world::WHIMS.iter().map(|name| (*name).to_owned()));
+    names.extend(crate::world::MIRRORS.iter().map(|name| (*name).to_owned()));
     names.extend(crate::world::WEBHOOK.iter().map(|name| (*name).to_owned()));
     names.extend(Fault::ALL.iter().map(|f| f.coverage_name()));
     // These are not for whole worlds: read-only disks, damage to what was synced, files that are deleted

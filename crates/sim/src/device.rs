@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use landfall_client::db::{Location, OpenError, Options};
+use landfall_client::db::{Location, Options};
 use landfall_client::engine::{Engine, Moment};
 use landfall_client::live::{LiveQuery, QueryId, Row};
-use landfall_core::{ReplicaId, Schema, Transaction, Value};
+use landfall_client::mirror::{self as outbox_mirror, Keeper, Told};
+use landfall_core::{Epoch, ReplicaId, Schema, Transaction, Value};
 
 use crate::clock::{MachineClock, Micros};
 use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
 use crate::invariants::drain::{self, Drain};
+use crate::invariants::mirror::Held;
 use crate::invariants::offline::Fairness;
+use crate::mirror::{MirrorFile, Place, StartError};
 use crate::network::Way;
 use crate::workload::OpId;
 
@@ -72,6 +75,12 @@ pub struct Process {
     pub looked_at: BTreeSet<u64>,
     /// What became of its entries.
     pub drain: Drain,
+    /// The mirror of its outbox.
+    pub mirror: Keeper<MirrorFile>,
+    /// What the mirror was told and has not written.
+    pub mirror_waits: Vec<Told>,
+    /// When the mirror is written next.
+    pub mirror_at: Option<Micros>,
     /// Effects that are carried out before the power goes, if it is to go.
     pub effects_left: Option<u64>,
 }
@@ -109,6 +118,10 @@ pub struct Device {
     pub minds: Dice,
     /// What its person does beside all that.
     pub whims: Dice,
+    /// How long its mirror takes.
+    pub mirror_dice: Dice,
+    /// What the mirror of a lost database held, and whether that was damaged, until the app has started again.
+    pub recovers: Option<(Held, bool)>,
     /// Counts processes; messages for an earlier one are dropped.
     pub life: u64,
     /// The running app.
@@ -129,6 +142,8 @@ pub struct Device {
     pub online_ms: Option<u64>,
     /// Numbers that these files handed to the network.
     pub handed: BTreeSet<(ReplicaId, u64)>,
+    /// What it was told to be accepted, and in which histories: what it has no room for, it does not take.
+    pub told: BTreeSet<((ReplicaId, u64), Epoch)>,
     /// The ids that its database has had.
     pub replicas: BTreeSet<ReplicaId>,
 }
@@ -140,6 +155,7 @@ impl Device {
         let mut dice = Dice::new(seed, &name);
         let minds = Dice::new(seed, &format!("minds of {name}"));
         let whims = Dice::new(seed, &format!("whims of {name}"));
+        let mirror_dice = Dice::new(seed, &format!("mirror of {name}"));
         let disk = Disk::new(dice.number(), DiskConfig::default());
         Self {
             index,
@@ -151,6 +167,8 @@ impl Device {
             dice,
             minds,
             whims,
+            mirror_dice,
+            recovers: None,
             life: 0,
             process: None,
             held: BTreeSet::new(),
@@ -161,6 +179,7 @@ impl Device {
             offline: false,
             online_ms: None,
             handed: BTreeSet::new(),
+            told: BTreeSet::new(),
             replicas: BTreeSet::new(),
         }
     }
@@ -179,7 +198,7 @@ impl Device {
     ///
     /// # Errors
     /// When the database cannot be opened.
-    pub fn start(&mut self, schema: &Schema, brings_up_the_past: bool, now: Micros) -> Result<(), OpenError> {
+    pub fn start(&mut self, schema: &Schema, brings_up_the_past: bool, now: Micros) -> Result<(), StartError> {
         let location = Location::Vfs { name: DATABASE.to_owned(), vfs: self.disk.vfs_name() };
         let options = Options {
             exclusive: true,
@@ -190,10 +209,12 @@ impl Device {
         };
         let moment = self.moment(now);
         let dice = &mut self.dice;
-        let engine = Engine::open(&location, schema.clone(), options, moment, &mut |bytes| dice.fill(bytes))?;
+        let start = || Engine::open(&location, schema.clone(), options.clone(), moment, &mut |bytes| dice.fill(bytes));
+        let mut place = Place { disk: &self.disk, start, now: moment };
+        let opened = outbox_mirror::open(&mut place, &schema.name, moment)?;
         self.life += 1;
         let mut process = Process {
-            engine,
+            engine: opened.engine,
             watches: BTreeMap::new(),
             tick_at: None,
             fairness: Fairness::default(),
@@ -202,6 +223,9 @@ impl Device {
             heard: None,
             looked_at: BTreeSet::new(),
             drain: Drain::default(),
+            mirror: Keeper::new(MirrorFile(self.disk.files()), opened.mirror),
+            mirror_waits: Vec::new(),
+            mirror_at: None,
             effects_left: None,
         };
         drain::begin(&mut process);
@@ -211,8 +235,7 @@ impl Device {
 
     /// How often the disk has failed so far: after a failure of it the process starts anew.
     pub fn count_disk_errors(&self) -> u64 {
-        let faults = self.disk.stats().faults;
-        faults.iter().filter(|(name, _)| name.starts_with("disk.error")).map(|(_, count)| count).sum()
+        self.disk.count_errors()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod dice;
 pub mod disk;
 pub mod history;
 pub mod invariants;
+pub mod mirror;
 pub mod mutants;
 pub mod network;
 pub mod plan;

@@ -88,6 +88,11 @@ pub const ALL: &[Mutant] = &[
     mutant("skip-sequence", &["log"]),
     mutant("silence-not-noticed", &["convergence", "progress"]),
     mutant("ping-without-end", &["progress"]),
+    mutant("mirror-not-told-of-letters", &["mirror"]),
+    mutant("recovered-without-releases", &["mirror"]),
+    mutant("recovered-but-the-last", &["mirror"]),
+    mutant("recovery-not-taken-up", &["mirror"]),
+    mutant("recovered-without-pause", &["mirror"]),
     mutant("damage-not-noticed", &["acknowledged", "convergence", "log", "pending"]),
 ];
 
@@ -203,6 +208,7 @@ mod tests {
             "paused",
             "review",
             "fate",
+            "mirror",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

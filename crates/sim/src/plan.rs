@@ -46,6 +46,7 @@ faults! {
     DeviceFull = "device.disk_full": "A device's disk is full for a while.",
     Clone = "device.clone": "A device's files are copied to another device, and both go on.",
     DeviceRestore = "device.restore": "A device goes back to an old copy of its files.",
+    DatabaseLost = "device.database_lost": "A device's database is gone, or cannot be read, when it starts again; its mirror is there.",
     Offline = "device.offline": "The app goes offline by choice for a while.",
     Away = "device.away": "The app is offline for so long that what it has to send is held back when it returns.",
     Nudge = "device.nudge": "The system says that the network may have changed.",
@@ -121,10 +122,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether a server or a device goes back to an old copy in this run, or is copied.
+    /// Whether a server or a device goes back to an old copy in this run, is copied, or starts anew from its mirror.
     pub fn brings_up_the_past(&self) -> bool {
-        let past =
-            |(fault, _): &(Fault, _)| matches!(fault, Fault::ServerRestore | Fault::Clone | Fault::DeviceRestore);
+        use Fault::{Clone, DatabaseLost, DeviceRestore, ServerRestore};
+        let past = |(fault, _): &(Fault, _)| matches!(fault, ServerRestore | Clone | DeviceRestore | DatabaseLost);
         self.faults.iter().any(past)
     }
 
@@ -134,7 +135,7 @@ impl Plan {
         let mut faults = Vec::new();
         // One run in twelve has no fault at all: what fails there is not about faults.
         let share = if dice.chance(80) { 0 } else { dice.between(80, 450) };
-        for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Away) {
+        for fault in Fault::ALL.iter().filter(|fault| !matches!(fault, Fault::Away | Fault::DatabaseLost)) {
             if dice.chance(share) {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
@@ -142,6 +143,10 @@ impl Plan {
         let mut away = Dice::new(seed, "away");
         if share > 0 && away.chance(300) {
             faults.push((Fault::Away, away.between(10, 30) * SECOND));
+        }
+        let mut lost = Dice::new(seed, "lost");
+        if share > 0 && lost.chance(300) {
+            faults.push((Fault::DatabaseLost, lost.between(6, 40) * SECOND));
         }
         let mut hook = Dice::new(seed, "webhook");
         Self {

@@ -452,7 +452,7 @@ pub(super) struct Memory {
     pub has_releases: bool,
     /// When it was last looked for acknowledged entries that need not be kept any more.
     pub forgot_ms: Option<u64>,
-    /// Those of which nobody has heard yet ([`super::Database::take_buried`]).
+    /// Those of which nobody has heard yet ([`super::Database::take_changed`]).
     pub untold: Vec<u64>,
     /// The last copy of the outbox that was made since then.
     pub backed_up: Option<BackedUp>,

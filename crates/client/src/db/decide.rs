@@ -354,7 +354,8 @@ impl Database {
     }
 
     /// Rewrites an entry that was never sent, so that it follows what the entries that died with it followed: the
-    /// server will never hear of those. A copy of this database, or the mirror of the outbox, has it as it was.
+    /// server will never hear of those. A copy of this database has it as it was, and so has the mirror of the outbox until
+    /// it is told.
     fn bypass(&mut self, transaction: &mut Transaction, gone: &FlatSet<u64>) -> Result<(), DbError> {
         transaction.keep_origin();
         let mut after = FlatSet::new();
@@ -371,6 +372,7 @@ impl Database {
         let body = transaction.to_bytes();
         let before = self.entry_body(transaction.rseq)?.map_or(0, |body| body.len());
         self.conn.prepare_cached(sql)?.execute(params![body, transaction.rseq as i64, QUEUED])?;
+        self.memory.untold.push(transaction.rseq);
         let counts = &mut self.memory.meta.counts;
         for bytes in [&mut counts.bytes, &mut counts.undecided_bytes] {
             *bytes = (*bytes + body.len() as u64).saturating_sub(before as u64);

@@ -58,8 +58,8 @@ impl Database {
         Ok(changes)
     }
 
-    /// The entries that became dead letters since this was asked last.
-    pub(crate) fn take_buried(&mut self) -> Vec<u64> {
+    /// The entries that became dead letters since this was asked last, or follow others than they did.
+    pub(crate) fn take_changed(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.memory.untold)
     }
 

@@ -3,7 +3,7 @@
 use landfall_core::rules::TakenBack;
 use landfall_core::schema::{Sending, TransactionLimits};
 use landfall_core::wide::WideMap;
-use landfall_core::{Operation, Problem, RowKey, Schema, Transaction, Value};
+use landfall_core::{Operation, Problem, RowKey, Schema, Transaction, Value, mutant};
 use rusqlite::params;
 
 use super::Database;
@@ -71,7 +71,8 @@ impl Database {
             let died_of = |problem| Letter { failures: vec![Failure::new(now_ms, problem)], ..Letter::default() };
             let priority_of = |t: &Transaction| from.priorities.get(&(t.replica, t.rseq)).copied();
             let mut highest = 0;
-            for transaction in &from.transactions {
+            let forgets = usize::from(mutant::active("recovered-but-the-last"));
+            for transaction in &from.transactions[..from.transactions.len().saturating_sub(forgets)] {
                 highest = transaction.rseq.max(highest);
                 // One that this build could not send must not keep the others from being saved.
                 if let Err(problem) = db.schema.check_transaction(transaction, &TransactionLimits::default()) {
@@ -80,6 +81,7 @@ impl Database {
                 }
                 db.put_entry(transaction, None, priority_of(transaction), now_ms)?;
                 let released = from.releases.get(&(transaction.replica, transaction.rseq));
+                let released = released.filter(|_| !mutant::active("recovered-without-releases"));
                 db.keep_releases(transaction.rseq, released.map_or(&[], Vec::as_slice))?;
                 db.link(transaction.rseq, &transaction.after)?;
                 db.show(transaction.rseq, &mut batch)?;
@@ -119,6 +121,7 @@ impl Database {
         let Situation { subject, paused, seen_ms, held, offset_ms } = &from.situation;
         let meta = &mut self.memory.meta;
         (meta.paused, meta.seen_ms, meta.offset_ms) = (*paused, *seen_ms, *offset_ms);
+        meta.paused &= !mutant::active("recovered-without-pause");
         // A database with nothing in it is whoever's comes first, as a new one is.
         meta.subject = subject.clone().filter(|_| !from.is_empty());
         meta.held = held.map(|(since_ms, away_ms)| Held { since_ms, away_ms, is_copied: false });

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use landfall_core::Schema;
 
 use super::{StartError, moment_of, system_entropy};
-use crate::db::{DbError, Location, OpenError, Options};
+use crate::db::{Location, OpenError, Options};
 use crate::engine::{Engine, Moment};
-use crate::mirror::{self, FileMirror, Mirror, MirrorError, OnProblem, Plan};
+use crate::mirror::{self, FileMirror, Mirror, MirrorError, OnProblem};
 
 /// An engine with what belongs to it on disk.
 pub(super) struct Opened {
@@ -51,43 +51,53 @@ pub(super) fn open(
         Location::Memory | Location::Vfs { .. } => None,
     };
     let lock = path.map(own).transpose()?;
-    let found = mirror_path.map(mirror::load).transpose()?.unwrap_or_default();
-    let existed = path.is_some_and(|p| p.metadata().is_ok_and(|m| m.len() > 0));
-    let start = || Engine::open(location, schema.clone(), options.clone(), now, &mut system_entropy);
-    let (mut engine, sound) = match (start(), path) {
-        (Ok(engine), _) => (engine, existed),
-        (Err(error), Some(path)) if is_damage(&error, &found, &schema.name) => {
-            put_aside(path)?;
-            (start()?, false)
-        }
-        (Err(error), _) => return Err(error.into()),
-    };
-    let plan = mirror::plan(sound, &found, &schema.name)?;
-    // Before anything is taken over: from then on the mirror follows the new database.
-    let problem = mirror_path.map(|path| keep_damaged(path, &plan, &found)).transpose()?.flatten();
-    if let Plan::Recover(recovered) = plan {
-        tracing::warn!(
-            transactions = recovered.transactions.len(),
-            "the database was lost; its outbox is taken from the mirror"
-        );
-        engine.adopt(&recovered, &[], now)?;
+    let mut files = Files { location, path, schema, options, mirror_path, now };
+    let opened = mirror::open(&mut files, &schema.name, now)?;
+    if let Some(transactions) = opened.recovered {
+        tracing::warn!(transactions, "the database was lost; its outbox is taken from the mirror");
     }
-    if let Some(problem) = problem.map(|problem| problem.to_string()) {
+    if let Some(problem) = &opened.engine.status().recovery_problem {
         tracing::warn!("{problem}");
-        engine.set_recovery_problem(problem, now);
     }
-    let content = engine.mirror()?;
-    let mirror = mirror_path.map(|path| FileMirror::open(path, &schema.name, content, on_problem)).transpose()?;
-    Ok(Opened { engine, mirror, lock })
+    let mirror = mirror_path.map(|path| FileMirror::open(path, &schema.name, opened.mirror, on_problem)).transpose()?;
+    Ok(Opened { engine: opened.engine, mirror, lock })
 }
 
-/// Whether the file is a damaged database of ours. A file whose very head is unreadable is taken for ours only when our
-/// mirror lies beside it.
-fn is_damage(error: &OpenError, mirror: &Mirror, app: &str) -> bool {
-    match error {
-        OpenError::Damaged { .. } | OpenError::Database(DbError::Damaged(_)) => true,
-        OpenError::NotADatabase { .. } => mirror.recover(app).is_ok_and(|r| r.is_some()),
-        _ => false,
+/// The files of a database.
+struct Files<'a> {
+    location: &'a Location,
+    path: Option<&'a Path>,
+    schema: &'a Schema,
+    options: &'a Options,
+    mirror_path: Option<&'a Path>,
+    now: Moment,
+}
+
+impl mirror::Place for Files<'_> {
+    type Error = StartError;
+
+    fn mirror(&mut self) -> Result<Mirror, StartError> {
+        Ok(self.mirror_path.map(mirror::load).transpose()?.unwrap_or_default())
+    }
+
+    fn existed(&mut self) -> bool {
+        self.path.is_some_and(|p| p.metadata().is_ok_and(|m| m.len() > 0))
+    }
+
+    fn start(&mut self) -> Result<Engine, OpenError> {
+        Engine::open(self.location, self.schema.clone(), self.options.clone(), self.now, &mut system_entropy)
+    }
+
+    fn put_aside(&mut self) -> Result<bool, StartError> {
+        self.path.map(put_aside).transpose().map(|moved| moved.is_some())
+    }
+
+    fn keep_mirror(&mut self) -> Result<Option<String>, StartError> {
+        let Some(path) = self.mirror_path else { return Ok(None) };
+        let ending = format!(".damaged-{}", moment_of(std::time::Instant::now()).wall_ms);
+        let kept = mirror::keep(path, &ending);
+        let kept = kept.map_err(|source| MirrorError::Io { path: path.display().to_string(), source })?;
+        Ok(Some(kept.display().to_string()))
     }
 }
 
@@ -103,15 +113,6 @@ fn put_aside(path: &Path) -> Result<(), StartError> {
     }
     tracing::warn!(path = %path.display(), "the database is damaged; it was put aside and is made anew");
     Ok(())
-}
-
-/// The mirror of a lost database, when parts of it cannot be read, is kept: it may be all that tells of unsent work.
-fn keep_damaged(path: &Path, plan: &Plan, mirror: &Mirror) -> Result<Option<MirrorError>, MirrorError> {
-    let Some((places, found)) = plan.damage(mirror) else { return Ok(None) };
-    let ending = format!(".damaged-{}", moment_of(std::time::Instant::now()).wall_ms);
-    let kept = mirror::keep(path, &ending);
-    let kept = kept.map_err(|source| MirrorError::Io { path: path.display().to_string(), source })?;
-    Ok(Some(MirrorError::Damaged { places, found, kept: kept.display().to_string() }))
 }
 
 impl From<MirrorError> for StartError {

@@ -7,7 +7,7 @@ use landfall_protocol::server::{BucketChanges, Decision};
 use landfall_protocol::{Outcome, ServerMessage};
 
 use super::{Engine, Input, Moment};
-use crate::db::{DbError, Decided, LiveChanges};
+use crate::db::{DbError, Decided, EntryState, LiveChanges};
 use crate::session::{Entropy, Event, EventName, StateName};
 
 /// So long an answer waits for the changes behind it. Milliseconds. Whatever else happens first ends the wait, too; what is
@@ -173,11 +173,19 @@ impl Engine {
             copied.extend(&decided.deferred);
         }
         for decision in decisions {
-            if matches!(decision.outcome, Outcome::Accepted { .. }) {
+            let is_gone = match decision.outcome {
+                Outcome::Accepted { .. } => true,
+                // What the server has forgotten may be known here to be accepted.
+                Outcome::Refused { .. } => {
+                    self.db.entry(decision.rseq)?.is_none_or(|entry| matches!(entry.state, EntryState::Acknowledged(_)))
+                }
+                _ => false,
+            };
+            if is_gone {
                 self.mirror_gone(decision.rseq);
             }
         }
-        self.mirror_dead()?;
+        self.mirror_changed()?;
         Ok(Told { deferred: decided.is_soon, copied })
     }
 

@@ -41,6 +41,7 @@ impl Engine {
         // Where it cannot be stored it is tried again with whatever comes next.
         if self.db.clock_was_set(jump_ms).is_ok() {
             self.anchor = Anchor::at(now);
+            self.mirror_situation();
         }
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Device {
     pub(super) attempted: Vec<(u64, u32)>,
     pub(super) fetch: Option<u64>,
     pub(super) mirrored: Vec<MirrorRecord>,
+    /// The server's history.
+    pub(super) epoch: Epoch,
     /// How often it hung up.
     pub(super) hung_up: usize,
 }
@@ -58,6 +60,7 @@ impl Device {
             attempted: Vec::new(),
             fetch: None,
             mirrored: Vec::new(),
+            epoch: Epoch([4; 16]),
             hung_up: 0,
         }
     }
@@ -77,6 +80,10 @@ impl Device {
                 }
                 Effect::FetchChunk { request, .. } => self.fetch = Some(request),
                 Effect::Mirror(record) => self.mirrored.push(record),
+                Effect::MirrorAnew => {
+                    let anew = self.engine.mirror().expect("readable").compact();
+                    self.mirrored = crate::mirror::read(&anew).0;
+                }
                 _ => {}
             }
         }
@@ -102,7 +109,7 @@ impl Device {
         let (frame_bytes, push_entries) = (self.frame_bytes, 100);
         self.hear(ServerMessage::Welcome(Welcome {
             version: 1,
-            epoch: Epoch([4; 16]),
+            epoch: self.epoch,
             head: self.head,
             start: self.start,
             chain: self.start,

@@ -1,5 +1,7 @@
 //! What the outbox's mirror is told, and what comes back from it.
 
+use landfall_core::mutant;
+
 use super::{Effect, Engine, Moment};
 use crate::db::{DbError, EntryState, RowImage};
 use crate::mirror::{Mirror, MirrorRecord, Recovered};
@@ -26,6 +28,14 @@ impl Engine {
         self.announce(&changes);
         self.refresh_status(now);
         Ok(())
+    }
+
+    /// Whether this database was made and never used, beside the mirror of another: that one was lost, and this one was to
+    /// take over what the mirror holds when the process ended.
+    pub fn is_new_beside(&self, mirror: &Mirror) -> bool {
+        let is_unused =
+            self.db.last_rseq() == 0 && self.db.cursor().is_none() && !mutant::active("recovery-not-taken-up");
+        is_unused && mirror.replica().is_some_and(|replica| replica != self.db.replica())
     }
 
     pub(super) fn mirror_gone(&mut self, rseq: u64) {

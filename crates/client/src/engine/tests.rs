@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use landfall_core::error::codes;
-use landfall_core::{Problem, RowKey, Value};
+use landfall_core::{Epoch, Problem, RowKey, Transaction, Value};
 use landfall_protocol::ServerMessage;
 use landfall_protocol::server::{Decision, Outcome, Resumption};
 
 use super::Input;
 use super::device::{Device, entropy};
 use crate::db::{DbError, EntryState, OutboxEntry, WriteTx};
-use crate::mirror::Mirror;
+use crate::mirror::{self, Mirror};
 use crate::session::{MAX_BACKOFF_MS, State};
 
 const SCHEMA: &str = "[app]\nname = 'journal'\nversion = 1\n[outbox]\ncollapse = '0ms'\n\
@@ -90,6 +90,76 @@ fn what_is_larger_than_the_server_takes_ends_and_keeps_nothing_back() {
     assert_eq!(device.accept_all(), [again]);
     assert_eq!(device.entry(larger).state, EntryState::Dead, "it is told at once");
     assert_eq!(device.hung_up, 0);
+}
+
+/// What the mirror holds of what it was told.
+fn mirrored(device: &Device) -> Vec<Transaction> {
+    let mut mirror = Mirror::default();
+    for record in &device.mirrored {
+        mirror.append(record.clone());
+    }
+    mirror.recover("journal").expect("ours").expect("known").transactions
+}
+
+/// The mirror was told that it is decided; where the server has lost that, this device alone has it.
+#[test]
+fn what_is_offered_again_to_a_restored_server_is_in_the_mirror() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    let rseq = device.add(1, 10);
+    device.connect(Resumption::Fresh);
+    device.accept_all();
+    assert!(mirrored(&device).is_empty(), "it is decided");
+    device.disconnect();
+    device.epoch = Epoch([5; 16]);
+    device.connect(Resumption::NewEpoch);
+    assert_eq!(device.pushed(), [rseq]);
+    assert_eq!(mirrored(&device).iter().map(|transaction| transaction.rseq).collect::<Vec<_>>(), [rseq]);
+}
+
+/// It was offered once more when the mirror was written anew; the server has forgotten it, and the device knows.
+#[test]
+fn what_a_server_has_forgotten_to_have_accepted_leaves_the_mirror() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    let rseq = device.add(1, 10);
+    device.connect(Resumption::Fresh);
+    device.accept_all();
+    device.disconnect();
+    device.connect(Resumption::Continue);
+    device.mirrored = mirror::read(&device.engine.mirror().expect("readable").compact()).0;
+    assert_eq!(mirrored(&device).len(), 1);
+    let (id, offered) = device.pushes.pop().expect("it is offered again");
+    assert_eq!(offered, [rseq]);
+    let problem = Problem::new(codes::DECIDED_LONG_AGO, "it has been forgotten");
+    device.answer(id, &[rseq], &Outcome::Refused { problem, because_of: None });
+    assert_ne!(device.entry(rseq).state, EntryState::Dead);
+    assert!(mirrored(&device).is_empty());
+}
+
+/// What followed an entry that could not be sent follows what that followed: after the loss of the database, too.
+#[test]
+fn the_mirror_is_told_of_what_follows_others_than_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut device = Device::open(&dir.path().join("notes.db"), SCHEMA, 0);
+    let row = |id: i64| [("id", Value::Int(id)), ("body", Value::Text("x".into()))];
+    let first = device.add(1, 10);
+    let short_lived = device.write_with(|tx| {
+        tx.follow(first)?;
+        tx.expire_at(super::device::NOON + 1_000);
+        tx.insert("notes", &row(2))
+    });
+    let last = device.write_with(|tx| {
+        tx.follow(short_lived)?;
+        tx.insert("notes", &row(3))
+    });
+    assert_eq!(mirrored(&device)[2].after, [short_lived]);
+    device.seconds = 3_600;
+    device.input(Input::Tick);
+    assert_eq!(device.entry(short_lived).state, EntryState::Dead);
+    assert_eq!(device.entry(last).transaction.after, [first]);
+    let told = mirrored(&device);
+    assert_eq!(told.iter().map(|transaction| &transaction.after[..]).collect::<Vec<_>>(), [&[][..], &[first]]);
 }
 
 /// What becomes of each entry is told to the mirror, whoever ended it: a database that is lost comes back with it.

@@ -1,5 +1,7 @@
 //! The app's writes: in one call, or held open between calls; and what it does about dead letters.
 
+use landfall_core::mutant;
+
 use super::{Effect, Engine, Moment};
 use crate::db::{Database, DbError, Edited, HeldWrite, Imported, Reviewed, Undone, Withdrawal, WriteTx, Written};
 use crate::session::{Entropy, Event};
@@ -55,7 +57,7 @@ impl Engine {
         for rseq in &written.gone {
             self.mirror_gone(*rseq);
         }
-        self.mirror_dead()?;
+        self.mirror_changed()?;
         self.undo_changed = true;
         self.announce(&written.changes);
         self.step(&Event::Written, now, random);
@@ -157,9 +159,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Entries became dead letters, and are those after the loss of the database, too.
-    pub(super) fn mirror_dead(&mut self) -> Result<(), DbError> {
-        self.db.take_buried().into_iter().try_for_each(|rseq| self.mirror_appended(rseq))
+    /// Entries became dead letters, or follow others, and do so after the loss of the database, too.
+    pub(super) fn mirror_changed(&mut self) -> Result<(), DbError> {
+        if mutant::active("mirror-not-told-of-letters") {
+            return Ok(());
+        }
+        self.db.take_changed().into_iter().try_for_each(|rseq| self.mirror_appended(rseq))
     }
 
     /// Offers a dead letter again, as a new transaction on the rows as they are now.

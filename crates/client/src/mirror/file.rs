@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use landfall_core::ReplicaId;
 
+use super::keeper::{Keeper, Storage, Told};
 use super::{Mirror, MirrorError, MirrorRecord};
 
 /// How the mirror is doing.
@@ -36,8 +37,7 @@ pub struct FileMirror {
 }
 
 enum Job {
-    Record(MirrorRecord),
-    Restart(Mirror),
+    Told(Told),
     Flush(Sender<()>),
 }
 
@@ -77,8 +77,8 @@ impl FileMirror {
         }
         let (sender, receiver) = mpsc::channel();
         let status = Arc::new(Mutex::new(MirrorStatus { waiting: 1, problem: None }));
-        let writer =
-            Writer { path: path.clone(), file: None, mirror: content, status: Arc::clone(&status), on_problem };
+        let keeper = Keeper::new(Place { path: path.clone(), file: None }, content);
+        let writer = Writer { keeper, path: path.clone(), status: Arc::clone(&status), on_problem };
         let builder = std::thread::Builder::new().name("landfall-mirror".to_owned());
         let thread = builder.spawn(move || writer.run(&receiver)).map_err(io_error)?;
         Ok(Self { sender: Some(sender), status, thread: Some(thread) })
@@ -86,12 +86,12 @@ impl FileMirror {
 
     /// Hands over a record. Never waits.
     pub fn append(&self, record: MirrorRecord) {
-        self.hand(Job::Record(record));
+        self.hand(Job::Told(Told::Record(record)));
     }
 
     /// Writes the file anew, in one step: the database took a new identity, under which it queued its entries again.
     pub fn restart(&self, content: Mirror) {
-        self.hand(Job::Restart(content));
+        self.hand(Job::Told(Told::Anew(Box::new(content))));
     }
 
     /// How it is doing.
@@ -164,45 +164,40 @@ fn stranger(found: &Mirror, content: &Mirror) -> Option<ReplicaId> {
 }
 
 struct Writer {
+    keeper: Keeper<Place>,
     path: PathBuf,
-    /// Absent: the file has to be written anew, since what is at its end is not known.
-    file: Option<File>,
-    mirror: Mirror,
     status: Arc<Mutex<MirrorStatus>>,
     on_problem: OnProblem,
 }
 
 impl Writer {
     fn run(mut self, receiver: &Receiver<Job>) {
-        self.write(&[], 1);
+        self.write(Vec::new(), 1);
         loop {
-            let first = match self.file {
-                Some(_) => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                None => receiver.recv_timeout(RETRY),
+            let first = if self.keeper.is_whole() {
+                receiver.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                receiver.recv_timeout(RETRY)
             };
             let first = match first {
                 Ok(first) => first,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.write(&[], 0);
+                    self.write(Vec::new(), 0);
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let (mut bytes, mut taken, mut flushes) = (Vec::new(), 0, Vec::new());
+            let (mut told, mut flushes) = (Vec::new(), Vec::new());
             // All that waits goes to the disk together.
             for job in std::iter::once(first).chain(receiver.try_iter()) {
                 match job {
-                    Job::Record(record) => bytes.extend(self.mirror.append(record)),
-                    Job::Restart(mirror) => (self.mirror, self.file) = (mirror, None),
-                    Job::Flush(done) => {
-                        flushes.push(done);
-                        continue;
-                    }
+                    Job::Told(one) => told.push(one),
+                    Job::Flush(done) => flushes.push(done),
                 }
-                taken += 1;
             }
-            if taken > 0 {
-                self.write(&bytes, taken);
+            if !told.is_empty() {
+                let count = told.len() as u64;
+                self.write(told, count);
             }
             // Nobody may be waiting any more.
             for done in flushes {
@@ -211,16 +206,12 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, bytes: &[u8], records: u64) {
-        let result = match &mut self.file {
-            Some(file) if !self.mirror.wants_compaction() => file.write_all(bytes).and_then(|()| file.sync_data()),
-            _ => self.rewrite(),
-        };
-        let problem = result.err().map(|source| {
-            // The records stay in memory; the next write puts them all into a new file.
-            self.file = None;
-            MirrorError::Io { path: self.path.display().to_string(), source }.to_string()
-        });
+    fn write(&mut self, told: Vec<Told>, records: u64) {
+        let problem = self
+            .keeper
+            .write(told)
+            .err()
+            .map(|source| MirrorError::Io { path: self.path.display().to_string(), source }.to_string());
         let mut status = lock(&self.status);
         status.waiting = status.waiting.saturating_sub(records);
         let changed = status.problem != problem;
@@ -230,14 +221,32 @@ impl Writer {
             (self.on_problem)(problem);
         }
     }
+}
+
+/// A mirror's file.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    /// Absent before it was written.
+    file: Option<File>,
+}
+
+impl Storage for Place {
+    type Error = io::Error;
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        file.write_all(bytes).and_then(|()| file.sync_data())
+    }
 
     /// Writes a new file and puts it in the old one's place.
-    fn rewrite(&mut self) -> io::Result<()> {
+    fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file = None;
         let mut new = self.path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
-        file.write_all(&self.mirror.compact())?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
         sync_directory(&self.path)?;

@@ -302,6 +302,33 @@ fn a_group_takes_whole_pushes_and_more_than_there_is_room_for_is_refused_for_now
     assert_eq!(outcomes(&drain(&mut core, 1)).len(), 3);
 }
 
+/// Another device of the person has much to send, and this one's line breaks before each commit: what it pushed first keeps
+/// its place. Were it dropped when the device connects again, the device would never get anything done.
+#[test]
+fn what_an_ended_session_pushed_is_decided_in_its_turn_however_often_its_device_connects_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut core, mut rng) = server(store(&dir), Memory::default());
+    greet(&mut core, &mut rng, 1, None);
+    (1..=20).for_each(|rseq| core.receive(1, push(1, rseq), NOW, &mut rng));
+    let mut attempts = 0;
+    for id in 100..200 {
+        core.connect(id, NOW);
+        core.receive(id, hello(2, None), NOW, &mut rng);
+        let [ServerMessage::Welcome(welcome)] = &drain(&mut core, id)[..] else { panic!("no welcome") };
+        if welcome.last_rseq == 1 {
+            break;
+        }
+        attempts += 1;
+        core.receive(id, push(2, 1), NOW, &mut rng);
+        core.disconnect(id);
+        core.receive(1, push(1, 20 + attempts), NOW, &mut rng);
+        core.commit(1, NOW).unwrap();
+    }
+    assert_eq!(attempts, 21, "twenty were before it");
+    while core.commit(100, NOW).is_some() {}
+    assert_eq!(core.head().seq, 20 + attempts + 1, "rule P3: each is applied once");
+}
+
 /// Everybody would have to load everything anew if anybody could pretend that the server had been restored.
 #[test]
 fn an_invented_cursor_costs_nobody_but_its_inventor() {

@@ -190,6 +190,17 @@ impl Disk {
         self.inner.state().snapshot()
     }
 
+    /// What programs see of a file now, without an operation of the disk.
+    pub fn peek(&self, name: &str) -> Option<Vec<u8>> {
+        self.inner.state().peek(name)
+    }
+
+    /// How often an operation has failed as it was told to.
+    pub fn count_errors(&self) -> u64 {
+        let faults = self.stats().faults;
+        faults.iter().filter(|(name, _)| name.starts_with("disk.error")).map(|(_, count)| count).sum()
+    }
+
     /// A copy of what is durable: what a crash leaves that loses everything unsynced.
     pub fn durable_files(&self) -> Snapshot {
         self.inner.state().durable_snapshot()

@@ -293,6 +293,11 @@ impl State {
         Some(self.inodes.get(&self.directory.get(name)?)?.live.len() as u64)
     }
 
+    /// The content of the file of this name.
+    pub(super) fn peek(&self, name: &str) -> Option<Vec<u8>> {
+        Some(self.inodes.get(&self.directory.get(name)?)?.live.clone())
+    }
+
     /// The power is cut and comes back: see [`super::Disk::crash`].
     pub(super) fn crash(&mut self, rng: &mut dyn Rng) {
         self.stats.hit("disk.crash");

@@ -29,6 +29,8 @@ pub struct Ledger {
     pub offered: BTreeMap<(ReplicaId, u64, ContentHash), BTreeSet<usize>>,
     /// Ids that more than one database has used.
     pub copied: BTreeSet<ReplicaId>,
+    /// Ids whose database was lost, and with it what had been accepted.
+    pub forgetful: BTreeSet<ReplicaId>,
     /// Accepted at some time, in this history or in one that was lost with a restored server.
     accepted: BTreeSet<OpId>,
     /// Accepted in a history that a restored server has lost.
@@ -112,6 +114,23 @@ pub fn copied(world: &mut World, device: usize, backup: &Backup) {
     world.ledger.copied.extend(backup.replica);
     let name = world.devices[device].name.clone();
     world.ledger.tainted.insert(name);
+}
+
+/// A database was lost: its device has what its mirror holds, the ops `kept` of those that it `had` before. A mirror that was
+/// behind is an old copy of the outbox.
+pub fn database_lost(world: &mut World, device: usize, kept: &BTreeSet<OpId>, had: &BTreeSet<OpId>, is_behind: bool) {
+    if is_behind {
+        world.ledger.shared.extend(kept.union(had));
+        world.ledger.copied.extend(&world.devices[device].replicas);
+        let name = world.devices[device].name.clone();
+        world.ledger.tainted.insert(name);
+    }
+    world.ledger.forgetful.extend(&world.devices[device].replicas);
+    let machine = &mut world.devices[device];
+    machine.held.retain(|op| kept.contains(op));
+    // It loads what the server has, from the start.
+    machine.seen_ticks.clear();
+    machine.online_ms = machine.online_ms.filter(|_| !is_behind);
 }
 
 /// A dead letter was offered again.

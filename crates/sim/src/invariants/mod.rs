@@ -7,6 +7,7 @@
 //! | `once` | no transaction is applied twice | [`log`] |
 //! | `policy` | nothing that a read rule hides is sent to a device, and what is sent is true | [`policy`] |
 //! | `pending` | what a device wrote is there until it is accepted or thrown away | [`ledger`] |
+//! | `mirror` | the mirror of an outbox holds what that holds, and gives it back when the database is lost | [`mirror`] |
 //! | `flicker` | own writes never vanish and return | [`live`] |
 //! | `atomic` | no half of a transaction is seen | [`live`] |
 //! | `monotone` | no older state is seen after a newer one | [`live`] |
@@ -48,6 +49,7 @@ pub mod ledger;
 pub mod live;
 pub mod log;
 pub mod merge;
+pub mod mirror;
 pub mod offline;
 pub mod parts;
 pub mod past;

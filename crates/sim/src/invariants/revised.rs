@@ -95,6 +95,13 @@ pub fn hears_the_time(world: &mut World, device: usize, message: &ServerMessage)
     let machine = &mut world.devices[device];
     let mono_ms = machine.clock.mono_ms(world.now);
     let Some(process) = machine.process.as_mut() else { return };
+    // Where somebody else has signed in, the device ends the session, and takes nothing of it.
+    let owner = process.engine.db().subject();
+    if let ServerMessage::Welcome(welcome) = message
+        && owner.is_some_and(|owner| owner != welcome.subject)
+    {
+        return;
+    }
     let heard = process.heard.replace((*clock_ms, mono_ms));
     let expected = heard.map(|(clock_ms, then)| clock_ms + mono_ms.saturating_sub(then));
     if expected.is_none_or(|expected| expected.abs_diff(*clock_ms) > SLACK_MS) {

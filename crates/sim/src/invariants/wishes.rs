@@ -6,7 +6,7 @@ use landfall_core::error::codes;
 use landfall_core::{Operation, RowKey, Transaction};
 use landfall_server::commit::LogEntry;
 
-use super::{Violation, revised};
+use super::{Violation, ledger, revised};
 use crate::workload::Wish;
 use crate::world::World;
 
@@ -96,7 +96,16 @@ pub fn share_a_fate(world: &World, entry: &LogEntry, transaction: &Transaction) 
         let mut offered = world.pushed.range(named).map(|(_, pushed)| pushed).peekable();
         offered.peek().is_some() && offered.all(|pushed| pushed.origin.is_none())
     };
-    let is_missing = |rseq: &u64| is_offered(*rseq) && !world.history.numbers.contains_key(&(entry.replica, *rseq));
+    // What was accepted in a history that the server has lost, and is of a database that was lost too, is nowhere.
+    let is_forgotten = |rseq: u64| {
+        let named = (entry.replica, rseq, [0; 16])..=(entry.replica, rseq, [0xff; 16]);
+        let ops = world.pushed.range(named).map(|(_, pushed)| ledger::op_of_transaction(pushed));
+        let is_lost = |op: Option<_>| op.map_or(!world.ledger.lost.is_empty(), |op| world.ledger.lost.contains(&op));
+        world.ledger.forgetful.contains(&entry.replica) && ops.into_iter().any(is_lost)
+    };
+    let is_missing = |rseq: &u64| {
+        is_offered(*rseq) && !is_forgotten(*rseq) && !world.history.numbers.contains_key(&(entry.replica, *rseq))
+    };
     match transaction.requires.iter().copied().find(is_missing) {
         None => Ok(()),
         Some(missing) => {

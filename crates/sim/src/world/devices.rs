@@ -3,6 +3,7 @@
 
 use jsonwebtoken::{EncodingKey, Header};
 use landfall_client::engine::{Effect, Engine, Input, Moment};
+use landfall_client::mirror::Told;
 use landfall_client::session::StateName;
 use landfall_client::status::Connectivity;
 use landfall_protocol::ClientMessage;
@@ -13,7 +14,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, absence, bounds, counters, drain, ledger, live, offline};
+use crate::invariants::{Violation, absence, bounds, counters, drain, ledger, live, mirror, offline};
 use crate::server::SECRET;
 
 impl World {
@@ -99,7 +100,13 @@ impl World {
                 }
             }
             Effect::QueryFailed { .. } => self.coverage.hit("seen query failed"),
-            Effect::Mirror(_) | Effect::MirrorAnew => {}
+            Effect::Mirror(record) => self.mirror_told(device, Told::Record(record)),
+            Effect::MirrorAnew => {
+                let content = self.devices[device].process.as_ref().map(|process| process.engine.mirror());
+                if let Some(Ok(content)) = content {
+                    self.mirror_told(device, Told::Anew(Box::new(content)));
+                }
+            }
         }
         Ok(())
     }
@@ -171,6 +178,8 @@ impl World {
             self.start_failed(device, "the disk failed")?;
             return Ok(false);
         }
+        mirror::recovered(self, device)?;
+        self.schedule_mirror(device);
         ledger::settle_doubts(self, device)?;
         self.check_device(device)?;
         Ok(true)

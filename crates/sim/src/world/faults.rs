@@ -43,6 +43,7 @@ impl World {
             | Fault::DeviceIo
             | Fault::DeviceFull
             | Fault::Clone
+            | Fault::DatabaseLost
             | Fault::DeviceRestore => self.machine_fault(fault, device)?,
             Fault::Offline
             | Fault::Away
@@ -160,6 +161,7 @@ impl World {
                 let at = self.now + self.fault_dice.between(1, 15) * SECOND;
                 self.queue.at(at, Event::DiskHealed { device });
             }
+            Fault::DatabaseLost => return self.lose_database(device),
             Fault::Clone => return Ok(self.clone_device(device)),
             _ => return self.restore_device(device),
         }
@@ -180,6 +182,7 @@ impl World {
         let mut copy = Device::new(self.seed, index, person, clock, way);
         copy.disk.restore_files(&backup.files);
         copy.held = backup.held.clone();
+        copy.told = self.devices[device].told.clone();
         copy.replicas = self.devices[device].replicas.clone();
         ledger::copied(self, device, &backup);
         self.devices.push(copy);
@@ -205,6 +208,7 @@ impl World {
         machine.seen_ticks.clear();
         machine.handed.clear();
         machine.online_ms = None;
+        machine.recovers = None;
         self.queue.at(self.now + SECOND, Event::DeviceStart { device });
         Ok(true)
     }

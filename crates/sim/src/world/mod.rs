@@ -8,6 +8,7 @@ mod devices;
 mod faults;
 mod flood;
 mod minds;
+mod mirrors;
 mod server;
 mod webhook;
 mod whims;
@@ -16,6 +17,7 @@ mod work;
 use std::collections::BTreeMap;
 
 pub(crate) use minds::Exported;
+pub(crate) use mirrors::MIRRORS;
 pub(crate) use webhook::WEBHOOK;
 pub(crate) use whims::WHIMS;
 
@@ -52,6 +54,8 @@ pub(crate) enum Event {
     DeviceStart { device: usize },
     /// A device's deadline has come.
     DeviceTick { device: usize, life: u64 },
+    /// The mirror of a device's outbox is written.
+    MirrorWrites { device: usize, life: u64 },
     /// The app does something.
     Act { device: usize },
     /// The person gives the app a token.
@@ -252,6 +256,7 @@ impl World {
         match event {
             Event::DeviceStart { device } => self.device_start(device),
             Event::DeviceTick { device, life } => self.device_tick(device, life),
+            Event::MirrorWrites { device, life } => self.mirror_writes(device, life),
             Event::Act { device } => self.act(device),
             Event::SignIn { device } => self.sign_in(device),
             Event::Online { device } => self.set_online(device, true),

@@ -9,7 +9,7 @@ use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
 use super::{Event, World};
 use crate::clock::MILLI;
-use crate::invariants::{Violation, ledger, offline, revised, wishes};
+use crate::invariants::{Violation, ledger, mirror, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
 const SHAPES: [&str; 20] = [
@@ -324,6 +324,7 @@ impl World {
             process.drain.heard(message);
         }
         revised::hears_the_time(self, device, message);
+        mirror::hears(self, device, message);
         match message {
             ServerMessage::Welcome(welcome) if welcome.resumption == Resumption::NewEpoch => {
                 // Another history: what was newer there is not here.
