@@ -15,7 +15,7 @@ use landfall_client::db::{DbError, Resolution, WriteTx};
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
 use landfall_core::schema::Table;
-use landfall_core::schema::conflicts::CONFLICT_ID;
+use landfall_core::schema::conflicts::{CONFLICT_COLUMN, CONFLICT_ID};
 use landfall_core::value::{ColumnType, parse_timestamp};
 use landfall_core::{Action, Problem, RowKey, Schema, Value};
 use serde_json::{Map, Value as Json};
@@ -209,9 +209,11 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
             let with = match how {
                 [] => Resolution::Keep,
                 [Json::Null] => Resolution::Take,
-                [Json::Object(value)] => match cells(table, value)?.pop() {
-                    Some((column, value)) => Resolution::Write(column, value),
-                    None => Resolution::Keep,
+                [Json::Object(value)] => match <[(String, Value); 1]>::try_from(cells(table, value)?) {
+                    Ok([(column, value)]) => Resolution::Write(column, value),
+                    Err(_) => {
+                        return Err(problem(table, CONFLICT_COLUMN, "a conflict is about one column; give that one"));
+                    }
                 },
                 _ => return Err(malformed("what becomes of a conflict")),
             };

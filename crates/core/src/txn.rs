@@ -9,7 +9,7 @@ use crate::hash::{Cells, ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::key::RowKey;
 use crate::rules::{Changed, Hand, Held};
-use crate::schema::{Column, Default, Table};
+use crate::schema::{Column, Default, MAX_VALUE_BYTES, Table};
 use crate::stamp::Stamp;
 use crate::value::Value;
 
@@ -79,7 +79,7 @@ impl CellWrite {
     }
 
     /// As [`CellWrite::over`], by an insert of a row that is there already; `base`: as of when its author knew of the row.
-    /// Who makes a row says what it begins with. That is nothing to be added to a row that the author had seen, and to one
+    /// Who makes a row says what it begins with. That is nothing to be counted in a row that the author had seen, and to one
     /// that somebody else made meanwhile it is what goes beyond the column's default.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl CellWrite {
         if self.change.is_none() {
             return Ok(self.value.clone());
         }
-        if self.base.unwrap_or(base) > 0 {
+        if self.base.unwrap_or(base) > 0 && !column.merge.is_repeatable() {
             return Ok(before.clone());
         }
         self.outcome(column, column.merge.applied(before, &self.beyond_default(column)))
@@ -131,7 +131,7 @@ impl CellWrite {
                 }
                 None => return Ok(whole(&self.value)),
             },
-            Some(_) if inserts && hand.base > 0 => {
+            Some(_) if inserts && hand.base > 0 && !column.merge.is_repeatable() => {
                 return Ok(Changed { state: held.state.cloned(), ..whole(held.value) });
             }
             Some(_) if inserts => column.merge.changed(held, &self.beyond_default(column), hand),
@@ -155,6 +155,10 @@ impl CellWrite {
             let text = "what comes of the change cannot be stored; change it by less";
             Problem::new(codes::OUT_OF_RANGE, text).column(&self.column)
         })?;
+        if after.size() > MAX_VALUE_BYTES {
+            let text = format!("with the change it has more than {MAX_VALUE_BYTES} bytes; remove something first");
+            return Err(Problem::new(codes::TOO_LONG, text).column(&self.column));
+        }
         column.check(&after).map_or(Ok(after), Err)
     }
 }

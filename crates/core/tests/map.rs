@@ -62,6 +62,10 @@ fn write(stored: StoredRow, operation: &Operation, author: &Author) -> StoredRow
     }
 }
 
+fn nested(depth: usize) -> Json {
+    (0..depth).fold(json!(1), |inner, _| json!([inner]))
+}
+
 fn leaf() -> impl Strategy<Value = Json> {
     prop_oneof![
         (0u8..4).prop_map(|n| json!(n)),
@@ -267,6 +271,9 @@ fn what_is_no_map_is_refused_with_its_form() {
         json!({ "remove": ["/~2"] }),
         json!({ "cut": ["/a"] }),
         json!({ "more": [] }),
+        json!({ "set": { "/a".repeat(20_000): 1 } }),
+        json!({ "set": { "/a".repeat(60): nested(60) } }),
+        json!({ "remove": (0..10_001).map(|n| format!("/{n}")).collect::<Vec<_>>() }),
     ];
     for change in bad {
         assert!(rule().flaw_of_change(&Value::json(&change)).is_some(), "{change}");

@@ -270,10 +270,10 @@ fn two_that_make_the_same_row_begin_with_what_both_put_in() {
     let row = put(merge(&table(), None, &make(r#"["a","b"]"#), &author(1, 1, 1)));
     let row = put(merge(&table(), Some(&row), &make(r#"["b","c"]"#), &author(2, 1, 2)));
     assert_eq!(row.cells["tags"], json(r#"["a","b","c"]"#));
-    // Who had seen the row puts nothing in.
+    // Who had seen the row, and made it again, puts in what it had.
     let again = insert(2, vec![CellWrite::begins(column, json(r#"["d"]"#))]);
     let row = put(merge(&table(), Some(&row), &again, &author(3, 1, 3)));
-    assert_eq!(row.cells["tags"], json(r#"["a","b","c"]"#));
+    assert_eq!(row.cells["tags"], json(r#"["a","b","c","d"]"#));
 }
 
 #[test]

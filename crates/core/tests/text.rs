@@ -205,6 +205,37 @@ fn texts_that_have_little_in_common_are_not_compared_for_ever() {
     let (base, ours, theirs) = (text(3), text(5), text(7));
     let start = rule().applied(&theirs.clone().into(), &edit(&base, &ours).value);
     assert_eq!(start, Some(Value::Text(ours)), "one's own is shown while it waits");
+    // Lines by other ends, and lines that differ in many words each.
+    let turns = |n: usize| "a\rb\r".repeat(n);
+    let other = turns(200_000).replace('a', "c");
+    assert!(rule().applied(&turns(150_000).into(), &edit(&turns(200_000), &other).value).is_some());
+    let wordy =
+        |word: &str| (0..1_000).map(|n| format!("{n} {}\n-\n", format!("{word} ").repeat(600))).collect::<String>();
+    assert!(rule().applied(&wordy("a").into(), &edit(&wordy("b"), &wordy("c")).value).is_some());
+}
+
+#[test]
+fn ends_of_lines_and_marks_come_through_as_they_were() {
+    let (base, first, second) = ("a\\n b\r\nc d \\\\ e\r", "A\\n b\r\nc d \\\\ e\r", "a\\n b\r\nc d \\\\ E\r");
+    assert_eq!(both(base, first, second), ("A\\n b\r\nc d \\\\ E\r".to_owned(), Vec::new()));
+    let (base, first, second) = ("one\\r two\nthree", "one\\r 2\nthree", "1\\r two\nthree");
+    assert_eq!(both(base, first, second), ("1\\r 2\nthree".to_owned(), Vec::new()));
+}
+
+#[test]
+fn who_may_read_is_not_told_by_what_may_conflict() {
+    let text = r#"
+        [app]
+        name = "texts"
+        version = 1
+        [tables.notes.columns]
+        id = "uuid"
+        owner = { type = "text", merge = "manual" }
+        [tables.notes.access]
+        read = "owner = claim('sub')"
+        "#;
+    let found = Schema::parse("landfall.toml", text).expect_err("a contradiction");
+    assert!(found.to_string().contains("whose merge rule is `manual`"), "{found}");
 }
 
 #[test]
@@ -215,17 +246,21 @@ fn a_table_that_may_have_conflicts_has_a_table_for_them() {
         version = 1
         [tables.notes.columns]
         id = "uuid"
+        owner = "text"
         body = { type = "text", merge = "text" }
         [tables.notes.access]
         read = "TRUE"
-        update = "body <> ''"
+        update = "owner <> ''"
         [shapes.conflicts]
         table = "notes_conflicts"
         "#;
     let schema = Schema::parse("landfall.toml", text).expect("a schema");
     let conflicts = schema.table("notes_conflicts").expect("the table");
     let names: Vec<&str> = conflicts.columns.iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(names, CONFLICT_COLUMNS.iter().map(|(name, _)| *name).chain(["id", "body"]).collect::<Vec<_>>());
+    assert_eq!(
+        names,
+        CONFLICT_COLUMNS.iter().map(|(name, _)| *name).chain(["id", "owner", "body"]).collect::<Vec<_>>()
+    );
     let rules = &conflicts.access;
     assert_eq!((&rules.read, &rules.delete), (&schema.tables[0].access.read, &schema.tables[0].access.update));
     assert_eq!(schema, Schema::from_json(&schema.to_json()).expect("its compiled form"));

@@ -27,6 +27,7 @@ pub const ALL: &[Mutant] = &[
     mutant("increment-doubled", &["counters"]),
     mutant("accepted-unheard", &["counters"]),
     mutant("part-base-ignored", &["merge"]),
+    mutant("map-arrival-wins", &["merge"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),

@@ -427,7 +427,7 @@ impl<'a> Author<'a> {
                 _ => continue,
             };
         }
-        for _ in 0..dice.below(3) {
+        for _ in 0..dice.below(5) {
             part(&mut dice, tx, &RowKey::single(row.clone()))?;
         }
         self.compose(&mut dice, tx, &RowKey::single(row))?;

@@ -67,7 +67,7 @@ export const some: Shapes["some"] = {
 // @ts-expect-error Every parameter is needed.
 export const fewer: Shapes["counted"] = {};
 
-export const names: (keyof Tables)[] = ["things", "date", "scratch_pad"];
+export const names: (keyof Tables)[] = ["things", "things_conflicts", "date", "scratch_pad"];
 export const text: string = schema.compiled;
 
 /** A column is changed as its merge rule says. */
@@ -78,6 +78,12 @@ export function parts(tx: Transaction<Tables, Actions>): void {
   tx.map("things", one, "traits").set(["look", "colour"], "red");
   tx.map("things", one, "traits").remove("look");
   tx.update("things", one, { words: ["a", 1], traits: { look: { colour: null } } });
+  tx.resolve("things", one, "keep");
+  tx.resolve("things", one, { essay: "what a person made of both" });
+  // @ts-expect-error There is no such way.
+  tx.resolve("things", one, "both");
+  // @ts-expect-error Nobody but the server makes a conflict.
+  tx.insert("things_conflicts", { conflict_id: one });
   // @ts-expect-error It does not count.
   tx.add("things", one, { count: 1 });
   // @ts-expect-error It is no set.

@@ -99,9 +99,18 @@ fn replay(
     let mut cells: Vec<(&str, Value)> =
         operation.cells().iter().map(|w| (w.column.as_str(), w.value.clone())).collect();
     let changes = || operation.cells().iter().zip(0..).filter(|(write, _)| write.change.is_some());
-    if changes().next().is_some()
-        && let Some(now) = tx.row(table, key)?
-    {
+    let now = if changes().next().is_some() { tx.row(table, key)? } else { None };
+    if now.is_none() && matches!(operation, Operation::Insert { .. }) {
+        // The row is made with what the changes make of nothing.
+        for (write, at) in changes() {
+            let app = tx.database().tables.get(table)?;
+            let Some(column) = app.table.column(&write.column) else { continue };
+            let value =
+                write.over(column, &Value::Null).map_err(|problem| DbError::Invalid(problem.row(table, key)))?;
+            cells[at] = (write.column.as_str(), value);
+        }
+    }
+    if let Some(now) = now {
         // What is done to a value is done to the one that is there now.
         for (write, at) in changes() {
             let app = tx.database().tables.get(table)?;

@@ -240,6 +240,11 @@ fn put_back<'o>(
     let mut leave = |column: Option<&str>| {
         left.push(Left { table: table.to_owned(), key: key.clone(), column: column.map(str::to_owned) });
     };
+    // What was resolved stays so: only the server makes conflicts.
+    if tx.database().tables.get(table)?.table.conflicts_of.is_some() {
+        leave(None);
+        return Ok(());
+    }
     let now = tx.row(table, key)?;
     let (mut cells, mut changes, mut made, mut deleted) = (Cells::new(), Vec::new(), false, false);
     for operation in written {

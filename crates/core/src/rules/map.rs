@@ -21,6 +21,13 @@ use crate::value::{ColumnType, Value};
 /// than this brings the path back, whatever its stamp.
 const REMEMBERED_MS: u64 = 90 * 24 * 3_600_000;
 
+/// Most paths of a map: each takes a look at each change. More than this are rows of a table of their own.
+const MOST_PATHS: usize = 10_000;
+/// Most names of a path, with those of what is nested in an array at its end.
+const DEEPEST: usize = 100;
+/// Most paths that are remembered as removed, and most that are kept without being shown; of more the oldest are forgotten.
+const MOST_REMEMBERED: usize = 1_000;
+
 #[derive(Debug)]
 pub(super) struct Map;
 
@@ -105,7 +112,18 @@ fn leaves(value: &Value) -> Option<Leaves> {
         },
         _ => return None,
     }
-    Some(leaves)
+    (leaves.len() <= MOST_PATHS && leaves.iter().all(|(path, leaf)| is_shallow(path, leaf))).then_some(leaves)
+}
+
+fn is_shallow(path: &str, leaf: &Json) -> bool {
+    fn depth(json: &Json) -> usize {
+        match json {
+            Json::Array(parts) => 1 + parts.iter().map(depth).max().unwrap_or(0),
+            Json::Object(parts) => 1 + parts.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    path.matches('/').count() + depth(leaf) <= DEEPEST
 }
 
 /// The object that has these paths, none of which lies below another one.
@@ -158,7 +176,9 @@ impl Edit {
         edit.cut.extend(parts.remove("cut").map_or(Some(BTreeSet::new()), paths)?);
         let is_apart =
             |path: &String| !edit.remove.contains(path) && !above(path).any(|above| edit.set.contains_key(above));
-        (parts.is_empty() && edit.set.keys().all(is_apart)).then_some(edit)
+        let names = edit.set.len() + edit.remove.len() + edit.cut.len();
+        let is_small = names <= MOST_PATHS && edit.set.iter().all(|(path, leaf)| is_shallow(path, leaf));
+        (is_small && parts.is_empty() && edit.set.keys().all(is_apart)).then_some(edit)
     }
 
     /// As it travels: each path by itself.
@@ -225,7 +245,11 @@ impl Rule for Map {
     }
 
     fn flaw(&self, value: &Value) -> Option<&'static str> {
-        if leaves(value).is_some() { None } else { Some("no map: a JSON object") }
+        if leaves(value).is_some() {
+            None
+        } else {
+            Some("no map: a JSON object of at most 10,000 paths, none of them deeper than 100 names")
+        }
     }
 
     fn change(&self) -> Option<Change> {
@@ -234,7 +258,8 @@ impl Rule for Map {
 
     fn flaw_of_change(&self, change: &Value) -> Option<&'static str> {
         let what = "no change of a map: {\"set\": {path: value…}, \"remove\": [path…]}, each path a JSON pointer to \
-                    something that is no object, and none of them above another one";
+                    something that is no object, none of them above another one, at most 10,000 of them, each of at most \
+                    100 names";
         if Edit::read(change).is_some() { None } else { Some(what) }
     }
 
@@ -288,7 +313,8 @@ impl Rule for Map {
         let shown = leaves(held.value).unwrap_or_default();
         let mut registers = Registers::of(held, shown);
         let mut lost = false;
-        for path in edit.remove {
+        // What is not known here was removed so long ago that it is forgotten.
+        for path in edit.remove.into_iter().filter(|path| registers.of.contains_key(path)).collect::<Vec<_>>() {
             lost |= !registers.write(path, None, hand);
         }
         for (path, leaf) in edit.set {
@@ -333,6 +359,7 @@ impl Registers {
         let stamp = match self.of.get(&path) {
             Some((at, _))
                 if !author.is_fact
+                    && !crate::mutant::active("map-arrival-wins")
                     && !hand.has_seen(at.seq, at.stamp.replica)
                     && author.believed(at.stamp) > author.stamp =>
             {
@@ -385,7 +412,17 @@ impl Registers {
             };
             (!says_nothing).then(|| (path.clone(), Path { at: *at, is }))
         };
-        let of = self.of.iter().filter_map(keep).collect();
+        let mut of: BTreeMap<String, Path> = self.of.iter().filter_map(keep).collect();
+        for forgets in [|is: &Is| *is == Is::Removed, |is: &Is| matches!(is, Is::Hidden(_))] {
+            let mut oldest: Vec<_> =
+                of.iter().filter(|(_, path)| forgets(&path.is)).map(|(name, path)| (path.at.seq, name)).collect();
+            let more = oldest.len().saturating_sub(MOST_REMEMBERED);
+            oldest.sort_unstable();
+            let more: Vec<String> = oldest.into_iter().take(more).map(|(_, name)| name.clone()).collect();
+            for name in more {
+                of.remove(&name);
+            }
+        }
         (value, Paths { whole: self.whole, of })
     }
 }

@@ -19,6 +19,9 @@ use crate::value::{ColumnType, Value};
 #[derive(Debug)]
 pub(super) struct Set;
 
+/// Most elements of a set: each takes a look at each change. More than this are rows of a table of their own.
+const MOST_ELEMENTS: usize = 10_000;
+
 /// Elements, each as JSON text.
 type Elements = BTreeSet<String>;
 
@@ -42,6 +45,9 @@ struct Edit {
 
 fn list(json: Json) -> Option<Elements> {
     let Json::Array(list) = json else { return None };
+    if list.len() > MOST_ELEMENTS {
+        return None;
+    }
     let text = |element: Json| match element {
         Json::String(_) | Json::Number(_) | Json::Bool(_) => Some(element.to_string()),
         _ => None,
@@ -112,7 +118,7 @@ impl Rule for Set {
     }
 
     fn flaw(&self, value: &Value) -> Option<&'static str> {
-        let what = "no set: an array of texts, numbers and booleans";
+        let what = "no set: an array of at most 10,000 texts, numbers and booleans";
         if elements(value).is_some() { None } else { Some(what) }
     }
 
@@ -149,9 +155,12 @@ impl Rule for Set {
         Some(first.write())
     }
 
-    /// What was added goes, and what was removed comes back, whatever others did to other elements.
-    fn taken_back(&self, now: &Value, _was: &Value, change: &Value) -> Option<TakenBack> {
-        let Edit { add, remove } = Edit::read(change)?;
+    /// What was added goes, and what was removed comes back, whatever others did to other elements. Several changes as one may
+    /// name what was as it is before.
+    fn taken_back(&self, now: &Value, was: &Value, change: &Value) -> Option<TakenBack> {
+        let (Edit { mut add, mut remove }, was) = (Edit::read(change)?, elements(was)?);
+        add.retain(|element| !was.contains(element));
+        remove.retain(|element| was.contains(element));
         let value = value(&Edit { add: remove, remove: add }.apply(elements(now)?));
         Some(TakenBack { value, is_whole: true })
     }

@@ -4,7 +4,7 @@
 //!
 //! What travels is the text before and the text after, so that the server never has to ask for the base.
 
-use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde_json::{Map, Value as Json};
 use similar::{MergeResolution, TextMerge};
@@ -14,7 +14,7 @@ use super::{Contest, Rule, TakenBack, Winner, lww::Lww};
 use crate::txn::Change;
 use crate::value::{ColumnType, Value};
 
-/// Lines, or words, in which texts may differ to be compared: beyond that a merge would hold up the server, and mean little.
+/// Lines and words in which the texts of one merge may differ: beyond that it would hold up the server, and mean little.
 const MOST_DIFFERENCES: usize = 4_000;
 
 #[derive(Debug)]
@@ -64,14 +64,53 @@ fn merge(base: &str, ours: &str, theirs: &str) -> Merged {
     if base == theirs {
         return Merged { text: ours.to_owned(), is_conflict: false };
     }
-    by_lines(base, ours, theirs, |base, ours, theirs| by_words(&base.concat(), &ours.concat(), &theirs.concat()))
+    let [base, ours, theirs] = [base, ours, theirs].map(|text| escaped(text));
+    let left = Cell::new(MOST_DIFFERENCES);
+    let merged = by_lines([&base, &ours, &theirs], &left, |base, ours, theirs| {
+        by_words([base, ours, theirs].map(<[&str]>::concat), &left)
+    });
+    Merged { text: unescaped(&merged.text), ..merged }
 }
 
-/// Merges by lines; `settle` says what becomes of those that both changed.
-fn by_lines(base: &str, ours: &str, theirs: &str, settle: impl Fn(&[&str], &[&str], &[&str]) -> Merged) -> Merged {
-    if differs(base, ours) + differs(base, theirs) > MOST_DIFFERENCES {
-        return Merged { text: theirs.to_owned(), is_conflict: true };
+/// `\r` as text, so that lines end with `\n` alone; and `\`, so that it can be told from that.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\r' => out.push_str("\\r"),
+            c => out.push(c),
+        }
     }
+    out
+}
+
+fn unescaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('r') => out.push('\r'),
+                other => out.extend(other),
+            },
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Merges by lines, which end with `\n` alone; `settle` says what becomes of those that both changed. What it looks at is taken
+/// from `left`.
+fn by_lines(
+    [base, ours, theirs]: [&str; 3],
+    left: &Cell<usize>,
+    settle: impl Fn(&[&str], &[&str], &[&str]) -> Merged,
+) -> Merged {
+    let Some(rest) = left.get().checked_sub(differs(base, ours) + differs(base, theirs)) else {
+        return Merged { text: theirs.to_owned(), is_conflict: true };
+    };
+    left.set(rest);
     let merge = TextMerge::<str>::from_lines(base, ours, theirs);
     let mut out = Merged { text: String::with_capacity(theirs.len()), is_conflict: false };
     for region in merge.regions() {
@@ -92,35 +131,38 @@ fn by_lines(base: &str, ours: &str, theirs: &str, settle: impl Fn(&[&str], &[&st
 }
 
 /// The same by words, spaces and marks, each as a line of its own.
-fn by_words(base: &str, ours: &str, theirs: &str) -> Merged {
-    let [base, ours, theirs] = [base, ours, theirs].map(words_as_lines);
-    let merged = by_lines(&base, &ours, &theirs, |_, _, theirs| Merged { text: theirs.concat(), is_conflict: true });
+fn by_words(texts: [String; 3], left: &Cell<usize>) -> Merged {
+    let [base, ours, theirs] = texts.map(|text| words_as_lines(&text));
+    let keep_theirs = |_: &[&str], _: &[&str], theirs: &[&str]| Merged { text: theirs.concat(), is_conflict: true };
+    let merged = by_lines([&base, &ours, &theirs], left, keep_theirs);
     Merged { text: words_from_lines(&merged.text), ..merged }
 }
 
 /// In how many lines two texts may differ, between what they begin and what they end with.
 fn differs(one: &str, other: &str) -> usize {
-    let begins = one.lines().zip(other.lines()).take_while(|(one, other)| one == other).count();
-    let ends = one.lines().rev().zip(other.lines().rev()).take_while(|(one, other)| one == other).count();
-    let longest = one.lines().count().max(other.lines().count());
-    longest.saturating_sub(begins.min(longest)).saturating_sub(ends.min(longest - begins.min(longest)))
+    let [one, other] = [one, other].map(|text| text.split_inclusive('\n').collect::<Vec<_>>());
+    let shorter = one.len().min(other.len());
+    let begins = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
+    let ends =
+        one.iter().rev().zip(other.iter().rev()).take(shorter - begins).take_while(|(one, other)| one == other).count();
+    one.len().max(other.len()) - begins - ends
 }
 
+/// Each word on a line of its own. Ends of lines among them are `\\l`: every `\\` that was there is escaped already.
 fn words_as_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut last: Option<char> = None;
     for c in text.chars() {
-        let joins = last.is_some_and(|last| last.is_alphanumeric() && c.is_alphanumeric());
+        let joins = last.is_some_and(|last| last == '\\' || (last.is_alphanumeric() && c.is_alphanumeric()));
         if last.is_some() && !joins {
             out.push('\n');
         }
         match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\l"),
             c => out.push(c),
         }
-        last = Some(c);
+        // What is escaped is one mark.
+        last = Some(if last == Some('\\') { ' ' } else { c });
     }
     if last.is_some() {
         out.push('\n');
@@ -135,10 +177,11 @@ fn words_from_lines(lines: &str) -> String {
         match c {
             '\n' => {}
             '\\' => match chars.next() {
-                Some('n') => out.push('\n'),
-                Some('r') => out.push('\r'),
-                Some(other) => out.push(other),
-                None => {}
+                Some('l') => out.push('\n'),
+                other => {
+                    out.push(c);
+                    out.extend(other);
+                }
             },
             c => out.push(c),
         }
@@ -199,8 +242,8 @@ impl Rule for Text {
 
     fn joined(&self, first: &Value, second: &Value) -> Option<Value> {
         let (first, second) = (Edit::read(first)?, Edit::read(second)?);
-        let is = if first.is == second.was { Cow::Borrowed(&second.is) } else { return None };
-        Some(Edit::write(&first.was, &is))
+        // What others wrote may have come in between.
+        (first.is == second.was).then(|| Edit::write(&first.was, &second.is))
     }
 
     /// What others changed elsewhere in the text stays; where they changed what was written, nothing is taken back.

@@ -81,7 +81,7 @@ fn read(source: &str, report: &mut Report) -> Schema {
     schema.actions = actions.into_iter().map(|action| actions::resolve(action, &targets, report)).collect();
     let histories = history::derive(&mut tables, report);
     condition::compile_access(source, &mut tables, report);
-    history::share_access(&mut tables, histories);
+    history::share_access(&mut tables, histories, report);
     schema.shapes =
         shapes.into_iter().filter_map(|s| shapes::compile(s, source, &tables, report)).collect::<Vec<Shape>>();
     schema.tables = tables.into_iter().map(|t| t.table).collect();

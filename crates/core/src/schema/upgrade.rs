@@ -1,6 +1,7 @@
 //! From one version of a schema to the next, over data that is already stored.
 
 use super::{Column, Default, Schema, Table};
+use crate::ColumnType;
 use crate::error::{Problem, codes};
 
 /// One difference between two versions of a schema that stored data can follow.
@@ -192,7 +193,9 @@ impl Upgrade {
             );
             self.refuse_at(table, Some(new), message);
         }
-        if old.merge.change() != new.merge.change() && !(old.merge.change().is_none() && old.required) {
+        let knows_changes = old.merge.change().is_some() || new.merge.change().is_some();
+        let is_fit = old.merge.change().is_none() && old.required && new.ty != ColumnType::Json;
+        if old.merge != new.merge && knows_changes && !is_fit {
             let (was, is) = (old.merge.name(), new.merge.name());
             let message = match old.merge.change() {
                 None => format!(

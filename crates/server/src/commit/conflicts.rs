@@ -1,6 +1,9 @@
 //! Values that gave way, as rows of the table of conflicts: written with the change itself, in the same transaction of the
 //! database, so that nothing is ever overwritten that is not kept.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use landfall_core::merge::Version;
 use landfall_core::schema::conflicts::{
     CONFLICT_AT, CONFLICT_BASE, CONFLICT_BY, CONFLICT_COLUMN, CONFLICT_COLUMNS, CONFLICT_DEVICE, CONFLICT_ID,
@@ -20,7 +23,7 @@ impl<T: StoreTx> Group<'_, T> {
     /// The rows of these conflicts, but for those that somebody has resolved: the transaction was carried out before, by a
     /// server that has lost its history since.
     pub(super) fn conflict_rows(&mut self, by: &Signature, conflicts: Vec<Conflict>) -> Result<Vec<Past>, StoreError> {
-        let mut rows = Vec::new();
+        let (mut rows, mut subjects) = (Vec::new(), BTreeMap::new());
         for Conflict { table, key, mut row, sibling } in conflicts {
             let Some(at) = self.plan.conflicts(table) else { continue };
             let of = self.plan.table(table);
@@ -36,7 +39,11 @@ impl<T: StoreTx> Group<'_, T> {
                 None => (by.subject.clone(), Version { seq: self.next_seq(), stamp: by.stamp }),
                 // The log may have forgotten that.
                 Some(version) => {
-                    (self.tx.log_entry(version.seq)?.map(|entry| entry.subject).unwrap_or_default(), version)
+                    // One transaction may have written many of the rows.
+                    if let Entry::Vacant(entry) = subjects.entry(version.seq) {
+                        entry.insert(self.tx.log_entry(version.seq)?.map(|entry| entry.subject).unwrap_or_default());
+                    }
+                    (subjects.get(&version.seq).cloned().unwrap_or_default(), version)
                 }
             };
             let by_somebody = version.stamp.replica != OUTSIDE;

@@ -157,7 +157,9 @@ fn adjust(table: &Table, operation: &Operation) -> Result<Option<Operation>, Pro
         if let Value::Json(text) = &write.value {
             let parsed: serde_json::Value = serde_json::from_str(text)
                 .map_err(|e| about(Problem::new(codes::WRONG_TYPE, format!("the value is not JSON ({e})"))))?;
+            let column = table.column(&write.column).filter(|_| write.change.is_none());
             let canonical = Value::json(&parsed);
+            let canonical = column.map_or(canonical.clone(), |column| column.merge.canonical(canonical));
             if canonical != write.value
                 && let Some(cells) = cells_mut(adjusted.get_or_insert_with(|| operation.clone()))
             {

@@ -100,8 +100,14 @@ fn text(write: &CellWrite, change: Option<&RowChange>) -> Option<Value> {
     let Value::Json(edit) = &write.value else { return None };
     let edit: serde_json::Value = serde_json::from_str(edit).ok()?;
     let (was, is) = (edit["was"].as_str()?, edit["is"].as_str()?);
-    let mark = is.split_whitespace().find(|word| word.starts_with(MARK) && !was.contains(*word))?;
-    let after = change?.after.as_ref()?;
-    let there = cell(after, &write.column).as_text().is_some_and(|text| text.contains(mark));
-    (!there).then(|| Value::Text(mark.to_owned()))
+    let change = change?;
+    let marks = |text: &str| {
+        text.split_whitespace().filter(|word| word.starts_with(MARK)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let text = |row: Option<&Cells>| row.and_then(|row| cell(row, &write.column).as_text().map(str::to_owned));
+    let (before, after) = (text(change.before.as_ref()).unwrap_or_default(), text(change.after.as_ref())?);
+    // What the author wrote, and what others did that the author had not seen.
+    let own = marks(is).into_iter().filter(|mark| !was.contains(mark));
+    let others = marks(&before).into_iter().filter(|mark| !was.contains(mark) && change.before.is_some());
+    own.chain(others).find(|mark| !after.contains(mark)).map(Value::Text)
 }

@@ -127,10 +127,13 @@ pub fn merged(
         }
         return Ok(());
     }
-    if !others.is_empty() {
-        return Ok(());
-    }
     let is = leaves(&after);
+    if !others.is_empty() {
+        return match by_stamp(world, entry, (operation, write), &others, (&leaves(&before), &is)) {
+            Some(path) => wrong(format!("{path} was written with a larger stamp by somebody else, and is replaced")),
+            None => Ok(()),
+        };
+    }
     let set = edit["set"].as_object().cloned().unwrap_or_default();
     if let Some((path, _)) = set.iter().find(|(path, leaf)| is.get(*path) != Some(*leaf)) {
         return wrong(format!("{path} is not what was written, which nobody else changed since"));
@@ -140,6 +143,35 @@ pub fn merged(
         Some(path) => wrong(format!("{path} was removed, and is there")),
         None => Ok(()),
     }
+}
+
+/// A path that somebody else has set with a larger stamp, which the author had not seen, and that is another now.
+fn by_stamp(
+    world: &World,
+    entry: &LogEntry,
+    (operation, write): (&Operation, &CellWrite),
+    others: &[u64],
+    (before, after): (&BTreeMap<String, Json>, &BTreeMap<String, Json>),
+) -> Option<String> {
+    let (table, key) = (operation.table(), operation.key());
+    let edit = read(&write.value);
+    let set = edit["set"].as_object().cloned().unwrap_or_default();
+    let own = |seq: &u64| world.history.log.get(seq).is_some_and(|logged| logged.replica == entry.replica);
+    let is_newer = |seq: &&u64, path: &str| {
+        let Some(logged) = world.history.log.get(*seq).filter(|logged| logged.stamp > entry.stamp) else {
+            return false;
+        };
+        let Some(transaction) = world.pushed.get(&(logged.replica, logged.rseq, logged.hash)) else { return false };
+        let of_row = |o: &&Operation| o.table() == table && o.key() == key;
+        let cells = transaction.operations.iter().filter(of_row).flat_map(Operation::cells);
+        let sets = cells.filter(|c| c.column == write.column && c.change == Some(Change::Edit));
+        // Nobody of the author's has written there since.
+        sets.into_iter().any(|cell| read(&cell.value)["set"].get(path).is_some())
+            && !world.history.changes_after(table, key, **seq).any(|seq| own(&seq))
+    };
+    let path =
+        set.keys().find(|path| others.iter().any(|seq| is_newer(&seq, path)) && before.get(*path) != after.get(*path));
+    path.cloned()
 }
 
 /// Whether a transaction of the log named an element of this cell.

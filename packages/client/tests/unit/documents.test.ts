@@ -66,6 +66,13 @@ test("the program of the caches' page type-checks", { timeout: 60_000 }, () => {
   expect(findings(blocks.join("\n"))).toEqual([]);
 });
 
+test("the program of the schema's page type-checks", { timeout: 60_000 }, () => {
+  const blocks = blocksOf("docs/schema.md");
+  expect(blocks).toHaveLength(1);
+  const program = blocks.join("\n").replace("./landfall.gen", "./everything.gen");
+  expect(findings(program, "crates/cli/tests/generate")).toEqual([]);
+});
+
 test("the programs of the recipes type-check", { timeout: 120_000 }, () => {
   const recipes = readdirSync(path.join(ROOT, "docs/recipes")).filter((name) => name !== "README.md");
   const withPrograms = recipes.filter((name) => blocksOf(`docs/recipes/${name}`).length > 0);

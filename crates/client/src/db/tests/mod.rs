@@ -18,6 +18,7 @@ mod letters;
 mod loading;
 mod opening;
 mod overlay;
+mod parts;
 mod policy;
 mod releases;
 mod review;

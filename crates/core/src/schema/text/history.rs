@@ -145,12 +145,32 @@ fn second<'t>(of: &DraftTable<'t>, table: Table, second: &Second) -> DraftTable<
 
 /// Who may read a row may read the history of what that row was then, and its conflicts; nobody but the server writes either.
 /// Who may change the row resolves its conflicts, by deleting them.
-pub(super) fn share_access(tables: &mut [DraftTable<'_>], seconds: Vec<(usize, usize)>) {
+pub(super) fn share_access(tables: &mut [DraftTable<'_>], seconds: Vec<(usize, usize)>, report: &mut Report) {
     for (second, of) in seconds {
+        if tables[second].table.conflicts_of.is_some() {
+            refuse_conflicting_access(&tables[of], report);
+        }
         let Access { read, update: change, .. } = tables[of].table.access.clone();
         let table = &mut tables[second].table;
         let never = Predicate::parse("FALSE", table, &[]).ok();
         let delete = if table.conflicts_of.is_some() { change } else { never.clone() };
         table.access = Access { read, insert: never.clone(), update: never, delete };
+    }
+}
+
+/// Who may see a conflict is told from the row with the value that gave way: a rule of access on such a column would show a
+/// row to whoever was not given it.
+fn refuse_conflicting_access(draft: &DraftTable<'_>, report: &mut Report) {
+    let Access { read, update, .. } = &draft.table.access;
+    let named = [read, update].into_iter().flatten().flat_map(Predicate::columns).collect::<Vec<_>>();
+    for column in draft.columns.iter().filter(|c| c.column.merge.may_conflict() && named.contains(&c.column.name)) {
+        let (name, rule) = (&column.column.name, column.column.merge.name());
+        report
+            .add(
+                codes::CONTRADICTION,
+                column.name_span.clone(),
+                format!("who may read or change a row is told by `{name}`, whose merge rule is `{rule}`"),
+            )
+            .help("give it another merge rule, such as `lww`: a conflict would show the row to whoever lost it");
     }
 }
