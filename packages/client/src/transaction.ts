@@ -5,7 +5,10 @@ import { checkWhole, decodeRows, encodeArgs, encodeKey, encodeParams, encodeRow,
 
 /** A JSON pointer (RFC 6901). */
 const pointer = (path: Path): string =>
-  [path].flat().map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  [path]
+    .flat()
+    .map((name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`)
+    .join("");
 
 /**
  * A transaction as the app's function sees it. Writes are gathered; unless the function reads, the whole of it is one

@@ -33,6 +33,16 @@ export interface Things {
   extra: Json | null;
   /** bytes, at most 64 bytes */
   cover: Uint8Array | null;
+  /** integer, required, by default 0 */
+  likes: number | bigint;
+  /** json, required, by default [] */
+  words: readonly (string | number | boolean)[];
+  /** json, required, by default {} */
+  traits: { readonly [name: string]: Json };
+  /** text, required, at most 2000 characters, by default "" */
+  essay: string;
+  /** text */
+  choice: string | null;
   /** uuid, a row of `things`, null when that is deleted */
   parent: string | null;
   /** text */
@@ -56,6 +66,11 @@ export interface ThingsInsert {
   day?: "2026-01-01" | "2026-12-31" | null;
   extra?: Json | null;
   cover?: Uint8Array | null;
+  likes?: number | bigint;
+  words?: readonly (string | number | boolean)[];
+  traits?: { readonly [name: string]: Json };
+  essay?: string;
+  choice?: string | null;
   parent?: string | null;
   __proto__?: string | null;
 }
@@ -74,6 +89,11 @@ export interface ThingsUpdate {
   day?: "2026-01-01" | "2026-12-31" | null;
   extra?: Json | null;
   cover?: Uint8Array | null;
+  likes?: number | bigint;
+  words?: readonly (string | number | boolean)[];
+  traits?: { readonly [name: string]: Json };
+  essay?: string;
+  choice?: string | null;
   parent?: string | null;
   __proto__?: string | null;
 }
@@ -126,11 +146,96 @@ export interface ScratchPadUpdate {
 /** The key of a row of `scratch_pad`: its `id`. */
 export type ScratchPadKey = string;
 
+/** A value that could not be merged, in the row as it was, and about it. */
+export interface ThingsConflicts {
+  /** uuid, key */
+  conflict_id: string;
+  /** uuid, required, filled by the server, null until then */
+  conflict_row: string;
+  /** text, required, filled by the server, null until then */
+  conflict_column: string;
+  /** integer, required, filled by the server, null until then */
+  conflict_seq: number | bigint;
+  /** timestamp, filled by the server, null until then */
+  conflict_at: string | null;
+  /** timestamp, filled by the server, null until then */
+  conflict_written: string | null;
+  /** text, filled by the server, null until then */
+  conflict_by: string | null;
+  /** uuid, filled by the server, null until then */
+  conflict_device: string | null;
+  /** json, filled by the server, null until then */
+  conflict_base: Json | null;
+  /** uuid, filled by the server, null until then */
+  id: string | null;
+  /** text, filled by the server, null until then */
+  label: string | null;
+  /** text, filled by the server, null until then */
+  slug: string | null;
+  /** text, filled by the server, null until then, by default "new" */
+  state: string | null;
+  /** integer, filled by the server, null until then, by default 0 */
+  count: number | bigint | null;
+  /** integer, filled by the server, null until then */
+  size: number | bigint | null;
+  /** float, filled by the server, null until then */
+  ratio: number | null;
+  /** decimal(2), filled by the server, null until then, by default "1.50" */
+  price: string | null;
+  /** boolean, filled by the server, null until then, by default false */
+  flag: boolean | null;
+  /** timestamp, filled by the server, null until then */
+  at: string | null;
+  /** date, filled by the server, null until then */
+  day: string | null;
+  /** json, filled by the server, null until then, by default {"a":[1,2]} */
+  extra: Json | null;
+  /** bytes, filled by the server, null until then */
+  cover: Uint8Array | null;
+  /** integer, filled by the server, null until then, by default 0 */
+  likes: number | bigint | null;
+  /** json, filled by the server, null until then, by default [] */
+  words: Json | null;
+  /** json, filled by the server, null until then, by default {} */
+  traits: Json | null;
+  /** text, filled by the server, null until then, by default "" */
+  essay: string | null;
+  /** text, filled by the server, null until then */
+  choice: string | null;
+  /** uuid, filled by the server, null until then */
+  parent: string | null;
+  /** text, filled by the server, null until then */
+  __proto__: string | null;
+  /** integer, filled by the server, null until then */
+  serial: number | bigint | null;
+}
+
+/** Only the server writes `things_conflicts`. */
+export type ThingsConflictsInsert = never;
+export type ThingsConflictsUpdate = never;
+
+/** The key of a row of `things_conflicts`: its `conflict_id`. */
+export type ThingsConflictsKey = string;
+
 /** Each table's row, and what insert, update and key take. */
 export interface Tables {
-  things: { row: Things; insert: ThingsInsert; update: ThingsUpdate; key: ThingsKey };
+  things: {
+    row: Things;
+    insert: ThingsInsert;
+    update: ThingsUpdate;
+    key: ThingsKey;
+    counter: "likes";
+    set: "words";
+    map: "traits";
+  };
   date: { row: DateTable; insert: DateTableInsert; update: DateTableUpdate; key: DateTableKey };
   scratch_pad: { row: ScratchPad; insert: ScratchPadInsert; update: ScratchPadUpdate; key: ScratchPadKey };
+  things_conflicts: {
+    row: ThingsConflicts;
+    insert: ThingsConflictsInsert;
+    update: ThingsConflictsUpdate;
+    key: ThingsConflictsKey;
+  };
 }
 
 /** What a device can hold: each shape's parameters. */
@@ -182,6 +287,11 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         day: { type: "date", nullable: true },
         extra: { type: "json", nullable: true },
         cover: { type: "bytes", nullable: true },
+        likes: { type: "integer" },
+        words: { type: "json" },
+        traits: { type: "json" },
+        essay: { type: "text" },
+        choice: { type: "text", nullable: true },
         parent: { type: "uuid", nullable: true },
         ["__proto__"]: { type: "text", nullable: true },
         serial: { type: "integer", nullable: true, assigned: true },
@@ -201,6 +311,42 @@ export const schema: Schema<Tables, Shapes, Actions> = {
       columns: {
         id: { type: "uuid" },
         text: { type: "text" },
+      },
+    },
+    things_conflicts: {
+      key: ["conflict_id"],
+      sync: true,
+      columns: {
+        conflict_id: { type: "uuid" },
+        conflict_row: { type: "uuid", assigned: true },
+        conflict_column: { type: "text", assigned: true },
+        conflict_seq: { type: "integer", assigned: true },
+        conflict_at: { type: "timestamp", nullable: true, assigned: true },
+        conflict_written: { type: "timestamp", nullable: true, assigned: true },
+        conflict_by: { type: "text", nullable: true, assigned: true },
+        conflict_device: { type: "uuid", nullable: true, assigned: true },
+        conflict_base: { type: "json", nullable: true, assigned: true },
+        id: { type: "uuid", nullable: true, assigned: true },
+        label: { type: "text", nullable: true, assigned: true },
+        slug: { type: "text", nullable: true, assigned: true },
+        state: { type: "text", nullable: true, assigned: true },
+        count: { type: "integer", nullable: true, assigned: true },
+        size: { type: "integer", nullable: true, assigned: true },
+        ratio: { type: "float", nullable: true, assigned: true },
+        price: { type: "decimal", scale: 2, nullable: true, assigned: true },
+        flag: { type: "boolean", nullable: true, assigned: true },
+        at: { type: "timestamp", nullable: true, assigned: true },
+        day: { type: "date", nullable: true, assigned: true },
+        extra: { type: "json", nullable: true, assigned: true },
+        cover: { type: "bytes", nullable: true, assigned: true },
+        likes: { type: "integer", nullable: true, assigned: true },
+        words: { type: "json", nullable: true, assigned: true },
+        traits: { type: "json", nullable: true, assigned: true },
+        essay: { type: "text", nullable: true, assigned: true },
+        choice: { type: "text", nullable: true, assigned: true },
+        parent: { type: "uuid", nullable: true, assigned: true },
+        ["__proto__"]: { type: "text", nullable: true, assigned: true },
+        serial: { type: "integer", nullable: true, assigned: true },
       },
     },
   },
@@ -269,49 +415,122 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     'ired":false,"default":{"value":{"json":{"a":[1,2]}}},"max_length":null,"pattern":null,"min":null,"ma',
     'x":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"cover","type":"bytes","',
     'required":false,"default":null,"max_length":64,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
-    'erences":null,"unique":false,"merge":"lww"},{"name":"parent","type":"uuid","required":false,"default',
-    '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"thi',
-    'ngs","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"__proto__","type":"text","requir',
-    'ed":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
-    'ces":null,"unique":false,"merge":"lww"},{"name":"serial","type":"integer","required":false,"default"',
-    ':null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":',
-    'false,"merge":"lww","assigned":true}],"primary_key":["id"],"sync":true,"on_delete_conflict":"update_',
-    'wins","access":{"read":null,"insert":null,"update":null,"delete":null},"search":["label"]},{"name":"',
-    'date","columns":[{"name":"thing","type":"uuid","required":true,"default":null,"max_length":null,"pat',
-    'tern":null,"min":null,"max":null,"one_of":[],"references":{"table":"things","on_delete":"cascade"},"',
-    'unique":false,"merge":"lww"},{"name":"number","type":"integer","required":true,"default":null,"max_l',
-    'ength":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge',
-    '":"lww"}],"primary_key":["thing","number"],"sync":true,"on_delete_conflict":"update_wins","access":{',
-    '"read":null,"insert":null,"update":null,"delete":null}},{"name":"scratch_pad","columns":[{"name":"id',
-    '","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":n',
-    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"text","type":"text","requir',
-    'ed":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
-    'es":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"upda',
-    'te_wins","access":{"read":null,"insert":null,"update":null,"delete":null}}],"shapes":[{"name":"all",',
-    '"table":"things","where":null,"params":[],"columns":null},{"name":"some","table":"things","where":{"',
-    'and":[{"compare":{"op":"=","left":{"column":{"name":"label","type":"text"}},"right":{"param":{"name"',
-    ':"label","type":"text"}}}},{"compare":{"op":">","left":{"column":{"name":"at","type":"timestamp"}},"',
-    'right":{"param":{"name":"since","type":"timestamp"}}}},{"compare":{"op":"<","left":{"column":{"name"',
-    ':"price","type":{"decimal":2}}},"right":{"param":{"name":"below","type":{"decimal":2}}}}},{"compare"',
-    ':{"op":"=","left":{"column":{"name":"day","type":"date"}},"right":{"param":{"name":"day","type":"dat',
-    'e"}}}},{"compare":{"op":"=","left":{"column":{"name":"flag","type":"boolean"}},"right":{"param":{"na',
-    'me":"flag","type":"boolean"}}}},{"compare":{"op":"<","left":{"column":{"name":"ratio","type":"float"',
-    '}},"right":{"param":{"name":"ratio","type":"float"}}}}]},"params":[{"name":"label","type":"text"},{"',
-    'name":"since","type":"timestamp"},{"name":"below","type":{"decimal":2}},{"name":"day","type":"date"}',
-    ',{"name":"flag","type":"boolean"},{"name":"ratio","type":"float"}],"columns":["label","at"]},{"name"',
-    ':"counted","table":"things","where":{"compare":{"op":"=","left":{"column":{"name":"count","type":"in',
-    'teger"}},"right":{"param":{"name":"count","type":"integer"}}}},"params":[{"name":"count","type":"int',
-    'eger"}],"columns":null}],"actions":[{"name":"order","sending":{"priority":90,"attempts":3},"args":[{',
-    '"name":"thing","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":n',
-    'ull,"max":null,"one_of":[],"references":{"table":"things","on_delete":"restrict"},"unique":false,"me',
-    'rge":"lww"},{"name":"count","type":"integer","required":true,"default":null,"max_length":null,"patte',
-    'rn":null,"min":{"int":"1"},"max":{"int":"9007199254740993"},"one_of":[],"references":null,"unique":f',
-    'alse,"merge":"lww"},{"name":"state","type":"text","required":false,"default":null,"max_length":null,',
-    '"pattern":null,"min":null,"max":null,"one_of":[{"text":"new"},{"text":"half \\"done\\""},{"text":"done',
-    '"}],"references":null,"unique":false,"merge":"lww"},{"name":"price","type":{"decimal":2},"required":',
-    'false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
-    ':null,"unique":false,"merge":"lww"},{"name":"extra","type":"json","required":false,"default":null,"m',
-    'ax_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"m',
-    'erge":"lww"}]},{"name":"close","args":[]}]}',
+    'erences":null,"unique":false,"merge":"lww"},{"name":"likes","type":"integer","required":true,"defaul',
+    't":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
+    'ces":null,"unique":false,"merge":"counter"},{"name":"words","type":"json","required":true,"default":',
+    '{"value":{"json":[]}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
+    '":null,"unique":false,"merge":"set"},{"name":"traits","type":"json","required":true,"default":{"valu',
+    'e":{"json":{}}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
+    ',"unique":false,"merge":"map"},{"name":"essay","type":"text","required":true,"default":{"value":{"te',
+    'xt":""}},"max_length":2000,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
+    'e":false,"merge":"text"},{"name":"choice","type":"text","required":false,"default":null,"max_length"',
+    ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"man',
+    'ual"},{"name":"parent","type":"uuid","required":false,"default":null,"max_length":null,"pattern":nul',
+    'l,"min":null,"max":null,"one_of":[],"references":{"table":"things","on_delete":"set_null"},"unique":',
+    'false,"merge":"lww"},{"name":"__proto__","type":"text","required":false,"default":null,"max_length":',
+    'null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"',
+    '},{"name":"serial","type":"integer","required":false,"default":null,"max_length":null,"pattern":null',
+    ',"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true}],',
+    '"primary_key":["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":null,"insert":n',
+    'ull,"update":null,"delete":null},"search":["label"]},{"name":"date","columns":[{"name":"thing","type',
+    '":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":{"table":"things","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"',
+    'number","type":"integer","required":true,"default":null,"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["thing","numb',
+    'er"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":null,"insert":null,"update":nul',
+    'l,"delete":null}},{"name":"scratch_pad","columns":[{"name":"id","type":"uuid","required":true,"defau',
+    'lt":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
+    'que":false,"merge":"lww"},{"name":"text","type":"text","required":true,"default":null,"max_length":n',
+    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}',
+    '],"primary_key":["id"],"sync":false,"on_delete_conflict":"update_wins","access":{"read":null,"insert',
+    '":null,"update":null,"delete":null}},{"name":"things_conflicts","columns":[{"name":"conflict_id","ty',
+    'pe":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"on',
+    'e_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"conflict_row","type":"uuid","requi',
+    'red":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
+    'ces":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_column","type":"text","req',
+    'uired":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_seq","type":"integer","r',
+    'equired":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
+    'erences":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_at","type":"timestamp"',
+    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_written","type":"t',
+    'imestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"on',
+    'e_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_by","type',
+    '":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
+    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_device","t',
+    'ype":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"',
+    'one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_base","',
+    'type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,',
+    '"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"id","type":"uui',
+    'd","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[',
+    '],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"label","type":"text","req',
+    'uired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refe',
+    'rences":null,"unique":false,"merge":"lww","assigned":true},{"name":"slug","type":"text","required":f',
+    'alse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":',
+    'null,"unique":false,"merge":"lww","assigned":true},{"name":"state","type":"text","required":false,"d',
+    'efault":{"value":{"text":"new"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"count","type":"integer","re',
+    'quired":false,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"size","type":"',
+    'integer","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
+    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"ratio","type":"floa',
+    't","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[',
+    '],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"price","type":{"decimal":',
+    '2},"required":false,"default":{"value":{"decimal":"1.50"}},"max_length":null,"pattern":null,"min":nu',
+    'll,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"f',
+    'lag","type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern',
+    '":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":t',
+    'rue},{"name":"at","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":nul',
+    'l,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},',
+    '{"name":"day","type":"date","required":false,"default":null,"max_length":null,"pattern":null,"min":n',
+    'ull,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"',
+    'extra","type":"json","required":false,"default":{"value":{"json":{"a":[1,2]}}},"max_length":null,"pa',
+    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assign',
+    'ed":true},{"name":"cover","type":"bytes","required":false,"default":null,"max_length":null,"pattern"',
+    ':null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":tr',
+    'ue},{"name":"likes","type":"integer","required":false,"default":{"value":{"int":"0"}},"max_length":n',
+    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww",',
+    '"assigned":true},{"name":"words","type":"json","required":false,"default":{"value":{"json":[]}},"max',
+    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"mer',
+    'ge":"lww","assigned":true},{"name":"traits","type":"json","required":false,"default":{"value":{"json',
+    '":{}}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww","assigned":true},{"name":"essay","type":"text","required":false,"default":{"val',
+    'ue":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":nul',
+    'l,"unique":false,"merge":"lww","assigned":true},{"name":"choice","type":"text","required":false,"def',
+    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
+    'que":false,"merge":"lww","assigned":true},{"name":"parent","type":"uuid","required":false,"default":',
+    'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww","assigned":true},{"name":"__proto__","type":"text","required":false,"default":nul',
+    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
+    'e,"merge":"lww","assigned":true},{"name":"serial","type":"integer","required":false,"default":null,"',
+    'max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"',
+    'merge":"lww","assigned":true}],"primary_key":["conflict_id"],"sync":true,"on_delete_conflict":"updat',
+    'e_wins","access":{"read":null,"insert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}',
+    '},"delete":null},"conflicts_of":{"table":"things","key":["id"]}}],"shapes":[{"name":"all","table":"t',
+    'hings","where":null,"params":[],"columns":null},{"name":"some","table":"things","where":{"and":[{"co',
+    'mpare":{"op":"=","left":{"column":{"name":"label","type":"text"}},"right":{"param":{"name":"label","',
+    'type":"text"}}}},{"compare":{"op":">","left":{"column":{"name":"at","type":"timestamp"}},"right":{"p',
+    'aram":{"name":"since","type":"timestamp"}}}},{"compare":{"op":"<","left":{"column":{"name":"price","',
+    'type":{"decimal":2}}},"right":{"param":{"name":"below","type":{"decimal":2}}}}},{"compare":{"op":"="',
+    ',"left":{"column":{"name":"day","type":"date"}},"right":{"param":{"name":"day","type":"date"}}}},{"c',
+    'ompare":{"op":"=","left":{"column":{"name":"flag","type":"boolean"}},"right":{"param":{"name":"flag"',
+    ',"type":"boolean"}}}},{"compare":{"op":"<","left":{"column":{"name":"ratio","type":"float"}},"right"',
+    ':{"param":{"name":"ratio","type":"float"}}}}]},"params":[{"name":"label","type":"text"},{"name":"sin',
+    'ce","type":"timestamp"},{"name":"below","type":{"decimal":2}},{"name":"day","type":"date"},{"name":"',
+    'flag","type":"boolean"},{"name":"ratio","type":"float"}],"columns":["label","at"]},{"name":"counted"',
+    ',"table":"things","where":{"compare":{"op":"=","left":{"column":{"name":"count","type":"integer"}},"',
+    'right":{"param":{"name":"count","type":"integer"}}}},"params":[{"name":"count","type":"integer"}],"c',
+    'olumns":null}],"actions":[{"name":"order","sending":{"priority":90,"attempts":3},"args":[{"name":"th',
+    'ing","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":',
+    'null,"one_of":[],"references":{"table":"things","on_delete":"restrict"},"unique":false,"merge":"lww"',
+    '},{"name":"count","type":"integer","required":true,"default":null,"max_length":null,"pattern":null,"',
+    'min":{"int":"1"},"max":{"int":"9007199254740993"},"one_of":[],"references":null,"unique":false,"merg',
+    'e":"lww"},{"name":"state","type":"text","required":false,"default":null,"max_length":null,"pattern":',
+    'null,"min":null,"max":null,"one_of":[{"text":"new"},{"text":"half \\"done\\""},{"text":"done"}],"refer',
+    'ences":null,"unique":false,"merge":"lww"},{"name":"price","type":{"decimal":2},"required":false,"def',
+    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
+    'que":false,"merge":"lww"},{"name":"extra","type":"json","required":false,"default":null,"max_length"',
+    ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww',
+    '"}]},{"name":"close","args":[]}]}',
   ].join(""),
 };

@@ -70,6 +70,7 @@ test("what two wrote without a network is all there, and what cannot be is a con
       }),
     ID,
   );
+  await until(ann, (db) => db.outbox.current.length === 1);
   const [{ rows }] = await call(ann, (db) => db.outbox.current);
   assert.deepEqual([rows[0].added, rows[0].edited], [["likes"], ["tags", "look", "body"]]);
   assert.deepEqual(rows[0].values.tags, { add: ["wind"] });
@@ -81,7 +82,9 @@ test("what two wrote without a network is all there, and what cannot be is a con
         tx.set("cards", id, "tags").remove("old");
         tx.set("cards", id, "tags").add("rain");
         tx.map("cards", id, "look").set("colour", "red");
-        tx.sql("UPDATE cards SET body = 'one of them' || char(10) || 'two' || char(10) || 'three!' || char(10), pick = 'right'");
+        tx.sql(
+          "UPDATE cards SET body = 'one of them' || char(10) || 'two' || char(10) || 'three!' || char(10), pick = 'right'",
+        );
       }),
     ID,
   );
@@ -118,11 +121,10 @@ test("what two wrote without a network is all there, and what cannot be is a con
     body.conflict_id,
   );
   assert.match(wrong.message, /the conflict is about 'body', and a value for 'pick' was given/);
-  await call(
-    ann,
-    (db, [id, text]) => db.transaction((tx) => tx.resolve("cards", id, { body: text })),
-    [body.conflict_id, both],
-  );
+  await call(ann, (db, [id, text]) => db.transaction((tx) => tx.resolve("cards", id, { body: text })), [
+    body.conflict_id,
+    both,
+  ]);
   await call(ben, (db, id) => db.transaction((tx) => tx.resolve("cards", id, "take")), choice.conflict_id);
   await online(ann, true);
   for (const page of [ann, ben]) {
