@@ -538,16 +538,16 @@ impl<'a> Author<'a> {
 fn part(dice: &mut Dice, tx: &mut WriteTx<'_>, row: &RowKey) -> Done {
     use serde_json::json;
     let (n, other) = (dice.below(4), dice.below(4));
-    let path = ["/size", "/look/colour", "/look/form", "/look"][other as usize];
+    let path = *dice.pick(&["/size", "/size", "/size", "/look/colour", "/look/form", "/look"]).unwrap_or(&"/size");
     let change =
         |tx: &mut WriteTx<'_>, column: &str, change| tx.change("ranks", row, column, &Value::json(&change)).map(|_| ());
-    match dice.below(8) {
+    match dice.below(11) {
         0 | 1 => change(tx, "words", json!({ "add": [n] })),
         2 => change(tx, "words", json!({ "add": [format!("w{n}")], "remove": [other] })),
         3 => change(tx, "words", json!({ "remove": [n, format!("w{n}")] })),
         4 => tx.execute("UPDATE ranks SET words = '[ 2, true ]' WHERE id = ?", &row.0).map(|_| ()),
-        5 => change(tx, "traits", json!({ "set": { path: n } })),
-        6 => change(tx, "traits", json!({ "cut": [path] })),
+        5..=8 => change(tx, "traits", json!({ "set": { path: n } })),
+        9 => change(tx, "traits", json!({ "cut": [path] })),
         _ => {
             let sql = "UPDATE ranks SET traits = json_set(traits, '$.look.form', ?) WHERE id = ? AND json_type(traits, '$.look') = 'object'";
             tx.execute(sql, &[Value::Int(n as i64), row.0[0].clone()]).map(|_| ())

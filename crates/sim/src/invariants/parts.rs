@@ -162,8 +162,9 @@ fn by_stamp(
             return false;
         };
         let Some(transaction) = world.pushed.get(&(logged.replica, logged.rseq, logged.hash)) else { return false };
-        let of_row = |o: &&Operation| o.table() == table && o.key() == key;
-        let cells = transaction.operations.iter().filter(of_row).flat_map(Operation::cells);
+        // Who makes a row that is there says nothing new with what the column begins with.
+        let is_update = |o: &&Operation| matches!(o, Operation::Update { .. }) && o.table() == table && o.key() == key;
+        let cells = transaction.operations.iter().filter(is_update).flat_map(Operation::cells);
         let sets = cells.filter(|c| c.column == write.column && c.change == Some(Change::Edit));
         // Nobody of the author's has written there since.
         sets.into_iter().any(|cell| read(&cell.value)["set"].get(path).is_some())

@@ -106,9 +106,11 @@ impl World {
             files.insert(DATABASE, &database);
         }
         machine.disk.restore_files(&files);
-        // Now and then the mirror has suffered, too.
-        let is_damaged =
-            self.fault_dice.chance(80) && machine.disk.bit_flip(MIRROR, machine.dice.generator()).is_some();
+        // Now and then the mirror has suffered, too: but where neither says whose the database is, it is left as it is
+        // (LF-5001), for it may be somebody else's file.
+        let is_damaged = self.fault_dice.chance(80)
+            && damage != 2
+            && machine.disk.bit_flip(MIRROR, machine.dice.generator()).is_some();
         // Or the power goes once more while the device starts anew.
         if self.fault_dice.chance(250) {
             machine.disk.crash_after(Some(self.fault_dice.below(60)));
