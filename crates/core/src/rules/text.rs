@@ -64,7 +64,7 @@ fn merge(base: &str, ours: &str, theirs: &str) -> Merged {
     if base == theirs {
         return Merged { text: ours.to_owned(), is_conflict: false };
     }
-    let [base, ours, theirs] = [base, ours, theirs].map(|text| escaped(text));
+    let [base, ours, theirs] = [base, ours, theirs].map(escaped);
     let left = Cell::new(MOST_DIFFERENCES);
     let merged = by_lines([&base, &ours, &theirs], &left, |base, ours, theirs| {
         by_words([base, ours, theirs].map(<[&str]>::concat), &left)
