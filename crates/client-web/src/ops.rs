@@ -1,11 +1,13 @@
 //! The operations of a write, and query parameters, from JSON.
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
-//! `["+", table, [key…], {column: value}]` adds to counters, `["~", table, [key…], {column: change}]` changes parts of sets and maps, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]`
-//! runs SQL. What is asked of the transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an entry,
-//! `["r", rseq]` to require it, `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to edit an
-//! entry, `["t", rseq]` to write a dead letter again, `["c", rseq]` to take its place, `["e", ms]` not to be carried
-//! out after then, `["n", 0]` to be left out of undo.
+//! `["+", table, [key…], {column: value}]` adds to counters, `["~", table, [key…], {column: change}]` changes parts
+//! of sets and maps, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL; `["v", table, id]`
+//! resolves a conflict as the row is, with `null` behind it by the value that gave way, with `{column: value}` by
+//! another one. What is asked of the transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an
+//! entry, `["r", rseq]` to require it, `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to
+//! edit an entry, `["t", rseq]` to write a dead letter again, `["c", rseq]` to take its place, `["e", ms]` not to
+//! be carried out after then, `["n", 0]` to be left out of undo.
 
 use std::collections::BTreeMap;
 

@@ -549,7 +549,8 @@ fn part(dice: &mut Dice, tx: &mut WriteTx<'_>, row: &RowKey) -> Done {
         5..=8 => change(tx, "traits", json!({ "set": { path: n } })),
         9 => change(tx, "traits", json!({ "cut": [path] })),
         _ => {
-            let sql = "UPDATE ranks SET traits = json_set(traits, '$.look.form', ?) WHERE id = ? AND json_type(traits, '$.look') = 'object'";
+            let sql = "UPDATE ranks SET traits = json_set(traits, '$.look.form', ?)
+                       WHERE id = ? AND json_type(traits, '$.look') = 'object'";
             tx.execute(sql, &[Value::Int(n as i64), row.0[0].clone()]).map(|_| ())
         }
     }

@@ -8,7 +8,7 @@
 use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
 use landfall_core::wide::WideSet;
-use landfall_core::{Operation, RowKey, Transaction, Value, mutant};
+use landfall_core::{CellWrite, Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
 
 use super::bookkeeping::{DEAD, decode};
@@ -171,6 +171,11 @@ impl Database {
             let made = made.map(|(table, key, _)| (table.as_str(), key)).collect();
             // What was made last goes first.
             for (table, key, before) in before.iter().rev() {
+                // What was resolved stays so: only the server makes conflicts.
+                if tx.database().tables.get(table)?.table.conflicts_of.is_some() {
+                    left.push(Left { table: table.clone(), key: key.clone(), column: None });
+                    continue;
+                }
                 let written = operations.iter().filter(|o| o.table() == table && o.key() == key);
                 put_back(tx, (table, key), before.as_ref(), &made, written, &mut left)?;
             }
@@ -228,6 +233,17 @@ impl Database {
     }
 }
 
+/// The cells of a row as a transaction made it: what was set, and what its changes made of nothing.
+fn as_made(tx: &mut WriteTx<'_>, table: &str, mut cells: Cells, changes: &[&CellWrite]) -> Result<Cells, DbError> {
+    let app = tx.database().tables.get(table)?;
+    for write in changes {
+        if let Some(made) = app.table.rule(&write.column).applied(&Value::Null, &write.value) {
+            cells.insert(write.column.clone(), made);
+        }
+    }
+    Ok(cells)
+}
+
 /// Puts one row back as it was, as far as it still is what `written` made of it.
 fn put_back<'o>(
     tx: &mut WriteTx<'_>,
@@ -240,11 +256,6 @@ fn put_back<'o>(
     let mut leave = |column: Option<&str>| {
         left.push(Left { table: table.to_owned(), key: key.clone(), column: column.map(str::to_owned) });
     };
-    // What was resolved stays so: only the server makes conflicts.
-    if tx.database().tables.get(table)?.table.conflicts_of.is_some() {
-        leave(None);
-        return Ok(());
-    }
     let now = tx.row(table, key)?;
     let (mut cells, mut changes, mut made, mut deleted) = (Cells::new(), Vec::new(), false, false);
     for operation in written {
@@ -263,12 +274,7 @@ fn put_back<'o>(
     let Some(before) = before else {
         // It was made: it goes, unless there is somebody else's work in it by now.
         let Some(now) = now else { return Ok(()) };
-        let app = tx.database().tables.get(table)?;
-        for write in &changes {
-            if let Some(made) = app.table.rule(&write.column).applied(&Value::Null, &write.value) {
-                cells.insert(write.column.clone(), made);
-            }
-        }
+        let cells = as_made(tx, table, cells, &changes)?;
         let others = now.iter().any(|(name, value)| match cells.get(name) {
             Some(written) => written != value,
             None => !value.is_null() && !key.0.contains(value),
