@@ -49,6 +49,7 @@ impl Engine {
         let connection = self.session.connection();
         let input = match input {
             Input::Frame { connection: of, message: ServerMessage::Acknowledge { id, decisions, shift_ms } } => {
+                let dead = self.db.counts().dead;
                 if of == connection && self.hears(EventName::Acknowledge) && all_accepted(&decisions) {
                     self.expire(now);
                     let next = self.session.accepted(id, now.mono_ms);
@@ -60,6 +61,10 @@ impl Engine {
                     let until_ms = now.mono_ms + PATIENCE_MS;
                     let fresh = || Answers { connection, all: Vec::new(), until_ms };
                     self.answers.get_or_insert_with(fresh).all.push((id, decisions));
+                    // The answer is told with the changes; what has expired meanwhile is told now.
+                    if self.db.counts().dead != dead {
+                        self.refresh_status(now);
+                    }
                     return None;
                 }
                 let message = ServerMessage::Acknowledge { id, decisions, shift_ms };

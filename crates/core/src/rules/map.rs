@@ -14,6 +14,7 @@ use serde_json::{Map as Object, Value as Json};
 use super::state::{CellState, Changed, Hand, Held};
 use super::{Contest, Rule, TakenBack, Winner, lww::Lww};
 use crate::merge::Version;
+use crate::stamp::Stamp;
 use crate::txn::Change;
 use crate::value::{ColumnType, Value};
 
@@ -368,8 +369,21 @@ impl Registers {
             Some((at, _)) => author.stamp_after(at.stamp),
             None => author.stamp,
         };
+        // What is seen above and below it, perhaps written by the author long ago, stands in its way no more.
+        let stamp = match leaf {
+            Some(_) => self.seen_around(&path, hand).map_or(stamp, |seen| stamp.max(author.stamp_after(seen))),
+            None => stamp,
+        };
         self.of.insert(path, (Version { seq: author.seq, stamp }, leaf));
         true
+    }
+
+    /// The largest stamp of what is there above and below a path, and was seen.
+    fn seen_around(&self, path: &str, hand: &Hand<'_>) -> Option<Stamp> {
+        let above = above(path).filter_map(|above| self.of.get(above));
+        let below = self.of.range(format!("{path}/")..format!("{path}0")).map(|(_, register)| register);
+        let seen = above.chain(below).filter(|(at, leaf)| leaf.is_some() && hand.has_seen(at.seq, at.stamp.replica));
+        seen.map(|(at, _)| at.stamp).max()
     }
 
     /// What is shown of them, and what is kept. Where one path lies above another one the larger stamp is shown; an object

@@ -81,11 +81,10 @@ fn choice(
     let (was, is) = (cell(before, &write.column), cell(after, &write.column));
     // Who changed it last, as far as that is seen: and nobody of the author's has touched the row since.
     let states = world.history.states(table, key);
-    let mut changed = states.windows(2).rev().filter_map(|pair| {
-        let value = |row: &Option<Cells>| row.as_ref().map(|row| cell(row, &write.column).clone());
-        (value(&pair[0].1) != value(&pair[1].1)).then_some(pair[1].0)
-    });
-    let last = changed.next()?;
+    // A row that comes back has its cells as they were: that is no change of them.
+    let values: Vec<(u64, &Value)> =
+        states.iter().filter_map(|(seq, row)| Some((*seq, cell(row.as_ref()?, &write.column)))).collect();
+    let last = values.windows(2).rev().find(|pair| pair[0].1 != pair[1].1).map(|pair| pair[1].0)?;
     let by = |seq: u64| world.history.log.get(&seq).map(|logged| logged.replica);
     let is_concurrent = last > base && by(last) != Some(entry.replica);
     let own_since = states.iter().any(|(seq, _)| *seq > last && by(*seq) == Some(entry.replica));

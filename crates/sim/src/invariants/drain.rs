@@ -131,8 +131,15 @@ pub fn told(world: &mut World, device: usize) -> Result<(), Violation> {
         return Ok(());
     }
     let text = format!(
-        "{} tells {sending:?}, {:?}; {} were accepted and {} failed since nothing waited",
-        machine.name, status.connectivity, drain.done, drain.failed
+        "{} tells {sending:?}, {:?}; {} were accepted and {} failed since nothing waited; {:?}",
+        machine.name,
+        status.connectivity,
+        drain.done,
+        drain.failed,
+        process.engine.outbox().map(|outbox| {
+            let one = |e: &OutboxEntry| (e.rseq, e.state.clone(), e.problem.as_ref().map(|p| p.code.to_string()));
+            outbox.iter().map(one).collect::<Vec<_>>()
+        })
     );
     Err(Violation::new("counts", text))
 }
