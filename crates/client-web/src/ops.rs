@@ -2,7 +2,8 @@
 //!
 //! A write is a list: `["i", table, {column: value}]` inserts, `["u", table, [key…], {column: value}]` updates,
 //! `["+", table, [key…], {column: value}]` adds to counters, `["~", table, [key…], {column: change}]` changes parts
-//! of sets and maps, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL; `["v", table, id]`
+//! of sets and maps, `["d", table, [key…]]` deletes, `["s", sql, [parameter…]]` runs SQL; `["l", table, [key…], column,
+//! [column…], place, [key…]]` moves a row in its list; `["v", table, id]`
 //! resolves a conflict as the row is, with `null` behind it by the value that gave way, with `{column: value}` by
 //! another one. What is asked of the transaction stands among them: `["p", priority]`, `["f", rseq]` to follow an
 //! entry, `["r", rseq]` to require it, `["a", action, {argument: value}]` to ask for an action, `["x", rseq]` to
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use landfall_client::db::{DbError, Resolution, WriteTx};
+use landfall_client::db::{DbError, Resolution, Spot, WriteTx};
 use landfall_core::error::codes;
 use landfall_core::hash::Cells;
 use landfall_core::schema::Table;
@@ -33,6 +34,8 @@ pub enum Op {
     Add(String, RowKey, Vec<(String, Value)>),
     /// Resolves a conflict of a table.
     Resolve(String, Value, Resolution),
+    /// Puts a row at a place in its list: its position, and what tells lists apart.
+    Place(String, RowKey, String, Vec<String>, Spot),
     /// Changes parts of sets and maps of a row.
     Change(String, RowKey, Vec<(String, Value)>),
     /// Deletes a row.
@@ -221,6 +224,26 @@ pub fn operations(schema: &Schema, text: &str) -> Result<Vec<Op>, DbError> {
             };
             Ok(Op::Resolve(name.clone(), conflict, with))
         }
+        [
+            Json::String(op),
+            Json::String(name),
+            Json::Array(list),
+            Json::String(column),
+            Json::Array(within),
+            spot @ ..,
+        ] if op == "l" => {
+            let table = table(schema, name)?;
+            let spot = match spot {
+                [Json::String(first)] if first == "first" => Spot::First,
+                [Json::String(last)] if last == "last" => Spot::Last,
+                [Json::String(side), Json::Array(other)] if side == "before" => Spot::Before(key(table, other)?),
+                [Json::String(side), Json::Array(other)] if side == "after" => Spot::After(key(table, other)?),
+                _ => return Err(malformed("a place in a list")),
+            };
+            let within = within.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<_>>();
+            let within = within.ok_or_else(|| malformed("the columns that tell lists apart"))?;
+            Ok(Op::Place(name.clone(), key(table, list)?, column.clone(), within, spot))
+        }
         [Json::String(op), Json::String(name), Json::Object(args)] if op == "a" => {
             Ok(Op::Act(Action { name: name.clone(), args: arguments(schema, name, args)? }))
         }
@@ -269,6 +292,10 @@ pub fn run(tx: &mut WriteTx<'_>, operations: &[Op]) -> Result<(), DbError> {
             }
             Op::Resolve(table, conflict, with) => {
                 tx.resolve(table, conflict, with)?;
+            }
+            Op::Place(table, key, column, within, spot) => {
+                let within: Vec<&str> = within.iter().map(String::as_str).collect();
+                is_there(tx.place(table, key, column, &within, spot)?, table, key)?;
             }
             Op::Change(table, key, cells) => {
                 for (column, change) in cells {

@@ -8,6 +8,7 @@ mod arrival;
 mod counter;
 mod extreme;
 mod first;
+pub mod list;
 mod lww;
 mod manual;
 mod map;
@@ -183,7 +184,7 @@ pub(crate) trait Rule: fmt::Debug + Sync {
 pub struct MergeRule(&'static dyn Rule);
 
 /// Every rule.
-const ALL: [MergeRule; 11] = [
+const ALL: [MergeRule; 12] = [
     MergeRule(&lww::Lww),
     MergeRule(&first::First),
     MergeRule(&arrival::Server),
@@ -193,6 +194,7 @@ const ALL: [MergeRule; 11] = [
     MergeRule(&counter::Counter),
     MergeRule(&set::Set),
     MergeRule(&map::Map),
+    MergeRule(&list::List),
     MergeRule(&text::Text),
     MergeRule(&manual::Manual),
 ];

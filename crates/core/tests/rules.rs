@@ -54,6 +54,7 @@ fn value(ty: ColumnType, n: u8) -> Value {
 fn held(column: &Column, n: u8) -> Value {
     let texts = match column.merge.name() {
         "set" => ["[]", "[1]", "[1,2]", "[\"a\"]", "[2,\"a\"]"],
+        "list" => return if n == 5 { Value::Null } else { Value::Text(format!("0000000{}1", n)) },
         "map" => ["{}", "{\"a\":1}", "{\"a\":2,\"b\":1}", "{\"b\":2}", "{\"c\":[]}"],
         _ => return value(column.ty, n),
     };
@@ -63,7 +64,7 @@ fn held(column: &Column, n: u8) -> Value {
 /// What is done to a column: its new value, or a change.
 fn done(column: &Column, n: u8) -> Value {
     let texts = match (column.merge.name(), column.merge.change()) {
-        (_, None) => return value(column.ty, n),
+        (_, None) => return held(column, n),
         // A change has a value.
         (_, Some(Change::Add)) => return value(column.ty, n % 5),
         ("text", _) => [

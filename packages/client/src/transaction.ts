@@ -1,6 +1,6 @@
 import { codes, fail } from "./error.js";
 import type { Ask } from "./protocol.js";
-import type { AnyTables, MapCell, Param, Path, Resolution, Schema, SetCell, Transaction } from "./types.js";
+import type { AnyTables, ListCell, MapCell, Param, Path, Resolution, Schema, SetCell, Transaction } from "./types.js";
 import { checkWhole, decodeRows, encodeArgs, encodeKey, encodeParams, encodeRow, refuse } from "./values.js";
 
 /** A JSON pointer (RFC 6901). */
@@ -58,6 +58,17 @@ export class Tx implements Transaction<AnyTables> {
     return {
       set: (path, value) => edit({ set: { [pointer(path)]: value } }),
       remove: (path) => edit({ cut: [pointer(path)] }),
+    };
+  }
+
+  list(table: string, key: unknown, column: string, within: readonly string[] = []): ListCell<unknown> {
+    const schema = this.#schema;
+    return {
+      move: (to) => {
+        const [side, other] = typeof to === "string" ? [to] : "after" in to ? ["after", to.after] : ["before", to.before];
+        const spot = other === undefined ? [side] : [side, encodeKey(schema, table, other)];
+        this.#add("l", table, encodeKey(schema, table, key), column, within, ...spot);
+      },
     };
   }
 

@@ -39,6 +39,8 @@ export interface TableTypes {
   set?: string;
   /** The columns that are maps (`merge = "map"`), if there are any. */
   map?: string;
+  /** The columns that are positions in a list (`merge = "list"`), if there are any. */
+  list?: string;
 }
 
 /** The constant `schema` of the file that `landfall generate` makes. */
@@ -428,6 +430,16 @@ export interface Transaction<Tables, Actions = AnyActions> {
   /** A map of a row, to set and remove what is at its paths. What is at other paths stays as others write it. */
   map<T extends keyof Tables & string>(table: T, key: KeyOf<Tables, T>, column: MapOf<Tables, T> & string): MapCell;
   /**
+   * The position of a row in its list, to move it. `within` names the columns that tell lists of one table apart. Rows are in
+   * order by `ORDER BY position, key`.
+   */
+  list<T extends keyof Tables & string>(
+    table: T,
+    key: KeyOf<Tables, T>,
+    column: ListOf<Tables, T> & string,
+    within?: readonly (keyof UpdateOf<Tables, T> & string)[],
+  ): ListCell<KeyOf<Tables, T>>;
+  /**
    * Resolves a conflict, a row of `<table>_conflicts`, by its `conflict_id`. It ends on every device; one that was resolved
    * already is no mistake.
    */
@@ -483,6 +495,8 @@ export type IncrementsOf<Tables, T extends keyof Tables> = Pick<UpdateOf<Tables,
 export type CounterOf<Tables, T extends keyof Tables> = Part<Tables, T, "counter"> & keyof UpdateOf<Tables, T>;
 /** The columns of a table that are sets. */
 export type SetOf<Tables, T extends keyof Tables> = Part<Tables, T, "set"> & keyof UpdateOf<Tables, T>;
+/** The columns of a table that are positions in a list. */
+export type ListOf<Tables, T extends keyof Tables> = Part<Tables, T, "list"> & keyof UpdateOf<Tables, T>;
 /** The columns of a table that are maps. */
 export type MapOf<Tables, T extends keyof Tables> = Part<Tables, T, "map"> & keyof UpdateOf<Tables, T>;
 /**
@@ -502,6 +516,11 @@ export interface SetCell {
   add(...elements: readonly Element[]): void;
   /** Removes elements; those that are not there are no mistake. */
   remove(...elements: readonly Element[]): void;
+}
+/** The position of a row in its list, within a transaction. */
+export interface ListCell<Key> {
+  /** Puts the row right before or behind another one, or at an end. */
+  move(to: "first" | "last" | { readonly before: Key } | { readonly after: Key }): void;
 }
 /** A map of a row, within a transaction. */
 export interface MapCell {

@@ -178,7 +178,7 @@ impl Writer {
         self.line(0, "export interface Tables {");
         for (table, name) in named {
             let mut types = format!("row: {name}; insert: {name}Insert; update: {name}Update; key: {name}Key");
-            for rule in ["counter", "set", "map"] {
+            for rule in ["counter", "set", "map", "list"] {
                 let has = |column: &&Column| column.merge.name() == rule;
                 let columns = table.data_columns().filter(has).map(|column| format!("\"{}\"", column.name));
                 let columns = columns.collect::<Vec<_>>().join(" | ");

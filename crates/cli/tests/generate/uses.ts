@@ -78,6 +78,10 @@ export function parts(tx: Transaction<Tables, Actions>): void {
   tx.map("things", one, "traits").set(["look", "colour"], "red");
   tx.map("things", one, "traits").remove("look");
   tx.update("things", one, { words: ["a", 1], traits: { look: { colour: null } } });
+  tx.list("things", one, "place", ["flag"]).move({ after: one });
+  tx.list("things", one, "place").move("last");
+  // @ts-expect-error Its order is nobody's.
+  tx.list("things", one, "label");
   tx.resolve("things", one, "keep");
   tx.resolve("things", one, { essay: "what a person made of both" });
   // @ts-expect-error There is no such way.

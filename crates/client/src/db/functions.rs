@@ -60,12 +60,17 @@ fn micros(now_ms: u64) -> i64 {
     i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_mul(1_000)
 }
 
-fn new_uuid(state: &mut Inner) -> String {
+/// Chance, anew at each call, from the transaction's seed.
+pub(super) fn drawn(state: &mut Inner) -> [u8; 16] {
     state.drawn += 1;
     let mut bytes = state.seed.to_vec();
     bytes.extend(state.drawn.to_le_bytes());
+    hash128(&bytes)
+}
+
+fn new_uuid(state: &mut Inner) -> String {
     let mut random = [0; 10];
-    random.copy_from_slice(&hash128(&bytes)[..10]);
+    random.copy_from_slice(&drawn(state)[..10]);
     format_uuid(&uuid_v7(state.now_ms, random))
 }
 

@@ -15,6 +15,7 @@ mod counters;
 mod history;
 mod holding;
 mod letters;
+mod list;
 mod loading;
 mod opening;
 mod overlay;

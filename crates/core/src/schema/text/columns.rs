@@ -12,7 +12,7 @@ use crate::schema::{Column, Default, OnDelete, Pattern};
 use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["list", "doc", "ot", "custom"];
+const LATER_MERGE_RULES: &[&str] = &["doc", "ot", "custom"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
