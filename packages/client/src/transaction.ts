@@ -65,7 +65,8 @@ export class Tx implements Transaction<AnyTables> {
     const schema = this.#schema;
     return {
       move: (to) => {
-        const [side, other] = typeof to === "string" ? [to] : "after" in to ? ["after", to.after] : ["before", to.before];
+        const [side, other] =
+          typeof to === "string" ? [to] : "after" in to ? ["after", to.after] : ["before", to.before];
         const spot = other === undefined ? [side] : [side, encodeKey(schema, table, other)];
         this.#add("l", table, encodeKey(schema, table, key), column, within, ...spot);
       },
