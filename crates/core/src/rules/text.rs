@@ -148,7 +148,7 @@ fn differs(one: &str, other: &str) -> usize {
     one.len().max(other.len()) - begins - ends
 }
 
-/// Each word on a line of its own. Ends of lines among them are `\\l`: every `\\` that was there is escaped already.
+/// Each word on a line of its own. Ends of lines among them are `\l`: every `\` that was there is escaped already.
 fn words_as_lines(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut last: Option<char> = None;

@@ -7,7 +7,7 @@
 //! with the value that gave way in its place, and about the conflict the columns below.
 
 use super::history::named;
-use super::{Column, Default, Table};
+use super::{Column, Table};
 use crate::error::{Problem, codes};
 use crate::key::RowKey;
 use crate::value::{ColumnType, Value};
@@ -74,17 +74,10 @@ impl Table {
             assigned: *name != CONFLICT_ID,
             ..Column::plain(*name, *ty)
         });
-        let constant = |column: &Column| column.default.clone().filter(|d| matches!(d, Default::Value(_)));
-        // What gave way may be what a rule of the column does not allow any more.
-        let images = self.columns.iter().map(|c| Column {
-            default: constant(c),
-            assigned: true,
-            ..Column::plain(c.name.clone(), c.ty)
-        });
         Self {
             primary_key: vec![CONFLICT_ID.to_owned()],
             conflicts_of: Some(ConflictsOf { table: self.name.clone(), key: self.primary_key.clone() }),
-            ..Self::plain(self.conflicts_table(), own.chain(images).collect())
+            ..Self::plain(self.conflicts_table(), own.chain(self.image_columns()).collect())
         }
     }
 

@@ -116,19 +116,23 @@ impl Table {
             assigned: *name != CHANGE_ID,
             ..Column::plain(*name, *ty)
         });
-        // A column that is added is in older images what it is in older rows: its constant default.
-        let constant = |column: &Column| column.default.clone().filter(|d| matches!(d, Default::Value(_)));
-        // And its value is any that the row's own column ever had: its rules do not bind it.
-        let images = self.columns.iter().map(|c| Column {
-            default: constant(c),
-            assigned: true,
-            ..Column::plain(c.name.clone(), c.ty)
-        });
         Self {
             primary_key: vec![CHANGE_ID.to_owned()],
             history_of: Some(HistoryOf { table: self.name.clone(), key: self.primary_key.clone() }),
-            ..Self::plain(self.history_table(), own.chain(images).collect())
+            ..Self::plain(self.history_table(), own.chain(self.image_columns()).collect())
         }
+    }
+
+    /// The columns of a row's image, in a history or in a conflict.
+    pub(super) fn image_columns(&self) -> impl Iterator<Item = Column> {
+        // A column that is added is in older images what it is in older rows: its constant default.
+        let constant = |column: &Column| column.default.clone().filter(|d| matches!(d, Default::Value(_)));
+        // And its value is any that the row's own column ever had: its rules do not bind it.
+        self.columns.iter().map(move |c| Column {
+            default: constant(c),
+            assigned: true,
+            ..Column::plain(c.name.clone(), c.ty)
+        })
     }
 
     /// Whether the server looks this column of a history up, or an app is likely to.
