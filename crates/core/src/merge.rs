@@ -37,7 +37,7 @@ pub struct Version {
 
 impl Version {
     /// Whether a write of `author` with this base did not see what was written here.
-    fn is_concurrent(&self, author: &Author, base: u64) -> bool {
+    pub fn is_concurrent(&self, author: &Author, base: u64) -> bool {
         if crate::mutant::active("ignore-base") {
             return self.stamp.replica != author.stamp.replica;
         }

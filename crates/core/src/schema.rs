@@ -14,6 +14,7 @@ use crate::value::{ColumnType, Value};
 pub mod caching;
 pub mod conflicts;
 pub mod ddl;
+pub mod docs;
 pub mod history;
 mod json;
 mod pattern;
@@ -24,6 +25,7 @@ mod validate;
 
 pub use caching::Caching;
 pub use conflicts::ConflictsOf;
+pub use docs::DocsOf;
 pub use history::{History, HistoryOf};
 pub use pattern::Pattern;
 #[cfg(feature = "text")]
@@ -106,6 +108,10 @@ pub struct Table {
     pub history_of: Option<HistoryOf>,
     /// It holds the conflicts of another table: only the server adds to it, and who resolves one deletes it.
     pub conflicts_of: Option<ConflictsOf>,
+    /// Its columns of type `doc`: no cells of its rows, but documents of them, in a table of their own.
+    pub docs: Vec<String>,
+    /// It holds the documents of another table: to be added to, and nothing else.
+    pub docs_of: Option<DocsOf>,
 }
 
 /// How the writes of a table, or the transactions with an action, are sent.
@@ -390,6 +396,8 @@ impl Table {
             history: None,
             history_of: None,
             conflicts_of: None,
+            docs: Vec::new(),
+            docs_of: None,
         }
     }
 

@@ -99,6 +99,9 @@ impl Writer {
             None if table.conflicts_of.is_some() => {
                 "A value that could not be merged, in the row as it was, and about it.".to_owned()
             }
+            None if let Some(of) = &table.docs_of => {
+                format!("An update of a document of a row of `{}`: together they are the document.", of.table)
+            }
             None if table.sync => format!("A row of `{}`.", table.name),
             None => format!("A row of `{}` (on this device only).", table.name),
         };

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, History, HistoryOf, Offline, OnDelete, OutboxLimits,
+    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, DocsOf, History, HistoryOf, Offline, OnDelete, OutboxLimits,
     Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
@@ -120,12 +120,24 @@ fn table(value: &Table, out: &mut String) {
     if let Some(value) = &value.conflicts_of {
         conflicts_of(value, object.field("conflicts_of"));
     }
+    if !value.docs.is_empty() {
+        object.list("docs", &value.docs, |text, out| string(text, out));
+    }
+    if let Some(value) = &value.docs_of {
+        docs_of(value, object.field("docs_of"));
+    }
 }
 
 fn conflicts_of(value: &ConflictsOf, out: &mut String) {
     let mut object = Object::new(out);
     object.text("table", &value.table);
     object.list("key", &value.key, |text, out| string(text, out));
+}
+
+fn docs_of(value: &DocsOf, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("table", &value.table);
+    object.text("key", &value.key);
 }
 
 fn history(value: &History, out: &mut String) {
@@ -310,12 +322,19 @@ fn read_table(json: &Json) -> Result<Table, Misread> {
         history: read_maybe(fields.maybe("history"), read_history)?,
         history_of: read_maybe(fields.maybe("history_of"), read_history_of)?,
         conflicts_of: read_maybe(fields.maybe("conflicts_of"), read_conflicts_of)?,
+        docs: fields.list("docs", text)?,
+        docs_of: read_maybe(fields.maybe("docs_of"), read_docs_of)?,
     })
 }
 
 fn read_conflicts_of(json: &Json) -> Result<ConflictsOf, Misread> {
     let fields = Fields::of(json, "`conflicts_of`")?;
     Ok(ConflictsOf { table: fields.text("table")?, key: fields.list("key", text)? })
+}
+
+fn read_docs_of(json: &Json) -> Result<DocsOf, Misread> {
+    let fields = Fields::of(json, "`docs_of`")?;
+    Ok(DocsOf { table: fields.text("table")?, key: fields.text("key")? })
 }
 
 fn read_history(json: &Json) -> Result<History, Misread> {

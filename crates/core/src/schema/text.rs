@@ -14,6 +14,7 @@ mod caching;
 mod columns;
 mod condition;
 mod diagnostic;
+mod docs;
 mod history;
 mod links;
 mod literals;

@@ -120,6 +120,9 @@ fn gone(table: &Table) -> String {
         let rules = "merge rules that may leave conflicts";
         return format!("'{}' has no {rules} any more, and some may be open; leave such a rule there", of.table);
     }
+    if let Some(of) = &table.docs_of {
+        return format!("'{}' declares no documents any more; keep them declared, and stop using them", of.table);
+    }
     match &table.history_of {
         Some(of) => {
             format!("'{}' keeps no history any more; leave `history` there, a short one costs little", of.table)
@@ -161,6 +164,8 @@ impl Upgrade {
         for column in &old.columns {
             match new.column(&column.name) {
                 Some(next) => self.column(old, column, next),
+                // A copy that no access rule asks for any more.
+                None if old.doc_copies().any(|copy| copy.name == column.name) => {}
                 None => self.refuse_at(
                     old,
                     Some(column),

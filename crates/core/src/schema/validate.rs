@@ -223,6 +223,7 @@ impl Schema {
             return Err(Problem::new(codes::UNKNOWN_NAME, format!("the schema has no synced table '{name}'")));
         };
         table.check_no_history(key)?;
+        table.check_is_update(operation)?;
         if !matches!(operation, Operation::Delete { .. }) {
             table.check_no_conflicts(key)?;
         }

@@ -1,6 +1,7 @@
 //! One entry: its operations are merged into the rows, under the subject's rights.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use landfall_core::error::codes;
 use landfall_core::hash::{Cells, row_hash};
@@ -12,8 +13,8 @@ use landfall_core::{Operation, Problem, RowKey, Stamp};
 use super::outside::is_outside;
 use super::record::{RowChange, Tombstone};
 use super::tx::{Exists, Found, StoreTx};
-use super::{Group, follow};
-use crate::store::{PushEntry, StoreError};
+use super::{Group, docs, follow};
+use crate::store::{PushEntry, StoreError, Subject};
 
 /// Why an entry stops.
 pub(super) enum Stop {
@@ -86,6 +87,7 @@ impl Touched {
 pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
     pub(super) group: &'g mut Group<'a, T>,
     pub(super) author: Author,
+    pub(super) subject: Arc<Subject>,
     env: Env,
     /// By table and key, so that everything that follows is in a fixed order.
     pub(super) touched: BTreeMap<(usize, RowKey), Touched>,
@@ -113,7 +115,9 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let env = push.subject.env();
         let read = |(row, found)| Ok((row, Touched::of(found)?));
         let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
-        Ok(Self { group, author, env, touched, deleted: Vec::new(), lost: 0, conflicts: Vec::new(), settled: false })
+        let subject = Arc::clone(&push.subject);
+        let (deleted, conflicts) = (Vec::new(), Vec::new());
+        Ok(Self { group, author, subject, env, touched, deleted, lost: 0, conflicts, settled: false })
     }
 
     /// Carries out the operations and what follows from them; `added` are the server's own, on which no access rule lies.
@@ -129,6 +133,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
             follow::deletes(&mut self)?;
             follow::checks(&mut self)?;
         }
+        docs::follow_rows(&mut self)?;
         Ok(self.done())
     }
 
@@ -154,8 +159,10 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let (table, key, author) = (plan.table(at), operation.key(), self.author);
         let env = std::mem::take(&mut self.env);
         let access = Access { table, key, env: &env, free };
-        let merged = access.merge(self.load(at, key)?, operation, &author);
-        let result = merged.and_then(|merged| self.carry_out(at, operation, merged, &access, alone));
+        let result = docs::prepare(self, at, operation, &access).and_then(|docs::Prepared { operation, has_revived }| {
+            let merged = access.merge(self.load(at, key)?, &operation, &author)?;
+            self.carry_out(at, &operation, merged, &access, alone && !has_revived)
+        });
         self.env = env;
         result
     }
@@ -268,12 +275,12 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
 }
 
 /// A subject's rights on one row.
-struct Access<'a> {
+pub(super) struct Access<'a> {
     table: &'a Table,
     key: &'a RowKey,
     env: &'a Env,
     /// The server itself writes: it sees everything, and may do everything.
-    free: bool,
+    pub(super) free: bool,
 }
 
 impl Access<'_> {
@@ -284,8 +291,7 @@ impl Access<'_> {
             return Ok(merge(self.table, held.now.as_ref(), operation, author));
         }
         let rules = &self.table.access;
-        let visible = |cells: &Cells| rules.read.as_ref().is_none_or(|p| p.matches(cells, self.env).unwrap_or(false));
-        let seen = held.now.as_ref().is_none_or(|row| visible(&row.cells));
+        let seen = held.now.as_ref().is_none_or(|row| self.sees(self.table, &row.cells));
         match (operation, held.live()) {
             (Operation::Update { .. } | Operation::Delete { .. }, _) if !seen => {
                 return Ok(merge(self.table, None, operation, author));
@@ -298,6 +304,12 @@ impl Access<'_> {
             _ => {}
         }
         Ok(merge(self.table, held.now.as_ref(), operation, author))
+    }
+
+    /// Whether the subject may know of a row.
+    pub(super) fn sees(&self, table: &Table, row: &Cells) -> bool {
+        let rule = table.access.read.as_ref().filter(|_| !self.free);
+        rule.is_none_or(|rule| rule.matches(row, self.env).unwrap_or(false))
     }
 
     fn allow(&self, rule: Option<&Predicate>, row: &Cells, verb: &str) -> Result<(), Stop> {

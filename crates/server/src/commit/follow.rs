@@ -92,8 +92,17 @@ fn set<T: StoreTx>(
     column: &str,
     value: Value,
 ) -> Result<(), Stop> {
+    write(run, at, key, vec![CellWrite::new(column, value)])
+}
+
+/// Writes cells of a row as the server's own doing.
+pub(super) fn write<T: StoreTx>(
+    run: &mut EntryRun<'_, '_, T>,
+    at: usize,
+    key: &RowKey,
+    cells: Vec<CellWrite>,
+) -> Result<(), Stop> {
     let table = run.group.plan.table(at);
-    let cells = vec![CellWrite::new(column, value)];
     let operation = Operation::Update { table: table.name.clone(), key: key.clone(), base: SEEN_ALL, cells };
     let Merged::Put { row, .. } = merged(run, at, &operation)? else {
         return Ok(());
@@ -135,7 +144,7 @@ pub(super) fn revival<T: StoreTx>(run: &mut EntryRun<'_, '_, T>, tombstone: &Tom
 }
 
 /// A row that comes back is new to whoever looks at its versions.
-fn revived<T: StoreTx>(
+pub(super) fn revived<T: StoreTx>(
     mut meta: landfall_core::merge::RowMeta,
     run: &EntryRun<'_, '_, T>,
 ) -> landfall_core::merge::RowMeta {
@@ -187,6 +196,12 @@ pub(super) fn checks<T: StoreTx>(run: &mut EntryRun<'_, '_, T>) -> Result<(), St
     Ok(())
 }
 
+/// What is said where a row is referred to that is not there.
+pub(super) fn no_such_row(table: &str) -> Problem {
+    let message = format!("it refers to a row of '{table}' that does not exist; create that one first");
+    Problem::new(codes::REFERENCE, message)
+}
+
 /// The references and the uniqueness of one row, as far as its cells are new.
 pub(super) fn check_row<T: StoreTx>(
     group: &mut Group<'_, T>,
@@ -205,11 +220,7 @@ pub(super) fn check_row<T: StoreTx>(
             && !(*target == at && referred(value) == *key)
             && !group.tx.exists(*target, &referred(value))?
         {
-            let message = format!(
-                "it refers to a row of '{}' that does not exist; create that one first",
-                plan.table(*target).name
-            );
-            return Err(Problem::new(codes::REFERENCE, message).row(name, key).column(column).into());
+            return Err(no_such_row(&plan.table(*target).name).row(name, key).column(column).into());
         }
     }
     for column in plan.uniques(at) {

@@ -8,6 +8,7 @@
 //! - `act`: what the handler of an action makes of an entry; `consult`: what its webhook was asked and has answered
 //! - `entry`: one entry's operations: merge, access, validation
 //! - `follow`: what follows from deletes and revivals, and the checks at the end
+//! - `docs`: what becomes of updates of documents
 //! - `outside`: writes behind the store's back
 //! - `history`: what is kept of changes in tables that keep their history
 //! - `record`: what is stored of it; `tx`: what is needed of a database
@@ -26,11 +27,12 @@ use landfall_protocol::Outcome;
 use crate::actions::hooks::{Name, Next};
 use crate::actions::{Actions, Reason};
 use crate::buckets::{BucketIndex, Fan};
-use crate::store::{Counters, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
+use crate::store::{Counters, DocNews, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
 
 mod act;
 mod conflicts;
 mod consult;
+mod docs;
 mod entry;
 mod faults;
 mod follow;
@@ -85,6 +87,8 @@ pub struct Group<'a, T: StoreTx> {
     asks: Vec<(Name, Next)>,
     /// Bytes of questions for which there is room.
     room: usize,
+    /// Updates of documents, in order.
+    docs: Vec<DocNews>,
 }
 
 impl<'a, T: StoreTx> Group<'a, T> {
@@ -110,6 +114,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             found: Vec::new(),
             asks: Vec::new(),
             room: 0,
+            docs: Vec::new(),
         }
     }
 
@@ -173,6 +178,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             counters: self.counters,
             faults: self.found,
             asks: self.asks,
+            docs: self.docs,
             flushed_in: Duration::ZERO,
         })
     }
@@ -463,7 +469,10 @@ impl<'a, T: StoreTx> Group<'a, T> {
         for change in &done.changes {
             fan.add(self.buckets, &change.table, &change.key, change.before.as_ref().into(), change.after.as_ref());
         }
-        self.log(by, done.changes, fan, done.conflicts)
+        let docs = self.hear_of_docs(&done.changes);
+        let seq = self.log(by, done.changes, fan, done.conflicts)?;
+        self.compact_docs(docs)?;
+        Ok(seq)
     }
 
     /// Gives the next sequence to changes that are written already, with their history.

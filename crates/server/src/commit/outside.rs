@@ -3,7 +3,7 @@
 //! discovery; whatever comes next is merged against it.
 
 use landfall_core::hash::{Cells, row_hash};
-use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, merge};
+use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
 use landfall_core::schema::Table;
 use landfall_core::{CellWrite, Operation, RowKey, Stamp};
 
@@ -54,7 +54,12 @@ impl<T: StoreTx> Group<'_, T> {
             (None, false) => Before::Nothing,
         };
         fan.add(self.buckets, &table.name, key, seen, found.cells.as_ref());
-        let changes = vec![RowChange { table: table.name.clone(), key: key.clone(), before, after: found.cells }];
+        let after = found.cells.clone();
+        let mut changes = vec![RowChange { table: table.name.clone(), key: key.clone(), before, after: found.cells }];
+        if let Some(row) = &after {
+            let version = Version { seq: author.seq, stamp };
+            self.follow_outside((at, key, version), row, &mut fan, &mut changes)?;
+        }
         self.counters.outside += 1;
         let blind = was_live && changes[0].before.is_none();
         let by = Signature { blind, ..Signature::of_nobody(author.seq, &changes, stamp) };

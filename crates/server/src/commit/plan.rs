@@ -26,6 +26,8 @@ pub struct Plan {
     histories: BTreeMap<String, (usize, usize)>,
     /// By position of a table, that of its conflicts.
     conflicts: BTreeMap<usize, usize>,
+    /// By position of a table that has documents, that of the table in which they are.
+    docs: BTreeMap<usize, usize>,
 }
 
 /// A column that refers to a table.
@@ -61,7 +63,9 @@ impl Plan {
         let conflicts =
             |(at, t): (usize, &Table)| Some((at, *positions.get(&t.conflicts_table()).filter(|_| t.may_conflict())?));
         let conflicts = schema.tables.iter().enumerate().filter_map(conflicts).collect();
-        Self { schema, chain_key, positions, referrers, references, uniques, histories, conflicts }
+        let docs = |(at, t): (usize, &Table)| Some((*positions.get(&t.docs_of.as_ref()?.table)?, at));
+        let docs = schema.tables.iter().enumerate().filter_map(docs).collect();
+        Self { schema, chain_key, positions, referrers, references, uniques, histories, conflicts, docs }
     }
 
     /// The schema.
@@ -92,6 +96,27 @@ impl Plan {
     /// The position of a table's conflicts.
     pub(super) fn conflicts(&self, table: usize) -> Option<usize> {
         self.conflicts.get(&table).copied()
+    }
+
+    /// Whether any table has documents.
+    pub(super) fn has_docs(&self) -> bool {
+        !self.docs.is_empty()
+    }
+
+    /// The position of the table in which a table's documents are.
+    pub(super) fn docs_of(&self, table: usize) -> Option<usize> {
+        self.docs.get(&table).copied()
+    }
+
+    /// The position of the table whose documents are in this one.
+    pub(super) fn parent_of_docs(&self, docs: usize) -> Option<usize> {
+        self.docs.iter().find(|(_, at)| **at == docs).map(|(parent, _)| *parent)
+    }
+
+    /// The positions of a table of documents, and of the one whose they are.
+    pub(super) fn docs_named(&self, table: &str) -> Option<(usize, usize)> {
+        let docs = self.table_at(table)?;
+        Some((docs, self.parent_of_docs(docs)?))
     }
 
     pub(super) fn referrers(&self, table: usize) -> &[Referrer] {

@@ -188,8 +188,23 @@ pub struct GroupCommit {
     pub faults: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked about entries that were not decided for that.
     pub asks: Vec<(Name, Next)>,
+    /// Updates of documents that were accepted, in order: for who has one open at this server.
+    pub docs: Vec<DocNews>,
     /// How long the transaction took to reach the disk, once everything was decided: the write of the log and its fsync.
     pub flushed_in: Duration,
+}
+
+/// An update of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocNews {
+    /// The table of the row whose document it is.
+    pub table: String,
+    /// The row's key.
+    pub key: RowKey,
+    /// The column.
+    pub column: String,
+    /// The update.
+    pub update: Arc<[u8]>,
 }
 
 /// What a group did, in numbers.

@@ -12,7 +12,7 @@ use crate::schema::{Column, Default, OnDelete, Pattern};
 use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["doc", "ot", "custom"];
+const LATER_MERGE_RULES: &[&str] = &["ot", "custom"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -232,6 +232,12 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
 
 fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
     let Some(entry) = section.take("merge") else { return };
+    if entry.value.as_str() == Some("doc") {
+        report
+            .add(codes::NOT_APPLICABLE, entry.span.clone(), "a document is no cell of a row")
+            .help("write: type = \"doc\"");
+        return;
+    }
     let rules: Vec<_> = MergeRule::all().map(|rule| (rule.name(), rule)).collect();
     let Some(merge) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
     match ty {

@@ -3,10 +3,11 @@
 use super::columns::DraftColumn;
 use super::reader::{DAY_MS, Entry, LONGEST_MS};
 use super::tables::DraftTable;
-use super::{MAX_COLUMNS, MAX_TABLES, Report, Span, names};
+use super::{MAX_COLUMNS, MAX_TABLES, Report, Span, docs, names};
 use crate::error::codes;
 use crate::predicate::Predicate;
 use crate::schema::conflicts::{CONFLICT_COLUMNS, CONFLICT_PREFIX};
+use crate::schema::docs::{DOC_COLUMNS, DOC_PREFIX};
 use crate::schema::history::{CHANGE_COLUMNS, CHANGE_PREFIX};
 use crate::schema::{Access, History, Table};
 
@@ -21,8 +22,8 @@ pub(super) fn read(entry: &Entry<'_>, report: &mut Report) -> Option<History> {
     }
 }
 
-/// Appends the table of each history, and of the conflicts of each table that may have some. Where in `tables` each stands,
-/// and whose it is.
+/// Appends the table of each history, of the conflicts of each table that may have some, and of the documents of each that
+/// declares some. Where in `tables` each stands, and whose it is.
 pub(super) fn derive(tables: &mut Vec<DraftTable<'_>>, report: &mut Report) -> Vec<(usize, usize)> {
     let mut made = Vec::new();
     for at in 0..tables.len() {
@@ -33,6 +34,15 @@ pub(super) fn derive(tables: &mut Vec<DraftTable<'_>>, report: &mut Report) -> V
         }
         if tables[at].table.may_conflict() && is_possible(tables, at, &CONFLICTS, report) {
             let draft = second(&tables[at], tables[at].table.to_conflicts(), &CONFLICTS);
+            made.push((tables.len(), at));
+            tables.push(draft);
+        }
+        tables[at].table.docs = tables[at].docs.iter().map(|(name, _)| name.clone()).collect();
+        if docs::is_possible(&tables[at], report)
+            && is_possible(tables, at, &DOCS, report)
+            && let Some(docs) = tables[at].table.to_docs()
+        {
+            let draft = second(&tables[at], docs, &DOCS);
             made.push((tables.len(), at));
             tables.push(draft);
         }
@@ -69,6 +79,16 @@ const CONFLICTS: Second = Second {
     span: |draft| draft.name_span.clone(),
     prefix: CONFLICT_PREFIX,
     columns: CONFLICT_COLUMNS.len(),
+};
+
+const DOCS: Second = Second {
+    what: "table of documents",
+    why: "the table has documents",
+    way_out: "declare no column of type `doc`",
+    name: Table::docs_table,
+    span: |draft| draft.docs.first().map_or_else(|| draft.name_span.clone(), |(_, span)| span.clone()),
+    prefix: DOC_PREFIX,
+    columns: DOC_COLUMNS,
 };
 
 fn is_possible(tables: &[DraftTable<'_>], at: usize, second: &Second, report: &mut Report) -> bool {
@@ -138,19 +158,27 @@ fn second<'t>(of: &DraftTable<'t>, table: Table, second: &Second) -> DraftTable<
         sync_span: span.clone(),
         schedule: None,
         history_span: span,
+        docs: Vec::new(),
         access: Vec::new(),
         access_span: 0..0,
     }
 }
 
 /// Who may read a row may read the history of what that row was then, and its conflicts; nobody but the server writes either.
-/// Who may change the row resolves its conflicts, by deleting them.
+/// Who may change the row resolves its conflicts, by deleting them, and writes to its documents.
 pub(super) fn share_access(tables: &mut [DraftTable<'_>], seconds: Vec<(usize, usize)>, report: &mut Report) {
     for (second, of) in seconds {
         if tables[second].table.conflicts_of.is_some() {
             refuse_conflicting_access(&tables[of], report);
         }
         let Access { read, update: change, .. } = tables[of].table.access.clone();
+        if tables[second].table.docs_of.is_some() {
+            let of = tables[of].table.clone();
+            let table = &mut tables[second].table;
+            docs::copy_columns(table, &of);
+            table.access = Access { read, insert: change, update: None, delete: None };
+            continue;
+        }
         let table = &mut tables[second].table;
         let never = Predicate::parse("FALSE", table, &[]).ok();
         let delete = if table.conflicts_of.is_some() { change } else { never.clone() };

@@ -95,10 +95,11 @@ pub(super) fn compile(
             .help("query it directly, without a shape; or remove `sync = false`");
         return None;
     }
-    let is_second = table.table.history_of.is_some() || table.table.conflicts_of.is_some();
+    let is_second =
+        table.table.history_of.is_some() || table.table.conflicts_of.is_some() || table.table.docs_of.is_some();
     if let Some((_, span)) = draft.columns.iter().flatten().next().filter(|_| is_second) {
         report.add(codes::NOT_APPLICABLE, span.clone(), format!("a shape of `{name}` cannot leave columns out")).help(
-            "remove `columns`: a row is restored from its history, or a conflict taken, and must be there as a whole",
+            "remove `columns`: what is restored from a history, taken from a conflict, or part of a document must be there whole",
         );
     }
     for (i, (column, span)) in draft.columns.iter().flatten().enumerate() {

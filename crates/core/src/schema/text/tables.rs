@@ -4,7 +4,7 @@ use super::columns::{self, DraftColumn};
 use super::names;
 use super::reader::{Entry, Section, Word};
 use super::sending::{self, DraftSchedule};
-use super::{MAX_COLUMNS, Report, Span, history};
+use super::{MAX_COLUMNS, Report, Span, docs, history};
 use crate::error::codes;
 use crate::schema::{DeleteRule, Table};
 
@@ -25,6 +25,8 @@ pub(super) struct DraftTable<'t> {
     pub(super) sync_span: Span,
     pub(super) schedule: Option<DraftSchedule<'t>>,
     pub(super) history_span: Span,
+    /// The documents of its rows.
+    pub(super) docs: Vec<(String, Span)>,
     pub(super) access: Vec<Entry<'t>>,
     pub(super) access_span: Span,
 }
@@ -38,6 +40,14 @@ impl<'t> DraftTable<'t> {
     /// Reports that a column is not there, unless it could not be read.
     pub(super) fn unknown_column(&self, name: &str, span: &Span, report: &mut Report) {
         if self.broken.contains(&name) {
+            return;
+        }
+        if let Some((_, declared)) = self.docs.iter().find(|(doc, _)| doc == name) {
+            let message = format!("`{name}` is a document of `{}`, and no cell of its rows", self.table.name);
+            report
+                .add(codes::UNKNOWN_COLUMN, span.clone(), message)
+                .related(declared, "declared here")
+                .help(format!("its updates are rows of `{}`", self.table.docs_table()));
             return;
         }
         let columns = self.columns.iter().map(|c| c.column.name.as_str());
@@ -70,6 +80,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
         sync_span: entry.key_span.clone(),
         schedule: None,
         history_span: 0..0,
+        docs: Vec::new(),
         access: Vec::new(),
         access_span: 0..0,
     };
@@ -135,6 +146,10 @@ fn read_columns<'t>(section: &mut Section<'t>, draft: &mut DraftTable<'t>, repor
     }
     names::check_unique("column", entries.iter().map(|e| (e.key, &e.key_span)), report);
     for entry in entries.iter().take(MAX_COLUMNS) {
+        if docs::is_doc(entry) {
+            draft.docs.extend(docs::read(entry, report));
+            continue;
+        }
         match columns::read(entry, report) {
             Some(column) => draft.columns.push(column),
             None => draft.broken.push(entry.key),

@@ -10,6 +10,7 @@ mod access;
 mod actions;
 mod buckets;
 mod decisions;
+mod docs;
 mod faults;
 mod history;
 mod kit;
@@ -21,7 +22,7 @@ mod workload;
 
 pub(crate) use kit::*;
 pub(crate) use {
-    access::*, actions::*, buckets::*, decisions::*, faults::*, history::*, outside::*, property::*, rows::*,
+    access::*, actions::*, buckets::*, decisions::*, docs::*, faults::*, history::*, outside::*, property::*, rows::*,
     webhooks::*, workload::*,
 };
 
@@ -73,6 +74,11 @@ macro_rules! store_contract {
             a_history_that_was_erased_begins_anew,
             a_delete_from_outside_is_in_the_history_however_late,
             nobody_but_the_server_writes_a_history,
+            an_update_of_a_document_is_signed_by_the_server,
+            what_is_no_update_of_a_document_is_refused,
+            a_long_document_is_few_updates,
+            who_has_a_document_follows_its_row,
+            a_document_goes_with_its_row_and_comes_back,
             what_is_asked_about_holds_up_nobody_else,
             an_answer_rests_on_rows_as_they_were,
             what_cannot_be_asked_now_comes_again,

@@ -1,0 +1,306 @@
+//! Documents: an update is checked and signed before it is a row, the copies beside it follow the row whose document it is, and
+//! many updates become one.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use landfall_core::error::codes;
+use landfall_core::hash::{Cells, row_hash};
+use landfall_core::merge::{RowMeta, StoredRow, Version};
+use landfall_core::schema::docs::{DOC_AT, DOC_BY, DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE, merged_id};
+use landfall_core::schema::DeleteRule;
+use landfall_core::{CellWrite, Operation, Problem, RowKey, Stamp, Value};
+
+use super::entry::{Access, EntryRun, Stop};
+use super::follow::{self, MAX_CASCADE};
+use super::history::{instant, integer};
+use super::outside::is_outside;
+use super::plan::referred;
+use super::record::{OUTSIDE, RowChange};
+use super::tx::{Exists, StoreTx};
+use super::{Group, Signature};
+use crate::buckets::{Before, Fan};
+use crate::store::{DocNews, StoreError};
+
+/// One update in so many looks whether there are many: nothing has to be counted for that, and nothing remembered.
+const LOOKS_EVERY: u8 = 16;
+/// So many updates at least become one.
+const MANY: usize = 48;
+/// What has more bytes is not put together any further: a row must fit a value.
+const LARGE: usize = 2 << 20;
+
+/// A document: the table of documents, the row's key, the column.
+pub(super) type DocName = (usize, Value, Value);
+
+/// What an insert into a table of documents is to write.
+pub(super) struct Prepared<'o> {
+    pub(super) operation: Cow<'o, Operation>,
+    /// The row whose document it is was gone, and is back.
+    pub(super) has_revived: bool,
+}
+
+/// Looks at an operation before it is carried out.
+pub(super) fn prepare<'o, T: StoreTx>(
+    run: &mut EntryRun<'_, '_, T>,
+    at: usize,
+    operation: &'o Operation,
+    access: &Access<'_>,
+) -> Result<Prepared<'o>, Stop> {
+    let plain = Prepared { operation: Cow::Borrowed(operation), has_revived: false };
+    let plan = run.group.plan;
+    let table = plan.table(at);
+    let (Some(parent), Some(of), Operation::Insert { key, base, cells, .. }) =
+        (plan.parent_of_docs(at), &table.docs_of, operation)
+    else {
+        return Ok(plain);
+    };
+    let written = |name: &str| cells.iter().find(|write| write.column == name).map(|write| &write.value);
+    let about = |problem: Problem| problem.row(&table.name, key);
+    let Some(Value::Bytes(update)) = written(DOC_UPDATE) else { return Ok(plain) };
+    if let Err(error) = landfall_doc::check(update) {
+        let message = format!("{error}; send what the document's library gives as an update");
+        return Err(about(Problem::new(codes::WRONG_TYPE, message)).column(DOC_UPDATE).into());
+    }
+    let is_other = |row: &Cells| row.get(DOC_UPDATE) != written(DOC_UPDATE);
+    if run.load(at, key)?.live().is_some_and(is_other) {
+        let message = "another update has this id already; give each update an id of its own";
+        return Err(about(Problem::new(codes::BAD_KEY, message)).into());
+    }
+    let Some(row) = written(&of.key).map(referred) else { return Ok(plain) };
+    let seen = run.load(parent, &row)?.now.as_ref().is_some_and(|row| access.sees(plan.table(parent), &row.cells));
+    if !seen {
+        return Err(about(follow::no_such_row(&of.table)).column(&of.key).into());
+    }
+    let has_revived = revive(run, parent, &row, *base)?;
+    let Some(image) = run.load(parent, &row)?.live().cloned() else {
+        return Err(about(follow::no_such_row(&of.table)).column(&of.key).into());
+    };
+    let mut operation = operation.clone();
+    if let Operation::Insert { cells, .. } = &mut operation {
+        let copy = |column: &str| image.get(column).cloned().unwrap_or_default();
+        cells.extend(table.doc_copies().map(|column| CellWrite::new(&column.name, copy(&column.name))));
+        cells.push(CellWrite::new(DOC_SEQ, integer(run.author.seq)));
+        cells.push(CellWrite::new(DOC_AT, instant(run.group.now_ms)));
+        if !access.free {
+            cells.push(CellWrite::new(DOC_BY, Value::Text(run.subject.id.clone())));
+        }
+    }
+    Ok(Prepared { operation: Cow::Owned(operation), has_revived })
+}
+
+/// Whoever wrote to a document without having seen that its row was deleted brings the row back, as any update of it does.
+fn revive<T: StoreTx>(run: &mut EntryRun<'_, '_, T>, at: usize, key: &RowKey, base: u64) -> Result<bool, Stop> {
+    let (author, rule) = (run.author, run.group.plan.table(at).on_delete_conflict);
+    let touched = run.load(at, key)?;
+    let (Some(row), Some(tombstone)) = (touched.now.clone(), touched.tombstone.clone()) else { return Ok(false) };
+    let is_concurrent = row.meta.deleted.is_some_and(|deleted| deleted.is_concurrent(&author, base));
+    if !is_concurrent || rule != DeleteRule::UpdateWins {
+        return Ok(false);
+    }
+    let meta = follow::revived(RowMeta { deleted: None, ..row.meta }, run);
+    run.put(at, key, StoredRow { cells: row.cells, meta })?;
+    follow::revival(run, &tombstone)?;
+    Ok(true)
+}
+
+/// What the access rules tell by is beside each update as it is in the row.
+pub(super) fn follow_rows<T: StoreTx>(run: &mut EntryRun<'_, '_, T>) -> Result<(), Stop> {
+    let plan = run.group.plan;
+    if !plan.has_docs() {
+        return Ok(());
+    }
+    let mut moved = Vec::new();
+    for ((at, key), touched) in &run.touched {
+        let Some(docs) = plan.docs_of(*at) else { continue };
+        let (Some(before), Some(now)) = (&touched.before, touched.live()) else { continue };
+        let changed = plan.table(docs).doc_copies().filter(|c| before.get(&c.name) != now.get(&c.name));
+        let cells: Vec<CellWrite> =
+            changed.map(|c| CellWrite::new(&c.name, now.get(&c.name).cloned().unwrap_or_default())).collect();
+        if !cells.is_empty() {
+            moved.push((docs, key.0[0].clone(), cells));
+        }
+    }
+    for (docs, row, cells) in moved {
+        let Some(of) = &plan.table(docs).docs_of else { continue };
+        for key in run.group.tx.referrers(docs, &of.key, &row, MAX_CASCADE)? {
+            follow::write(run, docs, &key, cells.clone())?;
+        }
+    }
+    Ok(())
+}
+
+impl<T: StoreTx> Group<'_, T> {
+    /// The same where another program changed the row, as a part of what it did.
+    pub(super) fn follow_outside(
+        &mut self,
+        (at, key, version): (usize, &RowKey, Version),
+        row: &Cells,
+        fan: &mut Fan,
+        changes: &mut Vec<RowChange>,
+    ) -> Result<(), StoreError> {
+        let Some(docs) = self.plan.docs_of(at) else { return Ok(()) };
+        let table = self.plan.table(docs);
+        let (Some(of), [name]) = (&table.docs_of, &key.0[..]) else { return Ok(()) };
+        for key in self.tx.referrers(docs, &of.key, name, usize::MAX >> 1)? {
+            let found = self.tx.row(docs, &key)?;
+            let (Some(before), Some(book)) = (found.cells, found.book) else { continue };
+            let copies = table.doc_copies().map(|c| (c.name.clone(), row.get(&c.name).cloned().unwrap_or_default()));
+            let mut cells = before.clone();
+            cells.extend(copies);
+            if cells == before {
+                continue;
+            }
+            let meta = RowMeta { row: version, ..book.meta };
+            let hash = row_hash(&table.name, &key, &cells);
+            let stored = StoredRow { cells, meta };
+            self.tx.put_row(docs, &key, &stored, hash, Exists { row: true, book: true })?;
+            fan.add(self.buckets, &table.name, &key, Before::Row(&before), Some(&stored.cells));
+            changes.push(RowChange { table: table.name.clone(), key, before: Some(before), after: Some(stored.cells) });
+        }
+        Ok(())
+    }
+
+    /// Takes note of updates for who has the document open at this server, and names the documents of which there may be many.
+    pub(super) fn hear_of_docs(&mut self, changes: &[RowChange]) -> BTreeSet<DocName> {
+        let mut full = BTreeSet::new();
+        if !self.plan.has_docs() {
+            return full;
+        }
+        for change in changes {
+            let Some((docs, parent)) = self.plan.docs_named(&change.table) else { continue };
+            let Some(of) = &self.plan.table(docs).docs_of else { continue };
+            let parts = |row: &Cells| Some((row.get(&of.key)?.clone(), row.get(DOC_COLUMN)?.clone()));
+            let Some((row, column)) = change.after.as_ref().or(change.before.as_ref()).and_then(parts) else { continue };
+            if let (None, Some(Value::Bytes(update)), Value::Text(column)) =
+                (&change.before, change.after.as_ref().and_then(|row| row.get(DOC_UPDATE)), &column)
+            {
+                let table = self.plan.table(parent).name.clone();
+                self.docs.push(DocNews { table, key: referred(&row), column: column.clone(), update: update.as_slice().into() });
+                if landfall_core::hash::hash128(&change.key.to_bytes())[0] % LOOKS_EVERY == 0 {
+                    full.insert((docs, row, column.as_str().into()));
+                }
+            }
+        }
+        full
+    }
+
+    /// Puts one update in the place of many, under sequences of their own.
+    pub(super) fn compact_docs(&mut self, docs: BTreeSet<DocName>) -> Result<(), StoreError> {
+        for (at, row, column) in docs {
+            self.compact_doc(at, &row, &column)?;
+        }
+        Ok(())
+    }
+
+    fn compact_doc(&mut self, at: usize, row: &Value, column: &Value) -> Result<(), StoreError> {
+        let table = self.plan.table(at);
+        let Some(of) = &table.docs_of else { return Ok(()) };
+        let mut all = Vec::new();
+        for key in self.tx.referrers(at, &of.key, row, usize::MAX >> 1)? {
+            let found = self.tx.row(at, &key)?;
+            // What another program wrote has to have its sequence first.
+            if is_outside(table, &key, &found) {
+                return Ok(());
+            }
+            let Some(cells) = found.cells.filter(|cells| cells.get(DOC_COLUMN) == Some(column)) else { continue };
+            all.push((key, cells));
+        }
+        let seq = |cells: &Cells| cells.get(DOC_SEQ).cloned().unwrap_or_default();
+        all.sort_by(|(key, cells), (other_key, other)| (seq(cells), key).cmp(&(seq(other), other_key)));
+        let newest = newest(all.iter().map(|(_, cells)| update_of(cells).len()));
+        let is_whole = newest == all.len();
+        let many = all.split_off(all.len() - newest);
+        if many.len() < MANY {
+            return Ok(());
+        }
+        let updates: Vec<&[u8]> = many.iter().map(|(_, cells)| update_of(cells)).collect();
+        let one = if is_whole { landfall_doc::compact(&updates) } else { landfall_doc::merge(&updates) };
+        // What cannot be put together stays as it is: nothing is lost, and no other document waits for it.
+        let Ok(one) = one else { return Ok(()) };
+        self.replace(at, row, column, many, one)
+    }
+
+    fn replace(
+        &mut self,
+        at: usize,
+        row: &Value,
+        column: &Value,
+        many: Vec<(RowKey, Cells)>,
+        one: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let (table, seq) = (self.plan.table(at), self.next_seq());
+        let stamp = Stamp { wall_ms: self.now_ms, counter: 0, replica: OUTSIDE };
+        let (mut changes, mut fan) = (Vec::with_capacity(many.len() + 1), Fan::new(seq));
+        let Some((_, last)) = many.last() else { return Ok(()) };
+        let mut cells = last.clone();
+        let by = last.get(DOC_BY).filter(|by| many.iter().all(|(_, cells)| cells.get(DOC_BY) == Some(by))).cloned();
+        let id = merged_id(row, column, seq);
+        cells.extend(
+            [
+                (DOC_ID, id.clone()),
+                (DOC_UPDATE, Value::Bytes(one)),
+                (DOC_SEQ, integer(seq)),
+                (DOC_AT, instant(self.now_ms)),
+                (DOC_BY, by.unwrap_or_default()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        for (key, before) in &many {
+            self.tx.forget_row(at, key)?;
+            fan.add(self.buckets, &table.name, key, Before::Row(before), None);
+            changes.push(RowChange { table: table.name.clone(), key: key.clone(), before: None, after: None });
+        }
+        let key = RowKey::single(id);
+        let stored = StoredRow { cells, meta: RowMeta { row: Version { seq, stamp }, ..RowMeta::default() } };
+        let hash = row_hash(&table.name, &key, &stored.cells);
+        self.tx.put_row(at, &key, &stored, hash, Exists::default())?;
+        fan.add(self.buckets, &table.name, &key, Before::Nothing, Some(&stored.cells));
+        changes.push(RowChange { table: table.name.clone(), key, before: None, after: Some(stored.cells) });
+        self.log_as_is(Signature::of_nobody(seq, &changes, stamp), changes, fan)?;
+        Ok(())
+    }
+}
+
+fn update_of(cells: &Cells) -> &[u8] {
+    match cells.get(DOC_UPDATE) {
+        Some(Value::Bytes(update)) => update,
+        _ => landfall_doc::NOTHING,
+    }
+}
+
+/// How many of the newest become one: as many as are not much larger than all that are newer together, so that each byte is
+/// written again only as often as what it is part of has doubled.
+fn newest(sizes: impl DoubleEndedIterator<Item = usize>) -> usize {
+    let mut sum = 0_usize;
+    let fits = |(at, size): &(usize, usize)| {
+        let goes = *at < MANY || *size <= sum;
+        sum = sum.saturating_add(*size);
+        goes && sum <= LARGE
+    };
+    sizes.rev().enumerate().take_while(fits).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However many updates there are, few rows hold them, and each is written again some times only.
+    #[test]
+    fn a_long_history_is_few_rows_and_seldom_rewritten() {
+        let (mut rows, mut written, mut most) = (Vec::new(), 0_usize, 0);
+        for step in 0..100_000_usize {
+            rows.push(20);
+            if step % usize::from(LOOKS_EVERY) == 0 {
+                let count = newest(rows.iter().copied());
+                if count >= MANY {
+                    let one = rows.split_off(rows.len() - count).into_iter().sum();
+                    written += one;
+                    rows.push(one);
+                }
+            }
+            most = most.max(rows.len());
+        }
+        assert!(most < 200, "{most} rows");
+        assert!(written < 20 * 100_000 * 16, "each byte is written {} times", written / (20 * 100_000));
+    }
+}
