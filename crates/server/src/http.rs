@@ -21,10 +21,12 @@ use crate::store::{Store, StoreError};
 
 mod app;
 mod chunks;
+mod docs;
 mod door;
 mod listen;
 mod origin;
 mod readers;
+mod rooms;
 mod sessions;
 mod shared;
 mod socket;
@@ -137,6 +139,7 @@ fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
     let own = Router::new()
         .route("/v1/sync", get(sync))
         .route("/v1/chunks/{token}", get(chunks::get))
+        .route("/v1/docs/{table}/{key}/{column}", get(docs::get))
         .route("/health", get(health))
         .layer(cors)
         .route("/metrics", get(metrics))
@@ -150,7 +153,7 @@ fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
 
 /// For paths and methods that no route has.
 const NOT_HERE: &str =
-    "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /health and /metrics [LF-6106]";
+    "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /v1/docs/…, /health and /metrics [LF-6106]";
 
 async fn sync(
     State(shared): State<Arc<Shared>>,

@@ -70,6 +70,8 @@ pub struct Rules {
     pub schema_version: u32,
     /// What devices keep to.
     pub limits: Limits,
+    /// What is declared.
+    pub schema: Arc<landfall_core::Schema>,
     /// Time-outs.
     pub patience: Patience,
     /// Bytes after which a Live or CatchUp message is not extended any more.
@@ -81,7 +83,8 @@ impl Rules {
     pub fn new(schema: &landfall_core::Schema, auth: Authenticator) -> Self {
         let limits = Limits { frame_bytes: 20 << 20, push_entries: 1_000, window_bytes: 4 << 20, subscriptions: 256 };
         let (app, schema_version) = (schema.name.clone(), schema.version);
-        Self { auth, app, schema_version, limits, patience: Patience::default(), message_bytes: 256 << 10 }
+        let schema = Arc::new(schema.clone());
+        Self { auth, app, schema_version, limits, schema, patience: Patience::default(), message_bytes: 256 << 10 }
     }
 }
 

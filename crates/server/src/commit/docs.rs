@@ -171,11 +171,20 @@ impl<T: StoreTx> Group<'_, T> {
             let Some(of) = &self.plan.table(docs).docs_of else { continue };
             let parts = |row: &Cells| Some((row.get(&of.key)?.clone(), row.get(DOC_COLUMN)?.clone()));
             let Some((row, column)) = change.after.as_ref().or(change.before.as_ref()).and_then(parts) else { continue };
-            if let (None, Some(Value::Bytes(update)), Value::Text(column)) =
-                (&change.before, change.after.as_ref().and_then(|row| row.get(DOC_UPDATE)), &column)
-            {
-                let table = self.plan.table(parent).name.clone();
-                self.docs.push(DocNews { table, key: referred(&row), column: column.clone(), update: update.as_slice().into() });
+            let Value::Text(column) = &column else { continue };
+            let is_new = change.before.is_none();
+            let update = match change.after.as_ref().filter(|_| is_new).and_then(|row| row.get(DOC_UPDATE)) {
+                Some(Value::Bytes(update)) => Some(update.as_slice().into()),
+                _ => None,
+            };
+            let (table, key) = (self.plan.table(parent).name.clone(), referred(&row));
+            let is_full = update.is_some();
+            let news = DocNews { table, key, column: column.clone(), update };
+            // Many rows of one document change in one way.
+            if news.update.is_some() || self.docs.last() != Some(&news) {
+                self.docs.push(news);
+            }
+            if is_full {
                 if landfall_core::hash::hash128(&change.key.to_bytes())[0] % LOOKS_EVERY == 0 {
                     full.insert((docs, row, column.as_str().into()));
                 }

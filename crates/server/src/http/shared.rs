@@ -10,7 +10,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::door::{ChunkPass, Door, payer};
+use super::docs::Authors;
 use super::readers::Readers;
+use super::rooms::Rooms;
 use super::sessions::{Handle, Sessions};
 use super::turns::Turns;
 use super::writer::{self, Work};
@@ -31,6 +33,9 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) drain: CancellationToken,
+    /// Who has which document open, and whose transactions what they write is.
+    pub(super) rooms: Arc<Rooms>,
+    pub(super) authors: Authors,
     /// Origins of other pages that are let in.
     pub(super) origins: Vec<axum::http::HeaderValue>,
     /// What keeps the writer from committing, since its last attempt.
@@ -66,7 +71,7 @@ impl Shared {
         let for_jitter = ChaCha20Rng::try_from_rng(&mut SysRng).map_err(std::io::Error::other)?;
         let most_waiting = options.memory.waiting_entries;
         let door = Arc::new(Door::new(options.allowance, most_waiting, for_jitter, Arc::clone(&metrics)));
-        let trouble = Arc::default();
+        let (trouble, rooms) = (Arc::default(), Arc::<Rooms>::default());
         let committer = Committer::new(store, Arc::clone(&hub))?;
         let (hooks, to_ask, started) = (committer.hooks(), Arc::<Notify>::default(), Instant::now());
         let thread = writer::Writer {
@@ -80,6 +85,7 @@ impl Shared {
             retention: options.retention,
             to_ask: Arc::clone(&to_ask),
             started,
+            rooms: Arc::clone(&rooms),
         };
         let handle = std::thread::Builder::new().name("landfall-writer".to_owned()).spawn(move || thread.run())?;
         let shared = Self {
@@ -89,6 +95,8 @@ impl Shared {
             metrics,
             sessions,
             drain: CancellationToken::new(),
+            rooms,
+            authors: Authors::default(),
             origins: options.origins,
             trouble,
             work,

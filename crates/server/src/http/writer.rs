@@ -12,6 +12,7 @@ use rand::Rng as _;
 use tokio::sync::{Notify, oneshot};
 
 use super::door::Door;
+use super::rooms::Rooms;
 use super::sessions::{Handle, Sessions};
 use crate::buckets::Bucket;
 use crate::core::fair::Waiting;
@@ -71,6 +72,8 @@ pub(super) struct Writer {
     pub(super) to_ask: Arc<Notify>,
     /// Since when the monotonic clock runs.
     pub(super) started: Instant,
+    /// Who has documents open.
+    pub(super) rooms: Arc<Rooms>,
 }
 
 /// A push, and who waits for its answer, if anybody still does.
@@ -214,6 +217,7 @@ impl Writer {
             self.to_ask.notify_one();
         }
         self.committer.publish(&committed);
+        self.rooms.publish(&committed.commit.docs);
         self.announce();
         committed.failure.is_none().then_some((committed.cost, took, committing))
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use landfall_core::hash::Cells;
 use landfall_core::predicate::Env;
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::server::AcceptedEntry;
@@ -203,8 +204,17 @@ pub struct DocNews {
     pub key: RowKey,
     /// The column.
     pub column: String,
-    /// The update.
-    pub update: Arc<[u8]>,
+    /// The update; `None`: who may read or write the document may have changed.
+    pub update: Option<Arc<[u8]>>,
+}
+
+/// A document as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// The row whose document it is.
+    pub row: Cells,
+    /// Its updates, in no order that means anything: together they are the document.
+    pub updates: Vec<Vec<u8>>,
 }
 
 /// What a group did, in numbers.
@@ -454,6 +464,12 @@ pub trait StoreReader: Send {
     /// # Errors
     /// See [`StoreReader::head`].
     fn count_rows(&self, bucket: &Bucket) -> Result<u64, StoreError>;
+
+    /// A document, from one snapshot; `None` when there is no such row.
+    ///
+    /// # Errors
+    /// See [`StoreReader::head`].
+    fn document(&self, table: &str, key: &RowKey, column: &str) -> Result<Option<Document>, StoreError>;
 
     /// The log entry of a sequence, with the rows before and after; `None` when it is not in the log.
     ///

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use landfall_core::hash::{Cells, ContentHash};
+use landfall_core::schema::ddl::quote;
+use landfall_core::schema::docs::{DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE};
 use landfall_core::{BucketId, Epoch, ReplicaId, RowKey, Stamp, Value};
 use landfall_protocol::RowBlock;
 use landfall_protocol::server::AcceptedEntry;
@@ -14,7 +16,7 @@ use super::tx::{signed, unsigned};
 use super::values::Bind;
 use crate::buckets::{Bucket, Template, decode_env};
 use crate::commit::{LogEntry, stamp_from};
-use crate::store::{Head, KeySpan, LogSlice, Page, ReplicaState, StoreError, StoreReader};
+use crate::store::{Document, Head, KeySpan, LogSlice, Page, ReplicaState, StoreError, StoreReader};
 
 /// Rows that a page looks at for each row that it may return.
 const LOOKED_AT_PER_ROW: usize = 20;
@@ -269,6 +271,23 @@ impl StoreReader for SqliteReader {
         let limit = Value::Int(COUNT_LIMIT);
         let mut statement = conn.prepare_cached(&self.table(bucket)?.count(&columns))?;
         Ok(unsigned(statement.query_row(params_from_iter(values.iter().chain([&limit]).map(Bind)), |row| row.get(0))?))
+    }
+
+    fn document(&self, table: &str, key: &RowKey, column: &str) -> Result<Option<Document>, StoreError> {
+        let conn = lock(&self.conn);
+        let Some(table) = self.tables.iter().find(|t| t.name == table) else { return Ok(None) };
+        let [key_column] = table.key[..] else { return Ok(None) };
+        let snapshot = conn.unchecked_transaction()?;
+        let mut select = snapshot.prepare_cached(&table.select)?;
+        let row = select.query_row(params_from_iter(key.0.iter().map(Bind)), |row| table.cells(row)).optional()?;
+        let Some(row) = row else { return Ok(None) };
+        let (docs, of) = (quote(&format!("{}_docs", table.name)), quote(&table.columns[key_column].0));
+        let sql = format!("SELECT {DOC_UPDATE} FROM {docs} WHERE {of} = ? AND {DOC_COLUMN} = ? ORDER BY {DOC_SEQ}, {DOC_ID}");
+        let mut select = snapshot.prepare_cached(&sql)?;
+        let column = Value::Text(column.to_owned());
+        let updates = select.query_map(params_from_iter(key.0.iter().chain([&column]).map(Bind)), |row| row.get(0))?;
+        let updates = updates.collect::<Result<Vec<Vec<u8>>, _>>()?;
+        Ok(Some(Document { row, updates }))
     }
 
     fn log_entry(&self, seq: u64) -> Result<Option<LogEntry>, StoreError> {

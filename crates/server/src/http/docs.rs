@@ -1,0 +1,434 @@
+//! Documents for editors that speak the protocol of `y-websocket`: `/v1/docs/<table>/<key>/<column>`.
+//!
+//! The public provider needs no change: the token is a parameter of the address. What is written becomes transactions of the
+//! person like any other (rows of `<table>_docs`), checked by the same rules, and is passed on to the others when it is
+//! durable. Nothing is answered before the document is loaded, and no document stays in memory: what somebody lacks is told
+//! from the rows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket};
+use axum::extract::{ConnectInfo, Path, Query, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt as _, StreamExt as _};
+use landfall_core::error::codes as core_codes;
+use landfall_core::hash::hash128;
+use landfall_core::schema::docs::{DOC_COLUMN, DOC_UPDATE};
+use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
+use landfall_doc::sync::{Frame, decode};
+use landfall_protocol::{Entry, Outcome, codes};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::rooms::{Member, Name, News};
+use super::sessions::Handle;
+use super::shared::Shared;
+use super::{READ_BUFFER_BYTES, origin};
+use crate::actions::hooks::Heard;
+use crate::auth::Identity;
+use crate::session::{Event, Reply, Request};
+use crate::store::{CopiedFrom, Document, PushEntry, Subject};
+
+/// What waits to be committed, bytes: beyond that nothing more is read from the connection.
+const MOST_WAITING: usize = 8 << 20;
+/// How long a member may take to take one message.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait before what could not be taken is offered again, unless the server says otherwise.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether the person may still see it, and who is still there.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Whose transactions what comes in here is: one replica for each subject, that counts as long as the process runs, and from
+/// where the store stands when it begins.
+#[derive(Default)]
+pub(super) struct Authors(Mutex<BTreeMap<String, u64>>);
+
+impl Authors {
+    fn replica(subject: &str) -> ReplicaId {
+        ReplicaId(hash128(&[b"landfall documents ", subject.as_bytes()].concat()))
+    }
+
+    /// The next number, above what the store has decided.
+    fn next(&self, subject: &str, last: u64) -> u64 {
+        let mut authors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = authors.entry(subject.to_owned()).or_default();
+        *next = (*next).max(last) + 1;
+        *next
+    }
+}
+
+fn refused(status: StatusCode, code: &str, text: &str) -> Response {
+    (status, format!("{text} [{code}]")).into_response()
+}
+
+/// Opens a document.
+pub(super) async fn get(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path((table, key, column)): Path<(String, String, String)>,
+    Query(parameters): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    if !origin::admits(&headers, &shared.origins) {
+        let text = "this server lets no pages of that origin in; start it with --allow-origin and the page's origin";
+        return refused(StatusCode::FORBIDDEN, "LF-6105", text);
+    }
+    if let Err(busy) = shared.door.connects(shared.sessions.len()) {
+        let refusal = busy.refusal();
+        return refused(StatusCode::SERVICE_UNAVAILABLE, refusal.code.as_str(), &refusal.message);
+    }
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let token = parameters.get("token").map(String::as_str).or(bearer);
+    let who = match shared.rules.auth.check(token, shared.now().wall_ms) {
+        Ok(who) => who,
+        Err(problem) => {
+            return refused(StatusCode::UNAUTHORIZED, codes::NEEDS_SIGN_IN.as_str(), &problem.to_string());
+        }
+    };
+    let Some(name) = named(&shared.rules.schema, table, &key, column) else {
+        let text = "there is no such document; the address is /v1/docs/<table>/<key>/<column>, of a column of type doc";
+        return refused(StatusCode::NOT_FOUND, core_codes::UNKNOWN_NAME.as_str(), text);
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            let text = format!("{}; this address is for WebSocket clients", rejection.body_text());
+            return refused(rejection.status(), "LF-6107", &text);
+        }
+    };
+    let limit = shared.rules.limits.frame_bytes as usize;
+    upgrade
+        .max_message_size(limit)
+        .max_frame_size(limit)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| run(socket, shared, peer, who, name))
+}
+
+fn named(schema: &Schema, table: String, key: &str, column: String) -> Option<Name> {
+    let of = schema.table(&table).filter(|of| of.docs.contains(&column))?;
+    let key = match of.key_columns().next()?.ty {
+        ColumnType::Uuid => Value::Uuid(landfall_core::value::parse_uuid(key)?),
+        ColumnType::Text => Value::Text(key.to_owned()),
+        ColumnType::Integer => Value::Int(key.parse().ok()?),
+        _ => return None,
+    };
+    Some(Name { table, key: RowKey::single(key), column })
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    socket: WebSocket,
+    handle: Arc<Handle>,
+    member: Member,
+    subject: Arc<Subject>,
+    name: Name,
+    /// The last number that the store had decided of this author's when the connection began.
+    last_rseq: u64,
+    may_write: bool,
+    was_denied: bool,
+    waiting: VecDeque<Vec<u8>>,
+    waiting_bytes: usize,
+    /// What is being committed.
+    under_way: Option<PushEntry>,
+    /// When what could not be taken is offered again.
+    again: Option<tokio::time::Instant>,
+}
+
+async fn run(socket: WebSocket, shared: Arc<Shared>, peer: SocketAddr, who: Identity, name: Name) {
+    let handle = shared.sessions.enter(peer.ip());
+    let left = who.expires_in_ms(shared.now().wall_ms).map_or(Duration::from_secs(86_400 * 365), Duration::from_millis);
+    let subject = Arc::new(Subject { id: who.subject, claims: who.claims });
+    let (member, news) = shared.rooms.enter(name.clone(), handle.id);
+    let mut connection = Connection {
+        shared: Arc::clone(&shared),
+        socket,
+        handle: Arc::clone(&handle),
+        member,
+        subject,
+        name,
+        last_rseq: 0,
+        may_write: false,
+        was_denied: false,
+        waiting: VecDeque::new(),
+        waiting_bytes: 0,
+        under_way: None,
+        again: None,
+    };
+    // A token that has expired ends it; the provider comes back with a new one.
+    let _ = tokio::time::timeout(left, connection.converse(news)).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), connection.socket.close()).await;
+    drop(connection);
+    shared.sessions.leave(handle.id);
+    if let Some(payer) = handle.subject.get() {
+        shared.door.left(payer);
+    }
+}
+
+impl Connection {
+    /// Until one side goes. What is under way then is committed all the same; what waits is the provider's to bring again.
+    async fn converse(&mut self, mut news: broadcast::Receiver<News>) -> Option<()> {
+        self.greet().await?;
+        self.look().await?;
+        let drain = self.shared.drain.clone();
+        let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
+        loop {
+            self.offer();
+            let again = self.again.unwrap_or_else(|| tokio::time::Instant::now() + LOOK);
+            let wake = Arc::clone(&self.handle.wake);
+            tokio::select! {
+                () = drain.cancelled() => return None,
+                () = wake.notified() => self.hear_answers().await?,
+                said = news.recv() => match said {
+                    Ok(News::Message(message)) => self.send(Message::Binary(message)).await?,
+                    Ok(News::LookAgain) => self.look().await.map(drop)?,
+                    // Too far behind, or the room is gone: whoever connects again has everything.
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
+                },
+                message = self.socket.next(), if self.waiting_bytes < MOST_WAITING => {
+                    self.hear(message?.ok()?).await?;
+                }
+                () = tokio::time::sleep_until(again), if self.again.is_some() => self.again = None,
+                _ = looks.tick() => {
+                    self.shared.rooms.tidy();
+                    self.look().await.map(drop)?;
+                }
+            }
+        }
+    }
+
+    /// Counts as a session of the person, and learns where the author stands.
+    async fn greet(&mut self) -> Option<()> {
+        let (replica, subject) = (Authors::replica(&self.subject.id), Arc::clone(&self.subject));
+        self.shared.ask(&self.handle, Request::Hello { replica, subject, cursor: None, sent: Vec::new() });
+        loop {
+            self.handle.wake.notified().await;
+            for event in self.handle.answers() {
+                match event {
+                    Event::Reply(Reply::Hello(Ok(answer))) => {
+                        self.last_rseq = answer.replica.last_rseq;
+                        return Some(());
+                    }
+                    Event::Reply(Reply::Hello(Err(refusal))) => {
+                        let reason = format!("{} [{}]", refusal.message, refusal.code);
+                        self.deny(reason).await?;
+                        return None;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Reads the document, as far as the person may; ends the connection where they may not.
+    async fn look(&mut self) -> Option<Document> {
+        let (payer, name) = (self.handle.payer(), self.name.clone());
+        let read = move |reader: &dyn crate::store::StoreReader| reader.document(&name.table, &name.key, &name.column);
+        let found = match self.shared.with_reader(&payer, read).await? {
+            Ok(found) => found,
+            Err(problem) => {
+                tracing::error!(code = %problem.code(), "reading a document failed: {problem}");
+                return None;
+            }
+        };
+        let env = self.subject.env();
+        let access = &self.shared.rules.schema.table(&self.name.table)?.access;
+        let allows = |rule: &Option<landfall_core::predicate::Predicate>, document: &Document| {
+            rule.as_ref().is_none_or(|rule| rule.matches(&document.row, &env).unwrap_or(false))
+        };
+        let Some(document) = found.filter(|document| allows(&access.read, document)) else {
+            // The row may be on its way still, from the device on which it was made.
+            self.deny(format!("there is no such document that you may read [{}]", core_codes::REFERENCE)).await?;
+            return None;
+        };
+        self.may_write = allows(&access.update, &document);
+        Some(document)
+    }
+
+    async fn hear(&mut self, message: Message) -> Option<()> {
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Close(_) => return None,
+            // The library answers pings.
+            _ => return Some(()),
+        };
+        // Whoever does not speak the protocol is not listened to any longer.
+        let frames = decode(&bytes).inspect_err(|problem| tracing::info!("a document's connection ends: {problem}")).ok()?;
+        for frame in frames {
+            match frame {
+                Frame::Have(vector) => self.tell_rest(vector).await?,
+                Frame::Rest(update) | Frame::Update(update) => self.take(update).await?,
+                Frame::Awareness(entries) => self.member.says(entries),
+                Frame::WhoIsThere => self.tell_who().await?,
+                Frame::Denied(_) | Frame::Other(_) => {}
+            }
+        }
+        Some(())
+    }
+
+    /// What the other side lacks, what it may know that is not here, and who is there.
+    async fn tell_rest(&mut self, vector: Vec<u8>) -> Option<()> {
+        let document = self.look().await?;
+        let told = tokio::task::spawn_blocking(move || {
+            let rest = landfall_doc::diff(&document.updates, &vector)?;
+            Ok::<_, landfall_doc::DocError>((rest, landfall_doc::state_vector(&document.updates)?))
+        });
+        let (rest, have) = match told.await.ok()? {
+            Ok(told) => told,
+            Err(problem) => {
+                tracing::warn!(table = self.name.table, key = %self.name.key, "a document cannot be told: {problem}");
+                return None;
+            }
+        };
+        self.say(&Frame::Rest(rest)).await?;
+        if self.may_write {
+            self.say(&Frame::Have(have)).await?;
+        }
+        self.tell_who().await
+    }
+
+    async fn tell_who(&mut self) -> Option<()> {
+        match self.member.room.who_is_there() {
+            Some(frame) => self.say(&frame).await,
+            None => Some(()),
+        }
+    }
+
+    async fn take(&mut self, update: Vec<u8>) -> Option<()> {
+        if update == landfall_doc::NOTHING {
+            return Some(());
+        }
+        if !self.may_write {
+            if !std::mem::replace(&mut self.was_denied, true) {
+                self.deny(format!("you may read this document, and not write to it [{}]", core_codes::NOT_ALLOWED)).await?;
+            }
+            return Some(());
+        }
+        self.waiting_bytes += update.len();
+        self.waiting.push_back(update);
+        Some(())
+    }
+
+    /// Offers what waits, all of it as one update, unless something is under way.
+    fn offer(&mut self) {
+        if self.again.is_some() {
+            return;
+        }
+        if self.under_way.is_none() {
+            let Some(update) = self.together() else { return };
+            self.under_way = Some(self.transaction(update));
+        }
+        if let Some(entry) = self.under_way.as_ref().filter(|entry| entry.attempted == 0) {
+            self.shared.ask(&self.handle, Request::Push { id: 1, entries: vec![entry.clone()] });
+        }
+        // What was asked waits for its answer.
+        if let Some(entry) = &mut self.under_way {
+            entry.attempted = 1;
+        }
+    }
+
+    fn together(&mut self) -> Option<Vec<u8>> {
+        let all: Vec<Vec<u8>> = self.waiting.drain(..).collect();
+        self.waiting_bytes = 0;
+        match &all[..] {
+            [] => None,
+            [only] => Some(only.clone()),
+            // What cannot be put together is refused one by one.
+            many => Some(landfall_doc::merge(many).unwrap_or_else(|_| {
+                self.waiting.extend(many[1..].iter().cloned());
+                many[0].clone()
+            })),
+        }
+    }
+
+    fn transaction(&self, update: Vec<u8>) -> PushEntry {
+        let replica = Authors::replica(&self.subject.id);
+        let rseq = self.shared.authors.next(&self.subject.id, self.last_rseq);
+        let stamp = Stamp { wall_ms: self.shared.now().wall_ms, counter: 0, replica };
+        let mut id = hash128(&[&replica.0[..], &rseq.to_le_bytes(), &update].concat());
+        // A uuid of version 8 (RFC 9562).
+        (id[6], id[8]) = (id[6] & 0x0f | 0x80, id[8] & 0x3f | 0x80);
+        let schema = &self.shared.rules.schema;
+        let of_key = schema.table(&self.name.table).and_then(|t| t.primary_key.first().cloned()).unwrap_or_default();
+        let key = self.name.key.0.first().cloned().unwrap_or_default();
+        let cells = vec![
+            CellWrite::new(of_key, key),
+            CellWrite::new(DOC_COLUMN, Value::Text(self.name.column.clone())),
+            CellWrite::new(DOC_UPDATE, Value::Bytes(update)),
+        ];
+        let operation = Operation::Insert {
+            table: format!("{}_docs", self.name.table),
+            key: RowKey::single(Value::Uuid(id)),
+            // Who is connected sees everything.
+            base: self.shared.hub.head().seq,
+            cells,
+        };
+        let transaction = Transaction {
+            replica,
+            rseq,
+            stamp,
+            operations: vec![operation],
+            after: Vec::new(),
+            requires: Vec::new(),
+            origin: None,
+            action: None,
+            expires_ms: None,
+        };
+        PushEntry {
+            entry: Entry::from(transaction),
+            subject: Arc::clone(&self.subject),
+            shift_ms: 0,
+            floor: 0,
+            prior: false,
+            settled: Vec::new(),
+            refused: Vec::new(),
+            follows: Vec::new(),
+            attempted: 0,
+            copied: CopiedFrom::default(),
+            heard: Heard::Nothing,
+        }
+    }
+
+    async fn hear_answers(&mut self) -> Option<()> {
+        for event in self.handle.answers() {
+            let Event::Reply(Reply::Push { result, .. }) = event else { continue };
+            let again = match result.map(|mut outcomes| outcomes.pop()) {
+                Ok(Some(Outcome::Accepted { .. })) => None,
+                Ok(Some(Outcome::Refused { problem, .. })) => {
+                    self.deny(format!("{} [{}]", problem.message, problem.code)).await?;
+                    return None;
+                }
+                // The number is taken: by a server that was restored from a copy, or by a copy of it.
+                Ok(Some(Outcome::Copied)) => return None,
+                Ok(_) => Some(AGAIN),
+                Err(refusal) => Some(refusal.retry_after_ms.map_or(AGAIN, Duration::from_millis)),
+            };
+            match again {
+                None => self.under_way = None,
+                Some(wait) => {
+                    self.again = Some(tokio::time::Instant::now() + wait);
+                    self.under_way.iter_mut().for_each(|entry| entry.attempted = 0);
+                }
+            }
+        }
+        Some(())
+    }
+
+    async fn deny(&mut self, reason: String) -> Option<()> {
+        self.say(&Frame::Denied(reason)).await
+    }
+
+    async fn say(&mut self, frame: &Frame) -> Option<()> {
+        self.send(Message::Binary(frame.encode().into())).await
+    }
+
+    async fn send(&mut self, message: Message) -> Option<()> {
+        tokio::time::timeout(SEND_TIMEOUT, self.socket.send(message)).await.ok()?.ok()
+    }
+}
