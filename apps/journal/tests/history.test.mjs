@@ -105,7 +105,7 @@ story("a note that was deleted is brought back from its history", async (scope) 
     .getByRole("button", { name: /Deleted, on another device/ })
     .click();
   await drawer(page).getByRole("button", { name: "Bring this note back" }).click();
-  await said(page, "The note is back, without its tags.");
+  await said(page, "The note is back.");
   await page.keyboard.press("Escape");
   await standing(page, "saved");
   assert.equal(await fields(page).text.inputValue(), "White, with a red band.");
