@@ -38,13 +38,17 @@ export function onePost(db: Db, subject: string, id: string): LiveQuery<Shown> {
   return db.live(`${SHOWN} WHERE p.id = ?2`, [subject, id]);
 }
 
-/** Likes a post, once more for each time. Undo takes off what it added, whatever was added meanwhile. */
-export function like(db: Db, person: string, post: string) {
-  return db.transaction(async (tx) => {
+/**
+ * Likes a post, once more for each time. Undo takes off what it added, whatever was added meanwhile: the row to count in is
+ * therefore made by itself, since a row in which another device has counted meanwhile is not taken back.
+ */
+export async function like(db: Db, person: string, post: string) {
+  await db.transaction(async (tx) => {
+    tx.leaveOutOfUndo();
     const [own] = await tx.query("SELECT 1 AS there FROM likes WHERE post = ?1 AND person = ?2", [post, person]);
-    if (own === undefined) tx.insert("likes", { post, person, times: 1 });
-    else tx.add("likes", { post, person }, { times: 1 });
+    if (own === undefined) tx.insert("likes", { post, person });
   });
+  return db.add("likes", { post, person }, { times: 1 });
 }
 
 export function person(db: Db, subject: string): LiveQuery<People> {

@@ -71,7 +71,10 @@ function tagging(edit: unknown, what: string): string {
 function change(row: RowChange, titles: Titles): string {
   const { table, op, values } = row;
   const what = thing(row, titles);
-  if (table === "likes") return Number(values.times ?? 1) < 0 ? `Took back a like of ${what}` : `Liked ${what}`;
+  if (table === "likes") {
+    const times = Number(values.times ?? 0);
+    return `${times > 0 ? "Liked" : times < 0 ? "Took back a like of" : "Began to count likes of"} ${what}`;
+  }
   if (table === "notes_conflicts") return `Chose between versions of ${what}`;
   if (table === "tags") {
     const tag = String(values.tag ?? (row.key as { tag?: unknown } | null)?.tag ?? "");
