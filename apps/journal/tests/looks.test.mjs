@@ -140,7 +140,7 @@ for (const scheme of ["light", "dark"]) {
       await standing(page, "saved");
       if (device === "phone") await page.getByRole("link", { name: "All notes" }).click();
       await stayOffline(page, true);
-      if (device === "phone") await page.getByRole("option", { name: "Ferry" }).click();
+      if (device === "phone") await page.getByRole("option").filter({ hasText: "The summer timetable" }).click();
       await fields(page).title.fill("Ferry, from Monday");
       await fields(page).text.fill(
         TIMETABLE.replace("at nine", "at half past nine").replace("coins only", "cards, too"),

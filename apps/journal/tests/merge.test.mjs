@@ -15,7 +15,6 @@ import {
   stayOffline,
   story,
   tabTo,
-  write,
 } from "./support.mjs";
 import { posts } from "./world.mjs";
 

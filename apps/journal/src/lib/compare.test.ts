@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { compared, folded, type Piece, sideBySide, woven } from "./compare";
+import { abreast, compared, folded, type Piece, sideBySide, woven } from "./compare";
 
 const text = (pieces: readonly Piece[]) => pieces.map((piece) => piece.text).join("");
 const LONG = "wave after wave ".repeat(5_000);
@@ -57,4 +57,13 @@ test("one text out of two has what either changed, and both where they meet", ()
   expect(woven("same", "same", null)).toBe("same");
   expect(woven("", "new", "old")).toBe("new");
   expect(woven(LONG, "short", null)).toBe(`${LONG}short`);
+});
+
+test("to take a version takes back nothing that only others changed", () => {
+  const base = "It leaves at nine.\nBring bread.\n";
+  const [now, theirs] = ["It leaves at ten.\nBring bread and salt.\n", "It leaves at eleven.\nBring bread.\n"];
+  expect(abreast(now, theirs, base)).toBe("It leaves at eleven.\nBring bread and salt.\n");
+  expect(abreast(now, theirs, null)).toBe(theirs);
+  expect(abreast("", theirs, theirs)).toBe("");
+  expect(abreast(LONG, theirs, base)).toBe(theirs);
 });

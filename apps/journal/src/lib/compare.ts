@@ -95,19 +95,32 @@ function both(a: string, b: string): string {
   return a + (/\s$/.test(a) || /^\s/.test(b) ? "" : " ") + b;
 }
 
+/** What becomes of what both changed. */
+type Meet = (mine: string, theirs: string) => string;
+
+/** Both changes of a text in one, by words; `meet` decides where they meet. */
+function merged(mine: string, theirs: string, base: string, meet: Meet): string {
+  return diff3Merge(words(mine), words(base), words(theirs), { excludeFalseConflicts: true })
+    .map(({ ok, conflict }) => (conflict ? meet(conflict.a.join(""), conflict.b.join("")) : (ok ?? []).join("")))
+    .join("");
+}
+
+const isLong = (...texts: readonly (string | null)[]) =>
+  texts.reduce((sum, text) => sum + (text?.length ?? 0), 0) > COMPARE_MAX;
+
 /**
  * One text out of two, for a person to go on with: what only one of them changed is as that one has it, and where both
  * changed the same words they stand one behind the other. Without what they were written on, everything that differs does.
  */
 export function woven(mine: string, theirs: string, base: string | null): string {
   if (mine === theirs) return mine;
-  if (mine.length + theirs.length + (base?.length ?? 0) > COMPARE_MAX) return both(mine, theirs);
-  if (base === null)
-    return compared(mine, theirs).reduce(
-      (line, { text, was }) => (was === "added" ? both(line, text) : line + text),
-      "",
-    );
-  return diff3Merge(words(mine), words(base), words(theirs), { excludeFalseConflicts: true })
-    .map(({ ok, conflict }) => (conflict ? both(conflict.a.join(""), conflict.b.join("")) : (ok ?? []).join("")))
-    .join("");
+  if (isLong(mine, theirs, base)) return both(mine, theirs);
+  if (base !== null) return merged(mine, theirs, base, both);
+  const add = (text: string, piece: Piece) => (piece.was === "added" ? both(text, piece.text) : text + piece.text);
+  return compared(mine, theirs).reduce(add, "");
+}
+
+/** Their text with what only others changed since it was written, so that nobody's change is taken back by taking it. */
+export function abreast(mine: string, theirs: string, base: string | null): string {
+  return base === null || isLong(mine, theirs, base) ? theirs : merged(mine, theirs, base, (_, words) => words);
 }

@@ -113,8 +113,9 @@ export async function saveNote(
 const PINNED = ["owner", "pinned"] as const;
 
 /** What is pinned comes before what was pinned earlier. */
-export function setPinned(db: Db, id: string, pinned: boolean) {
-  return db.transaction((tx) => {
+export function setPinned(db: Db, subject: string, id: string, pinned: boolean) {
+  return db.transaction(async (tx) => {
+    if (pinned) await placeAll(tx, subject);
     tx.update("notes", id, { pinned });
     if (pinned) tx.list("notes", id, "position", PINNED).move("first");
   });
