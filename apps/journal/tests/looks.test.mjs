@@ -58,7 +58,7 @@ for (const scheme of ["light", "dark"]) {
       await page.getByRole("searchbox").fill("");
 
       await page.getByRole("link", { name: "Posts" }).click();
-      await page.getByText("The ferry is back").waitFor();
+      await page.getByRole("heading", { name: "The ferry is back" }).waitFor();
       await seen("7-posts");
       await page.getByRole("button", { name: "Settings" }).click();
       await page.getByRole("heading", { name: "On this device" }).waitFor();

@@ -208,6 +208,13 @@ story(
     await view(phone).getByRole("button", { name: "Write one out of both: Other version 1 of 2" }).click();
     const merged = view(phone).getByRole("textbox", { name: "One title out of both" });
     await merged.fill("Ferry, for all");
+    // Closed by mistake, and the page with it.
+    await phone.keyboard.press("Escape");
+    await phone.reload();
+    await strip(phone).getByRole("button", { name: "Choose what stays" }).click();
+    await view(phone).getByRole("button", { name: "Write one out of both: Other version 1 of 2" }).click();
+    await merged.waitFor();
+    assert.equal(await merged.inputValue(), "Ferry, for all");
     await strip(laptop).getByRole("button", { name: "Choose what stays" }).click();
     await view(laptop)
       .getByRole("button", { name: /Keep the title that is there, and none of these 2/ })

@@ -3,6 +3,7 @@
 
 import type { LiveQuery } from "@landfall/client";
 import { type NotesConflicts, schema, type Tables } from "../landfall.gen";
+import { forgetDraft } from "./drafts";
 import type { Db } from "./journal.svelte";
 import { remember } from "./titles";
 
@@ -122,6 +123,7 @@ export async function settle(
   const ids = siblings.flatMap(({ id, steps }) => [...steps, id]);
   for (const id of ids) remember(id, title);
   await db.transaction((tx) => {
+    for (const id of ids) forgetDraft(tx, id);
     // One of them at most writes the row: the others end with it.
     for (const [at, id] of ids.entries()) tx.resolve(table, id, at === ids.length - 1 ? patch : "keep");
   });

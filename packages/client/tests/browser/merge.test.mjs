@@ -76,6 +76,7 @@ test("what two wrote without a network is all there, and what cannot be is a con
   const [{ rows }] = await call(ann, (db) => db.outbox.current);
   assert.deepEqual([rows[0].added, rows[0].edited], [["likes"], ["tags", "look", "body"]]);
   assert.deepEqual(rows[0].values.tags, { add: ["wind"] });
+  assert.deepEqual(rows[0].values.body, { was: first.body, is: "one of us\ntwo\nthree\n" });
   await call(
     ben,
     (db, id) =>
