@@ -47,8 +47,8 @@ export interface Notes {
   owner: string;
   /** text, required, at most 200 characters */
   title: string;
-  /** text, by default "" */
-  body: string | null;
+  /** text, required, by default "" */
+  body: string;
   /** boolean, required, by default false */
   pinned: boolean;
   /** boolean, required, by default false */
@@ -65,6 +65,10 @@ export interface Notes {
   day: string | null;
   /** timestamp, required, by default now */
   created: string;
+  /** json, required, by default [] */
+  tags: readonly (string | number | boolean)[];
+  /** text */
+  position: string | null;
 }
 
 /** What an insert into `notes` takes; what may be left out has a default or is NULL. */
@@ -72,7 +76,7 @@ export interface NotesInsert {
   id?: string;
   owner: string;
   title: string;
-  body?: string | null;
+  body?: string;
   pinned?: boolean;
   public?: boolean;
   mood?: "calm" | "glad" | "low" | "tired" | null;
@@ -81,13 +85,15 @@ export interface NotesInsert {
   place?: Json | null;
   day?: string | null;
   created?: string | Date;
+  tags?: readonly (string | number | boolean)[];
+  position?: string | null;
 }
 
 /** What an update of `notes` takes; a key never changes. */
 export interface NotesUpdate {
   owner?: string;
   title?: string;
-  body?: string | null;
+  body?: string;
   pinned?: boolean;
   public?: boolean;
   mood?: "calm" | "glad" | "low" | "tired" | null;
@@ -96,6 +102,8 @@ export interface NotesUpdate {
   place?: Json | null;
   day?: string | null;
   created?: string | Date;
+  tags?: readonly (string | number | boolean)[];
+  position?: string | null;
 }
 
 /** The key of a row of `notes`: its `id`. */
@@ -187,6 +195,34 @@ export interface PostsUpdate {
 /** The key of a row of `posts`: its `id`. */
 export type PostsKey = string;
 
+/** A row of `likes`. */
+export interface Likes {
+  /** uuid, key, a row of `posts`, deleted with it */
+  post: string;
+  /** text, key, at most 200 characters */
+  person: string;
+  /** integer, required, by default 0 */
+  times: number | bigint;
+}
+
+/** What an insert into `likes` takes; what may be left out has a default or is NULL. */
+export interface LikesInsert {
+  post: string;
+  person: string;
+  times?: number | bigint;
+}
+
+/** What an update of `likes` takes; a key never changes. */
+export interface LikesUpdate {
+  times?: number | bigint;
+}
+
+/** The key of a row of `likes`. */
+export interface LikesKey {
+  post: string;
+  person: string;
+}
+
 /** A row of `drafts` (on this device only). */
 export interface Drafts {
   /** uuid, key, by default a new one */
@@ -259,6 +295,10 @@ export interface NotesHistory {
   day: string | null;
   /** timestamp, filled by the server, null until then */
   created: string | null;
+  /** json, filled by the server, null until then, by default [] */
+  tags: Json | null;
+  /** text, filled by the server, null until then */
+  position: string | null;
 }
 
 /** Only the server writes `notes_history`. */
@@ -268,12 +308,70 @@ export type NotesHistoryUpdate = never;
 /** The key of a row of `notes_history`: its `change_id`. */
 export type NotesHistoryKey = string;
 
+/** A value that could not be merged, in the row as it was, and about it. */
+export interface NotesConflicts {
+  /** uuid, key */
+  conflict_id: string;
+  /** uuid, required, filled by the server, null until then */
+  conflict_row: string;
+  /** text, required, filled by the server, null until then */
+  conflict_column: string;
+  /** integer, required, filled by the server, null until then */
+  conflict_seq: number | bigint;
+  /** timestamp, filled by the server, null until then */
+  conflict_at: string | null;
+  /** timestamp, filled by the server, null until then */
+  conflict_written: string | null;
+  /** text, filled by the server, null until then */
+  conflict_by: string | null;
+  /** uuid, filled by the server, null until then */
+  conflict_device: string | null;
+  /** json, filled by the server, null until then */
+  conflict_base: Json | null;
+  /** uuid, filled by the server, null until then */
+  id: string | null;
+  /** text, filled by the server, null until then */
+  owner: string | null;
+  /** text, filled by the server, null until then */
+  title: string | null;
+  /** text, filled by the server, null until then, by default "" */
+  body: string | null;
+  /** boolean, filled by the server, null until then, by default false */
+  pinned: boolean | null;
+  /** boolean, filled by the server, null until then, by default false */
+  public: boolean | null;
+  /** text, filled by the server, null until then */
+  mood: string | null;
+  /** float, filled by the server, null until then */
+  rating: number | null;
+  /** decimal(2), filled by the server, null until then */
+  budget: string | null;
+  /** json, filled by the server, null until then */
+  place: Json | null;
+  /** date, filled by the server, null until then */
+  day: string | null;
+  /** timestamp, filled by the server, null until then */
+  created: string | null;
+  /** json, filled by the server, null until then, by default [] */
+  tags: Json | null;
+  /** text, filled by the server, null until then */
+  position: string | null;
+}
+
+/** Only the server writes `notes_conflicts`. */
+export type NotesConflictsInsert = never;
+export type NotesConflictsUpdate = never;
+
+/** The key of a row of `notes_conflicts`: its `conflict_id`. */
+export type NotesConflictsKey = string;
+
 /** Each table's row, and what insert, update and key take. */
 export interface Tables {
   people: { row: People; insert: PeopleInsert; update: PeopleUpdate; key: PeopleKey };
-  notes: { row: Notes; insert: NotesInsert; update: NotesUpdate; key: NotesKey };
+  notes: { row: Notes; insert: NotesInsert; update: NotesUpdate; key: NotesKey; set: "tags"; list: "position" };
   tags: { row: Tags; insert: TagsInsert; update: TagsUpdate; key: TagsKey };
-  posts: { row: Posts; insert: PostsInsert; update: PostsUpdate; key: PostsKey };
+  posts: { row: Posts; insert: PostsInsert; update: PostsUpdate; key: PostsKey; counter: "likes" };
+  likes: { row: Likes; insert: LikesInsert; update: LikesUpdate; key: LikesKey; counter: "times" };
   drafts: { row: Drafts; insert: DraftsInsert; update: DraftsUpdate; key: DraftsKey };
   notes_history: {
     row: NotesHistory;
@@ -281,12 +379,20 @@ export interface Tables {
     update: NotesHistoryUpdate;
     key: NotesHistoryKey;
   };
+  notes_conflicts: {
+    row: NotesConflicts;
+    insert: NotesConflictsInsert;
+    update: NotesConflictsUpdate;
+    key: NotesConflictsKey;
+  };
 }
 
 /** What a device can hold: each shape's parameters. */
 export interface Shapes {
   /** Rows of `notes`. */
   my_notes: Record<string, never>;
+  /** Rows of `notes_conflicts`. */
+  my_conflicts: Record<string, never>;
   /** Rows of `notes_history`. */
   note_history: { note: string };
   /** Rows of `notes`: owner, title, body, mood, created, and the key. */
@@ -299,6 +405,8 @@ export interface Shapes {
   people: Record<string, never>;
   /** Rows of `posts`. */
   feed: Record<string, never>;
+  /** Rows of `likes`. */
+  likes: Record<string, never>;
   /** Rows of `posts`. */
   posts_by_author: { author: string };
   /** Rows of `posts`. */
@@ -311,7 +419,7 @@ export type Actions = Record<never, object>;
 /** The schema, for `openDatabase`. */
 export const schema: Schema<Tables, Shapes, Actions> = {
   name: "journal",
-  version: 1,
+  version: 2,
   tables: {
     people: {
       key: ["subject"],
@@ -331,7 +439,7 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         id: { type: "uuid" },
         owner: { type: "text" },
         title: { type: "text" },
-        body: { type: "text", nullable: true },
+        body: { type: "text" },
         pinned: { type: "boolean" },
         public: { type: "boolean" },
         mood: { type: "text", nullable: true },
@@ -340,6 +448,8 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         place: { type: "json", nullable: true },
         day: { type: "date", nullable: true },
         created: { type: "timestamp" },
+        tags: { type: "json" },
+        position: { type: "text", nullable: true },
       },
     },
     tags: {
@@ -366,6 +476,15 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         likes: { type: "integer" },
         price: { type: "decimal", scale: 2, nullable: true },
         published: { type: "timestamp", nullable: true },
+      },
+    },
+    likes: {
+      key: ["post", "person"],
+      sync: true,
+      columns: {
+        post: { type: "uuid" },
+        person: { type: "text" },
+        times: { type: "integer" },
       },
     },
     drafts: {
@@ -403,12 +522,47 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         place: { type: "json", nullable: true, assigned: true },
         day: { type: "date", nullable: true, assigned: true },
         created: { type: "timestamp", nullable: true, assigned: true },
+        tags: { type: "json", nullable: true, assigned: true },
+        position: { type: "text", nullable: true, assigned: true },
+      },
+    },
+    notes_conflicts: {
+      key: ["conflict_id"],
+      sync: true,
+      columns: {
+        conflict_id: { type: "uuid" },
+        conflict_row: { type: "uuid", assigned: true },
+        conflict_column: { type: "text", assigned: true },
+        conflict_seq: { type: "integer", assigned: true },
+        conflict_at: { type: "timestamp", nullable: true, assigned: true },
+        conflict_written: { type: "timestamp", nullable: true, assigned: true },
+        conflict_by: { type: "text", nullable: true, assigned: true },
+        conflict_device: { type: "uuid", nullable: true, assigned: true },
+        conflict_base: { type: "json", nullable: true, assigned: true },
+        id: { type: "uuid", nullable: true, assigned: true },
+        owner: { type: "text", nullable: true, assigned: true },
+        title: { type: "text", nullable: true, assigned: true },
+        body: { type: "text", nullable: true, assigned: true },
+        pinned: { type: "boolean", nullable: true, assigned: true },
+        public: { type: "boolean", nullable: true, assigned: true },
+        mood: { type: "text", nullable: true, assigned: true },
+        rating: { type: "float", nullable: true, assigned: true },
+        budget: { type: "decimal", scale: 2, nullable: true, assigned: true },
+        place: { type: "json", nullable: true, assigned: true },
+        day: { type: "date", nullable: true, assigned: true },
+        created: { type: "timestamp", nullable: true, assigned: true },
+        tags: { type: "json", nullable: true, assigned: true },
+        position: { type: "text", nullable: true, assigned: true },
       },
     },
   },
   shapes: {
     my_notes: {
       table: "notes",
+      params: {},
+    },
+    my_conflicts: {
+      table: "notes_conflicts",
       params: {},
     },
     note_history: {
@@ -441,6 +595,10 @@ export const schema: Schema<Tables, Shapes, Actions> = {
       table: "posts",
       params: {},
     },
+    likes: {
+      table: "likes",
+      params: {},
+    },
     posts_by_author: {
       table: "posts",
       params: {
@@ -458,7 +616,7 @@ export const schema: Schema<Tables, Shapes, Actions> = {
   actions: {
   },
   compiled: [
-    '{"name":"journal","version":1,"tables":[{"name":"people","columns":[{"name":"subject","type":"text",',
+    '{"name":"journal","version":2,"tables":[{"name":"people","columns":[{"name":"subject","type":"text",',
     '"required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"re',
     'ferences":null,"unique":false,"merge":"lww"},{"name":"name","type":"text","required":true,"default":',
     'null,"max_length":80,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
@@ -478,151 +636,224 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     'text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":',
     '[],"references":null,"unique":false,"merge":"lww"},{"name":"title","type":"text","required":true,"de',
     'fault":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
-    'que":false,"merge":"lww"},{"name":"body","type":"text","required":false,"default":{"value":{"text":"',
-    '"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
-    'lse,"merge":"lww"},{"name":"pinned","type":"boolean","required":true,"default":{"value":{"bool":fals',
-    'e}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
-    'lse,"merge":"lww"},{"name":"public","type":"boolean","required":true,"default":{"value":{"bool":fals',
-    'e}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
-    'lse,"merge":"lww"},{"name":"mood","type":"text","required":false,"default":null,"max_length":null,"p',
-    'attern":null,"min":null,"max":null,"one_of":[{"text":"calm"},{"text":"glad"},{"text":"low"},{"text":',
-    '"tired"}],"references":null,"unique":false,"merge":"lww"},{"name":"rating","type":"float","required"',
-    ':false,"default":null,"max_length":null,"pattern":null,"min":{"float":0.0},"max":{"float":5.0},"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww"},{"name":"budget","type":{"decimal":2},"requir',
-    'ed":false,"default":null,"max_length":null,"pattern":null,"min":{"decimal":"0.00"},"max":null,"one_o',
-    'f":[],"references":null,"unique":false,"merge":"lww"},{"name":"place","type":"json","required":false',
-    ',"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
-    ',"unique":false,"merge":"lww"},{"name":"day","type":"date","required":false,"default":"now","max_len',
-    'gth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":',
-    '"lww"},{"name":"created","type":"timestamp","required":true,"default":"now","max_length":null,"patte',
-    'rn":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary',
-    '_key":["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op"',
-    ':"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}',
-    '}},{"column":{"name":"public","type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"',
-    'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{',
-    '"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"tex',
-    't"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"clai',
-    'm":{"name":"sub","type":"text"}}}}},"search":["title","body"],"history":{"keep_ms":31536000000}},{"n',
-    'ame":"tags","columns":[{"name":"note_id","type":"uuid","required":true,"default":null,"max_length":n',
-    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"notes","on_delete":"casc',
-    'ade"},"unique":false,"merge":"lww"},{"name":"tag","type":"text","required":true,"default":null,"max_',
-    'length":40,"pattern":"[^\\\\s#]+","min":null,"max":null,"one_of":[],"references":null,"unique":false,"',
-    'merge":"lww"},{"name":"owner","type":"text","required":true,"default":null,"max_length":200,"pattern',
-    '":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"ad',
-    'ded","type":"timestamp","required":false,"default":"now","max_length":null,"pattern":null,"min":null',
-    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","t',
-    'ag"],"sync":true,"on_delete_conflict":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"c',
-    'olumn":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"c',
-    'ompare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","t',
-    'ype":"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"righ',
-    't":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"',
-    'owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":',
-    '[{"name":"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":',
-    'null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"author","type":',
-    '"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of"',
-    ':[],"references":{"table":"people","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"rep',
-    'ly_to","type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"ma',
-    'x":null,"one_of":[],"references":{"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lw',
-    'w"},{"name":"title","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"mi',
-    'n":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"body","type"',
-    ':"text","required":true,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,',
-    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text"',
-    ',"required":false,"default":null,"max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"r',
-    'eferences":null,"unique":false,"merge":"lww"},{"name":"status","type":"text","required":true,"defaul',
-    't":{"value":{"text":"draft"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"tex',
-    't":"draft"},{"text":"live"}],"references":null,"unique":false,"merge":"lww"},{"name":"likes","type":',
-    '"integer","required":true,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"i',
-    'nt":"0"},"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"price","typ',
-    'e":{"decimal":2},"required":false,"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern"',
-    ':null,"min":{"decimal":"0.00"},"max":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":fa',
-    'lse,"merge":"lww"},{"name":"published","type":"timestamp","required":false,"default":null,"max_lengt',
-    'h":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
-    'ww"}],"primary_key":["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"',
-    'compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"liv',
-    'e"}}}},{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"nam',
-    'e":"sub","type":"text"}}}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"author","type":',
-    '"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"col',
-    'umn":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"co',
-    'mpare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","t',
-    'ype":"text"}}}}},"search":["title","body"]},{"name":"drafts","columns":[{"name":"id","type":"uuid","',
-    'required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
-    'references":null,"unique":false,"merge":"lww"},{"name":"text","type":"text","required":false,"defaul',
-    't":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
-    'ces":null,"unique":false,"merge":"lww"},{"name":"saved","type":"timestamp","required":false,"default',
-    '":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique',
-    '":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"update_wins","access',
-    '":{"read":null,"insert":null,"update":null,"delete":null}},{"name":"notes_history","columns":[{"name',
-    '":"change_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":nu',
-    'll,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"change_row","type',
-    '":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_seq","type":"',
-    'integer","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_at","type":"t',
-    'imestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"on',
-    'e_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_written","t',
-    'ype":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
-    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_by",',
-    '"type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
-    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_device"',
-    ',"type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nul',
-    'l,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_action',
-    '","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nu',
-    'll,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_kind"',
-    ',"type":"text","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
-    ',"one_of":[{"text":"before"},{"text":"insert"},{"text":"update"},{"text":"delete"}],"references":nul',
-    'l,"unique":false,"merge":"lww","assigned":true},{"name":"change_columns","type":"json","required":fa',
+    'que":false,"merge":"manual"},{"name":"body","type":"text","required":true,"default":{"value":{"text"',
+    ':""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":',
+    'false,"merge":"text"},{"name":"pinned","type":"boolean","required":true,"default":{"value":{"bool":f',
+    'alse}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww"},{"name":"public","type":"boolean","required":true,"default":{"value":{"bool":f',
+    'alse}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww"},{"name":"mood","type":"text","required":false,"default":null,"max_length":null',
+    ',"pattern":null,"min":null,"max":null,"one_of":[{"text":"calm"},{"text":"glad"},{"text":"low"},{"tex',
+    't":"tired"}],"references":null,"unique":false,"merge":"lww"},{"name":"rating","type":"float","requir',
+    'ed":false,"default":null,"max_length":null,"pattern":null,"min":{"float":0.0},"max":{"float":5.0},"o',
+    'ne_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"budget","type":{"decimal":2},"req',
+    'uired":false,"default":null,"max_length":null,"pattern":null,"min":{"decimal":"0.00"},"max":null,"on',
+    'e_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"place","type":"json","required":fa',
     'lse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":n',
-    'ull,"unique":false,"merge":"lww","assigned":true},{"name":"id","type":"uuid","required":false,"defau',
-    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
-    'e":false,"merge":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":nul',
-    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
-    'e,"merge":"lww","assigned":true},{"name":"title","type":"text","required":false,"default":null,"max_',
+    'ull,"unique":false,"merge":"lww"},{"name":"day","type":"date","required":false,"default":"now","max_',
     'length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merg',
-    'e":"lww","assigned":true},{"name":"body","type":"text","required":false,"default":{"value":{"text":"',
-    '"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
-    'lse,"merge":"lww","assigned":true},{"name":"pinned","type":"boolean","required":false,"default":{"va',
-    'lue":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
-    ':null,"unique":false,"merge":"lww","assigned":true},{"name":"public","type":"boolean","required":fal',
-    'se,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of',
-    '":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood","type":"text","r',
-    'equired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"re',
-    'ferences":null,"unique":false,"merge":"lww","assigned":true},{"name":"rating","type":"float","requir',
-    'ed":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
-    'ces":null,"unique":false,"merge":"lww","assigned":true},{"name":"budget","type":{"decimal":2},"requi',
+    'e":"lww"},{"name":"created","type":"timestamp","required":true,"default":"now","max_length":null,"pa',
+    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name',
+    '":"tags","type":"json","required":true,"default":{"value":{"json":[]}},"max_length":null,"pattern":n',
+    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"set"},{"name":"posit',
+    'ion","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max"',
+    ':null,"one_of":[],"references":null,"unique":false,"merge":"list"}],"primary_key":["id"],"sync":true',
+    ',"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"',
+    'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"pu',
+    'blic","type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"te',
+    'xt"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column',
+    '":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compar',
+    'e":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":',
+    '"text"}}}}},"search":["title","body"],"history":{"keep_ms":31536000000}},{"name":"tags","columns":[{',
+    '"name":"note_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min"',
+    ':null,"max":null,"one_of":[],"references":{"table":"notes","on_delete":"cascade"},"unique":false,"me',
+    'rge":"lww"},{"name":"tag","type":"text","required":true,"default":null,"max_length":40,"pattern":"[^',
+    '\\\\s#]+","min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"o',
+    'wner","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":',
+    'null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"added","type":"timestamp",',
+    '"required":false,"default":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","tag"],"sync":true,"on_del',
+    'ete_conflict":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"column":{"name":"owner","',
+    'type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"compare":{"op":"=","left"',
+    ':{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update"',
+    ':{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub',
+    '","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"',
+    'right":{"claim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":[{"name":"id","type":"uu',
+    'id","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of"',
+    ':[],"references":null,"unique":false,"merge":"lww"},{"name":"author","type":"text","required":true,"',
+    'default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table',
+    '":"people","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"reply_to","type":"uuid","re',
+    'quired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
+    'erences":{"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"title","typ',
+    'e":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww"},{"name":"body","type":"text","required":true,',
+    '"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
+    'references":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text","required":false,"defau',
+    'lt":null,"max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww"},{"name":"status","type":"text","required":true,"default":{"value":{"text":"dra',
+    'ft"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"draft"},{"text":"liv',
+    'e"}],"references":null,"unique":false,"merge":"lww"},{"name":"likes","type":"integer","required":tru',
+    'e,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"int":"0"},"max":null,"one',
+    '_of":[],"references":null,"unique":false,"merge":"counter"},{"name":"price","type":{"decimal":2},"re',
+    'quired":false,"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern":null,"min":{"decima',
+    'l":"0.00"},"max":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":false,"merge":"lww"},{',
+    '"name":"published","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":nu',
+    'll,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":',
+    '["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","',
+    'left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"',
+    'op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"tex',
+    't"}}}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"c',
+    'laim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"author',
+    '","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","le',
+    'ft":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"se',
+    'arch":["title","body"]},{"name":"likes","columns":[{"name":"post","type":"uuid","required":true,"def',
+    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":',
+    '"posts","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"person","type":"text","require',
+    'd":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references',
+    '":null,"unique":false,"merge":"lww"},{"name":"times","type":"integer","required":true,"default":{"va',
+    'lue":{"int":"0"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":nu',
+    'll,"unique":false,"merge":"counter"}],"primary_key":["post","person"],"sync":true,"on_delete_conflic',
+    't":"update_wins","access":{"read":null,"insert":{"compare":{"op":"=","left":{"column":{"name":"perso',
+    'n","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","l',
+    'eft":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"de',
+    'lete":{"compare":{"op":"=","left":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name',
+    '":"sub","type":"text"}}}}}},{"name":"drafts","columns":[{"name":"id","type":"uuid","required":true,"',
+    'default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
+    ',"unique":false,"merge":"lww"},{"name":"text","type":"text","required":false,"default":{"value":{"te',
+    'xt":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
+    'e":false,"merge":"lww"},{"name":"saved","type":"timestamp","required":false,"default":"now","max_len',
+    'gth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":',
+    '"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"update_wins","access":{"read":null,"',
+    'insert":null,"update":null,"delete":null}},{"name":"notes_history","columns":[{"name":"change_id","t',
+    'ype":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"o',
+    'ne_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"change_row","type":"uuid","requir',
+    'ed":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
+    'es":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_seq","type":"integer","requir',
+    'ed":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
+    'es":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_at","type":"timestamp","requi',
     'red":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refere',
-    'nces":null,"unique":false,"merge":"lww","assigned":true},{"name":"place","type":"json","required":fa',
-    'lse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":n',
-    'ull,"unique":false,"merge":"lww","assigned":true},{"name":"day","type":"date","required":false,"defa',
+    'nces":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_written","type":"timestamp"',
+    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_by","type":"text","r',
+    'equired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"re',
+    'ferences":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_device","type":"uuid","',
+    'required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"r',
+    'eferences":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_action","type":"text",',
+    '"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
+    'references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_kind","type":"text","',
+    'required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"tex',
+    't":"before"},{"text":"insert"},{"text":"update"},{"text":"delete"}],"references":null,"unique":false',
+    ',"merge":"lww","assigned":true},{"name":"change_columns","type":"json","required":false,"default":nu',
+    'll,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
+    'se,"merge":"lww","assigned":true},{"name":"id","type":"uuid","required":false,"default":null,"max_le',
+    'ngth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge"',
+    ':"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":null,"max_length":n',
+    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww",',
+    '"assigned":true},{"name":"title","type":"text","required":false,"default":null,"max_length":null,"pa',
+    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assign',
+    'ed":true},{"name":"body","type":"text","required":false,"default":{"value":{"text":""}},"max_length"',
+    ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww',
+    '","assigned":true},{"name":"pinned","type":"boolean","required":false,"default":{"value":{"bool":fal',
+    'se}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww","assigned":true},{"name":"public","type":"boolean","required":false,"default":{"v',
+    'alue":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
+    '":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood","type":"text","required":false,"',
+    'default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"',
+    'unique":false,"merge":"lww","assigned":true},{"name":"rating","type":"float","required":false,"defau',
+    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
+    'e":false,"merge":"lww","assigned":true},{"name":"budget","type":{"decimal":2},"required":false,"defa',
     'ult":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniq',
-    'ue":false,"merge":"lww","assigned":true},{"name":"created","type":"timestamp","required":false,"defa',
-    'ult":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniq',
-    'ue":false,"merge":"lww","assigned":true}],"primary_key":["change_id"],"sync":true,"on_delete_conflic',
-    't":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type',
-    '":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"public","type":"boole',
-    'an"}}]},"insert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}},"delete":{"literal":',
-    '{"bool":false}}},"history_of":{"table":"notes","key":["id"]}}],"shapes":[{"name":"my_notes","table":',
-    '"notes","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"clai',
-    'm":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note_history","table":"notes',
-    '_history","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"id","type":"uuid"}},"right"',
-    ':{"param":{"name":"note","type":"uuid"}}}},{"compare":{"op":"=","left":{"column":{"name":"owner","ty',
-    'pe":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}]},"params":[{"name":"note","type":"uui',
-    'd"}],"columns":null},{"name":"public_notes","table":"notes","where":{"and":[{"column":{"name":"publi',
-    'c","type":"boolean"}},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":',
-    '{"param":{"name":"owner","type":"text"}}}}]},"params":[{"name":"owner","type":"text"}],"columns":["o',
-    'wner","title","body","mood","created"]},{"name":"my_tags","table":"tags","where":{"compare":{"op":"=',
-    '","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},',
-    '"params":[],"columns":null},{"name":"note_tags","table":"tags","where":{"compare":{"op":"=","left":{',
-    '"column":{"name":"note_id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},"params',
-    '":[{"name":"note","type":"uuid"}],"columns":null},{"name":"people","table":"people","where":null,"pa',
-    'rams":[],"columns":["name","handle"]},{"name":"feed","table":"posts","where":{"compare":{"op":"=","l',
-    'eft":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},"params":[],"c',
-    'olumns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=","left":{"column',
-    '":{"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}}}},"params":[{"n',
-    'ame":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"posts","where":{"and',
-    '":[{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"param":{"name":"t',
-    'opic","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"righ',
-    't":{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"likes","type":"inte',
-    'ger"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"topic","type":"tex',
-    't"},{"name":"likes","type":"integer"}],"columns":null}]}',
+    'ue":false,"merge":"lww","assigned":true},{"name":"place","type":"json","required":false,"default":nu',
+    'll,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
+    'se,"merge":"lww","assigned":true},{"name":"day","type":"date","required":false,"default":null,"max_l',
+    'ength":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge',
+    '":"lww","assigned":true},{"name":"created","type":"timestamp","required":false,"default":null,"max_l',
+    'ength":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge',
+    '":"lww","assigned":true},{"name":"tags","type":"json","required":false,"default":{"value":{"json":[]',
+    '}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
+    'se,"merge":"lww","assigned":true},{"name":"position","type":"text","required":false,"default":null,"',
+    'max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"',
+    'merge":"lww","assigned":true}],"primary_key":["change_id"],"sync":true,"on_delete_conflict":"update_',
+    'wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},',
+    '"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"public","type":"boolean"}}]},"in',
+    'sert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}},"delete":{"literal":{"bool":fal',
+    'se}}},"history_of":{"table":"notes","key":["id"]}},{"name":"notes_conflicts","columns":[{"name":"con',
+    'flict_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"',
+    'max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"conflict_row","type":',
+    '"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of',
+    '":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_column","type',
+    '":"text","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_seq","type"',
+    ':"integer","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"on',
+    'e_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_at","type',
+    '":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_writt',
+    'en","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"',
+    'max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"confl',
+    'ict_by","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"m',
+    'ax":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"confli',
+    'ct_device","type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null',
+    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"con',
+    'flict_base","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":nul',
+    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"id',
+    '","type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nu',
+    'll,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"owner","type',
+    '":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
+    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"title","type":"text',
+    '","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[]',
+    ',"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"body","type":"text","requi',
+    'red":false,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"o',
+    'ne_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"pinned","type":"b',
+    'oolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":n',
+    'ull,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"',
+    'public","type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"patt',
+    'ern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned',
+    '":true},{"name":"mood","type":"text","required":false,"default":null,"max_length":null,"pattern":nul',
+    'l,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},',
+    '{"name":"rating","type":"float","required":false,"default":null,"max_length":null,"pattern":null,"mi',
+    'n":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"nam',
+    'e":"budget","type":{"decimal":2},"required":false,"default":null,"max_length":null,"pattern":null,"m',
+    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"na',
+    'me":"place","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":nul',
+    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"da',
+    'y","type":"date","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
+    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"created","t',
+    'ype":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
+    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"tags","type',
+    '":"json","required":false,"default":{"value":{"json":[]}},"max_length":null,"pattern":null,"min":nul',
+    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"po',
+    'sition","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"m',
+    'ax":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true}],"primary_key":',
+    '["conflict_id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"',
+    'op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text',
+    '"}}}},{"column":{"name":"public","type":"boolean"}}]},"insert":{"literal":{"bool":false}},"update":{',
+    '"literal":{"bool":false}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"tex',
+    't"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"conflicts_of":{"table":"notes","key":["id"]}',
+    '}],"shapes":[{"name":"my_notes","table":"notes","where":{"compare":{"op":"=","left":{"column":{"name',
+    '":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":nul',
+    'l},{"name":"my_conflicts","table":"notes_conflicts","where":{"compare":{"op":"=","left":{"column":{"',
+    'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns"',
+    ':null},{"name":"note_history","table":"notes_history","where":{"and":[{"compare":{"op":"=","left":{"',
+    'column":{"name":"id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},{"compare":{"',
+    'op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text',
+    '"}}}}]},"params":[{"name":"note","type":"uuid"}],"columns":null},{"name":"public_notes","table":"not',
+    'es","where":{"and":[{"column":{"name":"public","type":"boolean"}},{"compare":{"op":"=","left":{"colu',
+    'mn":{"name":"owner","type":"text"}},"right":{"param":{"name":"owner","type":"text"}}}}]},"params":[{',
+    '"name":"owner","type":"text"}],"columns":["owner","title","body","mood","created"]},{"name":"my_tags',
+    '","table":"tags","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"righ',
+    't":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note_tags","table":',
+    '"tags","where":{"compare":{"op":"=","left":{"column":{"name":"note_id","type":"uuid"}},"right":{"par',
+    'am":{"name":"note","type":"uuid"}}}},"params":[{"name":"note","type":"uuid"}],"columns":null},{"name',
+    '":"people","table":"people","where":null,"params":[],"columns":["name","handle"]},{"name":"feed","ta',
+    'ble":"posts","where":{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":',
+    '{"literal":{"text":"live"}}}},"params":[],"columns":null},{"name":"likes","table":"likes","where":nu',
+    'll,"params":[],"columns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=',
+    '","left":{"column":{"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}',
+    '}}},"params":[{"name":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"pos',
+    'ts","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"',
+    'param":{"name":"topic","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","typ',
+    'e":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"li',
+    'kes","type":"integer"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"t',
+    'opic","type":"text"},{"name":"likes","type":"integer"}],"columns":null}]}',
   ].join(""),
 };

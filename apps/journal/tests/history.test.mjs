@@ -105,7 +105,7 @@ story("a note that was deleted is brought back from its history", async (scope) 
     .getByRole("button", { name: /Deleted, on another device/ })
     .click();
   await drawer(page).getByRole("button", { name: "Bring this note back" }).click();
-  await said(page, "The note is back, without its tags.");
+  await said(page, "The note is back.");
   await page.keyboard.press("Escape");
   await standing(page, "saved");
   assert.equal(await fields(page).text.inputValue(), "White, with a red band.");
@@ -136,4 +136,53 @@ story("without a network it says what is missing, and what is not in it yet", as
   await drawer(page)
     .getByRole("button", { name: /Written, on this device/ })
     .waitFor();
+});
+
+story("any two versions stand side by side, and either of them is brought back", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  const middle = Array.from({ length: 12 }, (_, n) => `Stop ${n + 1} is a request stop.`).join("\n");
+  const text = (time, last) => `It leaves at ${time}.\n${middle}\n${last}`;
+  await write(page, "Ferry", text("nine", "Bring bread."));
+  await standing(page, "saved");
+  const next = [text("ten", "Bring bread."), text("eleven", "Bring bread and salt.")];
+  for (const [at, body] of next.entries()) {
+    const as = `'${body.replaceAll("\n", "' || char(10) || '")}'`;
+    const title = at === 1 ? ", title = 'Ferry, winter'" : "";
+    await elsewhere(scope, server, "ada", [".open my_notes", ".sync", `update notes set body = ${as}${title}`]);
+    await page.waitForFunction((text) => document.querySelector("textarea.body")?.value === text, body);
+  }
+  await openHistory(page);
+  const first = drawer(page).getByRole("button", { name: /Written, on this device/ });
+  await first.click();
+  await drawer(page).getByRole("button", { name: "Compare with another" }).click();
+  const pair = drawer(page).getByRole("table", { name: "Text" });
+  await pair.waitFor();
+  // The oldest beside the newest: not neighbours.
+  const marked = async (name) => (await drawer(page).locator(name).allInnerTexts()).map((one) => one.trim());
+  assert.deepEqual(await marked("del"), ["nine"]);
+  assert.deepEqual(await marked("ins"), [", winter", "eleven", "and salt"]);
+  await pair.getByRole("button", { name: "Show 8 lines that both have" }).waitFor();
+  await picture(page, "history-side-by-side");
+  assert.deepEqual(await findings(page, "side by side"), []);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
+  await picture(page, "history-side-by-side-phone");
+  assert.deepEqual(await findings(page, "side by side on a phone"), []);
+  await page.setViewportSize({ width: 1280, height: 800 });
+
+  // Another pair, and the middle one is brought back.
+  const [one] = [drawer(page).getByRole("combobox", { name: "with" })];
+  await one.selectOption({ index: 1 });
+  await page.waitForFunction(() => document.querySelector("dialog ins")?.textContent?.trim() === "ten");
+  await pair.getByRole("button", { name: /^Show 1\d lines that both have/ }).click();
+  await pair.getByText("Stop 7 is a request stop.").first().waitFor();
+  await drawer(page).getByRole("button", { name: "Make the note the later one again" }).click();
+  await said(page, "The note is again what it was.");
+  await drawer(page).getByRole("button", { name: "All versions" }).click();
+  await first.and(page.locator(":focus")).waitFor();
+  await page.keyboard.press("Escape");
+  assert.equal(await fields(page).text.inputValue(), next[0]);
+  assert.equal(await fields(page).title.inputValue(), "Ferry");
 });

@@ -11,6 +11,7 @@ import {
   serve,
   signIn,
   standing,
+  stayOffline,
   story,
   write,
 } from "./support.mjs";
@@ -57,7 +58,7 @@ for (const scheme of ["light", "dark"]) {
       await page.getByRole("searchbox").fill("");
 
       await page.getByRole("link", { name: "Posts" }).click();
-      await page.getByText("The ferry is back").waitFor();
+      await page.getByRole("heading", { name: "The ferry is back" }).waitFor();
       await seen("7-posts");
       await page.getByRole("button", { name: "Settings" }).click();
       await page.getByRole("heading", { name: "On this device" }).waitFor();
@@ -108,6 +109,81 @@ for (const scheme of ["light", "dark"]) {
       await page.getByRole("button", { name: "Take back: New note" }).click();
       await page.getByText("It was never sent").waitFor();
       await seen("11-outbox-taken-back");
+      assert.deepEqual(found, []);
+    });
+  }
+}
+
+const TIMETABLE = `The summer timetable, as it hangs at the ticket office.
+
+The first ferry leaves at nine, the last one comes back at six.
+Dogs sail free, and so does whoever brings the captain bread.
+
+In a north wind it does not sail at all. Ask Bea, who can see the flag from her kitchen.
+The machine takes coins only. There is a kiosk on the far side, open when it is open.
+`;
+
+for (const scheme of ["light", "dark"]) {
+  for (const [device, size] of WIDTHS) {
+    story(`${device}, ${scheme}: versions to choose from, an order by hand, likes`, async (scope) => {
+      const server = await serve(scope);
+      const found = [];
+      const seen = async (state) => {
+        await picture(page, `${device}-${scheme}-${state}`);
+        found.push(...(await findings(page, state)));
+      };
+      await elsewhere(scope, server, "ada", notes("ada"));
+      const { page } = await open(scope, server, { ...size, scheme });
+      await signIn(page, "ada");
+      await page.getByText("10 notes").waitFor();
+      await write(page, "Ferry", TIMETABLE);
+      await standing(page, "saved");
+      if (device === "phone") await page.getByRole("link", { name: "All notes" }).click();
+      await stayOffline(page, true);
+      if (device === "phone") await page.getByRole("option").filter({ hasText: "The summer timetable" }).click();
+      await fields(page).title.fill("Ferry, from Monday");
+      await fields(page).text.fill(
+        TIMETABLE.replace("at nine", "at half past nine").replace("coins only", "cards, too"),
+      );
+      await fields(page).text.blur();
+      await standing(page, "pending");
+      const theirs = TIMETABLE.replace("at nine", "at ten").replace("her kitchen", "her window");
+      await elsewhere(scope, server, "ada", [
+        ".open my_notes",
+        ".sync",
+        `update notes set title = 'Ferry (summer)', body = '${theirs.replaceAll("\n", "' || char(10) || '")}' where title = 'Ferry'`,
+      ]);
+      if (device === "phone") await page.getByRole("link", { name: "All notes" }).click();
+      await stayOffline(page, false);
+      await page.getByRole("link", { name: "One note has versions to choose from" }).waitFor();
+      await seen("20-versions-in-the-list");
+      await page.getByRole("link", { name: "One note has versions to choose from" }).click();
+      await page.getByText("Written in two places at once.").waitFor();
+      await seen("21-versions-of-a-note");
+      await page.getByRole("button", { name: "Choose what stays" }).click();
+      const view = page.getByRole("dialog", { name: "Which version stays?" });
+      await view.getByText("2 versions wait for your choice.").waitFor();
+      await seen("22-which-version");
+      await view.getByRole("button", { name: "Write one out of both: Text" }).click();
+      const merged = view.getByRole("textbox", { name: "One text out of both" });
+      await merged.scrollIntoViewIfNeeded();
+      await seen("23-one-out-of-both");
+      await merged.fill(theirs);
+      await view.getByRole("button", { name: "Save this text" }).click();
+      await view.getByText("One more version waits for your choice.").waitFor();
+      await view.getByRole("button", { name: "Keep what is there: Title" }).click();
+      await view.getByText("All is settled.").waitFor();
+      await seen("24-settled");
+      await view.getByRole("button", { name: "Back to the note" }).click();
+      await page.getByRole("button", { name: "Pin this note" }).click();
+      await page.getByText("pinned, 1 of 3").waitFor();
+      await seen("25-pinned-in-order");
+
+      await elsewhere(scope, server, "bea", posts("bea"));
+      await page.goto(`${server.url}#/posts`);
+      await page.getByRole("button", { name: /^Like “The ferry/ }).click();
+      await page.getByRole("button", { name: /^Like “The ferry is back”: 1 like, 1 of yours/ }).waitFor();
+      await seen("26-likes");
       assert.deepEqual(found, []);
     });
   }

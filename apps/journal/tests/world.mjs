@@ -93,10 +93,9 @@ const POSTS = [
 
 /** For `elsewhere`: a person's notes, newest first. */
 export function notes(owner) {
-  return NOTES.flatMap(([title, body, tags, pinned, mood], index) => {
+  return NOTES.map(([title, body, tags, pinned, mood], index) => {
     const id = `018f7c1e-0000-7000-8000-0000000000${String(index).padStart(2, "0")}`;
     const created = `to_timestamp('${new Date(Date.UTC(2026, 9, 30 - index * 3, 7, 12)).toISOString()}')`;
-    const rows = tags.map((tag) => `insert into tags (note_id, tag, owner) values (${[id, tag, owner].map(quoted)})`);
     const values = [
       quoted(id),
       quoted(owner),
@@ -105,9 +104,10 @@ export function notes(owner) {
       Number(pinned),
       mood ? quoted(mood) : "NULL",
       created,
+      quoted(JSON.stringify(tags)),
     ];
-    const note = `insert into notes (id, owner, title, body, pinned, mood, created) values (${values.join(", ")})`;
-    return [[note, ...rows].join("; ").replaceAll("\n", "' || char(10) || '")];
+    const note = `insert into notes (id, owner, title, body, pinned, mood, created, tags) values (${values.join(", ")})`;
+    return note.replaceAll("\n", "' || char(10) || '");
   });
 }
 

@@ -238,7 +238,7 @@ export interface RowChange extends RowName {
   readonly added?: readonly string[];
   /**
    * The columns among them of which parts are changed, if there are any: `{ add, remove }` of a set, `{ set, remove }` of a
-   * map, by JSON pointer.
+   * map, by JSON pointer, and `{ was, is }` of a text.
    */
   readonly edited?: readonly string[];
 }

@@ -54,9 +54,10 @@ export class Journal {
       this.#setOffline(value !== null).catch(notices.problem);
     });
     db.shape("my_notes");
-    db.shape("my_tags");
+    db.shape("my_conflicts");
     db.shape("people");
     db.shape("feed");
+    db.shape("likes");
     db.shape("posts_by_author", { author: subject });
   }
 

@@ -1,4 +1,4 @@
-// How far each item has come, from the outbox: an item is more than its row, so its tags count with it.
+// How far each item has come, from the outbox: an item may be more than its row.
 
 import type { OutboxEntry } from "@landfall/client";
 
@@ -18,12 +18,20 @@ export function stateOf(entry: OutboxEntry): State {
   return entry.state === "sent" ? "saved" : entry.state;
 }
 
+/** Tables whose rows belong to an item of another one: what names that, and what the item is called. */
+const PARTS: Record<string, readonly [column: string, item: string]> = {
+  tags: ["note_id", "notes"],
+  // What one likes is no change of the post.
+  likes: ["post", "likes"],
+};
+
 /** The item that a row belongs to: `notes/…`, `posts/…`, `people/…`. */
 export function itemOf(row: { readonly table: string; readonly key: unknown }): string {
   const { table, key } = row;
-  if (table === "tags" && typeof key === "object" && key !== null && "note_id" in key)
-    return `notes/${String(key.note_id)}`;
-  if (Array.isArray(key)) return table === "tags" ? `notes/${String(key[0])}` : `${table}/${key.join("/")}`;
+  const [column, item] = PARTS[table] ?? ["", table];
+  if (Array.isArray(key)) return `${item}/${column === "" ? key.join("/") : String(key[0])}`;
+  if (column !== "" && typeof key === "object" && key !== null && column in key)
+    return `${item}/${String((key as Record<string, unknown>)[column])}`;
   return `${table}/${String(key)}`;
 }
 

@@ -1,7 +1,7 @@
 // Notes: the queries, and what a person does to them. Each act is one transaction.
 
-import type { LiveQuery } from "@landfall/client";
-import type { Notes, NotesUpdate, Tags } from "../landfall.gen";
+import type { LiveQuery, Transaction } from "@landfall/client";
+import type { Notes, NotesUpdate, Tables } from "../landfall.gen";
 import { forgetDraft } from "./drafts";
 import type { Db } from "./journal.svelte";
 import { bringBack } from "./outbox";
@@ -19,19 +19,23 @@ export interface Listed {
   readonly excerpt: string;
   readonly pinned: boolean;
   readonly created: string;
-  /** Tags, one a line. */
-  readonly tags: string | null;
+  readonly tags: Notes["tags"];
+  /** How many of its texts wait for a person to choose. */
+  readonly conflicts: number;
 }
 
-const LISTED = `n.id, n.pinned, n.created,
-  (SELECT group_concat(t.tag, char(10)) FROM tags t WHERE t.note_id = n.id) AS tags`;
-const TAGGED = "(?2 IS NULL OR EXISTS (SELECT 1 FROM tags x WHERE x.note_id = n.id AND x.tag = ?2))";
+const LISTED = `n.id, n.pinned, n.created, n.tags,
+  (SELECT count(*) FROM notes_conflicts c WHERE c.id = n.id) AS conflicts`;
+const TAGGED = "(?2 IS NULL OR EXISTS (SELECT 1 FROM json_each(n.tags) t WHERE t.value = ?2))";
+/** Pinned ones first, as the person put them: what was never put anywhere is before the rest of them. Then the newest. */
+const ORDER = `n.pinned DESC, CASE WHEN n.pinned THEN n.position END,
+  CASE WHEN n.pinned AND n.position IS NOT NULL THEN n.id END, n.created DESC, n.id`;
 
 export function countNotes(db: Db, subject: string, tag: string | null): LiveQuery<{ count: number }> {
   return db.live(`SELECT count(*) AS count FROM notes n WHERE n.owner = ?1 AND ${TAGGED}`, [subject, tag]);
 }
 
-/** A window of the list: pinned ones first, then the newest. */
+/** A window of the list. */
 export function listNotes(
   db: Db,
   subject: string,
@@ -41,7 +45,7 @@ export function listNotes(
 ): LiveQuery<Listed> {
   return db.live(
     `SELECT n.title, substr(n.body, 1, 200) AS excerpt, ${LISTED} FROM notes n
-     WHERE n.owner = ?1 AND ${TAGGED} ORDER BY n.pinned DESC, n.created DESC, n.id LIMIT ?3 OFFSET ?4`,
+     WHERE n.owner = ?1 AND ${TAGGED} ORDER BY ${ORDER} LIMIT ?3 OFFSET ?4`,
     [subject, tag, limit, offset],
   );
 }
@@ -65,14 +69,17 @@ export function oneNote(db: Db, id: string): LiveQuery<Notes> {
   return db.live("SELECT * FROM notes WHERE id = ?1", [id]);
 }
 
-export function tagsOf(db: Db, id: string): LiveQuery<{ tag: string }> {
-  return db.live("SELECT tag FROM tags WHERE note_id = ?1 ORDER BY added, tag", [id]);
+/** The pinned notes, as they stand. */
+export function pinnedNotes(db: Db, subject: string): LiveQuery<{ id: string; title: string }> {
+  return db.live(`SELECT n.id, n.title FROM notes n WHERE n.owner = ?1 AND n.pinned ORDER BY ${ORDER}`, [subject]);
 }
 
 export function allTags(db: Db, subject: string): LiveQuery<{ tag: string; count: number }> {
-  return db.live("SELECT tag, count(*) AS count FROM tags WHERE owner = ?1 GROUP BY tag ORDER BY tag COLLATE NOCASE", [
-    subject,
-  ]);
+  return db.live(
+    `SELECT t.value AS tag, count(*) AS count FROM notes n, json_each(n.tags) t WHERE n.owner = ?1
+     GROUP BY t.value ORDER BY t.value COLLATE NOCASE`,
+    [subject],
+  );
 }
 
 /**
@@ -102,8 +109,33 @@ export async function saveNote(
   return rseq;
 }
 
-export function setPinned(db: Db, id: string, pinned: boolean) {
-  return db.update("notes", id, { pinned });
+/** The columns that tell one person's pinned notes apart from all others: the list in which a note has its place. */
+const PINNED = ["owner", "pinned"] as const;
+
+/** What is pinned comes before what was pinned earlier. */
+export function setPinned(db: Db, subject: string, id: string, pinned: boolean) {
+  return db.transaction(async (tx) => {
+    if (pinned) await placeAll(tx, subject);
+    tx.update("notes", id, { pinned });
+    if (pinned) tx.list("notes", id, "position", PINNED).move("first");
+  });
+}
+
+/** Where a pinned note is put. */
+export type Spot = { readonly before: string } | { readonly after: string };
+
+export function movePinned(db: Db, subject: string, id: string, to: Spot) {
+  return db.transaction(async (tx) => {
+    await placeAll(tx, subject);
+    tx.list("notes", id, "position", PINNED).move(to);
+  });
+}
+
+/** What was pinned without a place (by another program, or before there were places) gets the one where it is shown. */
+async function placeAll(tx: Transaction<Tables>, subject: string): Promise<void> {
+  const sql = `SELECT n.id FROM notes n WHERE n.owner = ?1 AND n.pinned AND n.position IS NULL ORDER BY ${ORDER}`;
+  const rows = await tx.query<{ id: string }>(sql, [subject]);
+  for (const { id } of rows.toReversed()) tx.list("notes", id, "position", PINNED).move("first");
 }
 
 export function setMood(db: Db, id: string, mood: Mood | null) {
@@ -115,32 +147,23 @@ export function asTag(typed: string): string {
   return typed.trim().replaceAll(/#/g, "").replaceAll(/\s+/g, "-").slice(0, 40);
 }
 
-export function addTag(db: Db, subject: string, note_id: string, tag: string) {
-  return db.transaction(async (tx) => {
-    const [there] = await tx.query("SELECT 1 AS there FROM tags WHERE note_id = ?1 AND tag = ?2", [note_id, tag]);
-    if (there === undefined) tx.insert("tags", { note_id, tag, owner: subject });
-  });
+export function addTag(db: Db, id: string, tag: string) {
+  return db.transaction((tx) => tx.set("notes", id, "tags").add(tag));
 }
 
-export function removeTag(db: Db, note_id: string, tag: string) {
-  return db.delete("tags", { note_id, tag });
+export function removeTag(db: Db, id: string, tag: string) {
+  return db.transaction((tx) => tx.set("notes", id, "tags").remove(tag));
 }
 
-/** Deletes the note and gives what brings it back, tags included. */
+/** Deletes the note and gives what brings it back. */
 export async function deleteNote(db: Db, id: string): Promise<(() => Promise<void>) | null> {
-  const { rseq, result } = await db.transaction(async (tx) => {
+  const { rseq, result: note } = await db.transaction(async (tx) => {
     const [note] = await tx.query<Notes>("SELECT * FROM notes WHERE id = ?1", [id]);
-    const tags = await tx.query<Tags>("SELECT * FROM tags WHERE note_id = ?1", [id]);
     if (note !== undefined) tx.delete("notes", id);
     forgetDraft(tx, id);
-    return { note, tags };
+    return note;
   });
-  const { note, tags } = result;
   if (note === undefined) return null;
   remember(id, note.title);
-  return () =>
-    bringBack(db, rseq, "notes", id, (tx) => {
-      tx.insert("notes", note);
-      for (const tag of tags) tx.insert("tags", tag);
-    });
+  return () => bringBack(db, rseq, "notes", id, (tx) => tx.insert("notes", note));
 }

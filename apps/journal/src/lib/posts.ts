@@ -12,13 +12,19 @@ import type { Text } from "./writing.svelte";
 export type Shown = Pick<Posts, "id" | "title" | "body" | "topic" | "status" | "published" | "author"> & {
   readonly name: string | null;
   readonly handle: string | null;
+  /** How often everybody liked it, and this person. */
+  readonly liked: number;
+  readonly own: number;
 };
 
-const SHOWN = `SELECT p.id, p.title, p.body, p.topic, p.status, p.published, p.author, w.name, w.handle
+/** `?1` is whoever looks at it. */
+const SHOWN = `SELECT p.id, p.title, p.body, p.topic, p.status, p.published, p.author, w.name, w.handle,
+  (SELECT coalesce(sum(times), 0) FROM likes WHERE post = p.id) AS liked,
+  (SELECT coalesce(sum(times), 0) FROM likes WHERE post = p.id AND person = ?1) AS own
   FROM posts p LEFT JOIN people w ON w.subject = p.author`;
 
-export function feed(db: Db, limit: number): LiveQuery<Shown> {
-  return db.live(`${SHOWN} WHERE p.status = 'live' ORDER BY p.published DESC, p.id LIMIT ?1`, [limit]);
+export function feed(db: Db, subject: string, limit: number): LiveQuery<Shown> {
+  return db.live(`${SHOWN} WHERE p.status = 'live' ORDER BY p.published DESC, p.id LIMIT ?2`, [subject, limit]);
 }
 
 export function mine(db: Db, subject: string, limit: number): LiveQuery<Shown> {
@@ -28,8 +34,21 @@ export function mine(db: Db, subject: string, limit: number): LiveQuery<Shown> {
   ]);
 }
 
-export function onePost(db: Db, id: string): LiveQuery<Shown> {
-  return db.live(`${SHOWN} WHERE p.id = ?1`, [id]);
+export function onePost(db: Db, subject: string, id: string): LiveQuery<Shown> {
+  return db.live(`${SHOWN} WHERE p.id = ?2`, [subject, id]);
+}
+
+/**
+ * Likes a post, once more for each time. Undo takes off what it added, whatever was added meanwhile: the row to count in is
+ * therefore made by itself, since a row in which another device has counted meanwhile is not taken back.
+ */
+export async function like(db: Db, person: string, post: string) {
+  await db.transaction(async (tx) => {
+    tx.leaveOutOfUndo();
+    const [own] = await tx.query("SELECT 1 AS there FROM likes WHERE post = ?1 AND person = ?2", [post, person]);
+    if (own === undefined) tx.insert("likes", { post, person });
+  });
+  return db.add("likes", { post, person }, { times: 1 });
 }
 
 export function person(db: Db, subject: string): LiveQuery<People> {

@@ -1,8 +1,8 @@
 // What the app wrote in this session, by its number in the outbox: for words about it when it is undone. The outbox
 // itself forgets what the server has, which on a good connection is before anybody could look.
 
-import type { RowChange, Transaction } from "@landfall/client";
-import type { Tables } from "../landfall.gen";
+import type { Element, RowChange, Transaction } from "@landfall/client";
+import { schema, type Tables } from "../landfall.gen";
 import type { Db } from "./journal.svelte";
 
 /** The newest are enough: nobody undoes more than these in one go. */
@@ -42,6 +42,7 @@ export class Recorded {
       transaction,
       insert: (table, row) => transaction((tx) => tx.insert(table, row)),
       update: (table, key, patch) => transaction((tx) => tx.update(table, key, patch)),
+      add: (table, key, by) => transaction((tx) => tx.add(table, key, by)),
       delete: (table, key) => transaction((tx) => tx.delete(table, key)),
     };
     return over(db, mine);
@@ -49,17 +50,48 @@ export class Recorded {
 }
 
 function noting(tx: Transaction<Tables>, rows: RowChange[]): Transaction<Tables> {
-  const note = (table: string, key: unknown, op: RowChange["op"], values: unknown) =>
-    rows.push({ table, key, op, values: { ...(values as Record<string, unknown>) } });
+  const note = (table: string, key: unknown, op: RowChange["op"], values: unknown, more: Partial<RowChange> = {}) =>
+    rows.push({ table, key, op, values: { ...(values as Record<string, unknown>) }, ...more });
+  const keyOf = (table: keyof Tables, row: object) => {
+    const { key } = schema.tables[table];
+    const values = key.map((column) => [column, (row as Record<string, unknown>)[column]] as const);
+    return values.length === 1 ? values[0]?.[1] : Object.fromEntries(values);
+  };
   return over<Transaction<Tables>>(tx, {
     insert(table, row) {
-      const { id, subject, note_id, tag } = row as Record<string, unknown>;
-      note(table, table === "tags" ? { note_id, tag } : (id ?? subject), "insert", row);
+      note(table, keyOf(table, row as object), "insert", row);
       tx.insert(table, row);
     },
     update(table, key, patch) {
       note(table, key, "update", patch);
       tx.update(table, key, patch);
+    },
+    add(table, key, by) {
+      note(table, key, "update", by, { added: Object.keys(by) });
+      tx.add(table, key, by);
+    },
+    set(table, key, column) {
+      const cell = tx.set(table, key, column);
+      const noted =
+        (way: "add" | "remove") =>
+        (...elements: readonly Element[]) => {
+          note(table, key, "update", { [column]: { [way]: elements } }, { edited: [column] });
+          cell[way](...elements);
+        };
+      return { add: noted("add"), remove: noted("remove") };
+    },
+    list(table, key, column, within) {
+      const cell = tx.list(table, key, column, within);
+      return {
+        move(to) {
+          note(table, key, "update", { [column]: to });
+          cell.move(to);
+        },
+      };
+    },
+    resolve(table, conflict, how) {
+      note(`${table}_conflicts`, conflict, "delete", {});
+      tx.resolve(table, conflict, how);
     },
     delete(table, key) {
       note(table, key, "delete", {});

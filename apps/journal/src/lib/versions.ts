@@ -1,7 +1,6 @@
 // The versions of a note: its history in steps that a person remembers as one. Whoever writes pauses, and every pause is a
 // change; what one device changed within some minutes is one version.
 
-import { diffWordsWithSpace } from "diff";
 import type { NotesHistory } from "../landfall.gen";
 import { labels, listed } from "./words";
 
@@ -30,7 +29,7 @@ function goesOn(group: readonly NotesHistory[], change: NotesHistory): boolean {
   return (to as number) - (from as number) <= LONGEST_MS;
 }
 
-const print = ({ title, body, pinned, mood }: NotesHistory) => JSON.stringify([title, body, pinned, mood]);
+const print = ({ title, body, pinned, mood, tags }: NotesHistory) => JSON.stringify([title, body, pinned, mood, tags]);
 
 /** The changes that made the note again what it had been before: each stands by itself, and so does what it replaced. */
 function returns(changes: readonly NotesHistory[]): Set<NotesHistory> {
@@ -45,7 +44,8 @@ function deed(of: readonly NotesHistory[]): string {
   if (kinds.has("before")) return "As it was before its history began";
   const columns = new Set(of.flatMap(({ change_columns }) => (change_columns as string[] | null) ?? []));
   const last = of[0] as NotesHistory;
-  if (columns.size === 1 && columns.has("pinned")) return last.pinned ? "Pinned" : "Unpinned";
+  if ([...columns].every((column) => ["pinned", "position"].includes(column)) && columns.size > 0)
+    return columns.has("pinned") ? (last.pinned ? "Pinned" : "Unpinned") : "Moved among the pinned";
   const said = labels("notes", [...columns]);
   return said.length === 0 ? "Changed" : `Changed ${listed(said)}`;
 }
@@ -69,30 +69,4 @@ export function versionsOf(changes: readonly NotesHistory[]): Version[] {
     changes: group.length,
     deed: deed(group),
   }));
-}
-
-/** A piece of a text beside another one. */
-export interface Piece {
-  readonly text: string;
-  readonly was: "same" | "added" | "removed";
-}
-
-/** Longer texts are compared as a whole: a word for word comparison of them would take too long. */
-const COMPARE_MAX = 60_000;
-
-/** What became of a text, word by word. */
-export function compared(before: string, after: string): Piece[] {
-  if (before === after) return after === "" ? [] : [{ text: after, was: "same" }];
-  const whole = [
-    { text: before, was: "removed" },
-    { text: after, was: "added" },
-  ] as const;
-  const pieces: readonly Piece[] =
-    before.length + after.length > COMPARE_MAX
-      ? whole
-      : diffWordsWithSpace(before, after).map(({ value, added, removed }) => ({
-          text: value,
-          was: added ? "added" : removed ? "removed" : "same",
-        }));
-  return pieces.filter(({ text }) => text !== "");
 }

@@ -28,6 +28,9 @@ function row(table: string, key: unknown, op: RowChange["op"], values: Record<st
   return { table, key, op, values };
 }
 
+const tagging = (edit: object): RowChange => ({ ...row("notes", "n1", "update", { tags: edit }), edited: ["tags"] });
+const like = { post: "p1", person: "ada" };
+
 function entry(more: Partial<OutboxEntry>): OutboxEntry {
   const plain = { rseq: 1, state: "pending", rows: [], open: true, waitsFor: [], attempts: 0, priority: 50 } as const;
   return { ...plain, createdAt: new Date(0), ...more };
@@ -60,6 +63,19 @@ describe("what an entry does", () => {
     ["Deleted “Shopping”, and 1 more item", row("notes", "n1", "delete"), row("notes", "n2", "delete")],
     ["Added the tag “sea” to “Shopping”", row("tags", { note_id: "n1", tag: "sea" }, "insert", { owner: "ada" })],
     ["Removed the tag “sea” from a note", row("tags", { note_id: "n9", tag: "sea" }, "delete")],
+    ["Added the tag “sea” to “Shopping”", tagging({ add: ["sea"] })],
+    ["Removed the tags “sea” and “fog” from “Shopping”", tagging({ remove: ["sea", "fog"] })],
+    ["Changed the tags of “Shopping”", tagging({ add: ["sea"], remove: ["fog"] })],
+    ["Pinned “Shopping”", row("notes", "n1", "update", { pinned: true, position: "V" })],
+    ["Moved “Shopping” among the pinned", row("notes", "n1", "update", { position: "V" })],
+    [
+      "Changed the text of “Shopping”",
+      row("notes_conflicts", "c1", "delete"),
+      row("notes", "n1", "update", { body: "" }),
+    ],
+    ["Chose between versions of “Shopping”", row("notes_conflicts", "n1", "delete")],
+    ["Liked “The ferry”", row("likes", like, "update", { times: 1 })],
+    ["Took back a like of “The ferry”", row("likes", like, "update", { times: -1 })],
     [
       "New post “The ferry”",
       row("people", "ada", "insert", { name: "ada" }),
@@ -211,6 +227,9 @@ describe("what was not accepted", () => {
       ["mood", "calm", false],
       ["tag", "sea", false],
     ]);
+    // A text under the rule `text` travels with what it was written on.
+    const merging = row("notes", "n1", "update", { body: { was: "Bread", is: "Bread, salt" } });
+    expect(typed({ rows: [merging] }).map(({ text }) => text)).toEqual(["Bread, salt"]);
     // An emptied text is what the person wanted.
     expect(typed({ rows: [row("notes", "n1", "update", { body: "" })] })).toHaveLength(1);
   });

@@ -12,8 +12,10 @@ const FIELDS: Record<string, readonly (readonly [column: string, label: string])
   notes: [
     ["title", "title"],
     ["body", "text"],
+    ["tags", "tags"],
     ["mood", "mood"],
     ["pinned", "pin"],
+    ["position", "place"],
   ],
   posts: [
     ["title", "title"],
@@ -27,8 +29,10 @@ const FIELDS: Record<string, readonly (readonly [column: string, label: string])
   tags: [["tag", "tag"]],
 };
 /** Which table an entry is about, when it is about several: whoever writes a first post makes their profile, too. */
-const FIRST = ["notes", "posts", "tags", "people"];
+const FIRST = ["notes", "posts", "likes", "tags", "people"];
 const THINGS: Record<string, string> = { notes: "note", posts: "post", people: "profile" };
+/** Of tables whose rows belong to something else: what that is. */
+const PARTS: Record<string, string> = { tags: "note", likes: "post", notes_conflicts: "note" };
 
 const idOf = (row: { table: string; key: unknown }) => itemOf(row).split("/")[1] ?? "";
 const rankOf = ({ table }: RowChange) => (FIRST.indexOf(table) + 10) % 10;
@@ -40,8 +44,8 @@ function quoted(title: string | undefined): string {
 
 /** `“Shopping”`, `an untitled note`, `a note`. */
 function thing(row: RowChange, titles: Titles): string {
-  const kind = row.table === "tags" ? "note" : (THINGS[row.table] ?? row.table);
-  const own = row.table !== "tags" && typeof row.values.title === "string" ? row.values.title : undefined;
+  const kind = PARTS[row.table] ?? THINGS[row.table] ?? row.table;
+  const own = !(row.table in PARTS) && typeof row.values.title === "string" ? row.values.title : undefined;
   const known = titles.get(idOf(row)) ?? own;
   return quoted(known) || (known === undefined ? `a ${kind}` : `an untitled ${kind}`);
 }
@@ -55,9 +59,23 @@ export function labels(table: string, columns: readonly string[]): string[] {
   return (FIELDS[table] ?? []).filter(([column]) => columns.includes(column)).map(([, label]) => label);
 }
 
+/** What was done to the tags of a note: `Added the tag “sea” to “Shopping”`. */
+function tagging(edit: unknown, what: string): string {
+  const { add = [], remove = [] } = (edit ?? {}) as { add?: readonly unknown[]; remove?: readonly unknown[] };
+  const tags = (of: readonly unknown[]) =>
+    `the ${of.length === 1 ? "tag" : "tags"} ${listed(of.map((tag) => `“${tag}”`))}`;
+  if (add.length > 0 && remove.length > 0) return `Changed the tags of ${what}`;
+  return remove.length > 0 ? `Removed ${tags(remove)} from ${what}` : `Added ${tags(add)} to ${what}`;
+}
+
 function change(row: RowChange, titles: Titles): string {
   const { table, op, values } = row;
   const what = thing(row, titles);
+  if (table === "likes") {
+    const times = Number(values.times ?? 0);
+    return `${times > 0 ? "Liked" : times < 0 ? "Took back a like of" : "Began to count likes of"} ${what}`;
+  }
+  if (table === "notes_conflicts") return `Chose between versions of ${what}`;
   if (table === "tags") {
     const tag = String(values.tag ?? (row.key as { tag?: unknown } | null)?.tag ?? "");
     return op === "delete" ? `Removed the tag “${tag}” from ${what}` : `Added the tag “${tag}” to ${what}`;
@@ -75,8 +93,11 @@ function change(row: RowChange, titles: Titles): string {
       : `New ${kind} ${what}`;
   const columns = Object.keys(values);
   if (columns.includes("status")) return values.status === "live" ? `Published ${what}` : `Took ${what} back to draft`;
-  if (columns.length === 1 && columns[0] === "pinned")
+  const only = (...names: string[]) => columns.length > 0 && columns.every((column) => names.includes(column));
+  if (columns.includes("pinned") && only("pinned", "position"))
     return `${values.pinned === true ? "Pinned" : "Unpinned"} ${what}`;
+  if (only("position")) return `Moved ${what} among the pinned`;
+  if (only("tags") && row.edited?.includes("tags")) return tagging(values.tags, what);
   const said = labels(table, columns);
   return said.length === 0 ? `Changed ${what}` : `Changed the ${listed(said)} of ${what}`;
 }
@@ -86,7 +107,8 @@ export function deed(entry: Pick<OutboxEntry, "rows">, titles: Titles): string {
   const rows = [...entry.rows].sort((a, b) => rankOf(a) - rankOf(b));
   const [first] = rows;
   if (first === undefined) return "A change";
-  const others = new Set(rows.map(itemOf));
+  // What settles a conflict is no item beside the note.
+  const others = new Set(rows.filter(({ table }) => table !== "notes_conflicts").map(itemOf));
   others.delete(itemOf(first));
   const rest = [...others].filter((item) => !(first.table === "posts" && item.startsWith("people/"))).length;
   return change(first, titles) + (rest === 0 ? "" : `, and ${plural(rest, "more item", "more items")}`);
@@ -103,13 +125,18 @@ export interface Typed {
   readonly editable: boolean;
 }
 
+/** A text, also as it travels where its rule is `text`: with what it was written on. */
+function textOf(value: unknown): unknown {
+  return typeof value === "object" && value !== null && "is" in value ? value.is : value;
+}
+
 /** What the person typed, to be read, copied and corrected. */
 export function typed(entry: Pick<OutboxEntry, "rows">): Typed[] {
   const rows = [...entry.rows].filter((row) => row.op !== "delete").sort((a, b) => rankOf(a) - rankOf(b));
   return rows.flatMap(({ table, key, op, values }) => {
     const named = { ...(table === "tags" && typeof key === "object" ? key : {}), ...values } as Record<string, unknown>;
     return (FIELDS[table] ?? []).flatMap(([column, label]) => {
-      const text = named[column];
+      const text = textOf(named[column]);
       if (typeof text !== "string" || (text === "" && op === "insert")) return [];
       return [{ table, key, column, label, text, editable: table !== "tags" && column !== "mood" }];
     });
@@ -119,7 +146,7 @@ export function typed(entry: Pick<OutboxEntry, "rows">): Typed[] {
 /** What the entry is about, to be opened where it is edited. */
 export function placeOf(entry: Pick<OutboxEntry, "rows">): { table: "notes" | "posts" | "people"; id: string } | null {
   const [first] = [...entry.rows].sort((a, b) => rankOf(a) - rankOf(b));
-  if (first === undefined || (first.op === "delete" && first.table !== "tags")) return null;
+  if (first === undefined || first.table === "likes" || (first.op === "delete" && first.table !== "tags")) return null;
   const table = first.table === "tags" ? "notes" : first.table;
   return table === "notes" || table === "posts" || table === "people" ? { table, id: idOf(first) } : null;
 }
@@ -172,6 +199,7 @@ export function keptWhen(why: string): string {
 }
 
 function said(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? "nothing" : listed(value.map(said));
   if (typeof value === "string") return quoted(value.replaceAll(/\s+/g, " ")) || "nothing";
   if (value === null || value === undefined) return "nothing";
   return typeof value === "boolean" ? (value ? "on" : "off") : String(value);

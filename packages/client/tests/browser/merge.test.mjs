@@ -18,6 +18,8 @@ tags  = { type = "json", merge = "set" }
 look  = { type = "json", merge = "map" }
 body  = { type = "text", merge = "text" }
 pick  = { type = "text", merge = "manual" }
+lane  = "text"
+place = { type = "text", merge = "list" }
 
 [shapes.cards]
 table = "cards"
@@ -74,6 +76,7 @@ test("what two wrote without a network is all there, and what cannot be is a con
   const [{ rows }] = await call(ann, (db) => db.outbox.current);
   assert.deepEqual([rows[0].added, rows[0].edited], [["likes"], ["tags", "look", "body"]]);
   assert.deepEqual(rows[0].values.tags, { add: ["wind"] });
+  assert.deepEqual(rows[0].values.body, { was: first.body, is: "one of us\ntwo\nthree\n" });
   await call(
     ben,
     (db, id) =>
@@ -133,4 +136,73 @@ test("what two wrote without a network is all there, and what cannot be is a con
     await until(page, (db, text) => db.query("SELECT body FROM cards").then(([row]) => row.body === text), both);
     assert.equal((await card(page)).pick, choice.pick);
   }
+});
+
+const order = (page) =>
+  call(page, (db) => db.query("SELECT body FROM cards ORDER BY place, id").then((rows) => rows.map((row) => row.body)));
+
+/** Inserts cards, each right behind the one before it. */
+const run = (page, given) =>
+  call(
+    page,
+    (db, [names, behind]) =>
+      db.transaction((tx) => {
+        let last = behind;
+        for (const body of names) {
+          const id = crypto.randomUUID();
+          tx.insert("cards", { id, body, lane: "todo" });
+          tx.list("cards", id, "place", ["lane"]).move(last === null ? "last" : { after: last });
+          last = id;
+        }
+      }),
+    given,
+  );
+
+test("runs that two place into one list without a network stay whole, and a card that both move is there once", async (t) => {
+  const pages = await board(t);
+  const [ann, ben] = pages;
+  await run(ann, [["first", "middle", "last"], null]);
+  const shows = (page, count) =>
+    until(page, (db, count) => db.query("SELECT 1 FROM cards").then((rows) => rows.length === count), count);
+  await shows(ben, 3);
+  assert.deepEqual(await order(ben), ["first", "middle", "last"]);
+  const ids = await call(ann, (db) =>
+    db.query("SELECT id, body FROM cards").then((rows) => Object.fromEntries(rows.map(({ id, body }) => [body, id]))),
+  );
+  for (const page of pages) await online(page, false);
+
+  // Both place a run of theirs behind the same card, and move the same other one: Ann up, Ben, later, down.
+  const runs = [1, 2, 3, 4, 5].map((n) => [`ann ${n}`, `ben ${n}`]);
+  await run(ann, [runs.map(([name]) => name), ids.first]);
+  await run(ben, [runs.map(([, name]) => name), ids.first]);
+  const move = (page, to) =>
+    call(page, (db, [id, to]) => db.transaction((tx) => tx.list("cards", id, "place", ["lane"]).move(to)), [
+      ids.middle,
+      to,
+    ]);
+  await move(ann, { before: ids.first });
+  await move(ben, { after: ids.last });
+  assert.deepEqual((await order(ann)).slice(0, 3), ["middle", "first", "ann 1"]);
+  assert.deepEqual((await order(ben)).slice(-2), ["last", "middle"]);
+
+  // Ben comes first: what arrives later is not what counts.
+  await online(ben, true);
+  await until(ben, isIdle);
+  await online(ann, true);
+  for (const page of pages) {
+    await until(page, isIdle);
+    await shows(page, 13);
+  }
+  const orders = await Promise.all(pages.map(order));
+  assert.deepEqual(orders[0], orders[1]);
+  const whole = (name) => runs.map(([a, b]) => (name === "ann" ? a : b));
+  const inner = orders[0].filter((body) => /^(ann|ben)/.test(body));
+  assert.ok(
+    [
+      ["ann", "ben"],
+      ["ben", "ann"],
+    ].some((names) => names.flatMap(whole).join() === inner.join()),
+    `the runs are whole: ${inner}`,
+  );
+  assert.deepEqual(orders[0], ["first", ...inner, "last", "middle"], "the later move is the one that counts");
 });

@@ -268,8 +268,8 @@ test("a tab of a newer version takes the database from an older one, which works
   await call(older, (db, row) => db.insert("notes", row), note(1));
   const newer = await browser.page(site);
   const patch = await newer.evaluate(() => ({
-    version: 2,
-    compiled: schema.compiled.replace('"version":1', '"version":2'),
+    version: schema.version + 1,
+    compiled: schema.compiled.replace(`"version":${schema.version}`, `"version":${schema.version + 1}`),
   }));
   assert.equal((await tryOpen(newer, { patch })).role, "owner");
   await until(older, ROLE, "follower");
