@@ -189,6 +189,19 @@ class Client implements Database {
     return undone && { ...undone, left: undone.left.map((one) => ({ ...one, key: key(one) })) };
   }
 
+  /** @internal Where the server is, and as whom it is spoken to. */
+  server(): { server: string | null; token: string | null } {
+    return { server: this.#config.server, token: this.#config.token };
+  }
+
+  /** @internal The column that is the key of a table, where it is one. */
+  keyOf(table: string): string {
+    const key = this.#schema.tables[table]?.key ?? [];
+    return key.length === 1 && key[0] !== undefined
+      ? key[0]
+      : refuse("a table whose key is one column", table, {}, "bindDoc");
+  }
+
   /** @internal What other parts of the package ask of the worker. */
   ask(ask: Ask): Promise<unknown> {
     return this.#link.ask(ask);

@@ -1,0 +1,23 @@
+// What the pages of docs.test.mjs have beside the SDK: a document bound to the database, and an editor made for Yjs on it.
+
+import { EditorState } from "@codemirror/state";
+import { EditorView } from "@codemirror/view";
+import { yCollab } from "y-codemirror.next";
+import { Awareness } from "y-protocols/awareness";
+import * as Y from "yjs";
+import { bindDoc } from "../../dist/docs.js";
+
+/** Opens a page's document in an editor. */
+globalThis.write = async (db, id, name) => {
+  const doc = new Y.Doc();
+  const awareness = new Awareness(doc);
+  awareness.setLocalStateField("user", { name, color: "#336699" });
+  const bound = bindDoc(db, "pages", id, "body", doc, { awareness });
+  const text = doc.getText("body");
+  const view = new EditorView({
+    state: EditorState.create({ doc: text.toString(), extensions: [yCollab(text, awareness)] }),
+    parent: document.body.appendChild(document.createElement("main")),
+  });
+  globalThis.here = { doc, awareness, bound, view, text };
+  await bound.whenReady;
+};
