@@ -2,7 +2,12 @@
 // outbox as rows of `<table>_docs`; what others write comes as such rows. The network is nowhere needed for that. Who else is
 // there, with their cursors, is told over a connection of its own, which may fail without any harm.
 
-import { applyAwarenessUpdate, type Awareness, encodeAwarenessUpdate, removeAwarenessStates } from "y-protocols/awareness";
+import {
+  type Awareness,
+  applyAwarenessUpdate,
+  encodeAwarenessUpdate,
+  removeAwarenessStates,
+} from "y-protocols/awareness";
 import * as Y from "yjs";
 import { errorOf, type LandfallError } from "./error.js";
 import { State } from "./observable.js";

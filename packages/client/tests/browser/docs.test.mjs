@@ -71,7 +71,9 @@ function until_(of, event, holds) {
 }
 const reads = ({ doc, text }, holds) => until_(doc, "update", () => holds(text.toString()));
 const sees = ({ provider }, holds) =>
-  until_(provider.awareness, "change", () => holds([...provider.awareness.getStates().values()].map((s) => s.user?.name)));
+  until_(provider.awareness, "change", () =>
+    holds([...provider.awareness.getStates().values()].map((s) => s.user?.name)),
+  );
 const isSynced = ({ provider }) => until_(provider, "sync", () => provider.synced);
 
 const page = (owner = "ann", isPublic = 0) =>
@@ -214,8 +216,7 @@ async function writer(scope, site, name, isOn = true) {
 }
 
 const content = (at) => at.evaluate(() => globalThis.here.view.state.doc.toString());
-const shows = (at, text) =>
-  at.waitForFunction((wanted) => globalThis.here.view.state.doc.toString() === wanted, text, { polling: "mutation" });
+const shows = (at, text) => at.waitForFunction((wanted) => globalThis.here.view.state.doc.toString() === wanted, text);
 
 test("an editor made for Yjs on the local database and the public provider are the same document", async (t) => {
   const { scope, server } = await wiki(t);
