@@ -200,7 +200,12 @@ async function bundle() {
       root: path.join(ROOT, "packages/client"),
       configFile: false,
       logLevel: "error",
-      build: { write: false, minify: false, lib: { entry, formats: ["es"], fileName: "docs-page" } },
+      build: {
+        write: false,
+        minify: false,
+        rollupOptions: { output: { inlineDynamicImports: true } },
+        lib: { entry, formats: ["es"], fileName: "docs-page" },
+      },
     }),
   ].flat();
   return made.output[0].code;
@@ -266,4 +271,9 @@ test("an editor made for Yjs on the local database and the public provider are t
   for (const at of [desk, phone]) await call(at, (db) => db.setOnline(true));
   for (const at of [desk, phone]) await shows(at, "> hello from the desk (from the phone)");
   await reads(other, (text) => text === "> hello from the desk (from the phone)");
+
+  // Without an editor the module of documents reads it.
+  const isWhole = (db, id) =>
+    globalThis.read(db, id).then((texts) => texts.every((text) => text === "> hello from the desk (from the phone)"));
+  await until(desk, isWhole, ID);
 });
