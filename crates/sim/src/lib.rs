@@ -3,6 +3,7 @@
 //! One seed is one world: clients and a server with the real state machines and real SQLite, in virtual time. See
 //! `docs/simulator.md`.
 
+pub mod cards;
 pub mod clock;
 pub mod coverage;
 pub mod device;

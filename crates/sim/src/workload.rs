@@ -7,6 +7,7 @@
 use landfall_client::db::{DbError, Resolution, WriteTx};
 use landfall_core::{ColumnType, Decimal, Operation, RowKey, Transaction, Value};
 
+use crate::cards::{Run, arrange};
 use crate::clock::START_MS;
 use crate::dice::Dice;
 use crate::invariants::conflicts::MARK;
@@ -82,6 +83,8 @@ pub struct Author<'a> {
     pub until: Option<u64>,
     /// What it was made to follow.
     pub wishes: Vec<Wish>,
+    /// What it has put side by side.
+    pub run: Option<Run>,
 }
 
 /// What a transaction follows because its author says so.
@@ -111,6 +114,7 @@ impl<'a> Author<'a> {
             lately,
             until: None,
             wishes: Vec::new(),
+            run: None,
         }
     }
 
@@ -129,6 +133,9 @@ impl<'a> Author<'a> {
         }
         if self.op.0.is_multiple_of(4) {
             self.rank(tx)?;
+        }
+        if self.op.0 % 4 == 1 {
+            self.run = arrange(&mut Dice::new(self.op.0, "cards"), tx)?;
         }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
