@@ -447,6 +447,10 @@ impl<'a> Author<'a> {
             let choice = Value::Text(format!("{} {}", self.device, dice.below(3)));
             tx.update("ranks", row, &[("choice", choice)])?;
         }
+        if dice.chance(500) {
+            let score = if dice.chance(100) { Value::Null } else { Value::Int(dice.below(50) as i64 - 25) };
+            tx.update("ranks", row, &[("score", score)])?;
+        }
         if dice.chance(400) {
             let essay =
                 tx.row("ranks", row)?.and_then(|row| row.get("essay").and_then(Value::as_text).map(str::to_owned));
@@ -483,10 +487,11 @@ impl<'a> Author<'a> {
         let is_there = tx.row("ranks", &RowKey::single(uuid(&id)))?.is_some();
         let with = match dice.below(3) {
             0 if is_there => Resolution::Take,
-            1 if is_there => Resolution::Write(
-                column.as_text().unwrap_or_default().to_owned(),
-                Value::Text(format!("{MARK}{}.", self.op.0)),
-            ),
+            1 if is_there => {
+                let column = column.as_text().unwrap_or_default();
+                let mark = Value::Text(format!("{MARK}{}.", self.op.0));
+                Resolution::Write(column.to_owned(), if column == "score" { Value::Int(0) } else { mark })
+            }
             _ => Resolution::Keep,
         };
         tx.resolve("ranks", &uuid(&conflict), &with).map(|_| ())
