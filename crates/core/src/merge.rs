@@ -152,6 +152,8 @@ pub struct Sibling {
     pub value: Value,
     /// The value on which it was written, where the rule knows that.
     pub base: Option<Value>,
+    /// Which fault of the app's function has led to this, where one has.
+    pub fault: Option<String>,
     /// When it was written, if it was in the row until now; `None`: the operation's author wrote it.
     pub was_stored: Option<Version>,
 }
@@ -292,7 +294,13 @@ fn merge_cells(
         let wins = !competes || author.is_fact || column.merge.winner(&contest) == Winner::Written;
         if contest.concurrent && !author.is_fact && column.merge.keeps_both() && *stored != write.value {
             let (value, was_stored) = if wins { (stored, Some(before)) } else { (&write.value, None) };
-            siblings.push(Sibling { column: write.column.clone(), value: value.clone(), base: None, was_stored });
+            siblings.push(Sibling {
+                column: write.column.clone(),
+                value: value.clone(),
+                base: None,
+                fault: None,
+                was_stored,
+            });
         }
         if !wins {
             lost.push(write.column.clone());
@@ -307,10 +315,11 @@ fn merge_cells(
         if in_part {
             lost.push(write.column.clone());
         }
-        siblings.extend(yielded.map(|Yielded { value, base }| Sibling {
+        siblings.extend(yielded.map(|Yielded { value, base, fault }| Sibling {
             column: write.column.clone(),
             value,
             base,
+            fault,
             was_stored: None,
         }));
         // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.

@@ -28,6 +28,8 @@ pub const ALL: &[Mutant] = &[
     mutant("accepted-unheard", &["counters"]),
     mutant("part-base-ignored", &["merge"]),
     mutant("map-arrival-wins", &["merge"]),
+    mutant("list-interleaved", &["list"]),
+    mutant("custom-base-forgotten", &["conflicts"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),
@@ -210,6 +212,7 @@ mod tests {
             "review",
             "fate",
             "mirror",
+            "list",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

@@ -54,6 +54,9 @@ fn column(value: &Column, out: &mut String) {
     object.maybe("references", value.references.as_ref(), reference);
     object.flag("unique", value.unique);
     object.text("merge", value.merge.name());
+    if let Some((function, _)) = value.merge.function() {
+        object.text("function", function);
+    }
     if value.assigned {
         object.flag("assigned", true);
     }
@@ -246,16 +249,19 @@ fn read_reference(json: &Json) -> Result<Reference, Misread> {
 
 fn read_column(json: &Json) -> Result<Column, Misread> {
     let fields = Fields::of(json, "a column")?;
+    let ty = ColumnType::read_json(fields.get("type")?)?;
     let merge = match fields.maybe("merge") {
         Some(rule) => {
             let name = text(rule)?;
-            MergeRule::named(&name).ok_or_else(|| format!("a merge rule `{name}` is not known here"))?
+            let custom = fields.maybe("function").filter(|_| name == "custom").map(text).transpose()?;
+            let rule = custom.map(|function| MergeRule::custom(function, ty)).or_else(|| MergeRule::named(&name));
+            rule.ok_or_else(|| format!("a merge rule `{name}` is not known here"))?
         }
         None => MergeRule::LWW,
     };
     Ok(Column {
         name: fields.text("name")?,
-        ty: ColumnType::read_json(fields.get("type")?)?,
+        ty,
         required: fields.is("required")?,
         default: read_maybe(fields.maybe("default"), read_default)?,
         max_length: fields.maybe("max_length").map(|_| fields.number("max_length")).transpose()?,

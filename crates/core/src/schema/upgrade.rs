@@ -199,7 +199,10 @@ impl Upgrade {
             self.refuse_at(table, Some(new), message);
         }
         let knows_changes = old.merge.change().is_some() || new.merge.change().is_some();
-        let is_fit = old.merge.change().is_none() && old.required && new.ty != ColumnType::Json;
+        // An edit says what a cell was and is, whichever function is then asked about it.
+        let same_form = old.merge.name() == new.merge.name();
+        let takes_what_is_there = new.merge.may_be_null() || (old.required && new.ty != ColumnType::Json);
+        let is_fit = same_form || (old.merge.change().is_none() && takes_what_is_there);
         if old.merge != new.merge && knows_changes && !is_fit {
             let (was, is) = (old.merge.name(), new.merge.name());
             let message = match old.merge.change() {

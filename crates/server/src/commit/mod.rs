@@ -83,6 +83,8 @@ pub struct Group<'a, T: StoreTx> {
     /// An entry at fault is to be found: every entry has a savepoint.
     careful: bool,
     found: Vec<(ReplicaId, u64, String)>,
+    /// What the app's merge functions made nothing of.
+    unmerged: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked.
     asks: Vec<(Name, Next)>,
     /// Bytes of questions for which there is room.
@@ -112,6 +114,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             faults,
             careful: false,
             found: Vec::new(),
+            unmerged: Vec::new(),
             asks: Vec::new(),
             room: 0,
             docs: Vec::new(),
@@ -177,6 +180,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             bucket_runs: self.runs.into_iter().collect(),
             counters: self.counters,
             faults: self.found,
+            unmerged: self.unmerged,
             asks: self.asks,
             docs: self.docs,
             flushed_in: Duration::ZERO,
@@ -455,6 +459,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn append(&mut self, push: &PushEntry, done: entry::Done) -> Result<u64, StoreError> {
         let txn = &push.entry.transaction;
         self.counters.lost_cells += done.lost;
+        let faults = done.conflicts.iter().filter_map(|conflict| conflict.sibling.fault.clone());
+        self.unmerged.extend(faults.map(|fault| (txn.replica, txn.rseq, fault)));
         let again = landfall_core::mutant::active("apply-again") && self.tx.decided(&txn.replica, txn.rseq)?.is_some();
         let by = Signature {
             replica: txn.replica,

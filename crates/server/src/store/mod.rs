@@ -187,6 +187,8 @@ pub struct GroupCommit {
     pub counters: Counters,
     /// What went wrong with single entries, for the operator's log: whose, which, and the cause.
     pub faults: Vec<(ReplicaId, u64, String)>,
+    /// What the app's merge functions made nothing of, for the operator's log, too: what was written is a conflict.
+    pub unmerged: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked about entries that were not decided for that.
     pub asks: Vec<(Name, Next)>,
     /// Updates of documents that were accepted, in order: for who has one open at this server.

@@ -8,6 +8,7 @@ use landfall_server::commit::{LogEntry, RowChange};
 use super::Violation;
 use crate::history::cell;
 use crate::world::World;
+use crate::{LEAST_SCORE, number};
 
 /// How the marks begin that the workload leaves in texts, each once.
 pub const MARK: &str = "mark";
@@ -31,6 +32,9 @@ pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> R
             let missing = match (rule, write.change) {
                 ("manual", None) => choice(world, entry, operation, write, write.base.unwrap_or(base), change),
                 ("text", Some(Change::Edit)) => text(write, change),
+                ("custom", Some(Change::Edit)) if matches!(operation, Operation::Update { .. }) => {
+                    score(write, change)?
+                }
                 _ => continue,
             };
             let Some(missing) = missing else { continue };
@@ -92,6 +96,28 @@ fn choice(
         return None;
     }
     Some(if is == was { write.value.clone() } else { was.clone() })
+}
+
+/// What an app's own function decides is what it says of the three values, once more; what it does not decide is kept.
+fn score(write: &CellWrite, change: Option<&RowChange>) -> Result<Option<Value>, Violation> {
+    let (Value::Json(edit), Some(change)) = (&write.value, change) else { return Ok(None) };
+    let edit: serde_json::Value = serde_json::from_str(edit).unwrap_or_default();
+    let value = |json: &serde_json::Value| json.as_i64().map_or(Value::Null, Value::Int);
+    let (was, is) = (value(&edit["was"]), value(&edit["is"]));
+    let Some((before, after)) = change.before.as_ref().zip(change.after.as_ref()) else { return Ok(None) };
+    let (before, after) = (cell(before, &write.column), cell(after, &write.column));
+    let sum = number(before) + number(&is) - number(&was);
+    // The column has the other bound.
+    let (expected, missing) = match *before == was {
+        true => (is, None),
+        false if (LEAST_SCORE..=30).contains(&sum) => (Value::Int(sum), None),
+        false => (before.clone(), Some(is)),
+    };
+    if *after == expected {
+        return Ok(missing);
+    }
+    let text = format!("{before:?} and {:?} came to {after:?} instead of {expected:?}", write.value);
+    Err(Violation::new("conflicts", text))
 }
 
 /// The mark of a text that is not in it.

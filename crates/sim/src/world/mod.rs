@@ -31,6 +31,7 @@ use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
 use crate::history::History;
 use crate::invariants::ledger::Ledger;
+use crate::invariants::list::{self, Put};
 use crate::invariants::{Violation, as_of, convergence, log};
 use crate::network::{ConnId, Network, Way};
 use crate::plan::{Fault, Plan};
@@ -150,6 +151,8 @@ pub struct World {
     pub(crate) pushed: BTreeMap<(ReplicaId, u64, ContentHash), Transaction>,
     /// The transaction of the workload that a pushed content carries.
     pub(crate) op_of_content: BTreeMap<ContentHash, OpId>,
+    /// What people have put side by side.
+    pub(crate) runs: Vec<Put>,
     /// Outboxes that people have exported, the newest first.
     pub(crate) files: Vec<Exported>,
     pub(crate) healing: bool,
@@ -210,6 +213,7 @@ impl World {
             buckets: BTreeMap::new(),
             pushed: BTreeMap::new(),
             op_of_content: BTreeMap::new(),
+            runs: Vec::new(),
             files: Vec::new(),
             healing: false,
             converged: false,
@@ -337,6 +341,7 @@ impl World {
             as_of::told(&mut self, device, MOMENTS_AT_THE_END)?;
         }
         convergence::rows(&self)?;
+        list::at_rest(&mut self)?;
         crate::invariants::actions::check(&self)?;
         crate::invariants::ledger::at_rest(&self)?;
         // Its database is open for nobody else.

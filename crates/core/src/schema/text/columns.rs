@@ -12,7 +12,7 @@ use crate::schema::{Column, Default, OnDelete, Pattern};
 use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["ot", "custom"];
+const LATER_MERGE_RULES: &[&str] = &["ot"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -231,15 +231,20 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
 }
 
 fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
-    let Some(entry) = section.take("merge") else { return };
+    let function = section.take("function");
+    let Some(entry) = section.take("merge") else {
+        without_custom(function, report);
+        return;
+    };
     if entry.value.as_str() == Some("doc") {
         report
             .add(codes::NOT_APPLICABLE, entry.span.clone(), "a document is no cell of a row")
             .help("write: type = \"doc\"");
         return;
     }
-    let rules: Vec<_> = MergeRule::all().map(|rule| (rule.name(), rule)).collect();
-    let Some(merge) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
+    let rules: Vec<_> = MergeRule::all().map(|rule| rule.name()).chain(["custom"]).map(|name| (name, name)).collect();
+    let Some(name) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
+    let Some(merge) = merge_rule(name, ty, &entry, function, report) else { return };
     match ty {
         Some(ty) if !merge.fits(ty) => {
             let fitting = MergeRule::all().filter(|rule| rule.fits(ty)).map(|rule| format!("`{}`", rule.name()));
@@ -254,6 +259,41 @@ fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
                 .help("it is what all have made of it together; remove one of both");
         }
         _ => draft.column.merge = merge,
+    }
+}
+
+/// The rule of this name; for `custom`, of the function that it names.
+fn merge_rule(
+    name: &str,
+    ty: Option<ColumnType>,
+    entry: &Entry<'_>,
+    function: Option<Entry<'_>>,
+    report: &mut Report,
+) -> Option<MergeRule> {
+    if name != "custom" {
+        without_custom(function, report);
+        return MergeRule::named(name);
+    }
+    let Some(function) = function else {
+        report
+            .add(
+                codes::MISSING_KEY,
+                entry.span.clone(),
+                "`merge = \"custom\"` does not say which function of the app merges",
+            )
+            .label("`function` is missing beside it")
+            .help("such as: merge = \"custom\", function = \"longest\"; the server is given a function of this name");
+        return None;
+    };
+    let word = function.text(report)?;
+    names::check("function", word, &function.span, report)
+        .then(|| MergeRule::custom(word, ty.unwrap_or(ColumnType::Json)))
+}
+
+fn without_custom(function: Option<Entry<'_>>, report: &mut Report) {
+    if let Some(function) = function {
+        let what = "`function` without `merge = \"custom\"` means nothing";
+        report.add(codes::NOT_APPLICABLE, function.key_span, what).help("add: merge = \"custom\", or remove it");
     }
 }
 
@@ -351,7 +391,7 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
     if let Some(entry) = default {
         column.default = read_default(&entry, column, report);
     }
-    if let Some(empty) = column.merge.empty().or_else(|| column.merge.change().map(|_| zero(ty))) {
+    if let Some(empty) = begins_with(column, ty) {
         // It begins with something.
         column.required = true;
         column.default.get_or_insert(Default::Value(empty));
@@ -364,6 +404,12 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
             contradiction(&span, text, report).help("give it a `default`, or change the other rule");
         }
     }
+}
+
+/// What a column has where nobody says what, of a rule under which it has always something.
+fn begins_with(column: &Column, ty: ColumnType) -> Option<Value> {
+    let always = column.merge.change().filter(|_| !column.merge.may_be_null());
+    column.merge.empty().or_else(|| always.map(|_| zero(ty)))
 }
 
 fn zero(ty: ColumnType) -> Value {

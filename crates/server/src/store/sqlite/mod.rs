@@ -91,6 +91,14 @@ pub struct SqliteStore {
     _lock: Option<std::fs::File>,
 }
 
+/// A row that nobody could merge would be refused for ever, or overwritten: better not to begin.
+fn check_functions(schema: &Schema) -> Result<(), StoreError> {
+    let missing =
+        schema.missing_functions().map(|(table, column, function)| format!("{table}.{column} ('{function}')"));
+    let columns = missing.collect::<Vec<_>>().join(", ");
+    if columns.is_empty() { Ok(()) } else { Err(StoreError::NoFunction { columns }) }
+}
+
 impl SqliteStore {
     /// Opens or creates the database of `schema`, follows additive changes of the schema, and gives a sequence to
     /// everything that other programs wrote since.
@@ -98,6 +106,7 @@ impl SqliteStore {
     /// # Errors
     /// A database that cannot be used is left as it was: another app's, a newer one, a damaged one, one in use.
     pub fn open(options: SqliteOptions, schema: Schema, fresh: Fresh, now_ms: u64) -> Result<Self, StoreError> {
+        check_functions(&schema)?;
         let lock_file = open::lock_file(&options)?;
         let conn = open::connect(&options)?;
         let schema = Arc::new(schema);
