@@ -27,7 +27,8 @@ struct Module {
 const ENGINE: Module =
     Module { package: "landfall-client-web", name: "landfall_client_web", output: "packages/client/wasm" };
 /// Documents, which are loaded when the first one is read.
-const DOC: Module = Module { package: "landfall-doc-web", name: "landfall_doc_web", output: "packages/client/wasm/doc" };
+const DOC: Module =
+    Module { package: "landfall-doc-web", name: "landfall_doc_web", output: "packages/client/wasm/doc" };
 /// What the scenarios need beside it. Built by itself, so that nothing of it gets into what is shipped.
 const CODEC: Module = Module {
     package: "landfall-protocol-web",

@@ -180,7 +180,10 @@ fn plain_text(fragment: &yrs::XmlFragmentRef, transaction: &yrs::Transaction<'_>
 
 /// A document of nobody's: it writes nothing of its own, so that its number is never seen.
 fn document() -> Doc {
-    Doc::with_options(Options { offset_kind: OffsetKind::Utf16, ..Options::with_client_id(yrs::block::ClientID::new(1)) })
+    Doc::with_options(Options {
+        offset_kind: OffsetKind::Utf16,
+        ..Options::with_client_id(yrs::block::ClientID::new(1))
+    })
 }
 
 fn loaded<B: AsRef<[u8]>>(updates: &[B]) -> Result<Doc, DocError> {

@@ -10,10 +10,21 @@ use yrs::{Doc, GetString as _, OffsetKind, Options, ReadTxn as _, Text as _, Tra
 /// What one of the authors does, at a place in thousandths of the text.
 #[derive(Clone, Debug)]
 enum Step {
-    Insert { by: usize, at: u32, what: String },
-    Remove { by: usize, at: u32, length: u32 },
+    Insert {
+        by: usize,
+        at: u32,
+        what: String,
+    },
+    Remove {
+        by: usize,
+        at: u32,
+        length: u32,
+    },
     /// One hears all that another one knows.
-    Hear { by: usize, from: usize },
+    Hear {
+        by: usize,
+        from: usize,
+    },
 }
 
 const AUTHORS: usize = 4;
@@ -63,7 +74,8 @@ fn history(steps: &[Step]) -> (Vec<Vec<u8>>, String) {
                 let from = place(&now, *at);
                 let chars = now.encode_utf16().count() as u32;
                 // Whole characters only: half of one is nobody's edit.
-                let rest: String = char::decode_utf16(now.encode_utf16().skip(from as usize)).map(|c| c.unwrap_or('?')).collect();
+                let rest: String =
+                    char::decode_utf16(now.encode_utf16().skip(from as usize)).map(|c| c.unwrap_or('?')).collect();
                 let length: u32 = rest.chars().take(*length as usize).map(|c| c.len_utf16() as u32).sum();
                 if from + length > chars || length == 0 {
                     continue;
@@ -221,8 +233,7 @@ fn a_long_history_is_no_longer_than_what_it_left() {
 /// What waits for an update that is not here is not lost by putting together what is.
 #[test]
 fn what_waits_for_others_is_kept() {
-    let steps: Vec<Step> =
-        (0..20).map(|n| Step::Insert { by: 0, at: 1_000, what: format!("{n} ") }).collect();
+    let steps: Vec<Step> = (0..20).map(|n| Step::Insert { by: 0, at: 1_000, what: format!("{n} ") }).collect();
     let (updates, outcome) = history(&steps);
     let (first, later) = updates.split_at(1);
     for put_together in [merge::<Vec<u8>>, compact::<Vec<u8>>] {

@@ -29,6 +29,7 @@ pub const ALL: &[Mutant] = &[
     mutant("part-base-ignored", &["merge"]),
     mutant("map-arrival-wins", &["merge"]),
     mutant("list-interleaved", &["list"]),
+    mutant("doc-cut", &["docs"]),
     mutant("custom-base-forgotten", &["conflicts"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),

@@ -11,6 +11,7 @@ use crate::cards::{Run, arrange};
 use crate::clock::START_MS;
 use crate::dice::Dice;
 use crate::invariants::conflicts::MARK;
+use crate::papers::Stroke;
 use crate::shop::PRODUCTS;
 
 /// Names a transaction of the workload, once in a run.
@@ -85,6 +86,8 @@ pub struct Author<'a> {
     pub wishes: Vec<Wish>,
     /// What it has put side by side.
     pub run: Option<Run>,
+    /// What it has written to a paper.
+    pub stroke: Option<Stroke>,
 }
 
 /// What a transaction follows because its author says so.
@@ -115,6 +118,7 @@ impl<'a> Author<'a> {
             until: None,
             wishes: Vec::new(),
             run: None,
+            stroke: None,
         }
     }
 
@@ -136,6 +140,9 @@ impl<'a> Author<'a> {
         }
         if self.op.0 % 4 == 1 {
             self.run = arrange(&mut Dice::new(self.op.0, "cards"), tx)?;
+        }
+        if self.op.0 % 4 == 2 {
+            self.stroke = crate::papers::write(&mut Dice::new(self.op.0, "papers"), tx, self.op)?;
         }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }

@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, DocsOf, History, HistoryOf, Offline, OnDelete, OutboxLimits,
-    Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
+    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, DocsOf, History, HistoryOf, Offline, OnDelete,
+    OutboxLimits, Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;

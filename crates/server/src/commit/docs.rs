@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use landfall_core::error::codes;
 use landfall_core::hash::{Cells, row_hash};
 use landfall_core::merge::{RowMeta, StoredRow, Version};
-use landfall_core::schema::docs::{DOC_AT, DOC_BY, DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE, merged_id};
 use landfall_core::schema::DeleteRule;
+use landfall_core::schema::docs::{DOC_AT, DOC_BY, DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE, merged_id};
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Stamp, Value};
 
 use super::entry::{Access, EntryRun, Stop};
@@ -22,10 +22,8 @@ use super::{Group, Signature};
 use crate::buckets::{Before, Fan};
 use crate::store::{DocNews, StoreError};
 
-/// One update in so many looks whether there are many: nothing has to be counted for that, and nothing remembered.
-const LOOKS_EVERY: u8 = 16;
-/// So many updates at least become one.
-const MANY: usize = 48;
+/// Of so many that become one at least, one looks whether there are as many: nothing has to be counted, or remembered.
+const LOOKS: usize = 3;
 /// What has more bytes is not put together any further: a row must fit a value.
 const LARGE: usize = 2 << 20;
 
@@ -170,7 +168,9 @@ impl<T: StoreTx> Group<'_, T> {
             let Some((docs, parent)) = self.plan.docs_named(&change.table) else { continue };
             let Some(of) = &self.plan.table(docs).docs_of else { continue };
             let parts = |row: &Cells| Some((row.get(&of.key)?.clone(), row.get(DOC_COLUMN)?.clone()));
-            let Some((row, column)) = change.after.as_ref().or(change.before.as_ref()).and_then(parts) else { continue };
+            let Some((row, column)) = change.after.as_ref().or(change.before.as_ref()).and_then(parts) else {
+                continue;
+            };
             let Value::Text(column) = &column else { continue };
             let is_new = change.before.is_none();
             let update = match change.after.as_ref().filter(|_| is_new).and_then(|row| row.get(DOC_UPDATE)) {
@@ -185,7 +185,8 @@ impl<T: StoreTx> Group<'_, T> {
                 self.docs.push(news);
             }
             if is_full {
-                if landfall_core::hash::hash128(&change.key.to_bytes())[0] % LOOKS_EVERY == 0 {
+                let every = (self.plan.docs_together() / LOOKS).clamp(1, 255) as u8;
+                if landfall_core::hash::hash128(&change.key.to_bytes())[0].is_multiple_of(every) {
                     full.insert((docs, row, column.as_str().into()));
                 }
             }
@@ -216,13 +217,15 @@ impl<T: StoreTx> Group<'_, T> {
         }
         let seq = |cells: &Cells| cells.get(DOC_SEQ).cloned().unwrap_or_default();
         all.sort_by(|(key, cells), (other_key, other)| (seq(cells), key).cmp(&(seq(other), other_key)));
-        let newest = newest(all.iter().map(|(_, cells)| update_of(cells).len()));
+        let together = self.plan.docs_together();
+        let newest = newest(all.iter().map(|(_, cells)| update_of(cells).len()), together);
         let is_whole = newest == all.len();
         let many = all.split_off(all.len() - newest);
-        if many.len() < MANY {
+        if many.len() < together.max(2) {
             return Ok(());
         }
-        let updates: Vec<&[u8]> = many.iter().map(|(_, cells)| update_of(cells)).collect();
+        let cut = usize::from(landfall_core::mutant::active("doc-cut"));
+        let updates: Vec<&[u8]> = many.iter().skip(cut).map(|(_, cells)| update_of(cells)).collect();
         let one = if is_whole { landfall_doc::compact(&updates) } else { landfall_doc::merge(&updates) };
         // What cannot be put together stays as it is: nothing is lost, and no other document waits for it.
         let Ok(one) = one else { return Ok(()) };
@@ -279,10 +282,10 @@ fn update_of(cells: &Cells) -> &[u8] {
 
 /// How many of the newest become one: as many as are not much larger than all that are newer together, so that each byte is
 /// written again only as often as what it is part of has doubled.
-fn newest(sizes: impl DoubleEndedIterator<Item = usize>) -> usize {
+fn newest(sizes: impl DoubleEndedIterator<Item = usize>, together: usize) -> usize {
     let mut sum = 0_usize;
     let fits = |(at, size): &(usize, usize)| {
-        let goes = *at < MANY || *size <= sum;
+        let goes = *at < together || *size <= sum;
         sum = sum.saturating_add(*size);
         goes && sum <= LARGE
     };
@@ -299,9 +302,9 @@ mod tests {
         let (mut rows, mut written, mut most) = (Vec::new(), 0_usize, 0);
         for step in 0..100_000_usize {
             rows.push(20);
-            if step % usize::from(LOOKS_EVERY) == 0 {
-                let count = newest(rows.iter().copied());
-                if count >= MANY {
+            if step % 16 == 0 {
+                let count = newest(rows.iter().copied(), 48);
+                if count >= 48 {
                     let one = rows.split_off(rows.len() - count).into_iter().sum();
                     written += one;
                     rows.push(one);

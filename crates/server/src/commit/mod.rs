@@ -27,7 +27,9 @@ use landfall_protocol::Outcome;
 use crate::actions::hooks::{Name, Next};
 use crate::actions::{Actions, Reason};
 use crate::buckets::{BucketIndex, Fan};
-use crate::store::{Counters, DocNews, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
+use crate::store::{
+    Counters, DocNews, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes,
+};
 
 mod act;
 mod conflicts;

@@ -28,6 +28,7 @@ pub struct Plan {
     conflicts: BTreeMap<usize, usize>,
     /// By position of a table that has documents, that of the table in which they are.
     docs: BTreeMap<usize, usize>,
+    docs_together: usize,
 }
 
 /// A column that refers to a table.
@@ -65,7 +66,18 @@ impl Plan {
         let conflicts = schema.tables.iter().enumerate().filter_map(conflicts).collect();
         let docs = |(at, t): (usize, &Table)| Some((*positions.get(&t.docs_of.as_ref()?.table)?, at));
         let docs = schema.tables.iter().enumerate().filter_map(docs).collect();
-        Self { schema, chain_key, positions, referrers, references, uniques, histories, conflicts, docs }
+        Self {
+            schema,
+            chain_key,
+            positions,
+            referrers,
+            references,
+            uniques,
+            histories,
+            conflicts,
+            docs,
+            docs_together: 48,
+        }
     }
 
     /// The schema.
@@ -96,6 +108,17 @@ impl Plan {
     /// The position of a table's conflicts.
     pub(super) fn conflicts(&self, table: usize) -> Option<usize> {
         self.conflicts.get(&table).copied()
+    }
+
+    /// So many updates of a document at least become one.
+    #[must_use]
+    pub fn with_docs_together(self, docs_together: usize) -> Self {
+        Self { docs_together, ..self }
+    }
+
+    /// How many updates of a document at least become one.
+    pub(super) fn docs_together(&self) -> usize {
+        self.docs_together
     }
 
     /// Whether any table has documents.

@@ -259,7 +259,8 @@ impl Connection {
             _ => return Some(()),
         };
         // Whoever does not speak the protocol is not listened to any longer.
-        let frames = decode(&bytes).inspect_err(|problem| tracing::info!("a document's connection ends: {problem}")).ok()?;
+        let frames =
+            decode(&bytes).inspect_err(|problem| tracing::info!("a document's connection ends: {problem}")).ok()?;
         for frame in frames {
             match frame {
                 Frame::Have(vector) => self.tell_rest(vector).await?,
@@ -306,7 +307,8 @@ impl Connection {
         }
         if !self.may_write {
             if !std::mem::replace(&mut self.was_denied, true) {
-                self.deny(format!("you may read this document, and not write to it [{}]", core_codes::NOT_ALLOWED)).await?;
+                self.deny(format!("you may read this document, and not write to it [{}]", core_codes::NOT_ALLOWED))
+                    .await?;
             }
             return Some(());
         }

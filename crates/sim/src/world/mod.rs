@@ -32,8 +32,9 @@ use crate::disk::{Disk, DiskConfig, Snapshot};
 use crate::history::History;
 use crate::invariants::ledger::Ledger;
 use crate::invariants::list::{self, Put};
-use crate::invariants::{Violation, as_of, convergence, log};
+use crate::invariants::{Violation, as_of, convergence, docs, log};
 use crate::network::{ConnId, Network, Way};
+use crate::papers::Stroke;
 use crate::plan::{Fault, Plan};
 use crate::server::ServerProcess;
 use crate::trace::Trace;
@@ -153,6 +154,8 @@ pub struct World {
     pub(crate) op_of_content: BTreeMap<ContentHash, OpId>,
     /// What people have put side by side.
     pub(crate) runs: Vec<Put>,
+    /// What was written to papers, by transaction.
+    pub(crate) strokes: Vec<(OpId, Stroke)>,
     /// Outboxes that people have exported, the newest first.
     pub(crate) files: Vec<Exported>,
     pub(crate) healing: bool,
@@ -214,6 +217,7 @@ impl World {
             pushed: BTreeMap::new(),
             op_of_content: BTreeMap::new(),
             runs: Vec::new(),
+            strokes: Vec::new(),
             files: Vec::new(),
             healing: false,
             converged: false,
@@ -342,6 +346,7 @@ impl World {
         }
         convergence::rows(&self)?;
         list::at_rest(&mut self)?;
+        docs::at_rest(&mut self)?;
         crate::invariants::actions::check(&self)?;
         crate::invariants::ledger::at_rest(&self)?;
         // Its database is open for nobody else.

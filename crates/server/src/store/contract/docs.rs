@@ -87,7 +87,8 @@ fn note(owner: &str) -> Operation {
 
 /// What a bucket of updates says.
 fn body(store: &dyn Store, bucket: &Bucket) -> (usize, String) {
-    let at = bucket.template.columns.iter().position(|(name, _)| name == DOC_UPDATE).unwrap() - bucket.template.key_columns;
+    let at =
+        bucket.template.columns.iter().position(|(name, _)| name == DOC_UPDATE).unwrap() - bucket.template.key_columns;
     let rows = query(store.reader().unwrap().as_ref(), bucket);
     let updates: Vec<Vec<u8>> = rows
         .values()
@@ -165,7 +166,8 @@ pub(crate) fn a_long_document_is_few_updates<B: Backend>() {
     for step in 0..1_500 {
         let (device, typist) = &mut devices[step % 2];
         let operation = typist.writes(&format!("{step} "));
-        if let Some(Value::Bytes(update)) = operation.cells().iter().find(|c| c.column == DOC_UPDATE).map(|c| &c.value) {
+        if let Some(Value::Bytes(update)) = operation.cells().iter().find(|c| c.column == DOC_UPDATE).map(|c| &c.value)
+        {
             use yrs::updates::decoder::Decode as _;
             expected.transact_mut().apply_update(yrs::Update::decode_v1(update).unwrap()).unwrap();
         }

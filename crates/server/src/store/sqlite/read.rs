@@ -282,7 +282,8 @@ impl StoreReader for SqliteReader {
         let row = select.query_row(params_from_iter(key.0.iter().map(Bind)), |row| table.cells(row)).optional()?;
         let Some(row) = row else { return Ok(None) };
         let (docs, of) = (quote(&format!("{}_docs", table.name)), quote(&table.columns[key_column].0));
-        let sql = format!("SELECT {DOC_UPDATE} FROM {docs} WHERE {of} = ? AND {DOC_COLUMN} = ? ORDER BY {DOC_SEQ}, {DOC_ID}");
+        let sql =
+            format!("SELECT {DOC_UPDATE} FROM {docs} WHERE {of} = ? AND {DOC_COLUMN} = ? ORDER BY {DOC_SEQ}, {DOC_ID}");
         let mut select = snapshot.prepare_cached(&sql)?;
         let column = Value::Text(column.to_owned());
         let updates = select.query_map(params_from_iter(key.0.iter().chain([&column]).map(Bind)), |row| row.get(0))?;
