@@ -173,6 +173,10 @@ impl Upgrade {
                 ),
             }
         }
+        for name in old.docs.iter().filter(|name| !new.docs.contains(name)) {
+            let message = format!("the document '{name}' is gone from the schema; keep it declared, and stop using it");
+            self.refuse_at(old, None, message);
+        }
         for column in new.columns.iter().filter(|c| old.column(&c.name).is_none()) {
             self.added_column(new, column);
         }

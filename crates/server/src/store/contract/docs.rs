@@ -43,6 +43,22 @@ fn with_documents() -> Schema {
     Schema::parse("suite.toml", text).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// The same with a rule of another column, as a later version.
+fn ruled_by(version: u32, rule: &str) -> Schema {
+    let mut schema = with_documents();
+    let text = format!(
+        "[app]\nname = 'suite'\n[tables.notes.columns]\nid = 'text'\nowner = {{ type = 'text', required = true }}\n\
+         shared = {{ type = 'boolean', required = true, default = false }}\n\
+         given = {{ type = 'boolean', required = true, default = false }}\ntitle = 'text'\nbody = 'doc'\naside = 'doc'\n\
+         [tables.notes.access]\nread = \"{rule}\"\n[tables.pages]\non_delete_conflict = 'delete_wins'\n\
+         [tables.pages.columns]\nid = 'text'\nbody = 'doc'\n\
+         [shapes.bodies]\ntable = 'notes_docs'\nwhere = 'id = :note'\nparams = {{ note = 'text' }}\n"
+    );
+    let other = Schema::parse("suite.toml", &text).unwrap_or_else(|e| panic!("{e}"));
+    (schema.tables, schema.shapes, schema.version) = (other.tables, other.shapes, version);
+    schema
+}
+
 /// Somebody who types at the end of a document.
 struct Typist {
     doc: Doc,
@@ -242,4 +258,23 @@ pub(crate) fn a_document_goes_with_its_row_and_comes_back<B: Backend>() {
     accept(store.as_mut(), ann.write(vec![delete("pages", "p", 1_000)]));
     let late = bring([5; 16], "pages", "p", "body", &Typist::new(4).types("late"));
     assert_eq!(refuse(store.as_mut(), phone.write(vec![late])), codes::REFERENCE);
+}
+
+pub(crate) fn documents_follow_other_access_rules<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut typist) = (Device::new(1, "ann"), Typist::new(1));
+    accept(store.as_mut(), ann.write(vec![note("ann"), typist.writes("hello")]));
+    // Each version asks for other columns than the one before; the third again for those of the first.
+    let versions =
+        [("title = 'a note'", 1), ("title = 'another'", 0), ("owner = claim('sub')", 1), ("title = 'a note'", 1)];
+    for (at, (rule, rows)) in versions.into_iter().enumerate() {
+        drop(store);
+        store = backend.open(&ruled_by(at as u32 + 2, rule));
+        let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
+        assert_eq!(body(store.as_ref(), &bucket).0, rows, "{rule}");
+    }
+    accept(store.as_mut(), ann.write(vec![typist.writes(" again")]));
+    let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
+    assert_eq!(body(store.as_ref(), &bucket), (2, "hello again".into()));
 }
