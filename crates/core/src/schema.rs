@@ -242,6 +242,8 @@ pub enum DeleteRule {
     UpdateWins,
     /// The row goes.
     DeleteWins,
+    /// The row stays, or comes back, with the update; and a person says whether it goes.
+    Manual,
 }
 
 /// Access rules. A rule that is absent allows everything; claims are `claim('sub')` in SQL text.

@@ -30,6 +30,7 @@ pub const ALL: &[Mutant] = &[
     mutant("map-arrival-wins", &["merge"]),
     mutant("list-interleaved", &["list"]),
     mutant("custom-base-forgotten", &["conflicts"]),
+    mutant("lost-delete-forgotten", &["conflicts"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),

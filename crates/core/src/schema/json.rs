@@ -13,7 +13,7 @@ use crate::rules::MergeRule;
 use crate::value::{ColumnType, Value};
 
 const DELETE_RULES: &[(&str, DeleteRule)] =
-    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins)];
+    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins), ("manual", DeleteRule::Manual)];
 const ON_DELETE: &[(&str, OnDelete)] =
     &[("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
 
