@@ -8,6 +8,7 @@
 //! - `act`: what the handler of an action makes of an entry; `consult`: what its webhook was asked and has answered
 //! - `entry`: one entry's operations: merge, access, validation
 //! - `follow`: what follows from deletes and revivals, and the checks at the end
+//! - `rename`: other names for what is taken
 //! - `outside`: writes behind the store's back
 //! - `history`: what is kept of changes in tables that keep their history
 //! - `record`: what is stored of it; `tx`: what is needed of a database
@@ -38,6 +39,7 @@ mod history;
 mod outside;
 mod plan;
 mod record;
+mod rename;
 mod tx;
 
 pub use faults::Faults;
