@@ -203,6 +203,8 @@ pub struct Column {
     pub references: Option<Reference>,
     /// No two rows have the same value (NULLs aside). Decided by the server.
     pub unique: bool,
+    /// Where another row has the value of a unique text when it reaches the server, it gets a number behind it.
+    pub renames: bool,
     /// What concurrent edits of the column mean.
     pub merge: MergeRule,
     /// Only an action's handler on the server gives it a value; NULL until then.
@@ -238,6 +240,8 @@ pub enum OnDelete {
     Cascade,
     /// Their column becomes NULL.
     SetNull,
+    /// They go on naming a row that is not there; so may rows that are written later.
+    KeepOrphan,
 }
 
 /// What a delete against a concurrent update means.
@@ -248,6 +252,8 @@ pub enum DeleteRule {
     UpdateWins,
     /// The row goes.
     DeleteWins,
+    /// The row stays, or comes back, with the update; and a person says whether it goes.
+    Manual,
 }
 
 /// Access rules. A rule that is absent allows everything; claims are `claim('sub')` in SQL text.
@@ -386,6 +392,7 @@ impl Column {
             one_of: Vec::new(),
             references: None,
             unique: false,
+            renames: false,
             merge: MergeRule::LWW,
             assigned: false,
         }

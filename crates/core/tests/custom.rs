@@ -149,7 +149,7 @@ proptest! {
         let _ = std::panic::take_hook();
         prop_assert_eq!((&row.cells["own"], &row.cells["other"]), (&first, &"b".into()));
         let [Sibling { value, base: of, fault, column, was_stored: None }] = &siblings[..] else { panic!("{siblings:?}") };
-        prop_assert_eq!((value, of.as_ref(), column.as_str()), (&second, Some(&base), "own"));
+        prop_assert_eq!((value, of.as_ref(), column.as_deref()), (&second, Some(&base), Some("own")));
         let named = fault.as_ref().is_some_and(|fault| fault.contains(function));
         prop_assert!(named, "{:?}", fault);
     }

@@ -31,6 +31,7 @@ pub const ALL: &[Mutant] = &[
     mutant("list-interleaved", &["list"]),
     mutant("doc-cut", &["docs"]),
     mutant("custom-base-forgotten", &["conflicts"]),
+    mutant("lost-delete-forgotten", &["conflicts"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),

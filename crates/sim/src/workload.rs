@@ -494,6 +494,7 @@ impl<'a> Author<'a> {
         let is_there = tx.row("ranks", &RowKey::single(uuid(&id)))?.is_some();
         let with = match dice.below(3) {
             0 if is_there => Resolution::Take,
+            1 if column.is_null() => Resolution::Take,
             1 if is_there => {
                 let column = column.as_text().unwrap_or_default();
                 let mark = Value::Text(format!("{MARK}{}.", self.op.0));

@@ -7,9 +7,11 @@ use landfall_core::{Schema, Value};
 use tempfile::TempDir;
 
 mod custom;
+mod deletes;
 #[path = "../common/document.rs"]
 #[allow(dead_code, reason = "what others do with documents")]
 mod document;
+mod settled;
 
 use document::{PATIENCE, Running};
 

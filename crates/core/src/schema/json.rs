@@ -13,9 +13,13 @@ use crate::rules::MergeRule;
 use crate::value::{ColumnType, Value};
 
 const DELETE_RULES: &[(&str, DeleteRule)] =
-    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins)];
-const ON_DELETE: &[(&str, OnDelete)] =
-    &[("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
+    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins), ("manual", DeleteRule::Manual)];
+const ON_DELETE: &[(&str, OnDelete)] = &[
+    ("restrict", OnDelete::Restrict),
+    ("cascade", OnDelete::Cascade),
+    ("set_null", OnDelete::SetNull),
+    ("keep_orphan", OnDelete::KeepOrphan),
+];
 
 fn access(value: &Access, out: &mut String) {
     let mut object = Object::new(out);
@@ -53,6 +57,9 @@ fn column(value: &Column, out: &mut String) {
     object.list("one_of", &value.one_of, Value::write_tagged);
     object.maybe("references", value.references.as_ref(), reference);
     object.flag("unique", value.unique);
+    if value.renames {
+        object.flag("renames", true);
+    }
     object.text("merge", value.merge.name());
     if let Some((function, _)) = value.merge.function() {
         object.text("function", function);
@@ -271,6 +278,7 @@ fn read_column(json: &Json) -> Result<Column, Misread> {
         one_of: fields.list("one_of", Value::read_tagged)?,
         references: read_maybe(fields.maybe("references"), read_reference)?,
         unique: fields.is("unique")?,
+        renames: fields.maybe("renames").is_some(),
         merge,
         assigned: fields.is("assigned")?,
     })

@@ -117,8 +117,8 @@ impl Schema {
 
 fn gone(table: &Table) -> String {
     if let Some(of) = &table.conflicts_of {
-        let rules = "merge rules that may leave conflicts";
-        return format!("'{}' has no {rules} any more, and some may be open; leave such a rule there", of.table);
+        let rules = "merge rule, or `on_delete_conflict`, that may leave conflicts";
+        return format!("'{}' has no {rules} any more, and some may be open; leave one there", of.table);
     }
     if let Some(of) = &table.docs_of {
         return format!("'{}' declares no documents any more; keep them declared, and stop using them", of.table);

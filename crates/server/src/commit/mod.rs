@@ -9,6 +9,7 @@
 //! - `entry`: one entry's operations: merge, access, validation
 //! - `follow`: what follows from deletes and revivals, and the checks at the end
 //! - `docs`: what becomes of updates of documents
+//! - `rename`: other names for what is taken
 //! - `outside`: writes behind the store's back
 //! - `history`: what is kept of changes in tables that keep their history
 //! - `record`: what is stored of it; `tx`: what is needed of a database
@@ -42,6 +43,7 @@ mod history;
 mod outside;
 mod plan;
 mod record;
+mod rename;
 mod tx;
 
 pub use faults::Faults;

@@ -49,8 +49,10 @@ impl Plan {
         for (table, column, reference) in
             synced.flat_map(|(at, t)| t.columns.iter().filter_map(move |c| Some((at, c, c.references.as_ref()?))))
         {
-            if let Some(&target) = positions.get(&reference.table) {
-                let on_delete = reference.on_delete;
+            let on_delete = reference.on_delete;
+            // Nobody asks whether there is such a row.
+            let asked = positions.get(&reference.table).filter(|_| on_delete != OnDelete::KeepOrphan);
+            if let Some(&target) = asked {
                 referrers[target].push(Referrer { table, column: column.name.clone(), on_delete });
                 references[table].push((column.name.clone(), target));
             }

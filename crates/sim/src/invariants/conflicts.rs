@@ -2,6 +2,7 @@
 //! conflict.
 
 use landfall_core::hash::Cells;
+use landfall_core::schema::{DeleteRule, Table};
 use landfall_core::{CellWrite, Change, Operation, Transaction, Value};
 use landfall_server::commit::{LogEntry, RowChange};
 
@@ -20,6 +21,7 @@ pub const MARK: &str = "mark";
 pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<u64, Violation> {
     let mut kept = 0;
     for operation in &transaction.operations {
+        kept += u64::from(delete(world, entry, operation)?);
         let base = match operation {
             Operation::Insert { base, .. } | Operation::Update { base, .. } => *base,
             Operation::Delete { .. } => continue,
@@ -56,6 +58,41 @@ pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> R
         }
     }
     Ok(kept)
+}
+
+/// A delete against what somebody else wrote at the same time, where a person is to say what becomes of the row. Whether it was one.
+fn delete(world: &World, entry: &LogEntry, operation: &Operation) -> Result<bool, Violation> {
+    let (table, key) = (operation.table(), operation.key());
+    let asks = |table: &&Table| table.on_delete_conflict == DeleteRule::Manual;
+    let Some(conflicts) = world.schema.table(table).filter(asks).map(Table::conflicts_table) else { return Ok(false) };
+    let change = entry.changes.iter().find(|c| c.table == table && c.key == *key);
+    let now = world.history.row_at(table, key, entry.seq);
+    let (before, after) = change.map_or((now, now), |change| (change.before.as_ref(), change.after.as_ref()));
+    let is_told = entry.changes.iter().any(|c| {
+        c.table == conflicts
+            && c.after
+                .as_ref()
+                .is_some_and(|row| cell(row, "conflict_column").is_null() && key.0.first() == row.get("id"))
+    });
+    let wrong = |what: &str| {
+        let text = format!("{table} {key:?} at {}: {what}", entry.seq);
+        Err(Violation::new("conflicts", text))
+    };
+    match (operation, before, after) {
+        (Operation::Delete { .. }, Some(_), Some(_)) if !is_told => {
+            wrong("a delete came to nothing, and nobody is told")
+        }
+        (Operation::Update { .. }, None, Some(_)) if !is_told => wrong("it came back, and nobody is asked"),
+        (Operation::Delete { base, .. }, Some(_), None) => {
+            let by = |seq: &u64| world.history.log.get(seq).map(|logged| logged.replica);
+            let since: Vec<_> = world.history.changes_after(table, key, *base).map(|seq| by(&seq)).collect();
+            // Where the author has written since, it is not told by rows whose cells are whose.
+            let unseen = !since.is_empty() && !since.contains(&Some(entry.replica));
+            if unseen { wrong("a delete took what somebody else had written meanwhile") } else { Ok(false) }
+        }
+        (Operation::Delete { .. }, Some(_), Some(_)) | (Operation::Update { .. }, None, Some(_)) => Ok(true),
+        _ => Ok(false),
+    }
 }
 
 fn shows(row: &Cells, column: &str, missing: &Value) -> bool {

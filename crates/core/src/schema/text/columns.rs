@@ -217,8 +217,9 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
         draft.column.assigned = entry.choice(&[("server", true)], &[], report).unwrap_or(false);
         draft.assigned_span = Some(entry.span);
     }
-    draft.column.unique =
-        rule(section, "unique", ty, is_comparable, report).and_then(|e| e.boolean(report)).unwrap_or(false);
+    if let Some(entry) = rule(section, "unique", ty, is_comparable, report) {
+        (draft.column.unique, draft.column.renames) = read_unique(&entry, ty, report);
+    }
     read_merge(section, draft, ty, report);
     draft.reference = read_reference(section, report);
 
@@ -228,6 +229,20 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
     let pattern = rule(section, "pattern", ty, |t| t == ColumnType::Text, report);
     draft.column.pattern = pattern.and_then(|e| read_pattern(&e, report));
     read_values(section, draft, ty, report);
+}
+
+/// Whether a column is unique, and whether what is taken gets another name.
+fn read_unique(entry: &Entry<'_>, ty: Option<ColumnType>, report: &mut Report) -> (bool, bool) {
+    if entry.value.as_str().is_none() {
+        return (entry.boolean(report).unwrap_or(false), false);
+    }
+    let renames = entry.choice(&[("refuse", false), ("rename", true)], &[], report).unwrap_or(false);
+    if let (true, Some(ty)) = (renames, ty.filter(|ty| *ty != ColumnType::Text)) {
+        report
+            .add(codes::NOT_APPLICABLE, entry.span.clone(), format!("a value of type {ty} gets no other name"))
+            .help("only a text can be renamed; for this column there is: unique = true");
+    }
+    (true, renames && ty == Some(ColumnType::Text))
 }
 
 fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
@@ -348,8 +363,13 @@ fn read_pattern(entry: &Entry<'_>, report: &mut Report) -> Option<Pattern> {
 fn read_reference<'t>(section: &mut Section<'t>, report: &mut Report) -> Option<DraftReference<'t>> {
     let target = section.take("references");
     let on_delete = section.take("on_delete");
-    let choices = [("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
-    let rule = on_delete.as_ref().and_then(|e| e.choice(&choices, &["keep_orphan"], report));
+    let choices = [
+        ("restrict", OnDelete::Restrict),
+        ("cascade", OnDelete::Cascade),
+        ("set_null", OnDelete::SetNull),
+        ("keep_orphan", OnDelete::KeepOrphan),
+    ];
+    let rule = on_delete.as_ref().and_then(|e| e.choice(&choices, &[], report));
     let Some(target) = target else {
         if let Some(entry) = on_delete {
             report
