@@ -177,11 +177,15 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let (table, key, author) = (plan.table(at), operation.key(), self.author);
         let env = std::mem::take(&mut self.env);
         let access = Access { table, key, env: &env, free };
-        let result =
-            docs::prepare(self, at, operation, &access).and_then(|docs::Prepared { operation, has_revived }| {
+        let result = docs::prepare(self, at, operation, &access).and_then(|prepared| match prepared {
+            docs::Prepared::Known => Ok(()),
+            docs::Prepared::Write { operation, has_revived } => {
                 let merged = access.merge(self.load(at, key)?, &operation, &author)?;
-                self.carry_out(at, &operation, merged, &access, alone && !has_revived)
-            });
+                // What its documents are to follow may yet stop it.
+                let alone = alone && !has_revived && plan.docs_of(at).is_none();
+                self.carry_out(at, &operation, merged, &access, alone)
+            }
+        });
         self.env = env;
         result
     }

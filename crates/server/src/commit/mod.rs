@@ -50,7 +50,7 @@ pub use faults::Faults;
 pub use outside::is_outside;
 pub use plan::Plan;
 pub use record::{LogEntry, OUTSIDE, RowChange, Tombstone, stamp_bytes, stamp_from};
-pub use tx::{Book, Decided, Exists, Found, StoreTx};
+pub use tx::{Book, Decided, DocSize, Exists, Found, StoreTx};
 
 use act::Acted;
 use entry::{EntryRun, Stop};

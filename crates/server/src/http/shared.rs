@@ -96,7 +96,7 @@ impl Shared {
             sessions,
             drain: CancellationToken::new(),
             rooms,
-            authors: Authors::default(),
+            authors: Authors::new(key),
             origins: options.origins,
             trouble,
             work,

@@ -167,6 +167,54 @@ pub(crate) fn what_is_no_update_of_a_document_is_refused<B: Backend>() {
     assert_eq!(refuse(store.as_mut(), bob.write(vec![of_bob])), codes::NOT_ALLOWED);
 }
 
+/// Whoever may read a document knows the ids of its updates: that gives them no hold on these.
+pub(crate) fn nobody_takes_an_update_out_of_a_document<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut bob, mut typist) = (Device::new(1, "ann"), Device::new(2, "bob"), Typist::new(1));
+    accept(store.as_mut(), ann.write(vec![note("ann")]));
+    accept(store.as_mut(), ann.write(vec![update_shared(true)]));
+    let all = typist.types("all of it");
+    accept(store.as_mut(), ann.write(vec![bring([9; 16], "notes", "n", "body", &all)]));
+    let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
+    accept(store.as_mut(), bob.write(vec![insert("notes", "m", &[("owner", text("bob"))])]));
+    let bare = |cells: &[(&str, Value)]| {
+        let cells = cells.iter().map(|(name, value)| CellWrite::new(*name, value.clone())).collect();
+        let (table, key) = ("notes_docs".to_owned(), RowKey::single(Value::Uuid([9; 16])));
+        Operation::Insert { table, key, base: 1_000, cells }
+    };
+    assert_eq!(refuse(store.as_mut(), bob.write(vec![bare(&[("id", text("m"))])])), codes::REQUIRED);
+    let moved = bring([9; 16], "notes", "m", "body", &all);
+    assert_eq!(refuse(store.as_mut(), bob.write(vec![moved.clone()])), codes::BAD_KEY);
+    assert_eq!(body(store.as_ref(), &bucket), (1, "all of it".into()));
+    // Nor while its row is deleted.
+    accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    assert_eq!(refuse(store.as_mut(), bob.write(vec![moved])), codes::BAD_KEY);
+    let mut phone = Device::new(3, "ann");
+    accept(store.as_mut(), phone.write(vec![update("notes", "n", 1, &[("title", text("back"))])]));
+    assert_eq!(body(store.as_ref(), &bucket), (1, "all of it".into()));
+}
+
+/// A row that comes back with other rights brings its documents back under those.
+pub(crate) fn documents_come_back_under_the_rights_of_their_row<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut laptop, mut typist) = (Device::new(1, "ann"), Device::new(2, "ann"), Typist::new(1));
+    accept(store.as_mut(), ann.write(vec![note("ann"), typist.writes("hers")]));
+    let shared = accept(store.as_mut(), ann.write(vec![update_shared(true)]));
+    let bob = {
+        let template = std::sync::Arc::clone(&store.templates()["bodies"]);
+        let params = [("note".to_owned(), text("n"))].into();
+        let env = template.env(&params, &crate::store::Subject::named("bob")).unwrap();
+        store.open_bucket(&template, &env, NOW).unwrap()
+    };
+    assert_eq!(body(store.as_ref(), &bob).0, 1);
+    accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    let hidden = update("notes", "n", shared, &[("shared", Value::Bool(false))]);
+    accept(store.as_mut(), laptop.write(vec![hidden]));
+    assert_eq!(body(store.as_ref(), &bob), (0, String::new()), "it came back, and not for bob");
+}
+
 fn update_shared(shared: bool) -> Operation {
     update("notes", "n", 1_000, &[("shared", Value::Bool(shared))])
 }

@@ -80,6 +80,8 @@ macro_rules! store_contract {
             who_has_a_document_follows_its_row,
             a_document_goes_with_its_row_and_comes_back,
             documents_follow_other_access_rules,
+            nobody_takes_an_update_out_of_a_document,
+            documents_come_back_under_the_rights_of_their_row,
             what_is_asked_about_holds_up_nobody_else,
             an_answer_rests_on_rows_as_they_were,
             what_cannot_be_asked_now_comes_again,
