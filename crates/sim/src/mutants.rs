@@ -31,6 +31,7 @@ pub const ALL: &[Mutant] = &[
     mutant("list-interleaved", &["list"]),
     mutant("custom-base-forgotten", &["conflicts"]),
     mutant("lost-delete-forgotten", &["conflicts"]),
+    mutant("name-refused", &["settled"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),
@@ -214,6 +215,7 @@ mod tests {
             "fate",
             "mirror",
             "list",
+            "settled",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");
