@@ -32,6 +32,7 @@ pub const ALL: &[Mutant] = &[
     mutant("doc-cut", &["docs"]),
     mutant("custom-base-forgotten", &["conflicts"]),
     mutant("lost-delete-forgotten", &["conflicts"]),
+    mutant("name-refused", &["settled"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),
@@ -215,6 +216,7 @@ mod tests {
             "fate",
             "mirror",
             "list",
+            "settled",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

@@ -512,8 +512,10 @@ impl<'a> Author<'a> {
         match self.dice.below(10) {
             0 | 1 => tx.execute("DELETE FROM parents WHERE id = ?", &[parent]).map(|_| ()),
             2 => tx.upsert("parents", &[("id", parent), ("code", Value::Text(format!("c{}", one % 4)))]),
-            3 | 4 => tx.upsert("parents", &[("id", parent), ("name", name)]),
-            5 | 6 => tx.upsert("children", &[("id", key("children", one)), ("parent", parent), ("name", name)]),
+            3 => tx.upsert("parents", &[("id", parent), ("label", Value::Text(format!("l{}", one % 3)))]),
+            4 => tx.upsert("parents", &[("id", parent), ("name", name)]),
+            5 => tx.upsert("children", &[("id", key("children", one)), ("parent", parent), ("name", name)]),
+            6 => tx.upsert("children", &[("id", key("children", one)), ("friend", parent), ("name", name)]),
             7 => tx.upsert("remarks", &[("id", key("remarks", one)), ("parent", parent), ("text", name)]),
             8 => tx.execute("DELETE FROM holds WHERE id = ?", &[key("holds", one)]).map(|_| ()),
             _ => tx.upsert("holds", &[("id", key("holds", one)), ("parent", parent)]),

@@ -25,7 +25,10 @@ pub(super) fn taken<T: StoreTx>(
     for column in plan.table(at).data_columns().filter(|column| column.renames) {
         let Some(Value::Text(name)) = row.get(&column.name) else { continue };
         let is_new = before.and_then(|before| before.get(&column.name)) != row.get(&column.name);
-        if !is_new || !group.tx.is_taken(at, &column.name, &Value::Text(name.clone()), key)? {
+        if !is_new
+            || landfall_core::mutant::active("name-refused")
+            || !group.tx.is_taken(at, &column.name, &Value::Text(name.clone()), key)?
+        {
             continue;
         }
         for other in others(column, name, key) {
