@@ -188,12 +188,16 @@ class Bound implements BoundDoc {
     // What comes back as a row is in the document already.
     this.#seen.add(id);
     try {
-      await this.db.insert(`${this.table}_docs`, {
-        doc_id: id,
-        [this.#of]: this.key,
-        doc_column: this.column,
-        doc_update: update,
-      } as never);
+      await this.db.transaction((tx) => {
+        // The editor has an undo of its own, which takes back what this person typed; the database's could only pass over it.
+        tx.leaveOutOfUndo();
+        tx.insert(`${this.table}_docs`, {
+          doc_id: id,
+          [this.#of]: this.key,
+          doc_column: this.column,
+          doc_update: update,
+        } as never);
+      });
       this.#set({ saved: this.#gathered.length === 0, error: null });
     } catch (thrown) {
       this.#gathered.unshift(update);
@@ -242,7 +246,13 @@ class Presence {
     };
     awareness.on("update", onUpdate);
     globalThis.addEventListener?.("online", onOnline);
-    const stop = db.status.subscribe((status) => status.connectivity === "online" && !this.#socket && onOnline());
+    let was = db.status.current.connectivity;
+    const stop = db.status.subscribe(({ connectivity: now }) => {
+      if (now === "online" && now !== was && !this.#socket) onOnline();
+      // Also by choice (`setOnline`): whoever wants no network is not there for others.
+      if (now === "offline" && now !== was) this.#socket?.close();
+      was = now;
+    });
     this.#leave = () => {
       stop();
       awareness.off("update", onUpdate);
@@ -254,7 +264,8 @@ class Presence {
   #connect(): void {
     clearTimeout(this.#timer);
     const { server, token } = this.db.server();
-    if (this.#socket || server === null) return;
+    // It goes on when the database is online again, which is told.
+    if (this.#socket || server === null || this.db.status.current.connectivity === "offline") return;
     const query = token === null ? "" : `?token=${encodeURIComponent(token)}`;
     const socket = new WebSocket(`${server.replace(/^http/, "ws")}/v1/docs/${this.address}${query}`);
     socket.binaryType = "arraybuffer";
