@@ -855,7 +855,7 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"created","typ',
     'e":"timestamp","required":true,"default":"now","max_length":null,"pattern":null,"min":null,"max":nul',
     'l,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":true,"on_',
-    'delete_conflict":"delete_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name"',
+    'delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name"',
     ':"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","',
     'type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"',
     'right":{"claim":{"name":"sub","type":"text"}}}},"update":{"or":[{"compare":{"op":"=","left":{"column',

@@ -343,6 +343,11 @@ const REASONS: Record<string, Reason> = {
   "LF-5034": { why: "You took back a change that this one needs.", advice: AGAIN },
   "LF-5035": { why: "It was brought back from a copy, and is not sent until you say so.", advice: AGAIN },
 };
+/** Of what was typed into a page: a server does not say which of the two it was. */
+const CLOSED: Reason = {
+  why: "The page was deleted, or is not open to you any more.",
+  advice: "Keep a copy of the page while it is on your screen, then throw the change away.",
+};
 const VALUES: Record<string, string> = {
   "LF-2002": "Something is missing that is needed.",
   "LF-2003": "It is longer than what is allowed.",
@@ -364,6 +369,12 @@ export function reason(entry: Pick<OutboxEntry, "rows" | "error">, cause?: strin
     };
   if (code === "LF-2004" && entry.error?.table === "people" && entry.error.column === "handle")
     return { why: "A handle is 2 to 30 small letters, digits and _, and begins with a letter.", advice: FIX };
+  if (
+    ["LF-3001", "LF-3003"].includes(code) &&
+    entry.rows.length > 0 &&
+    entry.rows.every((row) => row.table === "pages_docs")
+  )
+    return CLOSED;
   const known = REASONS[code];
   if (known !== undefined) return known;
   if (code.startsWith("LF-2")) return { why: VALUES[code] ?? "The server does not take it as it is.", advice: FIX };
