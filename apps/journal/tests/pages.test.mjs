@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { banner, fields, installed, open, serve, signIn, standing, story } from "./support.mjs";
-import { begin, blocks, caret, kept, openToAll, pages, says, visit } from "./writers.mjs";
+import { begin, blocks, caret, goTo, kept, openToAll, pages, says, visit } from "./writers.mjs";
 
 /** Ada with a page that is open to everybody, and Bea who reads it. */
 async function two(scope) {
@@ -28,12 +28,12 @@ story(
     await ada.page.getByRole("status").getByText("bea is here").waitFor({ state: "attached" });
     await bea.page.getByRole("status").getByText("ada is here").waitFor({ state: "attached" });
     await fields(bea.page).text.click();
-    await bea.page.keyboard.press("Control+End");
+    await goTo(bea.page, "Control+End");
     await bea.page.keyboard.type(" Dogs sail free.");
     await says(ada.page, "p: The ferry leaves at nine. Dogs sail free.");
     await caret(ada.page, "bea").waitFor();
     await fields(ada.page).text.click();
-    await ada.page.keyboard.press("Control+Home");
+    await goTo(ada.page, "Control+Home");
     await ada.page.keyboard.type("Please note: ");
     await says(bea.page, "p: Please note: The ferry leaves at nine. Dogs sail free.");
     await caret(bea.page, "ada").waitFor();
@@ -65,15 +65,15 @@ story(
     for (const { page } of [ada, bea]) await banner(page, "Offline.").waitFor();
     await ada.page.getByText("Without a network, nobody is seen").waitFor();
     await fields(ada.page).text.click();
-    await ada.page.keyboard.press("Control+Home");
+    await goTo(ada.page, "Control+Home");
     await ada.page.keyboard.type("Please note: ");
-    await ada.page.keyboard.press("Control+End");
+    await goTo(ada.page, "Control+End");
     await ada.page.keyboard.press("Enter");
     await ada.page.keyboard.type("## Who may come");
     await says(ada.page, "p: Please note: The ferry leaves at nine.", "h2: Who may come");
     await kept(ada.page);
     await fields(bea.page).text.click();
-    await bea.page.keyboard.press("Control+End");
+    await goTo(bea.page, "Control+End");
     await bea.page.keyboard.type(" Dogs sail free.");
     await kept(bea.page);
 
@@ -84,7 +84,7 @@ story(
     await ada.page.reload();
     await says(ada.page, "p: Nobody sails today.");
     await fields(ada.page).text.click();
-    await ada.page.keyboard.press("Control+End");
+    await goTo(ada.page, "Control+End");
     await ada.page.keyboard.type(" Nor tomorrow.");
     await pages(ada.page);
     await visit(ada.page, "Summer timetable");
@@ -117,7 +117,7 @@ story(
       .first()
       .waitFor({ state: "detached" });
     await fields(ada.page).text.click();
-    await ada.page.keyboard.press("Control+End");
+    await goTo(ada.page, "Control+End");
     await ada.page.keyboard.type(" A secret.");
     await standing(ada.page, "saved");
     assert.deepEqual(await blocks(bea.page), ["p: The ferry leaves at nine."]);
@@ -131,14 +131,14 @@ story(
 story(
   "what was written in a page that was closed meanwhile is refused in words, and the rest goes on",
   async (scope) => {
-    const { server, ada, bea } = await two(scope);
+    const { ada, bea } = await two(scope);
     await bea.page.getByRole("button", { name: "Settings" }).click();
     await bea.page.getByLabel("Stay offline").check();
     await banner(bea.page, "Offline.").waitFor();
     await bea.page.getByRole("button", { name: "Close" }).click();
     await ada.page.getByRole("status").getByText("Nobody else is here").waitFor();
     await fields(bea.page).text.click();
-    await bea.page.keyboard.press("Control+End");
+    await goTo(bea.page, "Control+End");
     await bea.page.keyboard.type(" Mine!");
     await kept(bea.page);
     await ada.page.getByRole("switch", { name: "Open to everybody" }).click();
@@ -165,7 +165,7 @@ story(
     await says(ada.page, "p: The ferry leaves at nine.");
     await bea.page.getByRole("alert").getByText("ada has closed").waitFor({ state: "detached" });
     await fields(bea.page).text.click();
-    await bea.page.keyboard.press("Control+End");
+    await goTo(bea.page, "Control+End");
     await bea.page.keyboard.type(" Still here.");
     await says(ada.page, "p: The ferry leaves at nine. Still here.");
     await standing(ada.page, "saved");

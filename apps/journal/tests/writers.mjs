@@ -56,3 +56,9 @@ export function kept(page) {
 
 /** Somebody else's cursor in the text, by name. */
 export const caret = (page, name) => page.locator(".caret-name", { hasText: name });
+
+/** To the beginning or the end of the text. Editors hear from the browser where the cursor is a moment after a key has moved it. */
+export async function goTo(page, key) {
+  await page.keyboard.press(key);
+  await page.evaluate(() => new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen))));
+}
