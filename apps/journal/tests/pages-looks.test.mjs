@@ -123,7 +123,12 @@ async function openOthers(scope, server, page) {
     if (person === "bea") {
       await other.page.getByText("at noon, but not").click();
       others.set(page, other.page);
-    } else await other.page.getByText("In a north wind").dblclick();
+    } else {
+      await other.page.getByText("In a north wind").click();
+      await goTo(other.page, "End");
+      await goTo(other.page, "Shift+Home");
+      await page.locator(".selected", { hasText: "In a north wind" }).waitFor();
+    }
     await caret(page, name).waitFor();
   }
 }

@@ -13,7 +13,7 @@ export interface Person {
 /** As many colours as are told apart at a glance, beside each other and on paper by day and by night: tones.css. */
 export const TONES = 8;
 /** What editors that know nothing of our tones draw, in the order of the tones. */
-export const COLORS = ["#9c2f10", "#1b6a3c", "#145c9e", "#7a3a9c", "#8a5a00", "#a8195f", "#0f6a70", "#4a5160"] as const;
+export const COLORS = ["#9c2f10", "#1b6a3c", "#145c9e", "#7a3a9c", "#8a5a00", "#a8195f", "#0f6a70", "#566500"] as const;
 const FALLBACK = "#4a5160";
 
 /** The same for a person at every page and on every device. */
