@@ -218,6 +218,8 @@ const SYNC = 0;
 const AWARENESS = 1;
 const WHO_IS_THERE = 3;
 const UPDATE = 2;
+/** By how many counts one who comes back is ahead of what was said of them. */
+const COUNTS = 2;
 /** The first and the longest wait before it is tried again, milliseconds. */
 const WAITS: readonly [number, number] = [500, 30_000];
 
@@ -273,7 +275,7 @@ class Presence {
     socket.onopen = () => {
       this.#wait = WAITS[0];
       this.told(true);
-      this.#say([this.awareness.clientID]);
+      this.#sayAnew();
       socket.send(Uint8Array.of(WHO_IS_THERE));
     };
     socket.onmessage = ({ data }) => this.#hear(new Uint8Array(data as ArrayBuffer));
@@ -287,6 +289,16 @@ class Presence {
       this.#timer = setTimeout(() => this.#connect(), this.#wait * jitter);
       this.#wait = Math.min(this.#wait * 2, WAITS[1]);
     };
+  }
+
+  /**
+   * Who has lost the connection was said to be gone, under the next count of theirs: what is said again under a count that was
+   * heard is nothing new, and would be passed over until the count goes on by itself, which takes half a minute.
+   */
+  #sayAnew(): void {
+    const { awareness } = this;
+    for (let count = 0; count < COUNTS; count++) awareness.setLocalState(awareness.getLocalState());
+    this.#say([awareness.clientID]);
   }
 
   #say(ids: number[]): void {

@@ -4,7 +4,7 @@ import { Editor, Extension } from "@tiptap/core";
 import Collaboration from "@tiptap/extension-collaboration";
 import { Placeholder } from "@tiptap/extensions";
 import StarterKit from "@tiptap/starter-kit";
-import { yCursorPlugin } from "@tiptap/y-tiptap";
+import { yCursorPlugin, yUndoPluginKey } from "@tiptap/y-tiptap";
 import type { Awareness } from "y-protocols/awareness";
 import { told, toneOf } from "./here";
 import type { Together } from "./together.svelte";
@@ -47,6 +47,11 @@ export function asLink(typed: string): string {
   if (isLink(text)) return text;
   if (/^[^@/:]+@[^@/:]+\.[^@/:]+$/.test(text)) return `mailto:${text}`;
   return /^[a-z][a-z0-9+.-]*:(?!\d)/i.test(text) ? "" : `https://${text}`;
+}
+
+/** What comes now is an undo of its own: what is typed within half a second is else taken back as one. */
+export function apart(editor: Editor): void {
+  yUndoPluginKey.getState(editor.state)?.undoManager.stopCapturing();
 }
 
 export interface Wishes {
