@@ -223,6 +223,40 @@ export interface LikesKey {
   person: string;
 }
 
+/** A row of `pages`. */
+export interface Pages {
+  /** uuid, key, by default a new one */
+  id: string;
+  /** text, required, at most 200 characters */
+  owner: string;
+  /** text, required, at most 200 characters */
+  title: string;
+  /** boolean, required, by default false */
+  open: boolean;
+  /** timestamp, required, by default now */
+  created: string;
+}
+
+/** What an insert into `pages` takes; what may be left out has a default or is NULL. */
+export interface PagesInsert {
+  id?: string;
+  owner: string;
+  title: string;
+  open?: boolean;
+  created?: string | Date;
+}
+
+/** What an update of `pages` takes; a key never changes. */
+export interface PagesUpdate {
+  owner?: string;
+  title?: string;
+  open?: boolean;
+  created?: string | Date;
+}
+
+/** The key of a row of `pages`: its `id`. */
+export type PagesKey = string;
+
 /** A row of `drafts` (on this device only). */
 export interface Drafts {
   /** uuid, key, by default a new one */
@@ -365,6 +399,46 @@ export type NotesConflictsUpdate = never;
 /** The key of a row of `notes_conflicts`: its `conflict_id`. */
 export type NotesConflictsKey = string;
 
+/** An update of a document of a row of `pages`: together they are the document. */
+export interface PagesDocs {
+  /** uuid, key, by default a new one */
+  doc_id: string;
+  /** uuid, required, a row of `pages`, deleted with it */
+  id: string;
+  /** text, required, one of "body" */
+  doc_column: "body";
+  /** bytes, required */
+  doc_update: Uint8Array;
+  /** integer, filled by the server, null until then */
+  doc_seq: number | bigint | null;
+  /** timestamp, filled by the server, null until then */
+  doc_at: string | null;
+  /** text, filled by the server, null until then */
+  doc_by: string | null;
+  /** text, filled by the server, null until then */
+  owner: string | null;
+  /** boolean, filled by the server, null until then */
+  open: boolean | null;
+}
+
+/** What an insert into `pages_docs` takes; what may be left out has a default or is NULL. */
+export interface PagesDocsInsert {
+  doc_id?: string;
+  id: string;
+  doc_column: "body";
+  doc_update: Uint8Array;
+}
+
+/** What an update of `pages_docs` takes; a key never changes. */
+export interface PagesDocsUpdate {
+  id?: string;
+  doc_column?: "body";
+  doc_update?: Uint8Array;
+}
+
+/** The key of a row of `pages_docs`: its `doc_id`. */
+export type PagesDocsKey = string;
+
 /** Each table's row, and what insert, update and key take. */
 export interface Tables {
   people: { row: People; insert: PeopleInsert; update: PeopleUpdate; key: PeopleKey };
@@ -372,6 +446,7 @@ export interface Tables {
   tags: { row: Tags; insert: TagsInsert; update: TagsUpdate; key: TagsKey };
   posts: { row: Posts; insert: PostsInsert; update: PostsUpdate; key: PostsKey; counter: "likes" };
   likes: { row: Likes; insert: LikesInsert; update: LikesUpdate; key: LikesKey; counter: "times" };
+  pages: { row: Pages; insert: PagesInsert; update: PagesUpdate; key: PagesKey };
   drafts: { row: Drafts; insert: DraftsInsert; update: DraftsUpdate; key: DraftsKey };
   notes_history: {
     row: NotesHistory;
@@ -385,6 +460,7 @@ export interface Tables {
     update: NotesConflictsUpdate;
     key: NotesConflictsKey;
   };
+  pages_docs: { row: PagesDocs; insert: PagesDocsInsert; update: PagesDocsUpdate; key: PagesDocsKey };
 }
 
 /** What a device can hold: each shape's parameters. */
@@ -411,6 +487,14 @@ export interface Shapes {
   posts_by_author: { author: string };
   /** Rows of `posts`. */
   posts_by_topic: { topic: string; likes: number | bigint };
+  /** Rows of `pages`. */
+  my_pages: Record<string, never>;
+  /** Rows of `pages`. */
+  open_pages: Record<string, never>;
+  /** Rows of `pages_docs`. */
+  my_page_texts: Record<string, never>;
+  /** Rows of `pages_docs`. */
+  page_text: { page: string };
 }
 
 /** What a transaction can ask of the server: each action's arguments. */
@@ -487,6 +571,17 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         times: { type: "integer" },
       },
     },
+    pages: {
+      key: ["id"],
+      sync: true,
+      columns: {
+        id: { type: "uuid" },
+        owner: { type: "text" },
+        title: { type: "text" },
+        open: { type: "boolean" },
+        created: { type: "timestamp" },
+      },
+    },
     drafts: {
       key: ["id"],
       sync: false,
@@ -555,6 +650,21 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         position: { type: "text", nullable: true, assigned: true },
       },
     },
+    pages_docs: {
+      key: ["doc_id"],
+      sync: true,
+      columns: {
+        doc_id: { type: "uuid" },
+        id: { type: "uuid" },
+        doc_column: { type: "text" },
+        doc_update: { type: "bytes" },
+        doc_seq: { type: "integer", nullable: true, assigned: true },
+        doc_at: { type: "timestamp", nullable: true, assigned: true },
+        doc_by: { type: "text", nullable: true, assigned: true },
+        owner: { type: "text", nullable: true, assigned: true },
+        open: { type: "boolean", nullable: true, assigned: true },
+      },
+    },
   },
   shapes: {
     my_notes: {
@@ -610,6 +720,24 @@ export const schema: Schema<Tables, Shapes, Actions> = {
       params: {
         topic: { type: "text" },
         likes: { type: "integer" },
+      },
+    },
+    my_pages: {
+      table: "pages",
+      params: {},
+    },
+    open_pages: {
+      table: "pages",
+      params: {},
+    },
+    my_page_texts: {
+      table: "pages_docs",
+      params: {},
+    },
+    page_text: {
+      table: "pages_docs",
+      params: {
+        page: { type: "uuid" },
       },
     },
   },
@@ -717,143 +845,190 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     'n","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","l',
     'eft":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"de',
     'lete":{"compare":{"op":"=","left":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name',
-    '":"sub","type":"text"}}}}}},{"name":"drafts","columns":[{"name":"id","type":"uuid","required":true,"',
-    'default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
-    ',"unique":false,"merge":"lww"},{"name":"text","type":"text","required":false,"default":{"value":{"te',
-    'xt":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
-    'e":false,"merge":"lww"},{"name":"saved","type":"timestamp","required":false,"default":"now","max_len',
-    'gth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":',
-    '"lww"}],"primary_key":["id"],"sync":false,"on_delete_conflict":"update_wins","access":{"read":null,"',
-    'insert":null,"update":null,"delete":null}},{"name":"notes_history","columns":[{"name":"change_id","t',
-    'ype":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"o',
-    'ne_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"change_row","type":"uuid","requir',
-    'ed":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
-    'es":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_seq","type":"integer","requir',
-    'ed":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
-    'es":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_at","type":"timestamp","requi',
-    'red":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refere',
-    'nces":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_written","type":"timestamp"',
-    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
-    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_by","type":"text","r',
-    'equired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"re',
-    'ferences":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_device","type":"uuid","',
-    'required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"r',
-    'eferences":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_action","type":"text",',
-    '"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
-    'references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_kind","type":"text","',
-    'required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"tex',
-    't":"before"},{"text":"insert"},{"text":"update"},{"text":"delete"}],"references":null,"unique":false',
-    ',"merge":"lww","assigned":true},{"name":"change_columns","type":"json","required":false,"default":nu',
-    'll,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
-    'se,"merge":"lww","assigned":true},{"name":"id","type":"uuid","required":false,"default":null,"max_le',
-    'ngth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge"',
-    ':"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":null,"max_length":n',
-    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww",',
-    '"assigned":true},{"name":"title","type":"text","required":false,"default":null,"max_length":null,"pa',
-    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assign',
-    'ed":true},{"name":"body","type":"text","required":false,"default":{"value":{"text":""}},"max_length"',
-    ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww',
-    '","assigned":true},{"name":"pinned","type":"boolean","required":false,"default":{"value":{"bool":fal',
-    'se}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
-    'alse,"merge":"lww","assigned":true},{"name":"public","type":"boolean","required":false,"default":{"v',
-    'alue":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
-    '":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood","type":"text","required":false,"',
-    'default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"',
-    'unique":false,"merge":"lww","assigned":true},{"name":"rating","type":"float","required":false,"defau',
-    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
-    'e":false,"merge":"lww","assigned":true},{"name":"budget","type":{"decimal":2},"required":false,"defa',
-    'ult":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniq',
-    'ue":false,"merge":"lww","assigned":true},{"name":"place","type":"json","required":false,"default":nu',
-    'll,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
-    'se,"merge":"lww","assigned":true},{"name":"day","type":"date","required":false,"default":null,"max_l',
-    'ength":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge',
-    '":"lww","assigned":true},{"name":"created","type":"timestamp","required":false,"default":null,"max_l',
-    'ength":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge',
-    '":"lww","assigned":true},{"name":"tags","type":"json","required":false,"default":{"value":{"json":[]',
-    '}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
-    'se,"merge":"lww","assigned":true},{"name":"position","type":"text","required":false,"default":null,"',
-    'max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"',
-    'merge":"lww","assigned":true}],"primary_key":["change_id"],"sync":true,"on_delete_conflict":"update_',
-    'wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},',
-    '"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"public","type":"boolean"}}]},"in',
-    'sert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}},"delete":{"literal":{"bool":fal',
-    'se}}},"history_of":{"table":"notes","key":["id"]}},{"name":"notes_conflicts","columns":[{"name":"con',
-    'flict_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"',
-    'max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"conflict_row","type":',
-    '"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of',
-    '":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_column","type',
-    '":"text","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_seq","type"',
-    ':"integer","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"on',
-    'e_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_at","type',
-    '":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
-    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_writt',
-    'en","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"',
-    'max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"confl',
-    'ict_by","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"m',
-    'ax":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"confli',
-    'ct_device","type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null',
-    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"con',
-    'flict_base","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":nul',
-    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"id',
-    '","type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nu',
-    'll,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"owner","type',
-    '":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
-    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"title","type":"text',
-    '","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[]',
-    ',"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"body","type":"text","requi',
-    'red":false,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"o',
-    'ne_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"pinned","type":"b',
-    'oolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":n',
-    'ull,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"',
-    'public","type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"patt',
+    '":"sub","type":"text"}}}}}},{"name":"pages","columns":[{"name":"id","type":"uuid","required":true,"d',
+    'efault":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,',
+    '"unique":false,"merge":"lww"},{"name":"owner","type":"text","required":true,"default":null,"max_leng',
+    'th":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
+    'ww"},{"name":"title","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"m',
+    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"open","type',
+    '":"boolean","required":true,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min',
+    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"created","typ',
+    'e":"timestamp","required":true,"default":"now","max_length":null,"pattern":null,"min":null,"max":nul',
+    'l,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":true,"on_',
+    'delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name"',
+    ':"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","',
+    'type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"',
+    'right":{"claim":{"name":"sub","type":"text"}}}},"update":{"or":[{"compare":{"op":"=","left":{"column',
+    '":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name"',
+    ':"open","type":"boolean"}}]},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"',
+    'text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"docs":["body"]},{"name":"drafts","columns',
+    '":[{"name":"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min',
+    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"text","type":',
+    '"text","required":false,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"saved","type":"times',
+    'tamp","required":false,"default":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_o',
+    'f":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_',
+    'conflict":"update_wins","access":{"read":null,"insert":null,"update":null,"delete":null}},{"name":"n',
+    'otes_history","columns":[{"name":"change_id","type":"uuid","required":true,"default":null,"max_lengt',
+    'h":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
+    'ww"},{"name":"change_row","type":"uuid","required":true,"default":null,"max_length":null,"pattern":n',
+    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true',
+    '},{"name":"change_seq","type":"integer","required":true,"default":null,"max_length":null,"pattern":n',
+    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true',
+    '},{"name":"change_at","type":"timestamp","required":false,"default":null,"max_length":null,"pattern"',
+    ':null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":tr',
+    'ue},{"name":"change_written","type":"timestamp","required":false,"default":null,"max_length":null,"p',
+    'attern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assig',
+    'ned":true},{"name":"change_by","type":"text","required":false,"default":null,"max_length":null,"patt',
     'ern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned',
-    '":true},{"name":"mood","type":"text","required":false,"default":null,"max_length":null,"pattern":nul',
+    '":true},{"name":"change_device","type":"uuid","required":false,"default":null,"max_length":null,"pat',
+    'tern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigne',
+    'd":true},{"name":"change_action","type":"text","required":false,"default":null,"max_length":null,"pa',
+    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assign',
+    'ed":true},{"name":"change_kind","type":"text","required":true,"default":null,"max_length":null,"patt',
+    'ern":null,"min":null,"max":null,"one_of":[{"text":"before"},{"text":"insert"},{"text":"update"},{"te',
+    'xt":"delete"}],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_colum',
+    'ns","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":',
+    'null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"id","type"',
+    ':"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
+    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"owner","type":"text"',
+    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"title","type":"text","requi',
+    'red":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refere',
+    'nces":null,"unique":false,"merge":"lww","assigned":true},{"name":"body","type":"text","required":fal',
+    'se,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[',
+    '],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"pinned","type":"boolean",',
+    '"required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max',
+    '":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"public",',
+    '"type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":nul',
     'l,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},',
-    '{"name":"rating","type":"float","required":false,"default":null,"max_length":null,"pattern":null,"mi',
-    'n":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"nam',
-    'e":"budget","type":{"decimal":2},"required":false,"default":null,"max_length":null,"pattern":null,"m',
-    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"na',
-    'me":"place","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":nul',
-    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"da',
-    'y","type":"date","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
-    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"created","t',
-    'ype":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
-    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"tags","type',
-    '":"json","required":false,"default":{"value":{"json":[]}},"max_length":null,"pattern":null,"min":nul',
-    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"po',
-    'sition","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"m',
-    'ax":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true}],"primary_key":',
-    '["conflict_id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"',
-    'op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text',
-    '"}}}},{"column":{"name":"public","type":"boolean"}}]},"insert":{"literal":{"bool":false}},"update":{',
-    '"literal":{"bool":false}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"tex',
-    't"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"conflicts_of":{"table":"notes","key":["id"]}',
-    '}],"shapes":[{"name":"my_notes","table":"notes","where":{"compare":{"op":"=","left":{"column":{"name',
-    '":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":nul',
-    'l},{"name":"my_conflicts","table":"notes_conflicts","where":{"compare":{"op":"=","left":{"column":{"',
-    'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns"',
-    ':null},{"name":"note_history","table":"notes_history","where":{"and":[{"compare":{"op":"=","left":{"',
-    'column":{"name":"id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},{"compare":{"',
-    'op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text',
-    '"}}}}]},"params":[{"name":"note","type":"uuid"}],"columns":null},{"name":"public_notes","table":"not',
-    'es","where":{"and":[{"column":{"name":"public","type":"boolean"}},{"compare":{"op":"=","left":{"colu',
-    'mn":{"name":"owner","type":"text"}},"right":{"param":{"name":"owner","type":"text"}}}}]},"params":[{',
-    '"name":"owner","type":"text"}],"columns":["owner","title","body","mood","created"]},{"name":"my_tags',
-    '","table":"tags","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"righ',
-    't":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note_tags","table":',
-    '"tags","where":{"compare":{"op":"=","left":{"column":{"name":"note_id","type":"uuid"}},"right":{"par',
-    'am":{"name":"note","type":"uuid"}}}},"params":[{"name":"note","type":"uuid"}],"columns":null},{"name',
-    '":"people","table":"people","where":null,"params":[],"columns":["name","handle"]},{"name":"feed","ta',
-    'ble":"posts","where":{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":',
-    '{"literal":{"text":"live"}}}},"params":[],"columns":null},{"name":"likes","table":"likes","where":nu',
-    'll,"params":[],"columns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=',
-    '","left":{"column":{"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}',
-    '}}},"params":[{"name":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"pos',
-    'ts","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"',
-    'param":{"name":"topic","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","typ',
-    'e":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"li',
-    'kes","type":"integer"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"t',
-    'opic","type":"text"},{"name":"likes","type":"integer"}],"columns":null}]}',
+    '{"name":"mood","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":',
+    'null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":',
+    '"rating","type":"float","required":false,"default":null,"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"budg',
+    'et","type":{"decimal":2},"required":false,"default":null,"max_length":null,"pattern":null,"min":null',
+    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"pla',
+    'ce","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":',
+    'null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"day","type',
+    '":"date","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
+    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"created","type":"ti',
+    'mestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
+    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"tags","type":"json"',
+    ',"required":false,"default":{"value":{"json":[]}},"max_length":null,"pattern":null,"min":null,"max":',
+    'null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"position",',
+    '"type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true}],"primary_key":["change',
+    '_id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","l',
+    'eft":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"co',
+    'lumn":{"name":"public","type":"boolean"}}]},"insert":{"literal":{"bool":false}},"update":{"literal":',
+    '{"bool":false}},"delete":{"literal":{"bool":false}}},"history_of":{"table":"notes","key":["id"]}},{"',
+    'name":"notes_conflicts","columns":[{"name":"conflict_id","type":"uuid","required":true,"default":nul',
+    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
+    'e,"merge":"lww"},{"name":"conflict_row","type":"uuid","required":true,"default":null,"max_length":nu',
+    'll,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","',
+    'assigned":true},{"name":"conflict_column","type":"text","required":true,"default":null,"max_length":',
+    'null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"',
+    ',"assigned":true},{"name":"conflict_seq","type":"integer","required":true,"default":null,"max_length',
+    '":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lw',
+    'w","assigned":true},{"name":"conflict_at","type":"timestamp","required":false,"default":null,"max_le',
+    'ngth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge"',
+    ':"lww","assigned":true},{"name":"conflict_written","type":"timestamp","required":false,"default":nul',
+    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
+    'e,"merge":"lww","assigned":true},{"name":"conflict_by","type":"text","required":false,"default":null',
+    ',"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false',
+    ',"merge":"lww","assigned":true},{"name":"conflict_device","type":"uuid","required":false,"default":n',
+    'ull,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
+    'lse,"merge":"lww","assigned":true},{"name":"conflict_base","type":"json","required":false,"default":',
+    'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww","assigned":true},{"name":"id","type":"uuid","required":false,"default":null,"max_',
+    'length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merg',
+    'e":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":null,"max_length"',
+    ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww',
+    '","assigned":true},{"name":"title","type":"text","required":false,"default":null,"max_length":null,"',
+    'pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assi',
+    'gned":true},{"name":"body","type":"text","required":false,"default":{"value":{"text":""}},"max_lengt',
+    'h":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
+    'ww","assigned":true},{"name":"pinned","type":"boolean","required":false,"default":{"value":{"bool":f',
+    'alse}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww","assigned":true},{"name":"public","type":"boolean","required":false,"default":{',
+    '"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
+    'es":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood","type":"text","required":false',
+    ',"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
+    ',"unique":false,"merge":"lww","assigned":true},{"name":"rating","type":"float","required":false,"def',
+    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
+    'que":false,"merge":"lww","assigned":true},{"name":"budget","type":{"decimal":2},"required":false,"de',
+    'fault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"un',
+    'ique":false,"merge":"lww","assigned":true},{"name":"place","type":"json","required":false,"default":',
+    'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww","assigned":true},{"name":"day","type":"date","required":false,"default":null,"max',
+    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"mer',
+    'ge":"lww","assigned":true},{"name":"created","type":"timestamp","required":false,"default":null,"max',
+    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"mer',
+    'ge":"lww","assigned":true},{"name":"tags","type":"json","required":false,"default":{"value":{"json":',
+    '[]}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww","assigned":true},{"name":"position","type":"text","required":false,"default":null',
+    ',"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false',
+    ',"merge":"lww","assigned":true}],"primary_key":["conflict_id"],"sync":true,"on_delete_conflict":"upd',
+    'ate_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text',
+    '"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"public","type":"boolean"}}]}',
+    ',"insert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}},"delete":{"compare":{"op":"',
+    '=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}',
+    '},"conflicts_of":{"table":"notes","key":["id"]}},{"name":"pages_docs","columns":[{"name":"doc_id","t',
+    'ype":"uuid","required":false,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"id","type":"uuid","required":t',
+    'rue,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{',
+    '"table":"pages","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"doc_column","type":"te',
+    'xt","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[',
+    '{"text":"body"}],"references":null,"unique":false,"merge":"lww"},{"name":"doc_update","type":"bytes"',
+    ',"required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
+    'references":null,"unique":false,"merge":"lww"},{"name":"doc_seq","type":"integer","required":false,"',
+    'default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"',
+    'unique":false,"merge":"lww","assigned":true},{"name":"doc_at","type":"timestamp","required":false,"d',
+    'efault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"u',
+    'nique":false,"merge":"lww","assigned":true},{"name":"doc_by","type":"text","required":false,"default',
+    '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":null,',
+    '"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,',
+    '"merge":"lww","assigned":true},{"name":"open","type":"boolean","required":false,"default":null,"max_',
+    'length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merg',
+    'e":"lww","assigned":true}],"primary_key":["doc_id"],"sync":true,"on_delete_conflict":"update_wins","',
+    'access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right"',
+    ':{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","type":"boolean"}}]},"insert":{"o',
+    'r":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"',
+    'sub","type":"text"}}}},{"column":{"name":"open","type":"boolean"}}]},"update":null,"delete":null},"d',
+    'ocs_of":{"table":"pages","key":"id"}}],"shapes":[{"name":"my_notes","table":"notes","where":{"compar',
+    'e":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":',
+    '"text"}}}},"params":[],"columns":null},{"name":"my_conflicts","table":"notes_conflicts","where":{"co',
+    'mpare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","ty',
+    'pe":"text"}}}},"params":[],"columns":null},{"name":"note_history","table":"notes_history","where":{"',
+    'and":[{"compare":{"op":"=","left":{"column":{"name":"id","type":"uuid"}},"right":{"param":{"name":"n',
+    'ote","type":"uuid"}}}},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right"',
+    ':{"claim":{"name":"sub","type":"text"}}}}]},"params":[{"name":"note","type":"uuid"}],"columns":null}',
+    ',{"name":"public_notes","table":"notes","where":{"and":[{"column":{"name":"public","type":"boolean"}',
+    '},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"param":{"name":"ow',
+    'ner","type":"text"}}}}]},"params":[{"name":"owner","type":"text"}],"columns":["owner","title","body"',
+    ',"mood","created"]},{"name":"my_tags","table":"tags","where":{"compare":{"op":"=","left":{"column":{',
+    '"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns',
+    '":null},{"name":"note_tags","table":"tags","where":{"compare":{"op":"=","left":{"column":{"name":"no',
+    'te_id","type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},"params":[{"name":"note","t',
+    'ype":"uuid"}],"columns":null},{"name":"people","table":"people","where":null,"params":[],"columns":[',
+    '"name","handle"]},{"name":"feed","table":"posts","where":{"compare":{"op":"=","left":{"column":{"nam',
+    'e":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},"params":[],"columns":null},{"name',
+    '":"likes","table":"likes","where":null,"params":[],"columns":null},{"name":"posts_by_author","table"',
+    ':"posts","where":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"pa',
+    'ram":{"name":"author","type":"text"}}}},"params":[{"name":"author","type":"text"}],"columns":null},{',
+    '"name":"posts_by_topic","table":"posts","where":{"and":[{"compare":{"op":"=","left":{"column":{"name',
+    '":"topic","type":"text"}},"right":{"param":{"name":"topic","type":"text"}}}},{"compare":{"op":"=","l',
+    'eft":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"o',
+    'p":">=","left":{"column":{"name":"likes","type":"integer"}},"right":{"param":{"name":"likes","type":',
+    '"integer"}}}}]},"params":[{"name":"topic","type":"text"},{"name":"likes","type":"integer"}],"columns',
+    '":null},{"name":"my_pages","table":"pages","where":{"compare":{"op":"=","left":{"column":{"name":"ow',
+    'ner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"',
+    'name":"open_pages","table":"pages","where":{"column":{"name":"open","type":"boolean"}},"params":[],"',
+    'columns":null},{"name":"my_page_texts","table":"pages_docs","where":{"compare":{"op":"=","left":{"co',
+    'lumn":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"',
+    'columns":null},{"name":"page_text","table":"pages_docs","where":{"compare":{"op":"=","left":{"column',
+    '":{"name":"id","type":"uuid"}},"right":{"param":{"name":"page","type":"uuid"}}}},"params":[{"name":"',
+    'page","type":"uuid"}],"columns":null}]}',
   ].join(""),
 };

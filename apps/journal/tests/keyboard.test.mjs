@@ -1,7 +1,8 @@
-// Without a mouse: from signing in to a note that is written, found, pinned, deleted and brought back.
+// Without a mouse: from signing in to a note that is written, found, pinned, deleted and brought back; and a page, with its tools.
 
 import assert from "node:assert/strict";
-import { fields, open, serve, shows, standing, story, tabTo } from "./support.mjs";
+import { fields, open, press, serve, shows, signIn, standing, story, tabTo } from "./support.mjs";
+import { goTo, says } from "./writers.mjs";
 
 story("everything that a person does with notes is done by keyboard", async (scope) => {
   const server = await serve(scope);
@@ -49,4 +50,65 @@ story("everything that a person does with notes is done by keyboard", async (sco
   await page.getByRole("dialog").waitFor({ state: "detached" });
   const back = await page.evaluate(() => document.activeElement?.textContent?.trim() ?? "");
   assert.match(back, /^Outbox/, "the focus is back where it was");
+});
+
+story("a page is begun, written, given its form, opened, deleted and brought back by keyboard", async (scope) => {
+  const server = await serve(scope);
+  const { page } = await open(scope, server);
+  await signIn(page, "ada");
+  await press(page, "Pages");
+  await press(page, "New page");
+  await fields(page).title.and(page.locator(":focus")).waitFor();
+  await page.keyboard.type("Timetable");
+  await fields(page).text.waitFor();
+  await page.keyboard.press("Enter");
+  await fields(page).text.and(page.locator(":focus")).waitFor();
+  await page.keyboard.type("The ferry leaves at ");
+
+  // The tools are one stop: in by Alt+F10, from one to the next by arrows, and back into the text with what they do.
+  const tool = (name) => page.getByRole("button", { name, exact: true });
+  const has = (name) => tool(name).and(page.locator(":focus")).waitFor();
+  await page.keyboard.press("Alt+F10");
+  await has("Heading");
+  await page.keyboard.press("End");
+  await has("Redo what you wrote here");
+  await page.keyboard.press("ArrowRight");
+  await has("Heading");
+  for (const name of ["Smaller heading", "Bold"]) {
+    await page.keyboard.press("ArrowRight");
+    await has(name);
+  }
+  assert.equal(await page.locator('[role="toolbar"] [tabindex="0"]').count(), 1);
+  await page.keyboard.press("Enter");
+  await fields(page).text.and(page.locator(":focus")).waitFor();
+  await page.getByRole("button", { name: "Bold", exact: true, pressed: true }).waitFor();
+  await page.keyboard.type("nine");
+  await page.locator(".tiptap strong", { hasText: "nine" }).waitFor();
+  await page.keyboard.press("Alt+F10");
+  await has("Bold");
+  await page.keyboard.press("Escape");
+  await fields(page).text.and(page.locator(":focus")).waitFor();
+
+  await goTo(page, "Shift+Home");
+  await page.keyboard.press("Control+k");
+  await page.getByLabel("Where the link goes").and(page.locator(":focus")).waitFor();
+  await page.keyboard.type("javascript:alert(1)");
+  await page.keyboard.press("Enter");
+  await page.getByText("This is no address").waitFor();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("ferry.example");
+  await page.keyboard.press("Enter");
+  await page.locator('.tiptap a[href="https://ferry.example"]').first().waitFor();
+  await fields(page).text.and(page.locator(":focus")).waitFor();
+  await page.keyboard.press("Control+z");
+  await page.locator(".tiptap a").first().waitFor({ state: "detached" });
+  await says(page, "p: The ferry leaves at nine");
+
+  await tabTo(page, "Open to everybody");
+  await page.keyboard.press("Space");
+  await page.getByRole("switch", { name: "Open to everybody", checked: true }).waitFor();
+  await press(page, "Delete this page");
+  await page.getByText("“Timetable” is deleted.").waitFor();
+  await press(page, "Undo");
+  await says(page, "p: The ferry leaves at nine");
 });

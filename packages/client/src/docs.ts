@@ -188,12 +188,16 @@ class Bound implements BoundDoc {
     // What comes back as a row is in the document already.
     this.#seen.add(id);
     try {
-      await this.db.insert(`${this.table}_docs`, {
-        doc_id: id,
-        [this.#of]: this.key,
-        doc_column: this.column,
-        doc_update: update,
-      } as never);
+      await this.db.transaction((tx) => {
+        // The editor has an undo of its own, which takes back what this person typed; the database's could only pass over it.
+        tx.leaveOutOfUndo();
+        tx.insert(`${this.table}_docs`, {
+          doc_id: id,
+          [this.#of]: this.key,
+          doc_column: this.column,
+          doc_update: update,
+        } as never);
+      });
       this.#set({ saved: this.#gathered.length === 0, error: null });
     } catch (thrown) {
       this.#gathered.unshift(update);
@@ -272,6 +276,8 @@ const SYNC = 0;
 const AWARENESS = 1;
 const WHO_IS_THERE = 3;
 const UPDATE = 2;
+/** By how many counts one who comes back is ahead of what was said of them. */
+const COUNTS = 2;
 /** The first and the longest wait before it is tried again, milliseconds. */
 const WAITS: readonly [number, number] = [500, 30_000];
 
@@ -300,7 +306,13 @@ class Presence {
     };
     awareness.on("update", onUpdate);
     globalThis.addEventListener?.("online", onOnline);
-    const stop = db.status.subscribe((status) => status.connectivity === "online" && !this.#socket && onOnline());
+    let was = db.status.current.connectivity;
+    const stop = db.status.subscribe(({ connectivity: now }) => {
+      if (now === "online" && now !== was && !this.#socket) onOnline();
+      // Also by choice (`setOnline`): whoever wants no network is not there for others.
+      if (now === "offline" && now !== was) this.#socket?.close();
+      was = now;
+    });
     this.#leave = () => {
       stop();
       awareness.off("update", onUpdate);
@@ -312,7 +324,8 @@ class Presence {
   #connect(): void {
     clearTimeout(this.#timer);
     const { server, token } = this.db.server();
-    if (this.#socket || server === null) return;
+    // It goes on when the database is online again, which is told.
+    if (this.#socket || server === null || this.db.status.current.connectivity === "offline") return;
     const query = token === null ? "" : `?token=${encodeURIComponent(token)}`;
     const socket = new WebSocket(`${server.replace(/^http/, "ws")}/v1/docs/${this.address}${query}`);
     socket.binaryType = "arraybuffer";
@@ -320,7 +333,7 @@ class Presence {
     socket.onopen = () => {
       this.#wait = WAITS[0];
       this.told(true);
-      this.#say([this.awareness.clientID]);
+      this.#sayAnew();
       socket.send(Uint8Array.of(WHO_IS_THERE));
     };
     socket.onmessage = ({ data }) => this.#hear(new Uint8Array(data as ArrayBuffer));
@@ -334,6 +347,16 @@ class Presence {
       this.#timer = setTimeout(() => this.#connect(), this.#wait * jitter);
       this.#wait = Math.min(this.#wait * 2, WAITS[1]);
     };
+  }
+
+  /**
+   * Who has lost the connection was said to be gone, under the next count of theirs: what is said again under a count that was
+   * heard is nothing new, and would be passed over until the count goes on by itself, which takes half a minute.
+   */
+  #sayAnew(): void {
+    const { awareness } = this;
+    for (let count = 0; count < COUNTS; count++) awareness.setLocalState(awareness.getLocalState());
+    this.#say([awareness.clientID]);
   }
 
   #say(ids: number[]): void {

@@ -5,7 +5,7 @@ import type { Tables } from "../landfall.gen";
 import type { Db } from "./journal.svelte";
 import type { Text } from "./writing.svelte";
 
-type Kind = "note" | "post";
+type Kind = "note" | "post" | "page";
 
 export async function keepDraft(db: Db, kind: Kind, id: string, { title, body }: Text): Promise<void> {
   await db.transaction((tx) => {
@@ -51,7 +51,7 @@ export function readDraft(text: string | null): (Text & { kind: Kind }) | null {
   try {
     const { kind, title, body } = JSON.parse(text ?? "") as { kind?: unknown; title?: unknown; body?: unknown };
     if (typeof title !== "string" || typeof body !== "string") return null;
-    return { kind: kind === "post" ? "post" : "note", title, body };
+    return { kind: kind === "post" || kind === "page" ? kind : "note", title, body };
   } catch {
     return null;
   }

@@ -11,7 +11,7 @@ import { type Text, Writing } from "./writing.svelte";
 /** The text of one item, for as long as its editor is there: called while that begins. */
 export function editing(
   journal: Journal,
-  kind: "note" | "post",
+  kind: "note" | "post" | "page",
   id: string,
   save: (id: string, text: Text, edits: number | null) => Promise<number | null>,
 ): { writing: Writing; flush: () => Promise<void> } {
@@ -36,7 +36,7 @@ export function editing(
 
 /** Deletes an item, leaves its editor, and offers to undo that. */
 export async function removal(
-  what: { kind: "note" | "post"; title: string; list: string; item: string },
+  what: { kind: "note" | "post" | "page"; title: string; list: string; item: string },
   run: () => Promise<(() => Promise<unknown>) | null>,
 ): Promise<void> {
   const back = await attempt(run);

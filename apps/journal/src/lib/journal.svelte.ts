@@ -59,6 +59,9 @@ export class Journal {
     db.shape("feed");
     db.shape("likes");
     db.shape("posts_by_author", { author: subject });
+    db.shape("my_pages");
+    db.shape("open_pages");
+    db.shape("my_page_texts");
   }
 
   static async open(session: Session): Promise<Journal> {

@@ -1,6 +1,6 @@
 // How far each item has come, from the outbox: an item may be more than its row.
 
-import type { OutboxEntry } from "@landfall/client";
+import type { OutboxEntry, RowChange, RowName } from "@landfall/client";
 
 export type State = "saved" | "pending" | "sending" | "failed";
 
@@ -25,9 +25,11 @@ const PARTS: Record<string, readonly [column: string, item: string]> = {
   likes: ["post", "likes"],
 };
 
-/** The item that a row belongs to: `notes/…`, `posts/…`, `people/…`. */
-export function itemOf(row: { readonly table: string; readonly key: unknown }): string {
+/** The item that a row belongs to: `notes/…`, `posts/…`, `pages/…`, `people/…`. */
+export function itemOf(row: RowName & { readonly values?: RowChange["values"] }): string {
   const { table, key } = row;
+  // What is typed into a page is rows of their own, which name it.
+  if (table === "pages_docs") return `pages/${String(row.values?.id ?? key)}`;
   const [column, item] = PARTS[table] ?? ["", table];
   if (Array.isArray(key)) return `${item}/${column === "" ? key.join("/") : String(key[0])}`;
   if (column !== "" && typeof key === "object" && key !== null && column in key)

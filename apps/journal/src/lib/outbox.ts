@@ -129,7 +129,7 @@ export function isGone(problem: unknown): boolean {
 export async function bringBack(
   db: Db,
   rseq: number | null,
-  table: "notes" | "posts",
+  table: "notes" | "posts" | "pages",
   id: string,
   anew: (tx: Transaction<Tables>) => void,
 ): Promise<void> {

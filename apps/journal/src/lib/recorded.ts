@@ -24,7 +24,7 @@ export class Recorded {
   }
 
   #keep(rseq: number | null, rows: Rows, gone: readonly number[]): void {
-    if (rseq === null) return;
+    if (rseq === null || rows.length === 0) return;
     // What was taken up by it is part of it.
     this.#rows.set(rseq, [...gone.flatMap((number) => this.#rows.get(number) ?? []), ...rows]);
     if (this.#rows.size > KEPT) for (const oldest of this.#rows.keys()) return void this.#rows.delete(oldest);
@@ -59,7 +59,8 @@ function noting(tx: Transaction<Tables>, rows: RowChange[]): Transaction<Tables>
   };
   return over<Transaction<Tables>>(tx, {
     insert(table, row) {
-      note(table, keyOf(table, row as object), "insert", row);
+      // What is typed into a page is undone in its editor, and would soon be all that is kept here.
+      if (table !== "pages_docs") note(table, keyOf(table, row as object), "insert", row);
       tx.insert(table, row);
     },
     update(table, key, patch) {

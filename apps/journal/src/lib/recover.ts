@@ -3,6 +3,7 @@
 import { mergeOf, readDraft } from "./drafts";
 import type { Db } from "./journal.svelte";
 import { saveNote } from "./notes";
+import { renamePage } from "./pages";
 import { savePost } from "./posts";
 
 /** Drafts that a killed page left behind become their items. */
@@ -13,6 +14,7 @@ export async function recoverDrafts(db: Db, subject: string): Promise<void> {
     const draft = readDraft(text);
     if (draft === null || draft.title + draft.body === "") await db.delete("drafts", id);
     else if (draft.kind === "note") await saveNote(db, subject, id, draft);
+    else if (draft.kind === "page") await renamePage(db, id, draft.title);
     else await savePost(db, id, draft);
   }
 }

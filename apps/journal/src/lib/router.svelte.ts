@@ -3,7 +3,9 @@
 export type Route =
   | { readonly page: "notes"; readonly id: string | null }
   | { readonly page: "posts"; readonly view: "everyone" | "mine" }
-  | { readonly page: "post"; readonly id: string };
+  | { readonly page: "post"; readonly id: string }
+  | { readonly page: "pages"; readonly view: "mine" | "others" }
+  | { readonly page: "page"; readonly id: string };
 
 export function parse(hash: string): Route {
   const [page, rest] = hash
@@ -11,7 +13,8 @@ export function parse(hash: string): Route {
     .split("/")
     .map(decodeURIComponent);
   if (page === "posts") return { page, view: rest === "mine" ? "mine" : "everyone" };
-  if (page === "post" && rest) return { page, id: rest };
+  if ((page === "post" || page === "page") && rest) return { page, id: rest };
+  if (page === "pages") return { page, view: rest === "others" ? "others" : "mine" };
   return { page: "notes", id: page === "notes" && rest ? rest : null };
 }
 
@@ -21,6 +24,9 @@ export const to = {
   posts: "#/posts",
   mine: "#/posts/mine",
   post: (id: string) => `#/post/${id}`,
+  pages: "#/pages",
+  othersPages: "#/pages/others",
+  page: (id: string) => `#/page/${id}`,
 };
 
 let current = $state.raw(parse(location.hash));

@@ -22,6 +22,7 @@ const FIELDS: Record<string, readonly (readonly [column: string, label: string])
     ["body", "text"],
     ["topic", "topic"],
   ],
+  pages: [["title", "title"]],
   people: [
     ["name", "name"],
     ["handle", "handle"],
@@ -29,12 +30,12 @@ const FIELDS: Record<string, readonly (readonly [column: string, label: string])
   tags: [["tag", "tag"]],
 };
 /** Which table an entry is about, when it is about several: whoever writes a first post makes their profile, too. */
-const FIRST = ["notes", "posts", "likes", "tags", "people"];
-const THINGS: Record<string, string> = { notes: "note", posts: "post", people: "profile" };
+const FIRST = ["notes", "posts", "likes", "tags", "people", "pages", "pages_docs"];
+const THINGS: Record<string, string> = { notes: "note", posts: "post", pages: "page", people: "profile" };
 /** Of tables whose rows belong to something else: what that is. */
-const PARTS: Record<string, string> = { tags: "note", likes: "post", notes_conflicts: "note" };
+const PARTS: Record<string, string> = { tags: "note", likes: "post", notes_conflicts: "note", pages_docs: "page" };
 
-const idOf = (row: { table: string; key: unknown }) => itemOf(row).split("/")[1] ?? "";
+const idOf = (row: Pick<RowChange, "table" | "key"> & Partial<RowChange>) => itemOf(row).split("/")[1] ?? "";
 const rankOf = ({ table }: RowChange) => (FIRST.indexOf(table) + 10) % 10;
 
 function quoted(title: string | undefined): string {
@@ -76,6 +77,7 @@ function change(row: RowChange, titles: Titles): string {
     return `${times > 0 ? "Liked" : times < 0 ? "Took back a like of" : "Began to count likes of"} ${what}`;
   }
   if (table === "notes_conflicts") return `Chose between versions of ${what}`;
+  if (table === "pages_docs") return `Wrote in ${what}`;
   if (table === "tags") {
     const tag = String(values.tag ?? (row.key as { tag?: unknown } | null)?.tag ?? "");
     return op === "delete" ? `Removed the tag “${tag}” from ${what}` : `Added the tag “${tag}” to ${what}`;
@@ -94,6 +96,8 @@ function change(row: RowChange, titles: Titles): string {
   const columns = Object.keys(values);
   if (columns.includes("status")) return values.status === "live" ? `Published ${what}` : `Took ${what} back to draft`;
   const only = (...names: string[]) => columns.length > 0 && columns.every((column) => names.includes(column));
+  if (table === "pages" && only("open"))
+    return values.open === true ? `Opened ${what} to everybody` : `Closed ${what} to others`;
   if (columns.includes("pinned") && only("pinned", "position"))
     return `${values.pinned === true ? "Pinned" : "Unpinned"} ${what}`;
   if (only("position")) return `Moved ${what} among the pinned`;
@@ -144,11 +148,21 @@ export function typed(entry: Pick<OutboxEntry, "rows">): Typed[] {
 }
 
 /** What the entry is about, to be opened where it is edited. */
-export function placeOf(entry: Pick<OutboxEntry, "rows">): { table: "notes" | "posts" | "people"; id: string } | null {
+export function placeOf(
+  entry: Pick<OutboxEntry, "rows">,
+): { table: "notes" | "posts" | "pages" | "people"; id: string } | null {
   const [first] = [...entry.rows].sort((a, b) => rankOf(a) - rankOf(b));
-  if (first === undefined || first.table === "likes" || (first.op === "delete" && first.table !== "tags")) return null;
+  if (
+    first === undefined ||
+    first.table === "likes" ||
+    first.table === "pages_docs" ||
+    (first.op === "delete" && first.table !== "tags")
+  )
+    return null;
   const table = first.table === "tags" ? "notes" : first.table;
-  return table === "notes" || table === "posts" || table === "people" ? { table, id: idOf(first) } : null;
+  return table === "notes" || table === "posts" || table === "pages" || table === "people"
+    ? { table, id: idOf(first) }
+    : null;
 }
 
 /** `20 seconds`, `3 minutes`, `2 hours`: whole words, since they are read aloud, too. */
@@ -209,7 +223,7 @@ function said(value: unknown): string {
 export function changedSince({ table, column, now, was }: ChangedSince): string {
   const kind = table === "tags" ? "tag" : (THINGS[table] ?? "row");
   if (column === null) {
-    const back = table === "notes" || table === "posts" ? " It comes back with your change." : "";
+    const back = table === "notes" || table === "posts" || table === "pages" ? " It comes back with your change." : "";
     return `Somebody deleted the ${kind} meanwhile.${back}`;
   }
   const [label = column] = labels(table, [column]);
@@ -329,6 +343,11 @@ const REASONS: Record<string, Reason> = {
   "LF-5034": { why: "You took back a change that this one needs.", advice: AGAIN },
   "LF-5035": { why: "It was brought back from a copy, and is not sent until you say so.", advice: AGAIN },
 };
+/** Of what was typed into a page: a server does not say which of the two it was. */
+const CLOSED: Reason = {
+  why: "The page was deleted, or is not open to you any more.",
+  advice: "Keep a copy of the page while it is on your screen, then throw the change away.",
+};
 const VALUES: Record<string, string> = {
   "LF-2002": "Something is missing that is needed.",
   "LF-2003": "It is longer than what is allowed.",
@@ -350,6 +369,12 @@ export function reason(entry: Pick<OutboxEntry, "rows" | "error">, cause?: strin
     };
   if (code === "LF-2004" && entry.error?.table === "people" && entry.error.column === "handle")
     return { why: "A handle is 2 to 30 small letters, digits and _, and begins with a letter.", advice: FIX };
+  if (
+    ["LF-3001", "LF-3003"].includes(code) &&
+    entry.rows.length > 0 &&
+    entry.rows.every((row) => row.table === "pages_docs")
+  )
+    return CLOSED;
   const known = REASONS[code];
   if (known !== undefined) return known;
   if (code.startsWith("LF-2")) return { why: VALUES[code] ?? "The server does not take it as it is.", advice: FIX };

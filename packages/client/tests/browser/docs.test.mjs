@@ -277,3 +277,34 @@ test("an editor made for Yjs on the local database and the public provider are t
     globalThis.read(db, id).then((texts) => texts.every((text) => text === "> hello from the desk (from the phone)"));
   await until(desk, isWhole, ID);
 });
+
+test("the database’s undo passes over what is typed, and who is offline by choice is not there for others", async (t) => {
+  const { scope, server } = await wiki(t);
+  await server.sql(page());
+  const site = await Site.start(scope, server);
+  const code = await bundle();
+  site.instead.set("/docs-page.js", (_, response) =>
+    response.writeHead(200, { "content-type": "text/javascript" }).end(code),
+  );
+  const desk = await writer(scope, site, "ann");
+  await call(desk, (db, id) => globalThis.write(db, id, "Ann"), ID);
+  const other = person(scope, server.port, "ann");
+  await sees(other, (names) => names.includes("Ann"));
+  await desk.locator(".cm-content").click();
+  await desk.keyboard.type("typed");
+  await reads(other, (text) => text === "typed");
+  await desk.waitForFunction(() => globalThis.here.bound.current.saved, null, { polling: 50 });
+  assert.equal(await call(desk, (db) => db.undo()), null);
+  assert.equal(await content(desk), "typed");
+
+  // The network is there all the time.
+  await call(desk, (db) => db.setOnline(false));
+  await sees(other, (names) => !names.includes("Ann"));
+  other.text.insert(0, "un");
+  await desk.keyboard.type(", offline");
+  await desk.waitForFunction(() => globalThis.here.bound.current.saved, null, { polling: 50 });
+  assert.equal(await content(desk), "typed, offline");
+  await call(desk, (db) => db.setOnline(true));
+  await sees(other, (names) => names.includes("Ann"));
+  await shows(desk, "untyped, offline");
+});

@@ -1,0 +1,106 @@
+// The text of one page, kept the same as its document in the local database, and who else is at it. Comes with the editor, and
+// not with the app: whoever only writes notes never loads Yjs.
+
+import { type BoundDoc, bindDoc, type DocState } from "@landfall/client/docs";
+import { Awareness } from "y-protocols/awareness";
+import * as Y from "yjs";
+import { colorOf, others, type Person } from "./here";
+import type { Journal } from "./journal.svelte";
+
+/** How long typing is gathered before it is one entry of the outbox: others wait for it, and without a network nobody does. */
+const GATHER_MS = { online: 100, offline: 1500 };
+
+export class Together {
+  readonly doc = new Y.Doc();
+  readonly awareness = new Awareness(this.doc);
+  readonly #journal: Journal;
+  readonly #bound: BoundDoc;
+  readonly #ends: (() => void)[] = [];
+  #people = $state.raw<readonly Person[]>([]);
+  #state = $state.raw<DocState>({ ready: false, saved: true, present: false, error: null });
+
+  constructor(journal: Journal, id: string, name: string) {
+    const { db } = journal;
+    this.#journal = journal;
+    this.call(name);
+    const options = {
+      awareness: this.awareness,
+      get gatherMs() {
+        return journal.status.connectivity === "online" ? GATHER_MS.online : GATHER_MS.offline;
+      },
+    };
+    this.#bound = bindDoc(db, "pages", id, "body", this.doc, options);
+    const look = () => {
+      this.#people = others(this.awareness.getStates(), this.awareness.clientID);
+    };
+    this.awareness.on("change", look);
+    const take = (state: DocState) => {
+      this.#state = state;
+    };
+    const flush = () => this.#bound.save();
+    journal.flushers.add(flush);
+    take(this.#bound.current);
+    this.#ends.push(
+      this.#bound.subscribe(take),
+      () => this.awareness.off("change", look),
+      () => journal.flushers.delete(flush),
+    );
+  }
+
+  /** The others who are at the page. */
+  get people(): readonly Person[] {
+    return this.#people;
+  }
+
+  get state(): DocState {
+    return this.#state;
+  }
+
+  get text(): Y.XmlFragment {
+    return this.doc.getXmlFragment("body");
+  }
+
+  /** By this name the others see who is here. */
+  call(name: string): void {
+    const { subject } = this.#journal;
+    this.awareness.setLocalStateField("user", { name, subject, color: colorOf(subject) });
+  }
+
+  save(): Promise<void> {
+    return this.#bound.save();
+  }
+
+  /** All updates as one: the same document, and twice the same is once. */
+  whole(): Uint8Array {
+    return Y.encodeStateAsUpdate(this.doc);
+  }
+
+  /** The text as it is, as a document of its own: what was deleted from it is not in it. */
+  copy(): Uint8Array {
+    const copy = new Y.Doc();
+    copy.getXmlFragment("body").insert(
+      0,
+      this.text.toArray().flatMap((part) => (part instanceof Y.XmlHook ? [] : [part.clone()])),
+    );
+    const update = Y.encodeStateAsUpdate(copy);
+    copy.destroy();
+    return update;
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#ends) end();
+    await this.#bound.close();
+    this.awareness.destroy();
+    this.doc.destroy();
+  }
+}
+
+/** A page of one's own with this text. */
+export async function keepCopy(journal: Journal, title: string, update: Uint8Array): Promise<string> {
+  const id = crypto.randomUUID();
+  await journal.db.transaction((tx) => {
+    tx.insert("pages", { id, owner: journal.subject, title });
+    tx.insert("pages_docs", { doc_id: crypto.randomUUID(), id, doc_column: "body", doc_update: update });
+  });
+  return id;
+}
