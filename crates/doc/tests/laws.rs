@@ -1,5 +1,7 @@
 //! What holds of updates whoever wrote them, in whatever order they come, and however many are put together.
 
+#![allow(clippy::unwrap_used)]
+
 use landfall_doc::sync::{Frame, Present, decode};
 use landfall_doc::{NOTHING, check, compact, diff, merge, state_vector, text};
 use proptest::prelude::*;

@@ -70,6 +70,5 @@ pub fn read<B: AsRef<[u8]>>(updates: &[B]) -> String {
         }
     }
     let text = doc.get_or_insert_text("text");
-    let all = text.get_string(&doc.transact());
-    all
+    text.get_string(&doc.transact())
 }

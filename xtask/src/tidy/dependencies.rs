@@ -60,16 +60,18 @@ pub fn check(root: &Path, settings: &Settings) -> Result<Vec<Finding>, String> {
 }
 
 /// Which crates of ours a crate may know, as `docs/architecture.md` draws it. Tests may know more: they put things together.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("landfall-core", &[]),
     ("landfall-protocol", &["landfall-core"]),
     ("landfall-client", &["landfall-core", "landfall-protocol"]),
     ("landfall-client-web", &["landfall-core", "landfall-protocol", "landfall-client"]),
     ("landfall-protocol-web", &["landfall-protocol"]),
-    ("landfall-server", &["landfall-core", "landfall-protocol"]),
+    ("landfall-doc", &[]),
+    ("landfall-doc-web", &["landfall-doc"]),
+    ("landfall-server", &["landfall-core", "landfall-doc", "landfall-protocol"]),
     ("landfall-cli", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
     ("landfall-sim", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
-    ("landfall-bench", &["landfall-core", "landfall-protocol", "landfall-client", "landfall-server"]),
+    ("landfall-bench", &["landfall-core", "landfall-doc", "landfall-protocol", "landfall-client", "landfall-server"]),
     ("landfall-bench-web", &[]),
     ("xtask", &[]),
 ];

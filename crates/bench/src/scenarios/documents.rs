@@ -32,6 +32,7 @@ async fn server(context: &Context) -> Fallible<Server> {
     let server = Server::start(&context.server)?;
     let (_folder, path) = scratch()?;
     let client = client(Some(&server), &path).await?;
+    client.open_shape("papers", Default::default()).await?;
     client.write(|tx| tx.execute("INSERT INTO papers (id) VALUES (?)", &[Value::Uuid(PAPER)])).await?;
     settled(&client).await?;
     client.close().await;
