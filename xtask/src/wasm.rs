@@ -26,6 +26,9 @@ struct Module {
 /// What is shipped.
 const ENGINE: Module =
     Module { package: "landfall-client-web", name: "landfall_client_web", output: "packages/client/wasm" };
+/// Documents, which are loaded when the first one is read.
+const DOC: Module =
+    Module { package: "landfall-doc-web", name: "landfall_doc_web", output: "packages/client/wasm/doc" };
 /// What the scenarios need beside it. Built by itself, so that nothing of it gets into what is shipped.
 const CODEC: Module = Module {
     package: "landfall-protocol-web",
@@ -36,12 +39,13 @@ const CODEC: Module = Module {
 const BARE: Module =
     Module { package: "landfall-bench-web", name: "landfall_bench_web", output: "packages/client/bench/bare" };
 
-/// Builds the engine and writes it out; says nothing new when nothing changed.
+/// Builds the engine and the module of documents, and writes them out; says nothing new when nothing changed.
 ///
 /// # Errors
 /// A sentence, when the build or the bindings fail.
 pub fn build(root: &Path, target: &Path, machine: &Machine) -> Result<(), String> {
-    build_module(&ENGINE, root, target, machine)
+    build_module(&ENGINE, root, target, machine)?;
+    build_module(&DOC, root, target, machine)
 }
 
 /// The same of what the scenarios need beside the engine.

@@ -15,7 +15,7 @@ pub struct Server {
     /// Its address, such as `127.0.0.1:40123`.
     pub address: String,
     /// Its data; removed with it.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// No limits on one subject.
@@ -64,7 +64,12 @@ impl Server {
         };
         // Keep reading, so that the server never waits for a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address, _folder: folder })
+        Ok(Self { child, address, folder })
+    }
+
+    /// Its database.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("data/landfall.db")
     }
 
     /// Resident memory, bytes.

@@ -9,6 +9,7 @@ use crate::figures::Figure;
 
 mod browser;
 mod device;
+mod documents;
 mod fanout;
 mod flood;
 mod load;
@@ -50,6 +51,8 @@ pub const ALL: &[Scenario] = &[
     ("outbox-scheduler", |c| Box::pin(outbox::scheduler(c))),
     ("outbox-start-20000", |c| Box::pin(outbox::start(c))),
     ("flood", |c| Box::pin(flood::run(c))),
+    ("F-document-250000", |c| Box::pin(documents::history(c, 250_000))),
+    ("F-editors-100", |c| Box::pin(documents::editors(c, 100, 50))),
     ("live-queries-100", |c| Box::pin(device::live_queries(c))),
     ("browser-bytes", |c| Box::pin(browser::run(c, "bytes", 0))),
     ("browser-start", |c| Box::pin(browser::run(c, "start", 0))),

@@ -143,17 +143,27 @@ impl Author {
     }
 }
 
-/// A value that gave way to a concurrent one, and is kept for a person to decide about.
+/// A value, or a delete, that gave way to a concurrent write, and is kept for a person to decide about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sibling {
-    /// The column.
-    pub column: String,
-    /// The value.
+    /// The column; `None`: the row was deleted.
+    pub column: Option<String>,
+    /// The value; NULL for a delete.
     pub value: Value,
     /// The value on which it was written, where the rule knows that.
     pub base: Option<Value>,
+    /// Which fault of the app's function has led to this, where one has.
+    pub fault: Option<String>,
     /// When it was written, if it was in the row until now; `None`: the operation's author wrote it.
     pub was_stored: Option<Version>,
+}
+
+impl Sibling {
+    /// A delete that gave way, where a person is to say what becomes of the row.
+    fn of_delete(table: &Table, was_stored: Option<Version>) -> Option<Self> {
+        let is_kept = table.on_delete_conflict == DeleteRule::Manual && !crate::mutant::active("lost-delete-forgotten");
+        is_kept.then_some(Self { column: None, value: Value::Null, base: None, fault: None, was_stored })
+    }
 }
 
 /// What became of an operation.
@@ -292,7 +302,13 @@ fn merge_cells(
         let wins = !competes || author.is_fact || column.merge.winner(&contest) == Winner::Written;
         if contest.concurrent && !author.is_fact && column.merge.keeps_both() && *stored != write.value {
             let (value, was_stored) = if wins { (stored, Some(before)) } else { (&write.value, None) };
-            siblings.push(Sibling { column: write.column.clone(), value: value.clone(), base: None, was_stored });
+            siblings.push(Sibling {
+                column: Some(write.column.clone()),
+                value: value.clone(),
+                base: None,
+                fault: None,
+                was_stored,
+            });
         }
         if !wins {
             lost.push(write.column.clone());
@@ -307,10 +323,11 @@ fn merge_cells(
         if in_part {
             lost.push(write.column.clone());
         }
-        siblings.extend(yielded.map(|Yielded { value, base }| Sibling {
-            column: write.column.clone(),
+        siblings.extend(yielded.map(|Yielded { value, base, fault }| Sibling {
+            column: Some(write.column.clone()),
             value,
             base,
+            fault,
             was_stored: None,
         }));
         // A concurrent winner is larger by itself; only a write that saw the value is ever lifted above it.
@@ -345,7 +362,8 @@ fn update_tombstone(
     let mut revived = row.clone();
     revived.meta.deleted = None;
     match merge_cells(table, &revived, base, writes, author, false) {
-        Merged::Put { row, lost, siblings, .. } => {
+        Merged::Put { row, lost, mut siblings, .. } => {
+            siblings.extend(Sibling::of_delete(table, Some(deleted)));
             let changed = row.cells.keys().cloned().collect();
             Merged::Put { row, changed, lost, siblings }
         }
@@ -356,8 +374,8 @@ fn update_tombstone(
 fn delete(table: &Table, row: &StoredRow, base: u64, author: &Author) -> Merged {
     let cells = table.data_columns().map(|c| row.meta.version_of(&c.name));
     let concurrent = cells.chain([row.meta.row]).any(|version| version.is_concurrent(author, base));
-    if concurrent && table.on_delete_conflict == DeleteRule::UpdateWins {
-        return Merged::nothing(Vec::new());
+    if concurrent && table.on_delete_conflict != DeleteRule::DeleteWins {
+        return Merged::Nothing { lost: Vec::new(), siblings: Sibling::of_delete(table, None).into_iter().collect() };
     }
     let mut tombstone = row.clone();
     let stamps = row.meta.cells.values().chain([&row.meta.row]).map(|version| author.believed(version.stamp));

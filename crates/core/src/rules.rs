@@ -6,6 +6,7 @@
 
 mod arrival;
 mod counter;
+mod custom;
 mod extreme;
 mod first;
 pub mod list;
@@ -17,11 +18,13 @@ mod state;
 mod text;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::stamp::Stamp;
 use crate::txn::Change;
 use crate::value::{ColumnType, Value};
 
+pub use custom::{MergeFunction, MergeFunctions, Three};
 pub use state::{CellState, Changed, Dot, Hand, Held, Yielded};
 
 /// What is stored in a cell, and what somebody writes into it.
@@ -107,6 +110,11 @@ pub(crate) trait Rule: fmt::Debug + Sync {
         None
     }
 
+    /// Whether a column whose writes travel as changes may be NULL.
+    fn may_be_null(&self) -> bool {
+        false
+    }
+
     /// What a column has where nobody says what: of a rule under which there is always something.
     fn empty(&self) -> Option<Value> {
         None
@@ -180,30 +188,66 @@ pub(crate) trait Rule: fmt::Debug + Sync {
 /// assert!(rule.fits(ColumnType::Integer) && !rule.fits(ColumnType::Json));
 /// assert_eq!(MergeRule::default().name(), "lww");
 /// ```
-#[derive(Clone, Copy)]
-pub struct MergeRule(&'static dyn Rule);
+#[derive(Clone)]
+pub struct MergeRule(Kind);
 
-/// Every rule.
+#[derive(Clone)]
+enum Kind {
+    Named(&'static dyn Rule),
+    Custom(Arc<custom::Custom>),
+}
+
+/// Every rule but `custom`, which is one for each function.
 const ALL: [MergeRule; 12] = [
-    MergeRule(&lww::Lww),
-    MergeRule(&first::First),
-    MergeRule(&arrival::Server),
-    MergeRule(&arrival::Client),
-    MergeRule(&extreme::Max),
-    MergeRule(&extreme::Min),
-    MergeRule(&counter::Counter),
-    MergeRule(&set::Set),
-    MergeRule(&map::Map),
-    MergeRule(&list::List),
-    MergeRule(&text::Text),
-    MergeRule(&manual::Manual),
+    MergeRule(Kind::Named(&lww::Lww)),
+    MergeRule(Kind::Named(&first::First)),
+    MergeRule(Kind::Named(&arrival::Server)),
+    MergeRule(Kind::Named(&arrival::Client)),
+    MergeRule(Kind::Named(&extreme::Max)),
+    MergeRule(Kind::Named(&extreme::Min)),
+    MergeRule(Kind::Named(&counter::Counter)),
+    MergeRule(Kind::Named(&set::Set)),
+    MergeRule(Kind::Named(&map::Map)),
+    MergeRule(Kind::Named(&list::List)),
+    MergeRule(Kind::Named(&text::Text)),
+    MergeRule(Kind::Named(&manual::Manual)),
 ];
 
 impl MergeRule {
     /// The larger stamp wins.
-    pub const LWW: Self = Self(&lww::Lww);
+    pub const LWW: Self = Self(Kind::Named(&lww::Lww));
 
-    /// Every rule that there is.
+    /// What a function of the app makes of concurrent edits of a column of this type ([`MergeFunctions`]). Without that function,
+    /// as on a device that was given none, a pending write is shown as it is until the server has merged it.
+    pub fn custom(function: impl Into<String>, ty: ColumnType) -> Self {
+        Self(Kind::Custom(Arc::new(custom::Custom::new(function.into(), ty))))
+    }
+
+    /// The name of the app's function, and whether it is here.
+    pub fn function(&self) -> Option<(&str, bool)> {
+        match &self.0 {
+            Kind::Named(_) => None,
+            Kind::Custom(custom) => Some((&custom.name, custom.is_known())),
+        }
+    }
+
+    /// The same rule with its function, where that is among these.
+    #[must_use]
+    pub fn with_functions(&self, functions: &MergeFunctions) -> Self {
+        match &self.0 {
+            Kind::Named(_) => self.clone(),
+            Kind::Custom(custom) => Self(Kind::Custom(Arc::new(custom.with(functions)))),
+        }
+    }
+
+    fn rule(&self) -> &dyn Rule {
+        match &self.0 {
+            Kind::Named(rule) => *rule,
+            Kind::Custom(custom) => &**custom,
+        }
+    }
+
+    /// Every rule that has no function of the app's.
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.into_iter()
     }
@@ -214,33 +258,33 @@ impl MergeRule {
     }
 
     /// Its name in `landfall.toml`.
-    pub fn name(self) -> &'static str {
-        self.0.name()
+    pub fn name(&self) -> &'static str {
+        self.rule().name()
     }
 
     /// Whether it can be declared for a column of this type.
-    pub fn fits(self, ty: ColumnType) -> bool {
-        self.0.fits(ty)
+    pub fn fits(&self, ty: ColumnType) -> bool {
+        self.rule().fits(ty)
     }
 
     /// Who has the cell afterwards.
-    pub fn winner(self, contest: &Contest<'_>) -> Winner {
+    pub fn winner(&self, contest: &Contest<'_>) -> Winner {
         if crate::mutant::active("rule-ignored") {
             return lww::Lww.winner(contest);
         }
-        self.0.winner(contest)
+        self.rule().winner(contest)
     }
 
     /// What a device shows of a cell while `pending` waits over what is `confirmed`.
-    pub fn over(self, confirmed: Value, pending: &Value) -> Value {
-        match self.0.shown(&confirmed, pending) {
+    pub fn over(&self, confirmed: Value, pending: &Value) -> Value {
+        match self.rule().shown(&confirmed, pending) {
             Winner::Stored => confirmed,
             Winner::Written => pending.clone(),
         }
     }
 
     /// What a cell holds after a write by somebody who has seen it: on a device, before it travels.
-    pub fn after(self, stored: &Value, written: &Value) -> Winner {
+    pub fn after(&self, stored: &Value, written: &Value) -> Winner {
         let (stored_at, written_at) = (Stamp::default(), Stamp::default());
         self.winner(&Contest { stored, stored_at, written, written_at, concurrent: false })
     }
@@ -257,19 +301,19 @@ impl MergeRule {
     /// assert_eq!(counter.applied(&Value::Int(40), &change), Some(Value::Int(42)));
     /// assert_eq!(counter.applied(&Value::Int(i64::MAX), &change), None);
     /// ```
-    pub fn change(self) -> Option<Change> {
-        self.0.change()
+    pub fn change(&self) -> Option<Change> {
+        self.rule().change()
     }
 
     /// What was done to `before` that it is `after` now; `None` where no change does that: the difference is out of range,
     /// or the rule knows no changes.
-    pub fn between(self, before: &Value, after: &Value) -> Option<Value> {
-        self.0.between(before, after)
+    pub fn between(&self, before: &Value, after: &Value) -> Option<Value> {
+        self.rule().between(before, after)
     }
 
     /// What a change makes of a value; `None` where the outcome is out of range, or it is no change of this rule's.
-    pub fn applied(self, to: &Value, change: &Value) -> Option<Value> {
-        self.0.applied(to, change)
+    pub fn applied(&self, to: &Value, change: &Value) -> Option<Value> {
+        self.rule().applied(to, change)
     }
 
     /// Two changes, the second of which was made on top of the first, as one; `None` where that is out of range.
@@ -283,74 +327,79 @@ impl MergeRule {
     /// let both = set.joined(&json(r#"{"add":["a","b"]}"#), &json(r#"{"remove":["a"]}"#)).unwrap();
     /// assert_eq!(set.applied(&json(r#"["a","c"]"#), &both), Some(json(r#"["b","c"]"#)));
     /// ```
-    pub fn joined(self, first: &Value, second: &Value) -> Option<Value> {
-        self.0.joined(first, second)
+    pub fn joined(&self, first: &Value, second: &Value) -> Option<Value> {
+        self.rule().joined(first, second)
     }
 
     /// Whether all changes of a row, made again in their order on a value that has them, leave that value.
-    pub fn is_repeatable(self) -> bool {
-        self.0.is_repeatable()
+    pub fn is_repeatable(&self) -> bool {
+        self.rule().is_repeatable()
     }
 
     /// What is left of `now` without a change that was made on top of `was`; `None` where nobody can tell.
-    pub fn taken_back(self, now: &Value, was: &Value, change: &Value) -> Option<TakenBack> {
-        self.0.taken_back(now, was, change)
+    pub fn taken_back(&self, now: &Value, was: &Value, change: &Value) -> Option<TakenBack> {
+        self.rule().taken_back(now, was, change)
     }
 
     /// What a change makes of a cell on the server, and what is kept to tell what is concurrent to it; `None` where the
     /// outcome is out of range.
-    pub fn changed(self, held: &Held<'_>, change: &Value, hand: &Hand<'_>) -> Option<Changed> {
-        self.0.changed(held, change, hand)
+    pub fn changed(&self, held: &Held<'_>, change: &Value, hand: &Hand<'_>) -> Option<Changed> {
+        self.rule().changed(held, change, hand)
     }
 
     /// Whether of two concurrent values the one that does not win is kept for a person to look at.
-    pub(crate) fn keeps_both(self) -> bool {
-        self.0.keeps_both() && !crate::mutant::active("conflict-swallowed")
+    pub(crate) fn keeps_both(&self) -> bool {
+        self.rule().keeps_both() && !crate::mutant::active("conflict-swallowed")
     }
 
     /// What a change says by itself, where it can be kept as a conflict.
-    pub(crate) fn alone(self, change: &Value) -> Option<Yielded> {
-        self.0.alone(change)
+    pub(crate) fn alone(&self, change: &Value) -> Option<Yielded> {
+        self.rule().alone(change)
     }
 
     /// Whether there may be conflicts for a person to resolve: its table has a second one, of conflicts.
-    pub fn may_conflict(self) -> bool {
-        self.0.may_conflict()
+    pub fn may_conflict(&self) -> bool {
+        self.rule().may_conflict()
+    }
+
+    /// Whether a column whose writes travel as changes may be NULL.
+    pub fn may_be_null(&self) -> bool {
+        self.rule().may_be_null()
     }
 
     /// What a column has where nobody says what: of a rule under which there is always something, the column is `required`.
-    pub fn empty(self) -> Option<Value> {
-        self.0.empty()
+    pub fn empty(&self) -> Option<Value> {
+        self.rule().empty()
     }
 
     /// What is wrong with a value, in words that follow "the value is".
-    pub fn flaw(self, value: &Value) -> Option<&'static str> {
-        self.0.flaw(value)
+    pub fn flaw(&self, value: &Value) -> Option<&'static str> {
+        self.rule().flaw(value)
     }
 
     /// What is wrong with a change as it travels, in words that follow "the value is".
-    pub fn flaw_of_change(self, change: &Value) -> Option<&'static str> {
-        self.0.flaw_of_change(change)
+    pub fn flaw_of_change(&self, change: &Value) -> Option<&'static str> {
+        self.rule().flaw_of_change(change)
     }
 
     /// The one form of values that mean the same.
-    pub fn canonical(self, value: Value) -> Value {
-        self.0.canonical(value)
+    pub fn canonical(&self, value: Value) -> Value {
+        self.rule().canonical(value)
     }
 
     /// Whether the same writes leave the same value in whatever order they arrive.
-    pub fn is_order_free(self) -> bool {
-        self.0.is_order_free()
+    pub fn is_order_free(&self) -> bool {
+        self.rule().is_order_free()
     }
 
     /// Whether a value that is there is never replaced by who has seen it.
-    pub fn is_written_once(self) -> bool {
-        self.0.is_written_once()
+    pub fn is_written_once(&self) -> bool {
+        self.rule().is_written_once()
     }
 
     /// Whether a write that saw the stored value is recorded with a stamp above the stored one.
-    pub(crate) fn lifts_stamps(self) -> bool {
-        self.0.lifts_stamps()
+    pub(crate) fn lifts_stamps(&self) -> bool {
+        self.rule().lifts_stamps()
     }
 }
 
@@ -362,7 +411,8 @@ impl Default for MergeRule {
 
 impl PartialEq for MergeRule {
     fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
+        let function = |rule: &Self| rule.function().map(|(name, _)| name.to_owned());
+        self.name() == other.name() && function(self) == function(other)
     }
 }
 
@@ -370,6 +420,9 @@ impl Eq for MergeRule {}
 
 impl fmt::Debug for MergeRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        match self.function() {
+            Some((function, _)) => write!(f, "{} {function}", self.name()),
+            None => f.write_str(self.name()),
+        }
     }
 }

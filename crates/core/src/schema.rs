@@ -7,7 +7,7 @@ use crate::gather::Gather as _;
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::key::RowKey;
 use crate::predicate::Predicate;
-use crate::rules::MergeRule;
+use crate::rules::{MergeFunctions, MergeRule};
 use crate::txn::Transaction;
 use crate::value::{ColumnType, Value};
 
@@ -203,6 +203,8 @@ pub struct Column {
     pub references: Option<Reference>,
     /// No two rows have the same value (NULLs aside). Decided by the server.
     pub unique: bool,
+    /// Where another row has the value of a unique text when it reaches the server, it gets a number behind it.
+    pub renames: bool,
     /// What concurrent edits of the column mean.
     pub merge: MergeRule,
     /// Only an action's handler on the server gives it a value; NULL until then.
@@ -238,6 +240,8 @@ pub enum OnDelete {
     Cascade,
     /// Their column becomes NULL.
     SetNull,
+    /// They go on naming a row that is not there; so may rows that are written later.
+    KeepOrphan,
 }
 
 /// What a delete against a concurrent update means.
@@ -248,6 +252,8 @@ pub enum DeleteRule {
     UpdateWins,
     /// The row goes.
     DeleteWins,
+    /// The row stays, or comes back, with the update; and a person says whether it goes.
+    Manual,
 }
 
 /// Access rules. A rule that is absent allows everything; claims are `claim('sub')` in SQL text.
@@ -332,6 +338,26 @@ impl Schema {
         all.reduce(Sending::and).unwrap_or_default()
     }
 
+    /// The same schema with the app's functions for what is merged by `custom`. A server needs all of them
+    /// ([`Schema::missing_functions`]); what a device does not have shows as it was written until the server has merged it.
+    #[must_use]
+    pub fn with_functions(mut self, functions: &MergeFunctions) -> Self {
+        for column in self.tables.iter_mut().flat_map(|table| &mut table.columns) {
+            column.merge = column.merge.with_functions(functions);
+        }
+        self
+    }
+
+    /// The columns whose function is not here: table, column and function.
+    pub fn missing_functions(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let synced = self.tables.iter().filter(|table| table.sync);
+        let columns = synced.flat_map(|table| table.columns.iter().map(move |column| (table, column)));
+        columns.filter_map(|(table, column)| {
+            let (function, is_known) = column.merge.function()?;
+            (!is_known).then_some((table.name.as_str(), column.name.as_str(), function))
+        })
+    }
+
     /// Identifies the compiled content.
     pub fn hash(&self) -> ContentHash {
         hash128(self.to_json().as_bytes())
@@ -366,6 +392,7 @@ impl Column {
             one_of: Vec::new(),
             references: None,
             unique: false,
+            renames: false,
             merge: MergeRule::LWW,
             assigned: false,
         }
@@ -403,7 +430,7 @@ impl Table {
 
     /// What concurrent edits of a column mean; of one that is not there they are `lww`.
     pub fn rule(&self, column: &str) -> MergeRule {
-        self.column(column).map_or(MergeRule::LWW, |column| column.merge)
+        self.column(column).map_or(MergeRule::LWW, |column| column.merge.clone())
     }
 
     /// The column of this name.

@@ -8,7 +8,7 @@ use crate::error::{Problem, codes};
 use crate::hash::{Cells, ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::key::RowKey;
-use crate::rules::{Changed, Hand, Held};
+use crate::rules::{Changed, Hand, Held, Yielded};
 use crate::schema::{Column, Default, MAX_VALUE_BYTES, Table};
 use crate::stamp::Stamp;
 use crate::value::Value;
@@ -143,7 +143,13 @@ impl CellWrite {
             // What both make together is not allowed, where each by itself was: a person has to say.
             Err(problem) => {
                 match column.merge.alone(&self.value).filter(|alone| column.check(&alone.value).is_none()) {
-                    Some(yielded) => Ok(Changed { lost: true, yielded: Some(yielded), ..whole(held.value) }),
+                    Some(yielded) => {
+                        let wrong = |(name, _)| {
+                            format!("the merge function '{name}' gave what the column refuses: {}", problem.message)
+                        };
+                        let yielded = Some(Yielded { fault: column.merge.function().map(wrong), ..yielded });
+                        Ok(Changed { lost: true, yielded, ..whole(held.value) })
+                    }
                     None => Err(problem),
                 }
             }

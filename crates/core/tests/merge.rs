@@ -140,6 +140,34 @@ proptest! {
         prop_assert_eq!(visible(&row), if wins { None } else { visible(&without) });
     }
 
+    /// Where a person is to say: the row is as it is where updates win, and one thing is asked, of who deleted it.
+    #[test]
+    fn a_delete_among_concurrent_updates_is_asked_about_once_in_every_order(
+        (writes, order) in concurrent().prop_flat_map(|w| { let n = w.len() + 1; (Just(w), shuffled(n)) }),
+        wall_ms in 10u64..16,
+    ) {
+        let (manual, plain) = (table(DeleteRule::Manual), table(DeleteRule::UpdateWins));
+        let mut operations: Vec<_> = writes.iter().map(|w| (update(1, &w.columns), stamp(w.wall_ms, w.replica))).collect();
+        operations.push((delete(1), stamp(wall_ms, 99)));
+        let (mut row, mut asked) = (seen_by_all(), Vec::new());
+        for (at, i) in order.iter().enumerate() {
+            let (operation, stamp) = &operations[*i];
+            let author = by(*stamp, 2 + at as u64);
+            let merged = merge(&manual, Some(&row), operation, &author);
+            let (Merged::Put { siblings, .. } | Merged::Nothing { siblings, .. }) = &merged else {
+                row = applied(&manual, row, operation, author).0;
+                continue;
+            };
+            asked.extend(siblings.iter().map(|s| (s.column.clone(), s.was_stored.map_or(author.stamp, |v| v.stamp).replica)));
+            row = applied(&manual, row, operation, author).0;
+        }
+        prop_assert_eq!(visible(&row), visible(&in_order(&plain, &operations, &order)));
+        prop_assert_eq!(asked, vec![(None, ReplicaId([99; 16]))]);
+        // Who has seen all of it deletes it for good.
+        let (gone, _) = applied(&manual, row, &delete(20), by(stamp(0, 98), 21));
+        prop_assert!(gone.meta.deleted.is_some());
+    }
+
     /// Whatever happened, whoever has seen it and writes then, wins, with any clock; and so does a delete.
     #[test]
     fn who_saw_the_current_row_wins(history in steps(), wall_ms in 0u64..40, columns in columns()) {

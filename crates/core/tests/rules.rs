@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use landfall_core::hash::Cells;
 use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
-use landfall_core::rules::{Contest, MergeRule, Winner};
+use landfall_core::rules::{Contest, MergeFunctions, MergeRule, Three, Winner};
 use landfall_core::schema::{Column, Table};
 use landfall_core::{CellWrite, Change, ColumnType, Decimal, Operation, ReplicaId, RowKey, Stamp, Value};
 use proptest::prelude::*;
@@ -61,8 +61,20 @@ fn held(column: &Column, n: u8) -> Value {
     texts.get(usize::from(n)).map_or(Value::Null, |text| Value::Json((*text).to_owned()))
 }
 
+/// What an app may make of three values.
+fn largest(three: &Three<'_>) -> Result<Value, String> {
+    Ok(three.ours.clone().max(three.theirs.clone()))
+}
+
+fn custom(ty: ColumnType) -> MergeRule {
+    MergeRule::custom("largest", ty).with_functions(&MergeFunctions::new().on("largest", largest))
+}
+
 /// What is done to a column: its new value, or a change.
 fn done(column: &Column, n: u8) -> Value {
+    if column.merge.name() == "custom" {
+        return column.merge.between(&value(column.ty, n % 3), &value(column.ty, n)).expect("a change");
+    }
     let texts = match (column.merge.name(), column.merge.change()) {
         (_, None) => return held(column, n),
         // A change has a value.
@@ -81,7 +93,10 @@ fn done(column: &Column, n: u8) -> Value {
 }
 
 fn rules() -> impl Strategy<Value = (ColumnType, MergeRule)> {
-    let fitting = |ty: ColumnType| MergeRule::all().filter(move |rule| rule.fits(ty)).map(move |rule| (ty, rule));
+    let fitting = |ty: ColumnType| {
+        let named = MergeRule::all().filter(move |rule| rule.fits(ty));
+        named.chain([custom(ty)]).map(move |rule| (ty, rule))
+    };
     prop::sample::select(TYPES.into_iter().flat_map(fitting).collect::<Vec<_>>())
 }
 
@@ -175,14 +190,15 @@ proptest! {
     fn a_column_does_not_notice_the_rule_of_another(
         a in rules(), b in rules(), first in [0u8..6, 0u8..6], (writes, order, _) in two_orders(),
     ) {
-        let together = table(a, b);
+        let together = table(a.clone(), b.clone());
         let alone = |name: &str| -> Vec<Write> {
             let only = |w: &Write| Write { values: w.values.clone().into_iter().filter(|(n, _)| *n == name).collect(), ..*w };
             writes.iter().map(only).collect()
         };
         let both = arrived(&together, first, &writes, &order);
         for name in ["a", "b"] {
-            let beside = table(if name == "a" { a } else { (a.0, MergeRule::LWW) }, if name == "b" { b } else { (b.0, MergeRule::LWW) });
+            let other = |of: &(ColumnType, MergeRule), is: bool| if is { of.clone() } else { (of.0, MergeRule::LWW) };
+            let beside = table(other(&a, name == "a"), other(&b, name == "b"));
             prop_assert_eq!(&both[name], &arrived(&beside, first, &alone(name), &order)[name]);
         }
     }
@@ -201,10 +217,12 @@ proptest! {
             };
             let settled: BTreeMap<_, _> = write.values.iter().filter_map(settle).collect();
             let mut operation = operation(&table, 1, &settled);
-            // A text travels with what it was.
+            // A text travels with what it was, and so does what an app merges.
             if let Operation::Update { cells, .. } = &mut operation {
-                for cell in cells.iter_mut().filter(|cell| table.rule(&cell.column).name() == "text") {
-                    let is = value(ColumnType::Text, settled[cell.column.as_str()] % 5);
+                for cell in cells.iter_mut().filter(|cell| ["text", "custom"].contains(&table.rule(&cell.column).name())) {
+                    let column = table.column(&cell.column).unwrap();
+                    let most = if column.merge.name() == "text" { 5 } else { 6 };
+                    let is = value(column.ty, settled[cell.column.as_str()] % most);
                     cell.value = table.rule(&cell.column).between(&shown[&cell.column], &is).unwrap();
                 }
             }
@@ -259,7 +277,7 @@ proptest! {
 #[test]
 fn every_rule_is_found_by_its_name() {
     for rule in MergeRule::all() {
-        assert_eq!(MergeRule::named(rule.name()), Some(rule));
+        assert_eq!(MergeRule::named(rule.name()).as_ref(), Some(&rule));
         assert!(TYPES.iter().any(|ty| rule.fits(*ty)), "{rule:?} fits nothing");
     }
     assert_eq!(MergeRule::named("newest"), None);

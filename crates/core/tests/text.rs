@@ -161,7 +161,7 @@ proptest! {
             let (choice, wall_ms) = list[at];
             let cells = vec![CellWrite::new("choice", Value::Text(choice.to_string()))];
             let (next, siblings) = write(Some(&row), &update(1, cells), &author(seq, wall_ms, at as u8 + 1));
-            prop_assert!(siblings.iter().all(|sibling| sibling.column == "choice"));
+            prop_assert!(siblings.iter().all(|sibling| sibling.column.as_deref() == Some("choice")));
             kept.extend(siblings.into_iter().map(|sibling| sibling.value));
             row = next;
         }
@@ -182,7 +182,8 @@ fn who_has_seen_a_choice_replaces_it_without_a_word() {
     assert!(none.is_empty());
     let (row, siblings) = choose(&row, "c", 1, author(3, 5, 2));
     assert_eq!(row.cells["choice"], Value::from("b"), "the larger stamp is shown");
-    let expected = Sibling { column: "choice".into(), value: "c".into(), base: None, was_stored: None };
+    let expected =
+        Sibling { column: Some("choice".into()), value: "c".into(), base: None, fault: None, was_stored: None };
     assert_eq!(siblings, [expected]);
     let (row, siblings) = choose(&row, "d", 1, author(4, 11, 3));
     assert_eq!((&row.cells["choice"], siblings[0].was_stored.map(|v| v.seq)), (&Value::from("d"), Some(2)));

@@ -1,15 +1,18 @@
 //! Messages between the public `y-websocket` provider and a server: the protocol of the JavaScript package `y-protocols`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use yrs::encoding::read::Cursor;
 use yrs::sync::awareness::AwarenessUpdateEntry;
-use yrs::sync::{AwarenessUpdate, Message, MessageReader, SyncMessage};
-use yrs::updates::decoder::DecoderV1;
+use yrs::sync::{AwarenessUpdate, Message};
 use yrs::updates::encoder::Encode as _;
 
-use super::{DocError, garbled};
+use super::DocError;
+use super::shape::Reader;
+
+/// Frames of one message, at most: providers send one, and some few when they begin.
+const MOST_FRAMES: usize = 256;
+/// The largest number that JavaScript counts to without holes.
+const LARGEST: u64 = (1 << 53) - 1;
 
 /// What one side says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,39 +62,56 @@ impl Present {
 /// assert!(decode(&[0, 0, 200]).is_err());
 /// ```
 pub fn decode(message: &[u8]) -> Result<Vec<Frame>, DocError> {
-    super::guarded(|| {
-        let mut decoder = DecoderV1::new(Cursor::new(message));
-        let frames = MessageReader::new(&mut decoder).map(|read| read.map(Frame::of)).collect::<Result<Vec<_>, _>>();
-        let frames = frames.map_err(garbled("message"))?;
-        // The reader takes an end in the middle of a frame for the end.
-        if frames.is_empty() {
-            let cause = "it ends in its middle".to_owned();
-            return Err(DocError::Garbled { what: "message", cause });
+    let garbled = |cause: &str| DocError::Garbled { what: "message", cause: cause.to_owned() };
+    let (mut reader, mut frames) = (Reader { bytes: message }, Vec::new());
+    while !reader.bytes.is_empty() || frames.is_empty() {
+        if frames.len() == MOST_FRAMES {
+            return Err(garbled("it is very many at once"));
         }
-        Ok(frames)
+        frames.push(frame(&mut reader).ok_or_else(|| garbled("it ends in its middle, or is something else"))?);
+    }
+    Ok(frames)
+}
+
+fn frame(reader: &mut Reader<'_>) -> Option<Frame> {
+    Some(match reader.number()? {
+        0 => match reader.number()? {
+            0 => Frame::Have(reader.taken()?.to_vec()),
+            1 => Frame::Rest(reader.taken()?.to_vec()),
+            2 => Frame::Update(reader.taken()?.to_vec()),
+            _ => return None,
+        },
+        1 => Frame::Awareness(awareness(reader.taken()?)?),
+        2 => match reader.number()? {
+            0 => Frame::Denied(text(reader)?),
+            _ => Frame::Other(2),
+        },
+        3 => Frame::WhoIsThere,
+        // What follows is not known: nothing behind it can be read.
+        other => {
+            reader.bytes = &[];
+            Frame::Other(u8::try_from(other).unwrap_or(u8::MAX))
+        }
     })
 }
 
-impl Frame {
-    fn of(message: Message) -> Self {
-        match message {
-            Message::Sync(SyncMessage::SyncStep1(vector)) => Self::Have(vector.encode_v1()),
-            Message::Sync(SyncMessage::SyncStep2(update)) => Self::Rest(update),
-            Message::Sync(SyncMessage::Update(update)) => Self::Update(update),
-            Message::Awareness(update) => {
-                let entry = |(id, entry): (yrs::block::ClientID, AwarenessUpdateEntry)| {
-                    (id.get(), Present { clock: entry.clock, state: entry.json })
-                };
-                // In a fixed order: the library keeps them in a hash map.
-                let entries: BTreeMap<u64, Present> = update.clients.into_iter().map(entry).collect();
-                Self::Awareness(entries.into_iter().collect())
-            }
-            Message::AwarenessQuery => Self::WhoIsThere,
-            Message::Auth(reason) => Self::Denied(reason.unwrap_or_default()),
-            Message::Custom(tag, _) => Self::Other(tag),
-        }
-    }
+fn text(reader: &mut Reader<'_>) -> Option<String> {
+    std::str::from_utf8(reader.taken()?).ok().map(str::to_owned)
+}
 
+fn awareness(bytes: &[u8]) -> Option<Vec<(u64, Present)>> {
+    let mut reader = Reader { bytes };
+    let mut entries = Vec::new();
+    for _ in 0..reader.number()? {
+        let id = reader.number().filter(|id| *id <= LARGEST)?;
+        let clock = u32::try_from(reader.number()?).ok()?;
+        let state = text(&mut reader)?;
+        entries.push((id, Present { clock, state: state.into() }));
+    }
+    Some(entries)
+}
+
+impl Frame {
     /// The message that is this frame alone; nothing for one that is not known.
     pub fn encode(&self) -> Vec<u8> {
         // The two that carry bytes which are known to be right already: nothing is decoded to be sent.

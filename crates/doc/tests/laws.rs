@@ -10,10 +10,21 @@ use yrs::{Doc, GetString as _, OffsetKind, Options, ReadTxn as _, Text as _, Tra
 /// What one of the authors does, at a place in thousandths of the text.
 #[derive(Clone, Debug)]
 enum Step {
-    Insert { by: usize, at: u32, what: String },
-    Remove { by: usize, at: u32, length: u32 },
+    Insert {
+        by: usize,
+        at: u32,
+        what: String,
+    },
+    Remove {
+        by: usize,
+        at: u32,
+        length: u32,
+    },
     /// One hears all that another one knows.
-    Hear { by: usize, from: usize },
+    Hear {
+        by: usize,
+        from: usize,
+    },
 }
 
 const AUTHORS: usize = 4;
@@ -63,7 +74,8 @@ fn history(steps: &[Step]) -> (Vec<Vec<u8>>, String) {
                 let from = place(&now, *at);
                 let chars = now.encode_utf16().count() as u32;
                 // Whole characters only: half of one is nobody's edit.
-                let rest: String = char::decode_utf16(now.encode_utf16().skip(from as usize)).map(|c| c.unwrap_or('?')).collect();
+                let rest: String =
+                    char::decode_utf16(now.encode_utf16().skip(from as usize)).map(|c| c.unwrap_or('?')).collect();
                 let length: u32 = rest.chars().take(*length as usize).map(|c| c.len_utf16() as u32).sum();
                 if from + length > chars || length == 0 {
                     continue;
@@ -182,7 +194,7 @@ proptest! {
     fn frames_survive_the_wire(
         vector in prop::collection::vec(any::<u8>(), 0..300),
         clock in any::<u32>(),
-        id in 0..1_u64 << 53,
+        id in 0..(1_u64 << 53) - 1,
     ) {
         let present = Present { clock, state: r#"{"user":{"name":"Ada"}}"#.into() };
         let frames = [
@@ -221,8 +233,7 @@ fn a_long_history_is_no_longer_than_what_it_left() {
 /// What waits for an update that is not here is not lost by putting together what is.
 #[test]
 fn what_waits_for_others_is_kept() {
-    let steps: Vec<Step> =
-        (0..20).map(|n| Step::Insert { by: 0, at: 1_000, what: format!("{n} ") }).collect();
+    let steps: Vec<Step> = (0..20).map(|n| Step::Insert { by: 0, at: 1_000, what: format!("{n} ") }).collect();
     let (updates, outcome) = history(&steps);
     let (first, later) = updates.split_at(1);
     for put_together in [merge::<Vec<u8>>, compact::<Vec<u8>>] {
@@ -231,4 +242,15 @@ fn what_waits_for_others_is_kept() {
         assert_eq!(text(&[&later, &first[0]], "body").unwrap(), outcome);
     }
     assert_eq!(merge::<&[u8]>(&[]).unwrap(), NOTHING);
+}
+
+/// Forty thousand bytes that end whoever reads them by calling themselves.
+#[test]
+fn values_within_values_end_nobody() {
+    for (levels, is_taken) in [(60, true), (20_000, false), (2_000_000, false)] {
+        let nested = [0x75, 1].repeat(levels);
+        let update = [&[1, 1, 1, 0, 0x08, 1, 1, b'a', 1][..], &nested, &[0x7e, 0]].concat();
+        assert_eq!(check(&update).is_ok(), is_taken, "{levels} levels");
+        assert_eq!(merge(&[&update[..], NOTHING]).is_ok(), is_taken);
+    }
 }

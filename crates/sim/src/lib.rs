@@ -3,6 +3,7 @@
 //! One seed is one world: clients and a server with the real state machines and real SQLite, in virtual time. See
 //! `docs/simulator.md`.
 
+pub mod cards;
 pub mod clock;
 pub mod coverage;
 pub mod device;
@@ -13,6 +14,7 @@ pub mod invariants;
 pub mod mirror;
 pub mod mutants;
 pub mod network;
+pub mod papers;
 pub mod plan;
 pub mod queue;
 pub mod run;
@@ -22,7 +24,8 @@ pub mod trace;
 pub mod workload;
 pub mod world;
 
-use landfall_core::Schema;
+use landfall_core::rules::{MergeFunctions, Three};
+use landfall_core::{Schema, Value};
 
 /// The schema of the simulated app.
 ///
@@ -33,5 +36,19 @@ pub fn schema() -> Schema {
     // A run lasts minutes: what is kept for a day there is kept for some seconds.
     let kept = schema.tables.iter_mut().filter_map(|table| table.history.as_mut()?.keep_ms.as_mut());
     kept.for_each(|keep_ms| *keep_ms = 5_000);
-    schema
+    schema.with_functions(&MergeFunctions::new().on("add_up", add_up))
+}
+
+/// The app's own merge: both changes count, down to a bound; the column has one upwards.
+fn add_up(three: &Three<'_>) -> Result<Value, String> {
+    let sum = number(three.theirs) + number(three.ours) - number(three.base);
+    if sum < LEAST_SCORE { Err("it would be too little".to_owned()) } else { Ok(Value::Int(sum)) }
+}
+
+/// The bound of [`add_up`].
+pub(crate) const LEAST_SCORE: i64 = -30;
+
+/// NULL counts as nothing.
+pub(crate) fn number(value: &Value) -> i64 {
+    if let Value::Int(number) = value { *number } else { 0 }
 }

@@ -28,6 +28,11 @@ pub const ALL: &[Mutant] = &[
     mutant("accepted-unheard", &["counters"]),
     mutant("part-base-ignored", &["merge"]),
     mutant("map-arrival-wins", &["merge"]),
+    mutant("list-interleaved", &["list"]),
+    mutant("doc-cut", &["docs"]),
+    mutant("custom-base-forgotten", &["conflicts"]),
+    mutant("lost-delete-forgotten", &["conflicts"]),
+    mutant("name-refused", &["settled"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
     mutant("wish-forgotten", &["order"]),
@@ -210,6 +215,8 @@ mod tests {
             "review",
             "fate",
             "mirror",
+            "list",
+            "settled",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

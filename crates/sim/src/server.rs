@@ -22,6 +22,9 @@ use crate::disk::Disk;
 use crate::invariants::fairness::Waiting;
 use crate::plan::Plan;
 
+/// Updates of a document that become one at least: there are few in a run.
+const DOCS_TOGETHER: usize = 4;
+
 /// The secret that signs tokens.
 pub const SECRET: &[u8] = b"the simulator's own secret, nobody else's";
 /// Bytes after which a message of changes is not extended any more.
@@ -67,7 +70,7 @@ impl ServerProcess {
         let mut fresh = [0; 48];
         dice.fill(&mut fresh);
         let location = Location::Vfs { name: DATABASE.to_owned(), vfs: disk.vfs_name() };
-        let options = SqliteOptions { location, exclusive: true };
+        let options = SqliteOptions { location, exclusive: true, docs_together: DOCS_TOGETHER };
         let store = SqliteStore::open(options, schema.clone(), Fresh::from_bytes(fresh), now.wall_ms)?;
         let store = SharedStore::new(store.with_actions(crate::shop::actions(plan.webhook)));
         let reader = store.reader()?;

@@ -7,9 +7,11 @@
 use landfall_client::db::{DbError, Resolution, WriteTx};
 use landfall_core::{ColumnType, Decimal, Operation, RowKey, Transaction, Value};
 
+use crate::cards::{Run, arrange};
 use crate::clock::START_MS;
 use crate::dice::Dice;
 use crate::invariants::conflicts::MARK;
+use crate::papers::Stroke;
 use crate::shop::PRODUCTS;
 
 /// Names a transaction of the workload, once in a run.
@@ -82,6 +84,10 @@ pub struct Author<'a> {
     pub until: Option<u64>,
     /// What it was made to follow.
     pub wishes: Vec<Wish>,
+    /// What it has put side by side.
+    pub run: Option<Run>,
+    /// What it has written to a paper.
+    pub stroke: Option<Stroke>,
 }
 
 /// What a transaction follows because its author says so.
@@ -111,6 +117,8 @@ impl<'a> Author<'a> {
             lately,
             until: None,
             wishes: Vec::new(),
+            run: None,
+            stroke: None,
         }
     }
 
@@ -129,6 +137,12 @@ impl<'a> Author<'a> {
         }
         if self.op.0.is_multiple_of(4) {
             self.rank(tx)?;
+        }
+        if self.op.0 % 4 == 1 {
+            self.run = arrange(&mut Dice::new(self.op.0, "cards"), tx)?;
+        }
+        if self.op.0 % 4 == 2 {
+            self.stroke = crate::papers::write(&mut Dice::new(self.op.0, "papers"), tx, self.op)?;
         }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
@@ -440,6 +454,10 @@ impl<'a> Author<'a> {
             let choice = Value::Text(format!("{} {}", self.device, dice.below(3)));
             tx.update("ranks", row, &[("choice", choice)])?;
         }
+        if dice.chance(500) {
+            let score = if dice.chance(100) { Value::Null } else { Value::Int(dice.below(50) as i64 - 25) };
+            tx.update("ranks", row, &[("score", score)])?;
+        }
         if dice.chance(400) {
             let essay =
                 tx.row("ranks", row)?.and_then(|row| row.get("essay").and_then(Value::as_text).map(str::to_owned));
@@ -476,10 +494,12 @@ impl<'a> Author<'a> {
         let is_there = tx.row("ranks", &RowKey::single(uuid(&id)))?.is_some();
         let with = match dice.below(3) {
             0 if is_there => Resolution::Take,
-            1 if is_there => Resolution::Write(
-                column.as_text().unwrap_or_default().to_owned(),
-                Value::Text(format!("{MARK}{}.", self.op.0)),
-            ),
+            1 if column.is_null() => Resolution::Take,
+            1 if is_there => {
+                let column = column.as_text().unwrap_or_default();
+                let mark = Value::Text(format!("{MARK}{}.", self.op.0));
+                Resolution::Write(column.to_owned(), if column == "score" { Value::Int(0) } else { mark })
+            }
             _ => Resolution::Keep,
         };
         tx.resolve("ranks", &uuid(&conflict), &with).map(|_| ())
@@ -492,8 +512,10 @@ impl<'a> Author<'a> {
         match self.dice.below(10) {
             0 | 1 => tx.execute("DELETE FROM parents WHERE id = ?", &[parent]).map(|_| ()),
             2 => tx.upsert("parents", &[("id", parent), ("code", Value::Text(format!("c{}", one % 4)))]),
-            3 | 4 => tx.upsert("parents", &[("id", parent), ("name", name)]),
-            5 | 6 => tx.upsert("children", &[("id", key("children", one)), ("parent", parent), ("name", name)]),
+            3 => tx.upsert("parents", &[("id", parent), ("label", Value::Text(format!("l{}", one % 3)))]),
+            4 => tx.upsert("parents", &[("id", parent), ("name", name)]),
+            5 => tx.upsert("children", &[("id", key("children", one)), ("parent", parent), ("name", name)]),
+            6 => tx.upsert("children", &[("id", key("children", one)), ("friend", parent), ("name", name)]),
             7 => tx.upsert("remarks", &[("id", key("remarks", one)), ("parent", parent), ("text", name)]),
             8 => tx.execute("DELETE FROM holds WHERE id = ?", &[key("holds", one)]).map(|_| ()),
             _ => tx.upsert("holds", &[("id", key("holds", one)), ("parent", parent)]),

@@ -114,7 +114,7 @@ impl World {
     fn new(disk: &Disk, schema: &Schema, now_ms: u64) -> Self {
         let mut dice = Dice::new(7, "past");
         let location = Place::Vfs { name: "server.db".to_owned(), vfs: disk.vfs_name() };
-        let options = SqliteOptions { location, exclusive: true };
+        let options = SqliteOptions { location, exclusive: true, docs_together: 48 };
         let store = SqliteStore::open(options, schema.clone(), Fresh::from_bytes([7; 48]), now_ms).expect("opens");
         let mut rules = Rules::new(schema, Authenticator::new().with_development(true));
         // A push is committed whole: what a row was in the middle of it nobody would see.

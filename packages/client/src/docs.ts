@@ -49,13 +49,17 @@ export interface DocState {
 export interface BoundDoc extends Observable<DocState> {
   /** Resolves when what this device holds of the document is in it. */
   readonly whenReady: Promise<void>;
-  /** Writes what is gathered now. Resolves when it is in the local database. */
+  /** Writes what is gathered now. Resolves when it is in the local database; rejects where it cannot be, and keeps it. */
   save(): Promise<void>;
-  /** Writes what is gathered, and lets go. The `Y.Doc` stays as it is. */
+  /** Writes what is gathered, and lets go; rejects where that cannot be written, and stays. The `Y.Doc` stays as it is. */
   close(): Promise<void>;
 }
 
 const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
+/** What becomes one row, bytes, unless a single update has more. */
+const MOST_BYTES = 1 << 20;
+/** How long to wait before what could not be written is tried again, milliseconds. */
+const AGAIN_MS = 3_000;
 /** Rows that are read at a time. */
 const AT_ONCE = 400;
 
@@ -119,10 +123,15 @@ class Bound implements BoundDoc {
       if (state === "loading") return;
       const news = rows.map((row) => row.doc_id).filter((id) => !this.#seen.has(id));
       for (const id of news) this.#seen.add(id);
-      this.#reading = this.#reading.then(() => this.#read(news)).then(first);
+      // What could not be read is looked for again with the next rows; it holds up nothing else.
+      const failed = (thrown: unknown) => {
+        for (const id of news) this.#seen.delete(id);
+        this.#set({ error: errorOf(thrown) });
+      };
+      this.#reading = this.#reading.then(() => this.#read(news)).then(first, failed);
     });
     const onUpdate = (update: Uint8Array, origin: unknown) => origin !== this && this.#gather(update);
-    const onHide = () => void this.save();
+    const onHide = () => void this.save().catch(() => undefined);
     doc.on("update", onUpdate);
     globalThis.addEventListener?.("pagehide", onHide);
     this.#leave = () => {
@@ -162,56 +171,141 @@ class Bound implements BoundDoc {
   #apply(updates: readonly Uint8Array[]): void {
     if (!this.#open || updates.length === 0) return;
     this.doc.transact(() => {
-      for (const update of updates) Y.applyUpdate(this.doc, update, this);
+      for (const update of updates) {
+        try {
+          Y.applyUpdate(this.doc, update, this);
+        } catch (thrown) {
+          // One that this version of Yjs cannot take does not hold up the others.
+          this.#set({ error: errorOf(thrown) });
+        }
+      }
     }, this);
   }
 
   #gather(update: Uint8Array): void {
     this.#gathered.push(update);
     this.#set({ saved: false });
-    this.#timer ??= setTimeout(() => void this.save(), this.options.gatherMs ?? 100);
+    this.#saveSoon(this.options.gatherMs ?? 100);
+  }
+
+  /** Whether it could be written the state tells. */
+  #saveSoon(waitMs: number): void {
+    this.#timer ??= setTimeout(() => this.save().catch(() => undefined), waitMs);
   }
 
   save(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#writing = this.#writing.then(() => this.#write());
-    return this.#writing;
+    const writing = this.#writing.then(() => this.#write());
+    this.#writing = writing.catch(() => undefined);
+    return writing;
   }
 
   async #write(): Promise<void> {
     const gathered = this.#gathered;
     if (gathered.length === 0) return;
     this.#gathered = [];
-    const update = Y.mergeUpdates(gathered);
-    const id = crypto.randomUUID();
-    // What comes back as a row is in the document already.
-    this.#seen.add(id);
-    try {
-      await this.db.transaction((tx) => {
-        // The editor has an undo of its own, which takes back what this person typed; the database's could only pass over it.
-        tx.leaveOutOfUndo();
-        tx.insert(`${this.table}_docs`, {
-          doc_id: id,
-          [this.#of]: this.key,
-          doc_column: this.column,
-          doc_update: update,
-        } as never);
-      });
-      this.#set({ saved: this.#gathered.length === 0, error: null });
-    } catch (thrown) {
-      this.#gathered.unshift(update);
-      this.#set({ error: errorOf(thrown) });
+    const together = Y.mergeUpdates(gathered);
+    const left: Uint8Array[] = [];
+    let error: LandfallError | null = null;
+    // One that is too large does not take the others along.
+    for (const update of together.length <= MOST_BYTES ? [together] : gathered) {
+      try {
+        await this.#insert(update);
+      } catch (thrown) {
+        left.push(update);
+        error = errorOf(thrown);
+      }
     }
+    this.#gathered.unshift(...left);
+    this.#set({ saved: this.#gathered.length === 0, error });
+    if (!error) return;
+    this.#saveSoon(AGAIN_MS);
+    throw error;
+  }
+
+  async #insert(update: Uint8Array): Promise<void> {
+    const id = crypto.randomUUID();
+    await this.db.transaction((tx) => {
+      // The editor has an undo of its own, which takes back what this person typed; the database's could only pass over it.
+      tx.leaveOutOfUndo();
+      tx.insert(`${this.table}_docs`, {
+        doc_id: id,
+        [this.#of]: this.key,
+        doc_column: this.column,
+        doc_update: update,
+      } as never);
+      // What comes back as a row is in the document already.
+      this.#seen.add(id);
+    });
   }
 
   async close(): Promise<void> {
     if (!this.#open) return;
+    await this.save();
+    clearTimeout(this.#timer);
     this.#leave();
     this.#presence?.close();
-    await this.save();
     this.#open = false;
   }
+}
+
+/**
+ * The text of a document as this device holds it, without a `Y.Doc`: that of `getText(name)`, or the lines of
+ * `getXmlFragment(name)`, as editors of rich text have it. The first call loads a module of some 100 kB.
+ */
+export async function docText<Tables, Shapes, Actions, T extends Documented<Tables>>(
+  db: Database<Tables, Shapes, Actions>,
+  table: T,
+  key: KeyOf<Tables, T>,
+  column: DocColumn<Tables, T> & string,
+  name: string,
+): Promise<string> {
+  const [{ text }, list] = await Promise.all([module(), listOf(db as unknown as Db, table, key as string, column)]);
+  return text(list, name);
+}
+
+/** All of a document that this device holds, as one update without the contents of what was deleted. */
+export async function docUpdate<Tables, Shapes, Actions, T extends Documented<Tables>>(
+  db: Database<Tables, Shapes, Actions>,
+  table: T,
+  key: KeyOf<Tables, T>,
+  column: DocColumn<Tables, T> & string,
+): Promise<Uint8Array> {
+  const [{ compact }, list] = await Promise.all([module(), listOf(db as unknown as Db, table, key as string, column)]);
+  return compact(list);
+}
+
+let loading: Promise<typeof import("../wasm/doc/landfall_doc_web.js")> | undefined;
+
+/** The module of documents, loaded once. */
+function module(): Promise<typeof import("../wasm/doc/landfall_doc_web.js")> {
+  loading ??= load().catch((thrown) => {
+    loading = undefined;
+    throw errorOf(thrown);
+  });
+  return loading;
+}
+
+async function load() {
+  const made = await import("../wasm/doc/landfall_doc_web.js");
+  const response = await fetch(new URL("../wasm/doc/landfall_doc_web_bg.wasm", import.meta.url));
+  made.initSync(await WebAssembly.compile(await response.arrayBuffer()));
+  return made;
+}
+
+/** The updates of a document, each behind its length. */
+async function listOf(db: Db, table: string, key: string | number, column: string): Promise<Uint8Array> {
+  const sql = `SELECT doc_update FROM ${quote(`${table}_docs`)} WHERE ${quote(db.keyOf(table))} = ? AND doc_column = ?`;
+  const rows = await db.query<{ doc_update: Uint8Array }>(sql, [key, column]);
+  const list = new Uint8Array(rows.reduce((sum, { doc_update: { length } }) => sum + 4 + length, 0));
+  let at = 0;
+  for (const { doc_update: update } of rows) {
+    new DataView(list.buffer).setUint32(at, update.length, true);
+    list.set(update, at + 4);
+    at += 4 + update.length;
+  }
+  return list;
 }
 
 const SYNC = 0;
@@ -273,7 +367,6 @@ class Presence {
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onopen = () => {
-      this.#wait = WAITS[0];
       this.told(true);
       this.#sayAnew();
       socket.send(Uint8Array.of(WHO_IS_THERE));
@@ -309,6 +402,8 @@ class Presence {
   #hear(message: Uint8Array): void {
     const read = { bytes: message, at: 0 };
     const kind = number(read);
+    // It speaks with this person: who is refused says so in another kind, and is not asked again and again.
+    if (kind === AWARENESS || kind === SYNC) this.#wait = WAITS[0];
     if (kind === AWARENESS) applyAwarenessUpdate(this.awareness, bytes(read), this);
     // What others type is shown before it comes as a row.
     if (kind === SYNC && number(read) === UPDATE) this.took(bytes(read));

@@ -20,6 +20,7 @@ pub(super) fn of_column(table: &Table, column: &Column) -> String {
             OnDelete::Restrict => "which then cannot be deleted",
             OnDelete::Cascade => "deleted with it",
             OnDelete::SetNull => "null when that is deleted",
+            OnDelete::KeepOrphan => "which may not be there",
         };
         words.push(format!("a row of `{}`, {then}", reference.table));
     }
@@ -62,7 +63,7 @@ fn bounds(column: &Column, words: &mut Vec<String>) {
         add(format!("one of {}", column.one_of.iter().map(value).collect::<Vec<_>>().join(", ")));
     }
     if column.unique {
-        add("unique".to_owned());
+        add(if column.renames { "unique, with a number behind it where it is taken" } else { "unique" }.to_owned());
     }
 }
 

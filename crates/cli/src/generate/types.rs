@@ -133,6 +133,11 @@ impl Writer {
         self.line(0, "}");
 
         self.text.push('\n');
+        if table.docs_of.is_some() {
+            self.doc(0, &format!("Updates in `{}` are never changed.", table.name));
+            self.line(0, &format!("export type {name}Update = never;"));
+            return self.key(table, name);
+        }
         self.doc(0, &format!("What an update of `{}` takes; a key never changes.", table.name));
         if table.data_columns().all(|column| column.assigned) {
             self.line(0, &format!("export type {name}Update = {{ readonly [column: string]: never }};"));

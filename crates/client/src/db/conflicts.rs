@@ -13,7 +13,7 @@ use super::write::WriteTx;
 pub enum Resolution {
     /// The row stays as it is.
     Keep,
-    /// The value that gave way takes its place.
+    /// The value that gave way takes its place; of a delete that did: the row goes.
     Take,
     /// Something else does: what a person made of both, for this column, which is the conflict's.
     Write(String, Value),
@@ -37,8 +37,11 @@ impl WriteTx<'_> {
         let names = of.primary_key.clone();
         let id = RowKey::single(conflict.clone());
         let Some(found) = self.row(&conflicts, &id)? else { return Ok(false) };
-        let column = found.get(CONFLICT_COLUMN).and_then(Value::as_text).unwrap_or_default().to_owned();
         let key = RowKey(names.iter().map(|name| found.get(name).cloned().unwrap_or_default()).collect());
+        let Some(column) = found.get(CONFLICT_COLUMN).and_then(Value::as_text).map(str::to_owned) else {
+            self.resolve_delete(table, &key, with)?;
+            return self.delete(&conflicts, &id);
+        };
         let value = match with {
             Resolution::Keep => None,
             Resolution::Take => found.get(&column).cloned(),
@@ -56,5 +59,19 @@ impl WriteTx<'_> {
             self.update(table, &key, &[(column.as_str(), value)])?;
         }
         self.delete(&conflicts, &id)
+    }
+
+    /// Of a row that one person has deleted while another one changed it: it stays, or goes.
+    fn resolve_delete(&mut self, table: &str, key: &RowKey, with: &Resolution) -> Result<(), DbError> {
+        match with {
+            Resolution::Keep => Ok(()),
+            Resolution::Take => self.delete(table, key).map(|_| ()),
+            Resolution::Write(named, _) => {
+                let text = format!(
+                    "the conflict is about the whole row, and a value for '{named}' was given; keep the row, or take the delete"
+                );
+                Err(DbError::Invalid(Problem::new(codes::WRONG_TYPE, text).row(table, key).column(named)))
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use landfall_core::error::codes;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::hash::Cells;
 use landfall_core::rules::Winner;
-use landfall_core::schema::{Column, Reference, TransactionLimits};
+use landfall_core::schema::{Column, OnDelete, Reference, TransactionLimits};
 use landfall_core::wide::WideSet;
 use landfall_core::{Action, BucketId, CellWrite, Operation, Problem, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
@@ -448,7 +448,9 @@ impl Database {
 
     /// The undecided entry that makes the row to which a value refers.
     fn made_here(&self, reference: Option<&Reference>, value: &Value, before: u64) -> Result<Option<u64>, DbError> {
-        let Some(reference) = reference.filter(|_| !value.is_null()) else { return Ok(None) };
+        // What may name a row that is not there needs none.
+        let needs = |reference: &&Reference| !value.is_null() && reference.on_delete != OnDelete::KeepOrphan;
+        let Some(reference) = reference.filter(needs) else { return Ok(None) };
         let target = self.tables.get(&reference.table)?.id;
         self.latest_undecided(target, &RowKey::single(value.clone()).to_bytes(), true, before)
     }

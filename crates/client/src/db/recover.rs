@@ -35,7 +35,7 @@ fn before_what_waits(images: &[RowImage], from: &Recovered, schema: &Schema) -> 
         }
         let Some(table) = schema.table(&image.table) else { return Some(image) };
         for write in waiting.iter().flat_map(|operation| operation.cells()).filter(|write| write.change.is_some()) {
-            let rule = table.column(&write.column).map(|column| column.merge);
+            let rule = table.column(&write.column).map(|column| column.merge.clone());
             let (Some(rule), Some(is)) = (rule, image.cells.get(&write.column)) else { continue };
             if rule.is_repeatable() {
                 continue;

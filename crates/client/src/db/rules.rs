@@ -74,6 +74,9 @@ impl Database {
         while let Some((table, key)) = queue.pop() {
             let Some(value) = key.0.first().cloned() else { continue };
             for (child, column, on_delete) in referring(&tables.list, &table) {
+                if on_delete == OnDelete::KeepOrphan {
+                    continue;
+                }
                 loop {
                     let rows = child.keys_where(&self.conn, column, &value, PORTION)?;
                     for row in &rows {
@@ -124,7 +127,7 @@ impl Database {
         let table = child.name().to_owned();
         let (operation, after): (_, Option<Cells>) = match on_delete {
             // Below a previewed cascade: the server will refuse the whole transaction if this row is still there.
-            OnDelete::Restrict => return Ok(()),
+            OnDelete::Restrict | OnDelete::KeepOrphan => return Ok(()),
             OnDelete::Cascade => (Operation::Delete { table, key: key.clone(), base: 0 }, None),
             OnDelete::SetNull => {
                 let mut after = before.clone();

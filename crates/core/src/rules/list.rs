@@ -120,6 +120,9 @@ impl Hand {
 pub fn between(left: Option<&str>, right: Option<&str>, hand: Hand) -> Option<String> {
     let left = left.filter(|left| read(left).is_some());
     let right = right.filter(|right| read(right).is_some() && left.is_none_or(|left| left < *right));
+    if crate::mutant::active("list-interleaved") {
+        return Some(anywhere(left, right, hand));
+    }
     let is_under = |position: Option<&str>, node: &str| position.is_some_and(|position| position.starts_with(node));
     // Beside one's own, in the same node, where nothing of it lies in between.
     let behind =
@@ -128,14 +131,33 @@ pub fn between(left: Option<&str>, right: Option<&str>, hand: Hand) -> Option<St
     let made = match (behind, ahead, left, right) {
         (Some((node, value)), ..) => format!("{node}{}", digits(value + 2, VALUE)),
         (None, Some((node, value)), ..) => format!("{node}{}", digits(value - 2, VALUE)),
-        // What stands right of something, in its own part: left of that.
-        (_, _, left, Some(right)) if left.is_none_or(|left| right.starts_with(left)) => {
+        // What was put behind something, or below what was: in front of that, and with it when others are put there, too.
+        (_, _, left, Some(right)) if left.is_none_or(|left| hangs_behind(left, right)) => {
             let (node, value) = read(right)?;
             format!("{node}{}{}", digits(value - 1, VALUE), hand.node())
         }
         (_, _, left, _) => format!("{}{}", left.unwrap_or_default(), hand.node()),
     };
     (made.len() <= LONGEST).then_some(made)
+}
+
+/// Somewhere in between, as by fractions alone: a run has nothing in common. For the simulator.
+fn anywhere(left: Option<&str>, right: Option<&str>, hand: Hand) -> String {
+    let node = "0".repeat(NAME);
+    let value = |position: Option<&str>| position.and_then(read).filter(|(of, _)| *of == node).map(|(_, value)| value);
+    let (low, high) = (value(left).unwrap_or(1), value(right).unwrap_or(VALUES - 1));
+    let room = high.saturating_sub(low) / 2;
+    match left {
+        Some(left) if room < 2 || !left.starts_with(&node) => format!("{left}{}", hand.node()),
+        _ => node + &digits(low + 2 * (1 + usize::from(hand.random) % room.saturating_sub(1).max(1)), VALUE),
+    }
+}
+
+/// Whether `right`, which is the next position, was put behind `left`. Within a node those above the middle were put one behind the
+/// other, and those below it one before the other.
+fn hangs_behind(left: &str, right: &str) -> bool {
+    let goes_on = |(node, value): (&str, usize)| value >= MIDDLE && right.starts_with(node);
+    right.starts_with(left) || read(left).is_some_and(goes_on)
 }
 
 /// Positions for so many rows in order, all of the shortest length; `None` for more than 100,000.

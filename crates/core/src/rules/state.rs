@@ -87,6 +87,8 @@ pub struct Yielded {
     pub value: Value,
     /// The value on which it was written.
     pub base: Option<Value>,
+    /// Which fault of the app's function has led to this, where one has: for whoever runs the server.
+    pub fault: Option<String>,
 }
 
 impl Changed {

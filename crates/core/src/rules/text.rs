@@ -214,7 +214,7 @@ impl Rule for Text {
 
     fn alone(&self, change: &Value) -> Option<Yielded> {
         let Edit { was, is } = Edit::read(change)?;
-        Some(Yielded { value: Value::Text(is), base: Some(Value::Text(was)) })
+        Some(Yielded { value: Value::Text(is), base: Some(Value::Text(was)), fault: None })
     }
 
     fn empty(&self) -> Option<Value> {
@@ -258,7 +258,7 @@ impl Rule for Text {
         let Edit { was, is } = Edit::read(change)?;
         let merged = merge(&was, &is, text(held.value)?);
         let is_kept = merged.is_conflict && !crate::mutant::active("conflict-swallowed");
-        let yielded = is_kept.then_some(Yielded { value: Value::Text(is), base: Some(Value::Text(was)) });
+        let yielded = is_kept.then_some(Yielded { value: Value::Text(is), base: Some(Value::Text(was)), fault: None });
         Some(Changed { value: Value::Text(merged.text), state: None, lost: merged.is_conflict, yielded })
     }
 }

@@ -1,13 +1,14 @@
 //! The conflicts of a table: a table of its own, `<table>_conflicts`, to which the server adds a row for each value that could
 //! not be merged. A person resolves a conflict by deleting its row, with or without writing the cell.
 //!
-//! It is made by whoever reads `landfall.toml` when a column's merge rule may lead to conflicts (`manual`, `text`); from there on
+//! It is made by whoever reads `landfall.toml` when a column's merge rule may lead to conflicts (`manual`, `text`, `custom`), or a
+//! delete against a concurrent update does (`on_delete_conflict = "manual"`); from there on
 //! it is a table like any other, as a history is ([`super::history`]): shapes name it, it travels, and SQL reads it. Who may
 //! read a row may read its conflicts, and who may change the row may resolve them. A row of it holds the *image* of the row
 //! with the value that gave way in its place, and about the conflict the columns below.
 
 use super::history::named;
-use super::{Column, Table};
+use super::{Column, DeleteRule, Table};
 use crate::error::{Problem, codes};
 use crate::key::RowKey;
 use crate::value::{ColumnType, Value};
@@ -25,7 +26,7 @@ pub struct ConflictsOf {
 pub const CONFLICT_ID: &str = "conflict_id";
 /// Which row: the same for all its conflicts.
 pub const CONFLICT_ROW: &str = "conflict_row";
-/// The column. Its value in the image is the one that gave way.
+/// The column. Its value in the image is the one that gave way. NULL: it is about the row, which somebody has deleted.
 pub const CONFLICT_COLUMN: &str = "conflict_column";
 /// The sequence under which it gave way.
 pub const CONFLICT_SEQ: &str = "conflict_seq";
@@ -61,16 +62,19 @@ impl Table {
         format!("{}_conflicts", self.name)
     }
 
-    /// Whether the rule of one of its columns may lead to conflicts.
+    /// Whether the rule of one of its columns, or the one for deletes, may lead to conflicts.
     pub fn may_conflict(&self) -> bool {
-        self.sync && self.columns.iter().any(|column| column.merge.may_conflict())
+        let of_rows = self.on_delete_conflict == DeleteRule::Manual;
+        self.sync && (of_rows || self.columns.iter().any(|column| column.merge.may_conflict()))
     }
 
     /// The table of its conflicts, without the access rules.
     #[must_use]
     pub fn to_conflicts(&self) -> Self {
+        let of_rows = self.on_delete_conflict == DeleteRule::Manual;
         let own = CONFLICT_COLUMNS.iter().map(|(name, ty)| Column {
-            required: [CONFLICT_ID, CONFLICT_ROW, CONFLICT_COLUMN, CONFLICT_SEQ].contains(name),
+            required: [CONFLICT_ID, CONFLICT_ROW, CONFLICT_SEQ].contains(name)
+                || (*name == CONFLICT_COLUMN && !of_rows),
             assigned: *name != CONFLICT_ID,
             ..Column::plain(*name, *ty)
         });
@@ -96,8 +100,9 @@ impl Table {
     }
 }
 
-/// The value of `conflict_id`: the same whenever the same transaction meets the same value.
-pub fn conflict_id(row: &Value, column: &str, transaction: &[u8]) -> Value {
+/// The value of `conflict_id`: the same whenever the same transaction meets the same value. Without a column it is about the row.
+pub fn conflict_id(row: &Value, column: Option<&str>, transaction: &[u8]) -> Value {
     let Value::Uuid(row) = row else { return Value::Null };
-    named(&[row, column.as_bytes(), transaction, b"conflict"])
+    // No column has an empty name.
+    named(&[row, column.unwrap_or_default().as_bytes(), transaction, b"conflict"])
 }

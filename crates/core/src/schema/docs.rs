@@ -69,7 +69,8 @@ impl Table {
 
     /// The columns that are copied from the row whose document it is.
     pub fn doc_copies(&self) -> impl Iterator<Item = &Column> {
-        let is_own = |c: &Column| c.name.starts_with(DOC_PREFIX) || self.docs_of.as_ref().is_some_and(|of| of.key == c.name);
+        let is_own =
+            |c: &Column| c.name.starts_with(DOC_PREFIX) || self.docs_of.as_ref().is_some_and(|of| of.key == c.name);
         self.columns.iter().filter(move |c| self.docs_of.is_some() && !is_own(c))
     }
 

@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
-    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, DocsOf, History, HistoryOf, Offline, OnDelete, OutboxLimits,
-    Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
+    Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, DocsOf, History, HistoryOf, Offline, OnDelete,
+    OutboxLimits, Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -13,9 +13,13 @@ use crate::rules::MergeRule;
 use crate::value::{ColumnType, Value};
 
 const DELETE_RULES: &[(&str, DeleteRule)] =
-    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins)];
-const ON_DELETE: &[(&str, OnDelete)] =
-    &[("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
+    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins), ("manual", DeleteRule::Manual)];
+const ON_DELETE: &[(&str, OnDelete)] = &[
+    ("restrict", OnDelete::Restrict),
+    ("cascade", OnDelete::Cascade),
+    ("set_null", OnDelete::SetNull),
+    ("keep_orphan", OnDelete::KeepOrphan),
+];
 
 fn access(value: &Access, out: &mut String) {
     let mut object = Object::new(out);
@@ -53,7 +57,13 @@ fn column(value: &Column, out: &mut String) {
     object.list("one_of", &value.one_of, Value::write_tagged);
     object.maybe("references", value.references.as_ref(), reference);
     object.flag("unique", value.unique);
+    if value.renames {
+        object.flag("renames", true);
+    }
     object.text("merge", value.merge.name());
+    if let Some((function, _)) = value.merge.function() {
+        object.text("function", function);
+    }
     if value.assigned {
         object.flag("assigned", true);
     }
@@ -246,16 +256,19 @@ fn read_reference(json: &Json) -> Result<Reference, Misread> {
 
 fn read_column(json: &Json) -> Result<Column, Misread> {
     let fields = Fields::of(json, "a column")?;
+    let ty = ColumnType::read_json(fields.get("type")?)?;
     let merge = match fields.maybe("merge") {
         Some(rule) => {
             let name = text(rule)?;
-            MergeRule::named(&name).ok_or_else(|| format!("a merge rule `{name}` is not known here"))?
+            let custom = fields.maybe("function").filter(|_| name == "custom").map(text).transpose()?;
+            let rule = custom.map(|function| MergeRule::custom(function, ty)).or_else(|| MergeRule::named(&name));
+            rule.ok_or_else(|| format!("a merge rule `{name}` is not known here"))?
         }
         None => MergeRule::LWW,
     };
     Ok(Column {
         name: fields.text("name")?,
-        ty: ColumnType::read_json(fields.get("type")?)?,
+        ty,
         required: fields.is("required")?,
         default: read_maybe(fields.maybe("default"), read_default)?,
         max_length: fields.maybe("max_length").map(|_| fields.number("max_length")).transpose()?,
@@ -265,6 +278,7 @@ fn read_column(json: &Json) -> Result<Column, Misread> {
         one_of: fields.list("one_of", Value::read_tagged)?,
         references: read_maybe(fields.maybe("references"), read_reference)?,
         unique: fields.is("unique")?,
+        renames: fields.maybe("renames").is_some(),
         merge,
         assigned: fields.is("assigned")?,
     })

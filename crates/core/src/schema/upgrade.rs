@@ -117,8 +117,8 @@ impl Schema {
 
 fn gone(table: &Table) -> String {
     if let Some(of) = &table.conflicts_of {
-        let rules = "merge rules that may leave conflicts";
-        return format!("'{}' has no {rules} any more, and some may be open; leave such a rule there", of.table);
+        let rules = "merge rule, or `on_delete_conflict`, that may leave conflicts";
+        return format!("'{}' has no {rules} any more, and some may be open; leave one there", of.table);
     }
     if let Some(of) = &table.docs_of {
         return format!("'{}' declares no documents any more; keep them declared, and stop using them", of.table);
@@ -173,6 +173,10 @@ impl Upgrade {
                 ),
             }
         }
+        for name in old.docs.iter().filter(|name| !new.docs.contains(name)) {
+            let message = format!("the document '{name}' is gone from the schema; keep it declared, and stop using it");
+            self.refuse_at(old, None, message);
+        }
         for column in new.columns.iter().filter(|c| old.column(&c.name).is_none()) {
             self.added_column(new, column);
         }
@@ -199,7 +203,10 @@ impl Upgrade {
             self.refuse_at(table, Some(new), message);
         }
         let knows_changes = old.merge.change().is_some() || new.merge.change().is_some();
-        let is_fit = old.merge.change().is_none() && old.required && new.ty != ColumnType::Json;
+        // An edit says what a cell was and is, whichever function is then asked about it.
+        let same_form = old.merge.name() == new.merge.name();
+        let takes_what_is_there = new.merge.may_be_null() || (old.required && new.ty != ColumnType::Json);
+        let is_fit = same_form || (old.merge.change().is_none() && takes_what_is_there);
         if old.merge != new.merge && knows_changes && !is_fit {
             let (was, is) = (old.merge.name(), new.merge.name());
             let message = match old.merge.change() {

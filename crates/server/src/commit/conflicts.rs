@@ -29,11 +29,13 @@ impl<T: StoreTx> Group<'_, T> {
             let of = self.plan.table(table);
             let name = change_row(&of.name, &key);
             let transaction = [&by.replica.0[..], &by.rseq.to_le_bytes(), &by.hash].concat();
-            let id = conflict_id(&name, &sibling.column, &transaction);
+            let id = conflict_id(&name, sibling.column.as_deref(), &transaction);
             if self.tx.row(at, &RowKey::single(id.clone()))?.book.is_some() {
                 continue;
             }
-            row.insert(sibling.column.clone(), sibling.value);
+            if let Some(column) = &sibling.column {
+                row.insert(column.clone(), sibling.value);
+            }
             let mut cells = image(of, &row);
             let (subject, version) = match sibling.was_stored {
                 None => (by.subject.clone(), Version { seq: self.next_seq(), stamp: by.stamp }),
@@ -52,7 +54,7 @@ impl<T: StoreTx> Group<'_, T> {
                 [
                     (CONFLICT_ID, id),
                     (CONFLICT_ROW, name),
-                    (CONFLICT_COLUMN, Value::Text(sibling.column)),
+                    (CONFLICT_COLUMN, sibling.column.map_or(Value::Null, Value::Text)),
                     (CONFLICT_SEQ, integer(self.next_seq())),
                     (CONFLICT_AT, instant(self.now_ms)),
                     (CONFLICT_WRITTEN, instant(version.stamp.wall_ms)),

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use landfall_core::error::codes;
-use landfall_core::hash::{Cells, row_hash};
+use landfall_core::hash::{Cells, hash128, row_hash};
 use landfall_core::merge::{RowMeta, StoredRow, Version};
-use landfall_core::schema::docs::{DOC_AT, DOC_BY, DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE, merged_id};
 use landfall_core::schema::DeleteRule;
+use landfall_core::schema::docs::{DOC_AT, DOC_BY, DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE, merged_id};
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Stamp, Value};
 
 use super::entry::{Access, EntryRun, Stop};
-use super::follow::{self, MAX_CASCADE};
+use super::follow;
 use super::history::{instant, integer};
 use super::outside::is_outside;
 use super::plan::referred;
@@ -22,21 +22,24 @@ use super::{Group, Signature};
 use crate::buckets::{Before, Fan};
 use crate::store::{DocNews, StoreError};
 
-/// One update in so many looks whether there are many: nothing has to be counted for that, and nothing remembered.
-const LOOKS_EVERY: u8 = 16;
-/// So many updates at least become one.
-const MANY: usize = 48;
+/// Of so many that become one at least, one looks whether there are as many: nothing has to be counted, or remembered.
+const LOOKS: usize = 3;
 /// What has more bytes is not put together any further: a row must fit a value.
 const LARGE: usize = 2 << 20;
+/// The documents of a row together, bytes, roughly: when who may see the row changes, all of them are one message.
+const MOST_OF_A_ROW: usize = 16 << 20;
+/// An update of so many bytes is looked at for that, whatever its id.
+const LOOKED_AT: usize = 64 << 10;
 
 /// A document: the table of documents, the row's key, the column.
 pub(super) type DocName = (usize, Value, Value);
 
 /// What an insert into a table of documents is to write.
-pub(super) struct Prepared<'o> {
-    pub(super) operation: Cow<'o, Operation>,
-    /// The row whose document it is was gone, and is back.
-    pub(super) has_revived: bool,
+pub(super) enum Prepared<'o> {
+    /// Nothing: it is there already, byte for byte.
+    Known,
+    /// This. Where the row whose document it is was gone, and is back, more than the one row is written.
+    Write { operation: Cow<'o, Operation>, has_revived: bool },
 }
 
 /// Looks at an operation before it is carried out.
@@ -46,35 +49,51 @@ pub(super) fn prepare<'o, T: StoreTx>(
     operation: &'o Operation,
     access: &Access<'_>,
 ) -> Result<Prepared<'o>, Stop> {
-    let plain = Prepared { operation: Cow::Borrowed(operation), has_revived: false };
     let plan = run.group.plan;
     let table = plan.table(at);
     let (Some(parent), Some(of), Operation::Insert { key, base, cells, .. }) =
         (plan.parent_of_docs(at), &table.docs_of, operation)
     else {
-        return Ok(plain);
+        return Ok(Prepared::Write { operation: Cow::Borrowed(operation), has_revived: false });
     };
     let written = |name: &str| cells.iter().find(|write| write.column == name).map(|write| &write.value);
     let about = |problem: Problem| problem.row(&table.name, key);
-    let Some(Value::Bytes(update)) = written(DOC_UPDATE) else { return Ok(plain) };
+    let (Some(Value::Bytes(update)), Some(name), Some(_)) =
+        (written(DOC_UPDATE), written(&of.key), written(DOC_COLUMN))
+    else {
+        let message =
+            format!("an update of a document names its row (`{}`), `{DOC_COLUMN}` and `{DOC_UPDATE}`", of.key);
+        return Err(about(Problem::new(codes::REQUIRED, message)).into());
+    };
     if let Err(error) = landfall_doc::check(update) {
         let message = format!("{error}; send what the document's library gives as an update");
         return Err(about(Problem::new(codes::WRONG_TYPE, message)).column(DOC_UPDATE).into());
     }
-    let is_other = |row: &Cells| row.get(DOC_UPDATE) != written(DOC_UPDATE);
-    if run.load(at, key)?.live().is_some_and(is_other) {
+    let row = referred(name);
+    let missing = || about(follow::no_such_row(&of.table)).column(&of.key);
+    let seen = run.load(parent, &row)?.now.as_ref().is_some_and(|row| access.sees(plan.table(parent), &row.cells));
+    if !seen {
+        return Err(missing().into());
+    }
+    let has_revived = revive(run, parent, &row, *base)?;
+    let Some(image) = run.load(parent, &row)?.live().cloned() else { return Err(missing().into()) };
+    // Its id is nobody's but its author's: whoever knows it must not put something else in its place.
+    if let Some(there) = &run.load(at, key)?.now {
+        let is_same = |name: &str| there.cells.get(name) == written(name);
+        if [DOC_UPDATE, DOC_COLUMN, of.key.as_str()].into_iter().all(is_same) {
+            return Ok(Prepared::Known);
+        }
         let message = "another update has this id already; give each update an id of its own";
         return Err(about(Problem::new(codes::BAD_KEY, message)).into());
     }
-    let Some(row) = written(&of.key).map(referred) else { return Ok(plain) };
-    let seen = run.load(parent, &row)?.now.as_ref().is_some_and(|row| access.sees(plan.table(parent), &row.cells));
-    if !seen {
-        return Err(about(follow::no_such_row(&of.table)).column(&of.key).into());
+    if update.len() >= LOOKED_AT || run.group.looks_at(key) {
+        let sizes = run.group.tx.doc_sizes(at, name, None)?;
+        if sizes.iter().map(|one| one.bytes).sum::<usize>() + update.len() > MOST_OF_A_ROW {
+            let message =
+                format!("the documents of this row have more than {} MiB; begin another row", MOST_OF_A_ROW >> 20);
+            return Err(about(Problem::new(codes::TOO_LONG, message)).column(DOC_UPDATE).into());
+        }
     }
-    let has_revived = revive(run, parent, &row, *base)?;
-    let Some(image) = run.load(parent, &row)?.live().cloned() else {
-        return Err(about(follow::no_such_row(&of.table)).column(&of.key).into());
-    };
     let mut operation = operation.clone();
     if let Operation::Insert { cells, .. } = &mut operation {
         let copy = |column: &str| image.get(column).cloned().unwrap_or_default();
@@ -85,7 +104,7 @@ pub(super) fn prepare<'o, T: StoreTx>(
             cells.push(CellWrite::new(DOC_BY, Value::Text(run.subject.id.clone())));
         }
     }
-    Ok(Prepared { operation: Cow::Owned(operation), has_revived })
+    Ok(Prepared::Write { operation: Cow::Owned(operation), has_revived })
 }
 
 /// Whoever wrote to a document without having seen that its row was deleted brings the row back, as any update of it does.
@@ -103,7 +122,7 @@ fn revive<T: StoreTx>(run: &mut EntryRun<'_, '_, T>, at: usize, key: &RowKey, ba
     Ok(true)
 }
 
-/// What the access rules tell by is beside each update as it is in the row.
+/// What the access rules tell by is beside each update as it is in the row, also in one that has come back.
 pub(super) fn follow_rows<T: StoreTx>(run: &mut EntryRun<'_, '_, T>) -> Result<(), Stop> {
     let plan = run.group.plan;
     if !plan.has_docs() {
@@ -112,18 +131,25 @@ pub(super) fn follow_rows<T: StoreTx>(run: &mut EntryRun<'_, '_, T>) -> Result<(
     let mut moved = Vec::new();
     for ((at, key), touched) in &run.touched {
         let Some(docs) = plan.docs_of(*at) else { continue };
-        let (Some(before), Some(now)) = (&touched.before, touched.live()) else { continue };
-        let changed = plan.table(docs).doc_copies().filter(|c| before.get(&c.name) != now.get(&c.name));
-        let cells: Vec<CellWrite> =
-            changed.map(|c| CellWrite::new(&c.name, now.get(&c.name).cloned().unwrap_or_default())).collect();
-        if !cells.is_empty() {
-            moved.push((docs, key.0[0].clone(), cells));
+        let Some(now) = touched.live() else { continue };
+        let differs = |before: &Cells| plan.table(docs).doc_copies().any(|c| before.get(&c.name) != now.get(&c.name));
+        if touched.before.as_ref().is_none_or(differs) {
+            moved.push((docs, key.0[0].clone(), now.clone()));
         }
     }
-    for (docs, row, cells) in moved {
-        let Some(of) = &plan.table(docs).docs_of else { continue };
-        for key in run.group.tx.referrers(docs, &of.key, &row, MAX_CASCADE)? {
-            follow::write(run, docs, &key, cells.clone())?;
+    for (docs, row, now) in moved {
+        let table = plan.table(docs);
+        let Some(of) = &table.docs_of else { continue };
+        for key in run.group.tx.referrers(docs, &of.key, &row, usize::MAX >> 1)? {
+            let Some(has) = run.load(docs, &key)?.live() else { continue };
+            let is_other = |c: &&landfall_core::schema::Column| has.get(&c.name) != now.get(&c.name);
+            let copy = |c: &landfall_core::schema::Column| {
+                CellWrite::new(&c.name, now.get(&c.name).cloned().unwrap_or_default())
+            };
+            let cells: Vec<CellWrite> = table.doc_copies().filter(is_other).map(copy).collect();
+            if !cells.is_empty() {
+                follow::write(run, docs, &key, cells)?;
+            }
         }
     }
     Ok(())
@@ -160,34 +186,41 @@ impl<T: StoreTx> Group<'_, T> {
         Ok(())
     }
 
+    /// Whether it is looked how many updates there are when this one comes. Which those are nobody can choose.
+    fn looks_at(&self, key: &RowKey) -> bool {
+        let every = (self.plan.docs_together() / LOOKS).clamp(1, 255) as u8;
+        hash128(&[&self.plan.chain_key()[..], &key.to_bytes()].concat())[0].is_multiple_of(every)
+    }
+
     /// Takes note of updates for who has the document open at this server, and names the documents of which there may be many.
     pub(super) fn hear_of_docs(&mut self, changes: &[RowChange]) -> BTreeSet<DocName> {
         let mut full = BTreeSet::new();
         if !self.plan.has_docs() {
             return full;
         }
-        for change in changes {
-            let Some((docs, parent)) = self.plan.docs_named(&change.table) else { continue };
-            let Some(of) = &self.plan.table(docs).docs_of else { continue };
-            let parts = |row: &Cells| Some((row.get(&of.key)?.clone(), row.get(DOC_COLUMN)?.clone()));
-            let Some((row, column)) = change.after.as_ref().or(change.before.as_ref()).and_then(parts) else { continue };
-            let Value::Text(column) = &column else { continue };
-            let is_new = change.before.is_none();
-            let update = match change.after.as_ref().filter(|_| is_new).and_then(|row| row.get(DOC_UPDATE)) {
-                Some(Value::Bytes(update)) => Some(update.as_slice().into()),
-                _ => None,
+        // Who may not hear of it any more does not hear of what comes with that.
+        for change in changes.iter().filter(|change| change.before.is_some()) {
+            let Some(parent) = self.plan.table_at(&change.table).filter(|at| self.plan.docs_of(*at).is_some()) else {
+                continue;
             };
-            let (table, key) = (self.plan.table(parent).name.clone(), referred(&row));
-            let is_full = update.is_some();
-            let news = DocNews { table, key, column: column.clone(), update };
-            // Many rows of one document change in one way.
-            if news.update.is_some() || self.docs.last() != Some(&news) {
-                self.docs.push(news);
+            for column in self.plan.table(parent).docs.clone() {
+                let (table, key) = (change.table.clone(), change.key.clone());
+                self.docs.push(DocNews { table, key, column, update: None });
             }
-            if is_full {
-                if landfall_core::hash::hash128(&change.key.to_bytes())[0] % LOOKS_EVERY == 0 {
-                    full.insert((docs, row, column.as_str().into()));
-                }
+        }
+        for change in changes.iter().filter(|change| change.before.is_none()) {
+            let Some((docs, parent)) = self.plan.docs_named(&change.table) else { continue };
+            let (Some(of), Some(row)) = (&self.plan.table(docs).docs_of, &change.after) else { continue };
+            let (Some(name), Some(Value::Text(column)), Some(Value::Bytes(update))) =
+                (row.get(&of.key), row.get(DOC_COLUMN), row.get(DOC_UPDATE))
+            else {
+                continue;
+            };
+            let table = self.plan.table(parent).name.clone();
+            let update = Some(update.as_slice().into());
+            self.docs.push(DocNews { table, key: referred(name), column: column.clone(), update });
+            if self.looks_at(&change.key) {
+                full.insert((docs, name.clone(), column.as_str().into()));
             }
         }
         full
@@ -204,26 +237,25 @@ impl<T: StoreTx> Group<'_, T> {
     fn compact_doc(&mut self, at: usize, row: &Value, column: &Value) -> Result<(), StoreError> {
         let table = self.plan.table(at);
         let Some(of) = &table.docs_of else { return Ok(()) };
-        let mut all = Vec::new();
-        for key in self.tx.referrers(at, &of.key, row, usize::MAX >> 1)? {
-            let found = self.tx.row(at, &key)?;
-            // What another program wrote has to have its sequence first.
-            if is_outside(table, &key, &found) {
-                return Ok(());
-            }
-            let Some(cells) = found.cells.filter(|cells| cells.get(DOC_COLUMN) == Some(column)) else { continue };
-            all.push((key, cells));
-        }
-        let seq = |cells: &Cells| cells.get(DOC_SEQ).cloned().unwrap_or_default();
-        all.sort_by(|(key, cells), (other_key, other)| (seq(cells), key).cmp(&(seq(other), other_key)));
-        let newest = newest(all.iter().map(|(_, cells)| update_of(cells).len()));
-        let is_whole = newest == all.len();
-        let many = all.split_off(all.len() - newest);
-        if many.len() < MANY {
+        let together = self.plan.docs_together();
+        let mut sizes = self.tx.doc_sizes(at, row, Some(column))?;
+        let newest = newest(sizes.iter().map(|one| one.bytes), together);
+        if newest < together.max(2) {
             return Ok(());
         }
-        let updates: Vec<&[u8]> = many.iter().map(|(_, cells)| update_of(cells)).collect();
-        let one = if is_whole { landfall_doc::compact(&updates) } else { landfall_doc::merge(&updates) };
+        let mut many = Vec::with_capacity(newest);
+        for one in sizes.split_off(sizes.len() - newest) {
+            let found = self.tx.row(at, &one.key)?;
+            // What another program wrote has to have its sequence first.
+            if is_outside(table, &one.key, &found) {
+                return Ok(());
+            }
+            many.extend(found.cells.filter(|cells| cells.get(&of.key) == Some(row)).map(|cells| (one.key, cells)));
+        }
+        let cut = usize::from(landfall_core::mutant::active("doc-cut"));
+        let updates: Vec<&[u8]> = many.iter().skip(cut).map(|(_, cells)| update_of(cells)).collect();
+        // No document is made of them: that may take long, whatever their length, and everybody waits here.
+        let one = landfall_doc::merge(&updates);
         // What cannot be put together stays as it is: nothing is lost, and no other document waits for it.
         let Ok(one) = one else { return Ok(()) };
         self.replace(at, row, column, many, one)
@@ -279,10 +311,10 @@ fn update_of(cells: &Cells) -> &[u8] {
 
 /// How many of the newest become one: as many as are not much larger than all that are newer together, so that each byte is
 /// written again only as often as what it is part of has doubled.
-fn newest(sizes: impl DoubleEndedIterator<Item = usize>) -> usize {
+fn newest(sizes: impl DoubleEndedIterator<Item = usize>, together: usize) -> usize {
     let mut sum = 0_usize;
     let fits = |(at, size): &(usize, usize)| {
-        let goes = *at < MANY || *size <= sum;
+        let goes = *at < together || *size <= sum;
         sum = sum.saturating_add(*size);
         goes && sum <= LARGE
     };
@@ -299,9 +331,9 @@ mod tests {
         let (mut rows, mut written, mut most) = (Vec::new(), 0_usize, 0);
         for step in 0..100_000_usize {
             rows.push(20);
-            if step % usize::from(LOOKS_EVERY) == 0 {
-                let count = newest(rows.iter().copied());
-                if count >= MANY {
+            if step % 16 == 0 {
+                let count = newest(rows.iter().copied(), 48);
+                if count >= 48 {
                     let one = rows.split_off(rows.len() - count).into_iter().sum();
                     written += one;
                     rows.push(one);

@@ -13,7 +13,7 @@ use landfall_core::{Operation, Problem, RowKey, Stamp};
 use super::outside::is_outside;
 use super::record::{RowChange, Tombstone};
 use super::tx::{Exists, Found, StoreTx};
-use super::{Group, docs, follow};
+use super::{Group, docs, follow, rename};
 use crate::store::{PushEntry, StoreError, Subject};
 
 /// Why an entry stops.
@@ -131,6 +131,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         }
         if !self.settled {
             follow::deletes(&mut self)?;
+            self.rename_taken()?;
             follow::checks(&mut self)?;
         }
         docs::follow_rows(&mut self)?;
@@ -151,6 +152,23 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         Done { changes, stamp: self.author.stamp, lost: self.lost, conflicts: self.conflicts }
     }
 
+    /// Gives other names where the ones of this entry are taken, once all of it is carried out: it may have freed some.
+    fn rename_taken(&mut self) -> Result<(), Stop> {
+        let plan = self.group.plan;
+        let renames = |row: &&(usize, RowKey)| plan.table(row.0).columns.iter().any(|column| column.renames);
+        for (at, key) in self.touched.keys().filter(renames).cloned().collect::<Vec<_>>() {
+            let touched = self.load(at, &key)?;
+            let (before, now) = (touched.before.clone(), touched.now.clone());
+            let Some(mut row) = now.filter(|row| row.meta.deleted.is_none()) else { continue };
+            let renamed = rename::taken(self.group, (at, &key), before.as_ref(), &mut row.cells)?;
+            if renamed > 0 {
+                self.lost += renamed;
+                self.put(at, &key, row)?;
+            }
+        }
+        Ok(())
+    }
+
     fn operation(&mut self, operation: &Operation, alone: bool, free: bool) -> Result<(), Stop> {
         let plan = self.group.plan;
         let Some(at) = plan.table_at(operation.table()) else {
@@ -159,9 +177,14 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let (table, key, author) = (plan.table(at), operation.key(), self.author);
         let env = std::mem::take(&mut self.env);
         let access = Access { table, key, env: &env, free };
-        let result = docs::prepare(self, at, operation, &access).and_then(|docs::Prepared { operation, has_revived }| {
-            let merged = access.merge(self.load(at, key)?, &operation, &author)?;
-            self.carry_out(at, &operation, merged, &access, alone && !has_revived)
+        let result = docs::prepare(self, at, operation, &access).and_then(|prepared| match prepared {
+            docs::Prepared::Known => Ok(()),
+            docs::Prepared::Write { operation, has_revived } => {
+                let merged = access.merge(self.load(at, key)?, &operation, &author)?;
+                // What its documents are to follow may yet stop it.
+                let alone = alone && !has_revived && plan.docs_of(at).is_none();
+                self.carry_out(at, &operation, merged, &access, alone)
+            }
         });
         self.env = env;
         result
@@ -177,7 +200,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
     ) -> Result<(), Stop> {
         let key = access.key;
         match merged {
-            Merged::Put { row, lost, siblings, .. } => {
+            Merged::Put { mut row, lost, siblings, .. } => {
                 self.lost += lost.len() as u64;
                 self.keep(at, key, &row.cells, siblings);
                 let touched = self.load(at, key)?;
@@ -195,6 +218,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 if alone && tombstone.is_none() {
                     // The row's references and uniqueness are the same before it is written as after.
                     let before = self.touched.get(&(at, key.clone())).and_then(|t| t.before.as_ref());
+                    self.lost += rename::taken(self.group, (at, key), before, &mut row.cells)?;
                     follow::check_row(self.group, (at, key), before, &row.cells)?;
                     self.settled = true;
                 }

@@ -35,9 +35,11 @@ pub(super) fn deletes<T: StoreTx>(run: &mut EntryRun<'_, '_, T>) -> Result<(), S
             if referrer.on_delete == OnDelete::Restrict {
                 continue;
             }
-            let limit = MAX_CASCADE + 1 - followed;
+            // Nobody can delete updates of documents by themselves: however many there are, they go with their row.
+            let is_doc = run.group.plan.parent_of_docs(referrer.table).is_some();
+            let limit = if is_doc { usize::MAX >> 1 } else { MAX_CASCADE + 1 - followed };
             for child in run.group.tx.referrers(referrer.table, &referrer.column, &key.0[0], limit)? {
-                followed += 1;
+                followed += usize::from(!is_doc);
                 if referrer.on_delete == OnDelete::Cascade {
                     delete_row(run, referrer.table, &child)?;
                     taken.cascaded.push((name.clone(), child));

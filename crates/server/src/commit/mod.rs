@@ -9,6 +9,7 @@
 //! - `entry`: one entry's operations: merge, access, validation
 //! - `follow`: what follows from deletes and revivals, and the checks at the end
 //! - `docs`: what becomes of updates of documents
+//! - `rename`: other names for what is taken
 //! - `outside`: writes behind the store's back
 //! - `history`: what is kept of changes in tables that keep their history
 //! - `record`: what is stored of it; `tx`: what is needed of a database
@@ -27,7 +28,9 @@ use landfall_protocol::Outcome;
 use crate::actions::hooks::{Name, Next};
 use crate::actions::{Actions, Reason};
 use crate::buckets::{BucketIndex, Fan};
-use crate::store::{Counters, DocNews, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes};
+use crate::store::{
+    Counters, DocNews, GroupCommit, Head, PushEntry, ReplicaState, Run, StoreError, codes as store_codes,
+};
 
 mod act;
 mod conflicts;
@@ -40,13 +43,14 @@ mod history;
 mod outside;
 mod plan;
 mod record;
+mod rename;
 mod tx;
 
 pub use faults::Faults;
 pub use outside::is_outside;
 pub use plan::Plan;
 pub use record::{LogEntry, OUTSIDE, RowChange, Tombstone, stamp_bytes, stamp_from};
-pub use tx::{Book, Decided, Exists, Found, StoreTx};
+pub use tx::{Book, Decided, DocSize, Exists, Found, StoreTx};
 
 use act::Acted;
 use entry::{EntryRun, Stop};
@@ -83,6 +87,8 @@ pub struct Group<'a, T: StoreTx> {
     /// An entry at fault is to be found: every entry has a savepoint.
     careful: bool,
     found: Vec<(ReplicaId, u64, String)>,
+    /// What the app's merge functions made nothing of.
+    unmerged: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked.
     asks: Vec<(Name, Next)>,
     /// Bytes of questions for which there is room.
@@ -112,6 +118,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             faults,
             careful: false,
             found: Vec::new(),
+            unmerged: Vec::new(),
             asks: Vec::new(),
             room: 0,
             docs: Vec::new(),
@@ -177,6 +184,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             bucket_runs: self.runs.into_iter().collect(),
             counters: self.counters,
             faults: self.found,
+            unmerged: self.unmerged,
             asks: self.asks,
             docs: self.docs,
             flushed_in: Duration::ZERO,
@@ -455,6 +463,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
     fn append(&mut self, push: &PushEntry, done: entry::Done) -> Result<u64, StoreError> {
         let txn = &push.entry.transaction;
         self.counters.lost_cells += done.lost;
+        let faults = done.conflicts.iter().filter_map(|conflict| conflict.sibling.fault.clone());
+        self.unmerged.extend(faults.map(|fault| (txn.replica, txn.rseq, fault)));
         let again = landfall_core::mutant::active("apply-again") && self.tx.decided(&txn.replica, txn.rseq)?.is_some();
         let by = Signature {
             replica: txn.replica,

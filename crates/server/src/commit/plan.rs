@@ -28,6 +28,7 @@ pub struct Plan {
     conflicts: BTreeMap<usize, usize>,
     /// By position of a table that has documents, that of the table in which they are.
     docs: BTreeMap<usize, usize>,
+    docs_together: usize,
 }
 
 /// A column that refers to a table.
@@ -48,8 +49,10 @@ impl Plan {
         for (table, column, reference) in
             synced.flat_map(|(at, t)| t.columns.iter().filter_map(move |c| Some((at, c, c.references.as_ref()?))))
         {
-            if let Some(&target) = positions.get(&reference.table) {
-                let on_delete = reference.on_delete;
+            let on_delete = reference.on_delete;
+            // Nobody asks whether there is such a row.
+            let asked = positions.get(&reference.table).filter(|_| on_delete != OnDelete::KeepOrphan);
+            if let Some(&target) = asked {
                 referrers[target].push(Referrer { table, column: column.name.clone(), on_delete });
                 references[table].push((column.name.clone(), target));
             }
@@ -65,7 +68,18 @@ impl Plan {
         let conflicts = schema.tables.iter().enumerate().filter_map(conflicts).collect();
         let docs = |(at, t): (usize, &Table)| Some((*positions.get(&t.docs_of.as_ref()?.table)?, at));
         let docs = schema.tables.iter().enumerate().filter_map(docs).collect();
-        Self { schema, chain_key, positions, referrers, references, uniques, histories, conflicts, docs }
+        Self {
+            schema,
+            chain_key,
+            positions,
+            referrers,
+            references,
+            uniques,
+            histories,
+            conflicts,
+            docs,
+            docs_together: 48,
+        }
     }
 
     /// The schema.
@@ -96,6 +110,17 @@ impl Plan {
     /// The position of a table's conflicts.
     pub(super) fn conflicts(&self, table: usize) -> Option<usize> {
         self.conflicts.get(&table).copied()
+    }
+
+    /// So many updates of a document at least become one.
+    #[must_use]
+    pub fn with_docs_together(self, docs_together: usize) -> Self {
+        Self { docs_together, ..self }
+    }
+
+    /// How many updates of a document at least become one.
+    pub(super) fn docs_together(&self) -> usize {
+        self.docs_together
     }
 
     /// Whether any table has documents.

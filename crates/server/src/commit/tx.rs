@@ -38,6 +38,15 @@ pub struct Exists {
     pub book: bool,
 }
 
+/// How long an update of a document is.
+#[derive(Clone, Debug)]
+pub struct DocSize {
+    /// Its key.
+    pub key: RowKey,
+    /// Its bytes.
+    pub bytes: usize,
+}
+
 /// A remembered decision.
 #[derive(Clone, Debug)]
 pub struct Decided {
@@ -109,6 +118,8 @@ pub trait StoreTx {
     /// Keys of live rows whose `column` has this value, at most `limit`, in key order.
     fn referrers(&mut self, table: usize, column: &str, value: &Value, limit: usize)
     -> Result<Vec<RowKey>, StoreError>;
+    /// The updates of a row's documents in a table of them, or of one of its columns, in the order in which they were taken.
+    fn doc_sizes(&mut self, docs: usize, row: &Value, column: Option<&Value>) -> Result<Vec<DocSize>, StoreError>;
     /// Whether the row is there.
     fn exists(&mut self, table: usize, key: &RowKey) -> Result<bool, StoreError>;
     /// Whether another row has this value in a column.

@@ -36,6 +36,11 @@ use crate::store::{CopiedFrom, Document, PushEntry, Subject};
 
 /// What waits to be committed, bytes: beyond that nothing more is read from the connection.
 const MOST_WAITING: usize = 8 << 20;
+/// What waits to be committed, updates.
+const MOST_FRAMES: usize = 4_096;
+/// What becomes one transaction: updates, and bytes of them, unless a single one has more.
+const MOST_AT_ONCE: usize = 64;
+const MOST_TOGETHER: usize = 1 << 20;
 /// How long a member may take to take one message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait before what could not be taken is offered again, unless the server says otherwise.
@@ -45,17 +50,24 @@ const LOOK: Duration = Duration::from_secs(15);
 
 /// Whose transactions what comes in here is: one replica for each subject, that counts as long as the process runs, and from
 /// where the store stands when it begins.
-#[derive(Default)]
-pub(super) struct Authors(Mutex<BTreeMap<String, u64>>);
+pub(super) struct Authors {
+    last: Mutex<BTreeMap<String, u64>>,
+    /// Nobody else can tell what the replicas are called, and take a name first.
+    secret: [u8; 32],
+}
 
 impl Authors {
-    fn replica(subject: &str) -> ReplicaId {
-        ReplicaId(hash128(&[b"landfall documents ", subject.as_bytes()].concat()))
+    pub(super) fn new(secret: [u8; 32]) -> Self {
+        Self { last: Mutex::default(), secret }
+    }
+
+    fn replica(&self, subject: &str) -> ReplicaId {
+        ReplicaId(hash128(&[b"landfall documents ", &self.secret[..], subject.as_bytes()].concat()))
     }
 
     /// The next number, above what the store has decided.
     fn next(&self, subject: &str, last: u64) -> u64 {
-        let mut authors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut authors = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let next = authors.entry(subject.to_owned()).or_default();
         *next = (*next).max(last) + 1;
         *next
@@ -145,7 +157,7 @@ async fn run(socket: WebSocket, shared: Arc<Shared>, peer: SocketAddr, who: Iden
     let handle = shared.sessions.enter(peer.ip());
     let left = who.expires_in_ms(shared.now().wall_ms).map_or(Duration::from_secs(86_400 * 365), Duration::from_millis);
     let subject = Arc::new(Subject { id: who.subject, claims: who.claims });
-    let (member, news) = shared.rooms.enter(name.clone(), handle.id);
+    let (member, news) = shared.rooms.enter(name.clone(), handle.id, Arc::from(subject.id.as_str()));
     let mut connection = Connection {
         shared: Arc::clone(&shared),
         socket,
@@ -175,7 +187,7 @@ impl Connection {
     /// Until one side goes. What is under way then is committed all the same; what waits is the provider's to bring again.
     async fn converse(&mut self, mut news: broadcast::Receiver<News>) -> Option<()> {
         self.greet().await?;
-        self.look().await?;
+        self.look(false).await?;
         let drain = self.shared.drain.clone();
         let mut looks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
         loop {
@@ -187,17 +199,17 @@ impl Connection {
                 () = wake.notified() => self.hear_answers().await?,
                 said = news.recv() => match said {
                     Ok(News::Message(message)) => self.send(Message::Binary(message)).await?,
-                    Ok(News::LookAgain) => self.look().await.map(drop)?,
+                    Ok(News::LookAgain) => self.look(false).await.map(drop)?,
                     // Too far behind, or the room is gone: whoever connects again has everything.
                     Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
                 },
-                message = self.socket.next(), if self.waiting_bytes < MOST_WAITING => {
+                message = self.socket.next(), if self.waiting_bytes < MOST_WAITING && self.waiting.len() < MOST_FRAMES => {
                     self.hear(message?.ok()?).await?;
                 }
                 () = tokio::time::sleep_until(again), if self.again.is_some() => self.again = None,
                 _ = looks.tick() => {
                     self.shared.rooms.tidy();
-                    self.look().await.map(drop)?;
+                    self.look(false).await.map(drop)?;
                 }
             }
         }
@@ -205,7 +217,7 @@ impl Connection {
 
     /// Counts as a session of the person, and learns where the author stands.
     async fn greet(&mut self) -> Option<()> {
-        let (replica, subject) = (Authors::replica(&self.subject.id), Arc::clone(&self.subject));
+        let (replica, subject) = (self.shared.authors.replica(&self.subject.id), Arc::clone(&self.subject));
         self.shared.ask(&self.handle, Request::Hello { replica, subject, cursor: None, sent: Vec::new() });
         loop {
             self.handle.wake.notified().await;
@@ -226,10 +238,11 @@ impl Connection {
         }
     }
 
-    /// Reads the document, as far as the person may; ends the connection where they may not.
-    async fn look(&mut self) -> Option<Document> {
+    /// Reads the document, or only whose it is, as far as the person may; ends the connection where they may not.
+    async fn look(&mut self, whole: bool) -> Option<Document> {
         let (payer, name) = (self.handle.payer(), self.name.clone());
-        let read = move |reader: &dyn crate::store::StoreReader| reader.document(&name.table, &name.key, &name.column);
+        let read =
+            move |reader: &dyn crate::store::StoreReader| reader.document(&name.table, &name.key, &name.column, whole);
         let found = match self.shared.with_reader(&payer, read).await? {
             Ok(found) => found,
             Err(problem) => {
@@ -248,7 +261,8 @@ impl Connection {
             return None;
         };
         self.may_write = allows(&access.update, &document);
-        Some(document)
+        // What was written meanwhile was not taken: the provider brings all of it when it connects again.
+        if self.may_write && self.was_denied { None } else { Some(document) }
     }
 
     async fn hear(&mut self, message: Message) -> Option<()> {
@@ -259,7 +273,8 @@ impl Connection {
             _ => return Some(()),
         };
         // Whoever does not speak the protocol is not listened to any longer.
-        let frames = decode(&bytes).inspect_err(|problem| tracing::info!("a document's connection ends: {problem}")).ok()?;
+        let frames =
+            decode(&bytes).inspect_err(|problem| tracing::info!("a document's connection ends: {problem}")).ok()?;
         for frame in frames {
             match frame {
                 Frame::Have(vector) => self.tell_rest(vector).await?,
@@ -274,7 +289,7 @@ impl Connection {
 
     /// What the other side lacks, what it may know that is not here, and who is there.
     async fn tell_rest(&mut self, vector: Vec<u8>) -> Option<()> {
-        let document = self.look().await?;
+        let document = self.look(true).await?;
         let told = tokio::task::spawn_blocking(move || {
             let rest = landfall_doc::diff(&document.updates, &vector)?;
             Ok::<_, landfall_doc::DocError>((rest, landfall_doc::state_vector(&document.updates)?))
@@ -306,7 +321,8 @@ impl Connection {
         }
         if !self.may_write {
             if !std::mem::replace(&mut self.was_denied, true) {
-                self.deny(format!("you may read this document, and not write to it [{}]", core_codes::NOT_ALLOWED)).await?;
+                self.deny(format!("you may read this document, and not write to it [{}]", core_codes::NOT_ALLOWED))
+                    .await?;
             }
             return Some(());
         }
@@ -333,22 +349,32 @@ impl Connection {
         }
     }
 
+    /// As much of it as fits an update, and is put together quickly.
     fn together(&mut self) -> Option<Vec<u8>> {
-        let all: Vec<Vec<u8>> = self.waiting.drain(..).collect();
-        self.waiting_bytes = 0;
+        let mut bytes = 0;
+        let fits = |update: &&Vec<u8>| {
+            bytes += update.len();
+            bytes <= MOST_TOGETHER
+        };
+        let many = self.waiting.iter().take(MOST_AT_ONCE).take_while(fits).count().max(1);
+        let all: Vec<Vec<u8>> = self.waiting.drain(..many.min(self.waiting.len())).collect();
+        self.waiting_bytes -= all.iter().map(Vec::len).sum::<usize>();
         match &all[..] {
             [] => None,
             [only] => Some(only.clone()),
-            // What cannot be put together is refused one by one.
+            // One that is none is refused by itself.
             many => Some(landfall_doc::merge(many).unwrap_or_else(|_| {
-                self.waiting.extend(many[1..].iter().cloned());
+                for update in many[1..].iter().rev() {
+                    self.waiting_bytes += update.len();
+                    self.waiting.push_front(update.clone());
+                }
                 many[0].clone()
             })),
         }
     }
 
     fn transaction(&self, update: Vec<u8>) -> PushEntry {
-        let replica = Authors::replica(&self.subject.id);
+        let replica = self.shared.authors.replica(&self.subject.id);
         let rseq = self.shared.authors.next(&self.subject.id, self.last_rseq);
         let stamp = Stamp { wall_ms: self.shared.now().wall_ms, counter: 0, replica };
         let mut id = hash128(&[&replica.0[..], &rseq.to_le_bytes(), &update].concat());

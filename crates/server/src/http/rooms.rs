@@ -17,7 +17,7 @@ use crate::core::SessionId;
 use crate::store::DocNews;
 
 /// What a member has not taken of what was said; one that is further behind connects again and has everything then.
-const BEHIND: usize = 512;
+const BEHIND: usize = 128;
 /// Who says nothing for so long is not there any more.
 const SILENT: Duration = Duration::from_secs(30);
 /// What one says of themselves, bytes at most.
@@ -48,6 +48,7 @@ pub(super) enum News {
 #[derive(Default)]
 pub(super) struct Rooms {
     open: Mutex<BTreeMap<Name, Arc<Room>>>,
+    tidied: Mutex<Option<Instant>>,
 }
 
 pub(super) struct Room {
@@ -68,6 +69,8 @@ struct Inner {
 struct There {
     said: Present,
     by: SessionId,
+    /// The person: who comes back over another connection goes on under the same number.
+    subject: Arc<str>,
     at: Instant,
 }
 
@@ -81,18 +84,24 @@ pub(super) struct Member {
     rooms: Arc<Rooms>,
     name: Name,
     id: SessionId,
+    subject: Arc<str>,
     pub(super) room: Arc<Room>,
 }
 
 impl Rooms {
     /// Enters the room of a document. What is said from now on is heard.
-    pub(super) fn enter(self: &Arc<Self>, name: Name, id: SessionId) -> (Member, broadcast::Receiver<News>) {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        name: Name,
+        id: SessionId,
+        subject: Arc<str>,
+    ) -> (Member, broadcast::Receiver<News>) {
         let mut open = locked(&self.open);
         let fresh = || Arc::new(Room { news: broadcast::Sender::new(BEHIND), inner: Mutex::default() });
         let room = Arc::clone(open.entry(name.clone()).or_insert_with(fresh));
         locked(&room.inner).members += 1;
         let news = room.news.subscribe();
-        (Member { rooms: Arc::clone(self), name, id, room }, news)
+        (Member { rooms: Arc::clone(self), name, id, subject, room }, news)
     }
 
     /// Updates are durable.
@@ -113,8 +122,15 @@ impl Rooms {
         }
     }
 
-    /// Those that have been silent for too long are not there any more.
+    /// Those that have been silent for too long are not there any more. Every connection asks for it, and one is enough.
     pub(super) fn tidy(&self) {
+        {
+            let mut tidied = locked(&self.tidied);
+            if tidied.is_some_and(|at| at.elapsed() < SILENT / 3) {
+                return;
+            }
+            *tidied = Some(Instant::now());
+        }
         let rooms: Vec<Arc<Room>> = locked(&self.open).values().cloned().collect();
         for room in rooms {
             room.forget(|there| there.at.elapsed() > SILENT);
@@ -144,13 +160,17 @@ impl Member {
                 let selves = inner.there.values().filter(|there| there.by == self.id).count();
                 let is_news = match inner.there.get(&number) {
                     Some(known) => {
-                        known.by == self.id
-                            && (said.clock > known.said.clock || said.clock == known.said.clock && said.is_gone())
+                        known.subject == self.subject
+                            && (known.by != self.id
+                                || said.clock > known.said.clock
+                                || said.clock == known.said.clock && said.is_gone())
                     }
                     None => !said.is_gone() && selves < MOST_SELVES,
                 };
-                if is_news && said.state.len() <= MOST_SAID {
-                    inner.there.insert(number, There { said, by: self.id, at: Instant::now() });
+                let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(&said.state).is_ok();
+                if is_news && said.state.len() <= MOST_SAID && is_json() {
+                    let subject = Arc::clone(&self.subject);
+                    inner.there.insert(number, There { said, by: self.id, subject, at: Instant::now() });
                     inner.fresh.push(number);
                 }
             }
@@ -185,7 +205,8 @@ impl Room {
             let mut gone = Vec::new();
             for (number, there) in &mut inner.there {
                 if !there.said.is_gone() && is_gone(there) {
-                    there.said = Present { clock: there.said.clock.saturating_add(1), state: Arc::from("null") };
+                    // With the same number: who is back says their next one, and is heard.
+                    there.said = Present { clock: there.said.clock, state: Arc::from("null") };
                     gone.push(*number);
                 }
             }

@@ -9,8 +9,8 @@ use rand::rngs::{ChaCha20Rng, SysRng};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{ChunkPass, Door, payer};
 use super::docs::Authors;
+use super::door::{ChunkPass, Door, payer};
 use super::readers::Readers;
 use super::rooms::Rooms;
 use super::sessions::{Handle, Sessions};
@@ -96,7 +96,7 @@ impl Shared {
             sessions,
             drain: CancellationToken::new(),
             rooms,
-            authors: Authors::default(),
+            authors: Authors::new(key),
             origins: options.origins,
             trouble,
             work,

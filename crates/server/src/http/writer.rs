@@ -19,7 +19,7 @@ use crate::core::fair::Waiting;
 use crate::core::{Committer, FairQueue, PendingPush, Retention, SessionId, fresh_epoch};
 use crate::metrics::Metrics;
 use crate::session::{Moment, Refusal};
-use crate::store::{Head, Subject};
+use crate::store::{Head, Subject, codes};
 
 /// Most pieces of work that wait. Beyond that the answer is LF-4009.
 pub(super) const QUEUE: usize = 4_096;
@@ -205,6 +205,10 @@ impl Writer {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         for (replica, rseq, cause) in &committed.commit.faults {
             tracing::error!(%replica, rseq, "a transaction of a device failed here, its neighbours went on: {cause}");
+        }
+        for (replica, rseq, fault) in &committed.commit.unmerged {
+            let code = codes::MERGE_FUNCTION;
+            tracing::error!(%code, %replica, rseq, "what a device wrote is a conflict now, since nothing merged it: {fault}");
         }
         // A push may have no answer yet, or be part of one that was answered: sessions are found by their number.
         let sessions: BTreeMap<SessionId, _> = sessions.into_iter().flatten().map(|one| (one.id, one)).collect();

@@ -36,6 +36,10 @@ pub mod codes {
     pub const REJECTED: Code = Code::of("LF-6013");
     /// The app's handler of an action failed.
     pub const HANDLER: Code = Code::of("LF-6014");
+    /// The app's merge function decided nothing.
+    pub const MERGE_FUNCTION: Code = Code::of("LF-6015");
+    /// The schema names merge functions that this server was not given.
+    pub const NO_FUNCTION: Code = Code::of("LF-6016");
 }
 
 /// What went wrong in the store.
@@ -90,6 +94,15 @@ pub enum StoreError {
         from: u32,
         /// What is wrong, one sentence each.
         problems: String,
+    },
+    /// Nobody could merge some columns.
+    #[error(
+        "this server was not given the merge functions of {columns}; embed it in a program that gives them \
+         (Schema::with_functions), or declare another merge rule. The database was left untouched"
+    )]
+    NoFunction {
+        /// The columns, each with its function.
+        columns: String,
     },
     /// Not SQLite, or damaged.
     #[error("{path} is not a database, or is damaged ({detail}); name another path, or restore it from a backup")]
@@ -155,6 +168,7 @@ impl StoreError {
             Self::OtherApp { .. } => codes::OTHER_APP,
             Self::NewerFormat { .. } | Self::NewerSchema { .. } => codes::NEWER,
             Self::Upgrade { .. } => codes::UPGRADE,
+            Self::NoFunction { .. } => codes::NO_FUNCTION,
             Self::NotADatabase { .. } => codes::NOT_A_DATABASE,
             Self::InUse { .. } => codes::IN_USE,
             Self::Busy => codes::BUSY,

@@ -187,6 +187,8 @@ pub struct GroupCommit {
     pub counters: Counters,
     /// What went wrong with single entries, for the operator's log: whose, which, and the cause.
     pub faults: Vec<(ReplicaId, u64, String)>,
+    /// What the app's merge functions made nothing of, for the operator's log, too: what was written is a conflict.
+    pub unmerged: Vec<(ReplicaId, u64, String)>,
     /// What webhooks are to be asked about entries that were not decided for that.
     pub asks: Vec<(Name, Next)>,
     /// Updates of documents that were accepted, in order: for who has one open at this server.
@@ -213,7 +215,7 @@ pub struct DocNews {
 pub struct Document {
     /// The row whose document it is.
     pub row: Cells,
-    /// Its updates, in no order that means anything: together they are the document.
+    /// Its updates, in no order that means anything: together they are the document. None where only the row was asked for.
     pub updates: Vec<Vec<u8>>,
 }
 
@@ -465,11 +467,11 @@ pub trait StoreReader: Send {
     /// See [`StoreReader::head`].
     fn count_rows(&self, bucket: &Bucket) -> Result<u64, StoreError>;
 
-    /// A document, from one snapshot; `None` when there is no such row.
+    /// A document, from one snapshot, or only the row whose it is (`whole`: not); `None` when there is no such row.
     ///
     /// # Errors
     /// See [`StoreReader::head`].
-    fn document(&self, table: &str, key: &RowKey, column: &str) -> Result<Option<Document>, StoreError>;
+    fn document(&self, table: &str, key: &RowKey, column: &str, whole: bool) -> Result<Option<Document>, StoreError>;
 
     /// The log entry of a sequence, with the rows before and after; `None` when it is not in the log.
     ///

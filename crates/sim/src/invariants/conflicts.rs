@@ -2,12 +2,14 @@
 //! conflict.
 
 use landfall_core::hash::Cells;
+use landfall_core::schema::{DeleteRule, Table};
 use landfall_core::{CellWrite, Change, Operation, Transaction, Value};
 use landfall_server::commit::{LogEntry, RowChange};
 
 use super::Violation;
 use crate::history::cell;
 use crate::world::World;
+use crate::{LEAST_SCORE, number};
 
 /// How the marks begin that the workload leaves in texts, each once.
 pub const MARK: &str = "mark";
@@ -19,6 +21,7 @@ pub const MARK: &str = "mark";
 pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> Result<u64, Violation> {
     let mut kept = 0;
     for operation in &transaction.operations {
+        kept += u64::from(delete(world, entry, operation)?);
         let base = match operation {
             Operation::Insert { base, .. } | Operation::Update { base, .. } => *base,
             Operation::Delete { .. } => continue,
@@ -31,6 +34,9 @@ pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> R
             let missing = match (rule, write.change) {
                 ("manual", None) => choice(world, entry, operation, write, write.base.unwrap_or(base), change),
                 ("text", Some(Change::Edit)) => text(write, change),
+                ("custom", Some(Change::Edit)) if matches!(operation, Operation::Update { .. }) => {
+                    score(write, change)?
+                }
                 _ => continue,
             };
             let Some(missing) = missing else { continue };
@@ -52,6 +58,41 @@ pub fn are_kept(world: &World, entry: &LogEntry, transaction: &Transaction) -> R
         }
     }
     Ok(kept)
+}
+
+/// A delete against what somebody else wrote at the same time, where a person is to say what becomes of the row. Whether it was one.
+fn delete(world: &World, entry: &LogEntry, operation: &Operation) -> Result<bool, Violation> {
+    let (table, key) = (operation.table(), operation.key());
+    let asks = |table: &&Table| table.on_delete_conflict == DeleteRule::Manual;
+    let Some(conflicts) = world.schema.table(table).filter(asks).map(Table::conflicts_table) else { return Ok(false) };
+    let change = entry.changes.iter().find(|c| c.table == table && c.key == *key);
+    let now = world.history.row_at(table, key, entry.seq);
+    let (before, after) = change.map_or((now, now), |change| (change.before.as_ref(), change.after.as_ref()));
+    let is_told = entry.changes.iter().any(|c| {
+        c.table == conflicts
+            && c.after
+                .as_ref()
+                .is_some_and(|row| cell(row, "conflict_column").is_null() && key.0.first() == row.get("id"))
+    });
+    let wrong = |what: &str| {
+        let text = format!("{table} {key:?} at {}: {what}", entry.seq);
+        Err(Violation::new("conflicts", text))
+    };
+    match (operation, before, after) {
+        (Operation::Delete { .. }, Some(_), Some(_)) if !is_told => {
+            wrong("a delete came to nothing, and nobody is told")
+        }
+        (Operation::Update { .. }, None, Some(_)) if !is_told => wrong("it came back, and nobody is asked"),
+        (Operation::Delete { base, .. }, Some(_), None) => {
+            let by = |seq: &u64| world.history.log.get(seq).map(|logged| logged.replica);
+            let since: Vec<_> = world.history.changes_after(table, key, *base).map(|seq| by(&seq)).collect();
+            // Where the author has written since, it is not told by rows whose cells are whose.
+            let unseen = !since.is_empty() && !since.contains(&Some(entry.replica));
+            if unseen { wrong("a delete took what somebody else had written meanwhile") } else { Ok(false) }
+        }
+        (Operation::Delete { .. }, Some(_), Some(_)) | (Operation::Update { .. }, None, Some(_)) => Ok(true),
+        _ => Ok(false),
+    }
 }
 
 fn shows(row: &Cells, column: &str, missing: &Value) -> bool {
@@ -92,6 +133,28 @@ fn choice(
         return None;
     }
     Some(if is == was { write.value.clone() } else { was.clone() })
+}
+
+/// What an app's own function decides is what it says of the three values, once more; what it does not decide is kept.
+fn score(write: &CellWrite, change: Option<&RowChange>) -> Result<Option<Value>, Violation> {
+    let (Value::Json(edit), Some(change)) = (&write.value, change) else { return Ok(None) };
+    let edit: serde_json::Value = serde_json::from_str(edit).unwrap_or_default();
+    let value = |json: &serde_json::Value| json.as_i64().map_or(Value::Null, Value::Int);
+    let (was, is) = (value(&edit["was"]), value(&edit["is"]));
+    let Some((before, after)) = change.before.as_ref().zip(change.after.as_ref()) else { return Ok(None) };
+    let (before, after) = (cell(before, &write.column), cell(after, &write.column));
+    let sum = number(before) + number(&is) - number(&was);
+    // The column has the other bound.
+    let (expected, missing) = match *before == was {
+        true => (is, None),
+        false if (LEAST_SCORE..=30).contains(&sum) => (Value::Int(sum), None),
+        false => (before.clone(), Some(is)),
+    };
+    if *after == expected {
+        return Ok(missing);
+    }
+    let text = format!("{before:?} and {:?} came to {after:?} instead of {expected:?}", write.value);
+    Err(Violation::new("conflicts", text))
 }
 
 /// The mark of a text that is not in it.

@@ -9,7 +9,7 @@ use landfall_core::{RowKey, Value};
 use landfall_server::commit::{LogEntry, OUTSIDE};
 use rusqlite::types::ValueRef;
 
-use super::{Violation, acknowledged, ledger, past};
+use super::{Violation, acknowledged, docs, ledger, past};
 use crate::history::Logged;
 use crate::world::World;
 
@@ -78,7 +78,7 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
 
 fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
     let seq = entry.seq;
-    if entry.replica == OUTSIDE && !past::is_forgetting(world, entry)? {
+    if entry.replica == OUTSIDE && !past::is_forgetting(world, entry)? && !docs::puts_together(world, entry)? {
         return Err(Violation::new("log", format!("sequence {seq} is a write from outside, and there are none")));
     }
     if let Some(first) = world.history.numbers.get(&(entry.replica, entry.rseq)) {
@@ -120,6 +120,7 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         }
         super::merge::follows(world, entry, transaction)?;
         super::wishes::share_a_fate(world, entry, transaction)?;
+        world.coverage.add("check settled.renamed", super::settled::names(world, entry, transaction)?);
         world.coverage.add("check conflicts.kept", super::conflicts::are_kept(world, entry, transaction)?);
     }
     world.ledger.applied(entry)

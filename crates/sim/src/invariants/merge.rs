@@ -129,6 +129,9 @@ fn wins(world: &World, entry: &LogEntry, operation: &Operation, write: &CellWrit
         Some(Change::Edit) => return parts::merged(world, entry, operation, write, write.base.unwrap_or(base)),
         None => {}
     }
+    if super::settled::may_be_renamed(operation, write) {
+        return Ok(());
+    }
     // A reference may be emptied by the rule for rows that are gone.
     let refers = |c: &Column| c.name == write.column && c.references.is_some();
     if world.schema.table(operation.table()).is_some_and(|t| t.columns.iter().any(refers)) {

@@ -17,6 +17,9 @@
 //! | `merge` | a write that saw the current value wins, whatever the clocks say | [`merge`] |
 //! | `counters` | every increment and every change of a part is shown once: what the server has counted, and what waits | [`counters`] |
 //! | `conflicts` | what was chosen or written is there, was replaced by somebody who had seen it, or is a conflict | [`conflicts`] |
+//! | `list` | an order that people make is the same everywhere, and what one puts side by side stays so | [`list`] |
+//! | `docs` | a document is all that was written to it, and nothing else, on every device that holds it | [`docs`] |
+//! | `settled` | what merging breaks is settled as it is declared: names are unique, nothing of that is refused | [`settled`] |
 //! | `order` | a transaction is decided after those that it names, is to follow, or follows in lost history | [`merge`], [`wishes`] |
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
@@ -43,9 +46,11 @@ pub mod bounds;
 pub mod conflicts;
 pub mod convergence;
 pub mod counters;
+pub mod docs;
 pub mod drain;
 pub mod fairness;
 pub mod ledger;
+pub mod list;
 pub mod live;
 pub mod log;
 pub mod merge;
@@ -55,6 +60,7 @@ pub mod parts;
 pub mod past;
 pub mod policy;
 pub mod revised;
+pub mod settled;
 pub mod wishes;
 
 use std::fmt;

@@ -3,6 +3,7 @@
 
 use landfall_client::db::{EntryState, OutboxEntry};
 use landfall_core::error::codes;
+use landfall_core::schema::OnDelete;
 use landfall_core::{Operation, RowKey, Transaction};
 use landfall_server::commit::LogEntry;
 
@@ -65,7 +66,8 @@ fn requires_its_rows(world: &World, device: usize, written: &OutboxEntry) -> Res
         let cells = operation.cells().iter().map(|write| (&write.column, &write.value));
         let targets = by_key.chain(cells).filter_map(|(column, value)| {
             let reference = table?.column(column)?.references.as_ref()?;
-            (!value.is_null()).then(|| (reference.table.as_str(), RowKey::single(value.clone())))
+            let needs = !value.is_null() && reference.on_delete != OnDelete::KeepOrphan;
+            needs.then(|| (reference.table.as_str(), RowKey::single(value.clone())))
         });
         for (table, key) in own.into_iter().chain(targets) {
             let maker = seen.iter().rev().find(|e| makes(e, table, &key)).map(|e| e.rseq);

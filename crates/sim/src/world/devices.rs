@@ -14,7 +14,7 @@ use crate::clock::{MILLI, SECOND};
 use crate::device::Process;
 use crate::dice::Dice;
 use crate::disk::DiskOp;
-use crate::invariants::{Violation, absence, bounds, counters, drain, ledger, live, mirror, offline};
+use crate::invariants::{Violation, absence, bounds, counters, drain, ledger, live, mirror, offline, settled};
 use crate::server::SECRET;
 
 impl World {
@@ -308,6 +308,7 @@ impl World {
     pub(crate) fn check_device(&mut self, device: usize) -> Result<(), Violation> {
         ledger::kept(self, device)?;
         absence::told(self, device)?;
+        settled::none_refused(self, device)?;
         live::answers(self, device)
     }
 }

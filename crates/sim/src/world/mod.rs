@@ -31,8 +31,10 @@ use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
 use crate::history::History;
 use crate::invariants::ledger::Ledger;
-use crate::invariants::{Violation, as_of, convergence, log};
+use crate::invariants::list::{self, Put};
+use crate::invariants::{Violation, as_of, convergence, docs, log};
 use crate::network::{ConnId, Network, Way};
+use crate::papers::Stroke;
 use crate::plan::{Fault, Plan};
 use crate::server::ServerProcess;
 use crate::trace::Trace;
@@ -150,6 +152,10 @@ pub struct World {
     pub(crate) pushed: BTreeMap<(ReplicaId, u64, ContentHash), Transaction>,
     /// The transaction of the workload that a pushed content carries.
     pub(crate) op_of_content: BTreeMap<ContentHash, OpId>,
+    /// What people have put side by side.
+    pub(crate) runs: Vec<Put>,
+    /// What was written to papers, by transaction.
+    pub(crate) strokes: Vec<(OpId, Stroke)>,
     /// Outboxes that people have exported, the newest first.
     pub(crate) files: Vec<Exported>,
     pub(crate) healing: bool,
@@ -210,6 +216,8 @@ impl World {
             buckets: BTreeMap::new(),
             pushed: BTreeMap::new(),
             op_of_content: BTreeMap::new(),
+            runs: Vec::new(),
+            strokes: Vec::new(),
             files: Vec::new(),
             healing: false,
             converged: false,
@@ -337,6 +345,8 @@ impl World {
             as_of::told(&mut self, device, MOMENTS_AT_THE_END)?;
         }
         convergence::rows(&self)?;
+        list::at_rest(&mut self)?;
+        docs::at_rest(&mut self)?;
         crate::invariants::actions::check(&self)?;
         crate::invariants::ledger::at_rest(&self)?;
         // Its database is open for nobody else.

@@ -9,10 +9,10 @@ use landfall_protocol::{Outcome, Resumption, ServerMessage};
 
 use super::{Event, World};
 use crate::clock::MILLI;
-use crate::invariants::{Violation, ledger, mirror, offline, revised, wishes};
+use crate::invariants::{Violation, docs, ledger, list, mirror, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 20] = [
+const SHAPES: [&str; 23] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -33,6 +33,9 @@ const SHAPES: [&str; 20] = [
     "sales",
     "ranks",
     "choices",
+    "cards",
+    "papers",
+    "papers_docs",
 ];
 
 impl World {
@@ -102,15 +105,17 @@ impl World {
                 lately: &lately,
                 until,
                 wishes: Vec::new(),
+                run: None,
+                stroke: None,
             };
             let written = engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| {
                 dead.map_or(Ok(()), |(rseq, _)| tx.supersede(rseq))?;
                 author.write(tx)
             });
-            written.map(|written| (written, author.wishes))
+            written.map(|written| (written, author.wishes, author.run, author.stroke))
         })?;
         match written {
-            Some(Ok((written, wishes))) => {
+            Some(Ok((written, wishes, run, stroke))) => {
                 self.trace.line(self.now, &name, || format!("wrote {op:?} as {:?}", written.rseq));
                 if written.rseq.is_none() {
                     return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
@@ -123,6 +128,8 @@ impl World {
                     revised::is_replaced(self, device, rseq, &written.gone)?;
                 }
                 wishes::are_heard(self, device, &wishes, written.rseq)?;
+                list::put(self, device, run)?;
+                docs::written(self, op, stroke);
                 revised::ends_as_wished(self, device, op, until, written.rseq)?;
             }
             Some(Err(error)) => {

@@ -252,7 +252,7 @@ impl World {
         let mut fresh = [0; 48];
         server.dice.fill(&mut fresh);
         let location = Location::Vfs { name: "server.db".to_owned(), vfs: server.disk.vfs_name() };
-        let options = SqliteOptions { location, exclusive: false };
+        let options = SqliteOptions { location, exclusive: false, docs_together: 48 };
         let store = SqliteStore::open(options, self.schema.clone(), Fresh::from_bytes(fresh), now.wall_ms);
         let store = store.expect("the server starts").with_actions((self.handlers)());
         let mut rules = Rules::new(&self.schema, Authenticator::new().with_secret(SECRET));

@@ -5,7 +5,14 @@ import { EditorView } from "@codemirror/view";
 import { yCollab } from "y-codemirror.next";
 import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
-import { bindDoc } from "../../dist/docs.js";
+import { bindDoc, docText, docUpdate } from "../../dist/docs.js";
+
+/** What is read of one without an editor. */
+globalThis.read = async (db, id) => {
+  const again = new Y.Doc();
+  Y.applyUpdate(again, await docUpdate(db, "pages", id, "body"));
+  return [await docText(db, "pages", id, "body", "body"), again.getText("body").toString()];
+};
 
 /** Opens a page's document in an editor. */
 globalThis.write = async (db, id, name) => {

@@ -200,7 +200,12 @@ async function bundle() {
       root: path.join(ROOT, "packages/client"),
       configFile: false,
       logLevel: "error",
-      build: { write: false, minify: false, lib: { entry, formats: ["es"], fileName: "docs-page" } },
+      build: {
+        write: false,
+        minify: false,
+        rollupOptions: { output: { inlineDynamicImports: true } },
+        lib: { entry, formats: ["es"], fileName: "docs-page" },
+      },
     }),
   ].flat();
   return made.output[0].code;
@@ -266,6 +271,11 @@ test("an editor made for Yjs on the local database and the public provider are t
   for (const at of [desk, phone]) await call(at, (db) => db.setOnline(true));
   for (const at of [desk, phone]) await shows(at, "> hello from the desk (from the phone)");
   await reads(other, (text) => text === "> hello from the desk (from the phone)");
+
+  // Without an editor the module of documents reads it.
+  const isWhole = (db, id) =>
+    globalThis.read(db, id).then((texts) => texts.every((text) => text === "> hello from the desk (from the phone)"));
+  await until(desk, isWhole, ID);
 });
 
 test("the database’s undo passes over what is typed, and who is offline by choice is not there for others", async (t) => {
@@ -297,4 +307,12 @@ test("the database’s undo passes over what is typed, and who is offline by cho
   await call(desk, (db) => db.setOnline(true));
   await sees(other, (names) => names.includes("Ann"));
   await shows(desk, "untyped, offline");
+
+  // What is too large for a row is told, kept, and holds up nothing that is typed after it.
+  await desk.evaluate(() => globalThis.here.text.insert(0, "x".repeat(5 << 20)));
+  await desk.waitForFunction(() => globalThis.here.bound.current.error?.code === "LF-2003");
+  await desk.evaluate(() => globalThis.here.text.insert(globalThis.here.text.length, "!"));
+  await reads(other, (text) => text === "> hello from the desk (from the phone)!");
+  const left = await desk.evaluate(() => globalThis.here.bound.close().catch((error) => error.code));
+  assert.equal(left, "LF-2003");
 });

@@ -12,7 +12,7 @@ use crate::schema::{Column, Default, OnDelete, Pattern};
 use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
 /// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["ot", "custom"];
+const LATER_MERGE_RULES: &[&str] = &["ot"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -217,8 +217,9 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
         draft.column.assigned = entry.choice(&[("server", true)], &[], report).unwrap_or(false);
         draft.assigned_span = Some(entry.span);
     }
-    draft.column.unique =
-        rule(section, "unique", ty, is_comparable, report).and_then(|e| e.boolean(report)).unwrap_or(false);
+    if let Some(entry) = rule(section, "unique", ty, is_comparable, report) {
+        (draft.column.unique, draft.column.renames) = read_unique(&entry, ty, report);
+    }
     read_merge(section, draft, ty, report);
     draft.reference = read_reference(section, report);
 
@@ -230,16 +231,35 @@ fn read_rules<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
     read_values(section, draft, ty, report);
 }
 
+/// Whether a column is unique, and whether what is taken gets another name.
+fn read_unique(entry: &Entry<'_>, ty: Option<ColumnType>, report: &mut Report) -> (bool, bool) {
+    if entry.value.as_str().is_none() {
+        return (entry.boolean(report).unwrap_or(false), false);
+    }
+    let renames = entry.choice(&[("refuse", false), ("rename", true)], &[], report).unwrap_or(false);
+    if let (true, Some(ty)) = (renames, ty.filter(|ty| *ty != ColumnType::Text)) {
+        report
+            .add(codes::NOT_APPLICABLE, entry.span.clone(), format!("a value of type {ty} gets no other name"))
+            .help("only a text can be renamed; for this column there is: unique = true");
+    }
+    (true, renames && ty == Some(ColumnType::Text))
+}
+
 fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
-    let Some(entry) = section.take("merge") else { return };
+    let function = section.take("function");
+    let Some(entry) = section.take("merge") else {
+        without_custom(function, report);
+        return;
+    };
     if entry.value.as_str() == Some("doc") {
         report
             .add(codes::NOT_APPLICABLE, entry.span.clone(), "a document is no cell of a row")
             .help("write: type = \"doc\"");
         return;
     }
-    let rules: Vec<_> = MergeRule::all().map(|rule| (rule.name(), rule)).collect();
-    let Some(merge) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
+    let rules: Vec<_> = MergeRule::all().map(|rule| rule.name()).chain(["custom"]).map(|name| (name, name)).collect();
+    let Some(name) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
+    let Some(merge) = merge_rule(name, ty, &entry, function, report) else { return };
     match ty {
         Some(ty) if !merge.fits(ty) => {
             let fitting = MergeRule::all().filter(|rule| rule.fits(ty)).map(|rule| format!("`{}`", rule.name()));
@@ -254,6 +274,41 @@ fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
                 .help("it is what all have made of it together; remove one of both");
         }
         _ => draft.column.merge = merge,
+    }
+}
+
+/// The rule of this name; for `custom`, of the function that it names.
+fn merge_rule(
+    name: &str,
+    ty: Option<ColumnType>,
+    entry: &Entry<'_>,
+    function: Option<Entry<'_>>,
+    report: &mut Report,
+) -> Option<MergeRule> {
+    if name != "custom" {
+        without_custom(function, report);
+        return MergeRule::named(name);
+    }
+    let Some(function) = function else {
+        report
+            .add(
+                codes::MISSING_KEY,
+                entry.span.clone(),
+                "`merge = \"custom\"` does not say which function of the app merges",
+            )
+            .label("`function` is missing beside it")
+            .help("such as: merge = \"custom\", function = \"longest\"; the server is given a function of this name");
+        return None;
+    };
+    let word = function.text(report)?;
+    names::check("function", word, &function.span, report)
+        .then(|| MergeRule::custom(word, ty.unwrap_or(ColumnType::Json)))
+}
+
+fn without_custom(function: Option<Entry<'_>>, report: &mut Report) {
+    if let Some(function) = function {
+        let what = "`function` without `merge = \"custom\"` means nothing";
+        report.add(codes::NOT_APPLICABLE, function.key_span, what).help("add: merge = \"custom\", or remove it");
     }
 }
 
@@ -308,8 +363,13 @@ fn read_pattern(entry: &Entry<'_>, report: &mut Report) -> Option<Pattern> {
 fn read_reference<'t>(section: &mut Section<'t>, report: &mut Report) -> Option<DraftReference<'t>> {
     let target = section.take("references");
     let on_delete = section.take("on_delete");
-    let choices = [("restrict", OnDelete::Restrict), ("cascade", OnDelete::Cascade), ("set_null", OnDelete::SetNull)];
-    let rule = on_delete.as_ref().and_then(|e| e.choice(&choices, &["keep_orphan"], report));
+    let choices = [
+        ("restrict", OnDelete::Restrict),
+        ("cascade", OnDelete::Cascade),
+        ("set_null", OnDelete::SetNull),
+        ("keep_orphan", OnDelete::KeepOrphan),
+    ];
+    let rule = on_delete.as_ref().and_then(|e| e.choice(&choices, &[], report));
     let Some(target) = target else {
         if let Some(entry) = on_delete {
             report
@@ -351,7 +411,7 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
     if let Some(entry) = default {
         column.default = read_default(&entry, column, report);
     }
-    if let Some(empty) = column.merge.empty().or_else(|| column.merge.change().map(|_| zero(ty))) {
+    if let Some(empty) = begins_with(column, ty) {
         // It begins with something.
         column.required = true;
         column.default.get_or_insert(Default::Value(empty));
@@ -364,6 +424,12 @@ fn read_values(section: &mut Section<'_>, draft: &mut DraftColumn<'_>, ty: Optio
             contradiction(&span, text, report).help("give it a `default`, or change the other rule");
         }
     }
+}
+
+/// What a column has where nobody says what, of a rule under which it has always something.
+fn begins_with(column: &Column, ty: ColumnType) -> Option<Value> {
+    let always = column.merge.change().filter(|_| !column.merge.may_be_null());
+    column.merge.empty().or_else(|| always.map(|_| zero(ty)))
 }
 
 fn zero(ty: ColumnType) -> Value {

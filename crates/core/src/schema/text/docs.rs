@@ -38,7 +38,11 @@ pub(super) fn is_possible(draft: &DraftTable<'_>, report: &mut Report) -> bool {
     let (Some((_, span)), name) = (draft.docs.first(), &draft.table.name) else { return false };
     if !draft.table.sync {
         report
-            .add(codes::LOCAL_TABLE, span.clone(), format!("table `{name}` is local: what is written together is synced"))
+            .add(
+                codes::LOCAL_TABLE,
+                span.clone(),
+                format!("table `{name}` is local: what is written together is synced"),
+            )
             .related(&draft.sync_span, "local by this")
             .help("store a text or bytes, or remove `sync = false`");
         return false;

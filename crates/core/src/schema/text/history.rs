@@ -176,7 +176,8 @@ pub(super) fn share_access(tables: &mut [DraftTable<'_>], seconds: Vec<(usize, u
             let of = tables[of].table.clone();
             let table = &mut tables[second].table;
             docs::copy_columns(table, &of);
-            table.access = Access { read, insert: change, update: None, delete: None };
+            let never = Predicate::parse("FALSE", table, &[]).ok();
+            table.access = Access { read, insert: change, update: never.clone(), delete: never };
             continue;
         }
         let table = &mut tables[second].table;

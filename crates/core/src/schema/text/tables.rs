@@ -62,7 +62,7 @@ impl<'t> DraftTable<'t> {
 }
 
 const DELETE_RULES: &[(&str, DeleteRule)] =
-    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins)];
+    &[("update_wins", DeleteRule::UpdateWins), ("delete_wins", DeleteRule::DeleteWins), ("manual", DeleteRule::Manual)];
 
 /// Reads a table; `None` when it has no usable name or is not a table.
 pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTable<'t>> {
@@ -88,7 +88,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
         draft.key = entry.words(report);
         draft.key_span = entry.span;
     }
-    if let Some(rule) = section.take("on_delete_conflict").and_then(|e| e.choice(DELETE_RULES, &["manual"], report)) {
+    if let Some(rule) = section.take("on_delete_conflict").and_then(|e| e.choice(DELETE_RULES, &[], report)) {
         draft.table.on_delete_conflict = rule;
     }
     (draft.table.sending, draft.schedule) = sending::read(&mut section, report);

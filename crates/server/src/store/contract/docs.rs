@@ -43,6 +43,22 @@ fn with_documents() -> Schema {
     Schema::parse("suite.toml", text).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// The same with a rule of another column, as a later version.
+fn ruled_by(version: u32, rule: &str) -> Schema {
+    let mut schema = with_documents();
+    let text = format!(
+        "[app]\nname = 'suite'\n[tables.notes.columns]\nid = 'text'\nowner = {{ type = 'text', required = true }}\n\
+         shared = {{ type = 'boolean', required = true, default = false }}\n\
+         given = {{ type = 'boolean', required = true, default = false }}\ntitle = 'text'\nbody = 'doc'\naside = 'doc'\n\
+         [tables.notes.access]\nread = \"{rule}\"\n[tables.pages]\non_delete_conflict = 'delete_wins'\n\
+         [tables.pages.columns]\nid = 'text'\nbody = 'doc'\n\
+         [shapes.bodies]\ntable = 'notes_docs'\nwhere = 'id = :note'\nparams = {{ note = 'text' }}\n"
+    );
+    let other = Schema::parse("suite.toml", &text).unwrap_or_else(|e| panic!("{e}"));
+    (schema.tables, schema.shapes, schema.version) = (other.tables, other.shapes, version);
+    schema
+}
+
 /// Somebody who types at the end of a document.
 struct Typist {
     doc: Doc,
@@ -87,7 +103,8 @@ fn note(owner: &str) -> Operation {
 
 /// What a bucket of updates says.
 fn body(store: &dyn Store, bucket: &Bucket) -> (usize, String) {
-    let at = bucket.template.columns.iter().position(|(name, _)| name == DOC_UPDATE).unwrap() - bucket.template.key_columns;
+    let at =
+        bucket.template.columns.iter().position(|(name, _)| name == DOC_UPDATE).unwrap() - bucket.template.key_columns;
     let rows = query(store.reader().unwrap().as_ref(), bucket);
     let updates: Vec<Vec<u8>> = rows
         .values()
@@ -150,6 +167,54 @@ pub(crate) fn what_is_no_update_of_a_document_is_refused<B: Backend>() {
     assert_eq!(refuse(store.as_mut(), bob.write(vec![of_bob])), codes::NOT_ALLOWED);
 }
 
+/// Whoever may read a document knows the ids of its updates: that gives them no hold on these.
+pub(crate) fn nobody_takes_an_update_out_of_a_document<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut bob, mut typist) = (Device::new(1, "ann"), Device::new(2, "bob"), Typist::new(1));
+    accept(store.as_mut(), ann.write(vec![note("ann")]));
+    accept(store.as_mut(), ann.write(vec![update_shared(true)]));
+    let all = typist.types("all of it");
+    accept(store.as_mut(), ann.write(vec![bring([9; 16], "notes", "n", "body", &all)]));
+    let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
+    accept(store.as_mut(), bob.write(vec![insert("notes", "m", &[("owner", text("bob"))])]));
+    let bare = |cells: &[(&str, Value)]| {
+        let cells = cells.iter().map(|(name, value)| CellWrite::new(*name, value.clone())).collect();
+        let (table, key) = ("notes_docs".to_owned(), RowKey::single(Value::Uuid([9; 16])));
+        Operation::Insert { table, key, base: 1_000, cells }
+    };
+    assert_eq!(refuse(store.as_mut(), bob.write(vec![bare(&[("id", text("m"))])])), codes::REQUIRED);
+    let moved = bring([9; 16], "notes", "m", "body", &all);
+    assert_eq!(refuse(store.as_mut(), bob.write(vec![moved.clone()])), codes::BAD_KEY);
+    assert_eq!(body(store.as_ref(), &bucket), (1, "all of it".into()));
+    // Nor while its row is deleted.
+    accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    assert_eq!(refuse(store.as_mut(), bob.write(vec![moved])), codes::BAD_KEY);
+    let mut phone = Device::new(3, "ann");
+    accept(store.as_mut(), phone.write(vec![update("notes", "n", 1, &[("title", text("back"))])]));
+    assert_eq!(body(store.as_ref(), &bucket), (1, "all of it".into()));
+}
+
+/// A row that comes back with other rights brings its documents back under those.
+pub(crate) fn documents_come_back_under_the_rights_of_their_row<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut laptop, mut typist) = (Device::new(1, "ann"), Device::new(2, "ann"), Typist::new(1));
+    accept(store.as_mut(), ann.write(vec![note("ann"), typist.writes("hers")]));
+    let shared = accept(store.as_mut(), ann.write(vec![update_shared(true)]));
+    let bob = {
+        let template = std::sync::Arc::clone(&store.templates()["bodies"]);
+        let params = [("note".to_owned(), text("n"))].into();
+        let env = template.env(&params, &crate::store::Subject::named("bob")).unwrap();
+        store.open_bucket(&template, &env, NOW).unwrap()
+    };
+    assert_eq!(body(store.as_ref(), &bob).0, 1);
+    accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    let hidden = update("notes", "n", shared, &[("shared", Value::Bool(false))]);
+    accept(store.as_mut(), laptop.write(vec![hidden]));
+    assert_eq!(body(store.as_ref(), &bob), (0, String::new()), "it came back, and not for bob");
+}
+
 fn update_shared(shared: bool) -> Operation {
     update("notes", "n", 1_000, &[("shared", Value::Bool(shared))])
 }
@@ -165,7 +230,8 @@ pub(crate) fn a_long_document_is_few_updates<B: Backend>() {
     for step in 0..1_500 {
         let (device, typist) = &mut devices[step % 2];
         let operation = typist.writes(&format!("{step} "));
-        if let Some(Value::Bytes(update)) = operation.cells().iter().find(|c| c.column == DOC_UPDATE).map(|c| &c.value) {
+        if let Some(Value::Bytes(update)) = operation.cells().iter().find(|c| c.column == DOC_UPDATE).map(|c| &c.value)
+        {
             use yrs::updates::decoder::Decode as _;
             expected.transact_mut().apply_update(yrs::Update::decode_v1(update).unwrap()).unwrap();
         }
@@ -240,4 +306,23 @@ pub(crate) fn a_document_goes_with_its_row_and_comes_back<B: Backend>() {
     accept(store.as_mut(), ann.write(vec![delete("pages", "p", 1_000)]));
     let late = bring([5; 16], "pages", "p", "body", &Typist::new(4).types("late"));
     assert_eq!(refuse(store.as_mut(), phone.write(vec![late])), codes::REFERENCE);
+}
+
+pub(crate) fn documents_follow_other_access_rules<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut typist) = (Device::new(1, "ann"), Typist::new(1));
+    accept(store.as_mut(), ann.write(vec![note("ann"), typist.writes("hello")]));
+    // Each version asks for other columns than the one before; the third again for those of the first.
+    let versions =
+        [("title = 'a note'", 1), ("title = 'another'", 0), ("owner = claim('sub')", 1), ("title = 'a note'", 1)];
+    for (at, (rule, rows)) in versions.into_iter().enumerate() {
+        drop(store);
+        store = backend.open(&ruled_by(at as u32 + 2, rule));
+        let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
+        assert_eq!(body(store.as_ref(), &bucket).0, rows, "{rule}");
+    }
+    accept(store.as_mut(), ann.write(vec![typist.writes(" again")]));
+    let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
+    assert_eq!(body(store.as_ref(), &bucket), (2, "hello again".into()));
 }

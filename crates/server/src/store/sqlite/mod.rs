@@ -57,12 +57,14 @@ pub struct SqliteOptions {
     /// One connection for everything, and no shared memory: for file systems that have none (the simulator's). The
     /// readers share the writer's connection then.
     pub exclusive: bool,
+    /// So many updates of a document at least become one, when they come to be that many: 2 to 1,000; usually 48.
+    pub docs_together: usize,
 }
 
 impl SqliteOptions {
     /// A file, with readers of their own.
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self { location: Location::Path(path.into()), exclusive: false }
+        Self { location: Location::Path(path.into()), exclusive: false, docs_together: 48 }
     }
 }
 
@@ -91,6 +93,14 @@ pub struct SqliteStore {
     _lock: Option<std::fs::File>,
 }
 
+/// A row that nobody could merge would be refused for ever, or overwritten: better not to begin.
+fn check_functions(schema: &Schema) -> Result<(), StoreError> {
+    let missing =
+        schema.missing_functions().map(|(table, column, function)| format!("{table}.{column} ('{function}')"));
+    let columns = missing.collect::<Vec<_>>().join(", ");
+    if columns.is_empty() { Ok(()) } else { Err(StoreError::NoFunction { columns }) }
+}
+
 impl SqliteStore {
     /// Opens or creates the database of `schema`, follows additive changes of the schema, and gives a sequence to
     /// everything that other programs wrote since.
@@ -98,9 +108,10 @@ impl SqliteStore {
     /// # Errors
     /// A database that cannot be used is left as it was: another app's, a newer one, a damaged one, one in use.
     pub fn open(options: SqliteOptions, schema: Schema, fresh: Fresh, now_ms: u64) -> Result<Self, StoreError> {
+        check_functions(&schema)?;
         let lock_file = open::lock_file(&options)?;
         let conn = open::connect(&options)?;
-        let schema = Arc::new(schema);
+        let (schema, docs_together) = (Arc::new(schema), options.docs_together);
         open::prepare(&conn, &options, &schema, fresh.epoch)?;
         let chain_key = open::chain_key(&conn, &fresh)?;
         let templates = crate::buckets::templates(&schema);
@@ -114,7 +125,7 @@ impl SqliteStore {
             conn: Arc::new(conn.into()),
             options,
             tables: Arc::new(TableSql::all(&schema)),
-            plan: Plan::new(schema, chain_key),
+            plan: Plan::new(schema, chain_key).with_docs_together(docs_together),
             templates,
             by_id: Arc::new(by_id),
             buckets,

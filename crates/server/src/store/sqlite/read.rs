@@ -273,7 +273,7 @@ impl StoreReader for SqliteReader {
         Ok(unsigned(statement.query_row(params_from_iter(values.iter().chain([&limit]).map(Bind)), |row| row.get(0))?))
     }
 
-    fn document(&self, table: &str, key: &RowKey, column: &str) -> Result<Option<Document>, StoreError> {
+    fn document(&self, table: &str, key: &RowKey, column: &str, whole: bool) -> Result<Option<Document>, StoreError> {
         let conn = lock(&self.conn);
         let Some(table) = self.tables.iter().find(|t| t.name == table) else { return Ok(None) };
         let [key_column] = table.key[..] else { return Ok(None) };
@@ -281,8 +281,12 @@ impl StoreReader for SqliteReader {
         let mut select = snapshot.prepare_cached(&table.select)?;
         let row = select.query_row(params_from_iter(key.0.iter().map(Bind)), |row| table.cells(row)).optional()?;
         let Some(row) = row else { return Ok(None) };
+        if !whole {
+            return Ok(Some(Document { row, updates: Vec::new() }));
+        }
         let (docs, of) = (quote(&format!("{}_docs", table.name)), quote(&table.columns[key_column].0));
-        let sql = format!("SELECT {DOC_UPDATE} FROM {docs} WHERE {of} = ? AND {DOC_COLUMN} = ? ORDER BY {DOC_SEQ}, {DOC_ID}");
+        let sql =
+            format!("SELECT {DOC_UPDATE} FROM {docs} WHERE {of} = ? AND {DOC_COLUMN} = ? ORDER BY {DOC_SEQ}, {DOC_ID}");
         let mut select = snapshot.prepare_cached(&sql)?;
         let column = Value::Text(column.to_owned());
         let updates = select.query_map(params_from_iter(key.0.iter().chain([&column]).map(Bind)), |row| row.get(0))?;

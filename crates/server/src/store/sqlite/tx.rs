@@ -3,6 +3,8 @@
 
 use landfall_core::hash::ContentHash;
 use landfall_core::merge::{RowMeta, StoredRow};
+use landfall_core::schema::ddl::quote;
+use landfall_core::schema::docs::{DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE};
 use landfall_core::txn::Origin;
 use landfall_core::{BucketId, ReplicaId, RowKey, Value};
 use landfall_protocol::Outcome;
@@ -11,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_fr
 use super::read::{REPLICA_STATE, log_entry, read_replica_state};
 use super::tables::TableSql;
 use super::values::Bind;
-use crate::commit::{Book, Decided, Exists, Found, LogEntry, StoreTx, stamp_bytes};
+use crate::commit::{Book, Decided, DocSize, Exists, Found, LogEntry, StoreTx, stamp_bytes};
 use crate::store::{ReplicaState, StoreError};
 
 /// A transaction that is open on `conn`.
@@ -158,6 +160,26 @@ impl<'a> StoreTx for SqliteTx<'a> {
             None => None,
         };
         Ok(Found { cells, book })
+    }
+
+    fn doc_sizes(&mut self, docs: usize, row: &Value, column: Option<&Value>) -> Result<Vec<DocSize>, StoreError> {
+        let tables = self.tables;
+        let docs = &tables[docs];
+        // The key, the row, the column: the order in which such a table is made.
+        let (name, of) = (quote(&docs.name), quote(&docs.columns[1].0));
+        let by_column = if column.is_some() { format!(" AND {DOC_COLUMN} = ?") } else { String::new() };
+        let sql = format!(
+            "SELECT {DOC_ID}, length({DOC_UPDATE}) FROM {name} WHERE {of} = ?{by_column} ORDER BY {DOC_SEQ}, {DOC_ID}"
+        );
+        let mut statement = self.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(std::iter::once(row).chain(column).map(Bind)))?;
+        let mut sizes = Vec::new();
+        while let Some(row) = rows.next()? {
+            if let Some(key) = docs.key_alone(row)? {
+                sizes.push(DocSize { key, bytes: unsigned(row.get(1)?) as usize });
+            }
+        }
+        Ok(sizes)
     }
 
     fn put_row(

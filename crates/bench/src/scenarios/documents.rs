@@ -1,0 +1,221 @@
+//! F: a document of many edits, and a hundred people who type in one, over the protocol of `y-websocket`. The floor is the plain
+//! library (`yrs`) in this process, without a disk or a network.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use landfall_core::Value;
+use landfall_core::value::format_uuid;
+use landfall_doc::sync::{Frame, decode};
+use rand::rngs::ChaCha20Rng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use yrs::updates::decoder::Decode as _;
+use yrs::{Doc, GetString as _, ReadTxn as _, StateVector, Text as _, Transact as _, Update};
+
+use super::Context;
+use super::load::{client, settled};
+use crate::Fallible;
+use crate::figures::{Figure, Latency};
+use crate::process::{Server, scratch};
+
+const PAPER: [u8; 16] = [7; 16];
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// A server with a row that has a document.
+async fn server(context: &Context) -> Fallible<Server> {
+    let server = Server::start(&context.server)?;
+    let (_folder, path) = scratch()?;
+    let client = client(Some(&server), &path).await?;
+    client.write(|tx| tx.execute("INSERT INTO papers (id) VALUES (?)", &[Value::Uuid(PAPER)])).await?;
+    settled(&client).await?;
+    client.close().await;
+    Ok(server)
+}
+
+async fn connect(server: &Server) -> Fallible<Socket> {
+    let address = format!("ws://{}/v1/docs/papers/{}/body?token=dev:bench", server.address, format_uuid(&PAPER));
+    Ok(connect_async(address).await?.0)
+}
+
+async fn say(socket: &mut Socket, frame: &Frame) -> Fallible<()> {
+    Ok(socket.send(Message::Binary(frame.encode().into())).await?)
+}
+
+async fn hear(socket: &mut Socket) -> Fallible<Vec<Frame>> {
+    loop {
+        match socket.next().await.ok_or("the server ended the connection")?? {
+            Message::Binary(bytes) => return Ok(decode(&bytes)?),
+            Message::Close(_) => return Err("the server closed the connection".into()),
+            _ => {}
+        }
+    }
+}
+
+/// Somebody who types a long text, goes back, and strikes out: an update for each key.
+fn typed(edits: usize) -> Vec<Vec<u8>> {
+    let mut rng = ChaCha20Rng::seed_from_u64(11);
+    let doc = Doc::with_client_id(3);
+    let text = doc.get_or_insert_text("body");
+    let mut cursor = 0;
+    let mut updates = Vec::with_capacity(edits);
+    for _ in 0..edits {
+        let mut transaction = doc.transact_mut();
+        let length = text.len(&transaction);
+        if rng.next_u32() % 60 == 0 {
+            cursor = rng.next_u32() % (length + 1);
+        }
+        if cursor > 0 && rng.next_u32() % 10 < 3 {
+            cursor -= 1;
+            text.remove_range(&mut transaction, cursor, 1);
+        } else {
+            let letter = char::from(b'a' + (rng.next_u32() % 26) as u8).to_string();
+            text.insert(&mut transaction, cursor, &letter);
+            cursor += 1;
+        }
+        updates.push(transaction.encode_update_v1());
+    }
+    updates
+}
+
+/// A document that was typed key by key: accepted, stored, and loaded again.
+pub async fn history(context: Context, edits: usize) -> Fallible<Vec<Figure>> {
+    let updates = typed(edits / context.scale as usize);
+    let start = Instant::now();
+    let plain = Doc::with_client_id(1);
+    for update in &updates {
+        plain.transact_mut().apply_update(Update::decode_v1(update)?)?;
+    }
+    let plain_apply = start.elapsed().as_secs_f64();
+    let encoded = plain.transact().encode_state_as_update_v1(&StateVector::default());
+    let start = Instant::now();
+    let expected = text_of(&encoded)?;
+    let plain_load = start.elapsed().as_secs_f64() * 1e3;
+
+    let server = server(&context).await?;
+    let mut socket = connect(&server).await?;
+    let start = Instant::now();
+    let (mut sink, mut stream) = socket.split();
+    let sending = updates.iter().map(|update| Message::Binary(Frame::Update(update.clone()).encode().into()));
+    let mut sending = futures_util::stream::iter(sending.map(Ok));
+    // All of it has come back when it is one document: what comes back is durable.
+    let own = Doc::with_client_id(2);
+    let hearing = async {
+        loop {
+            let Some(Ok(Message::Binary(bytes))) = stream.next().await else { return Fallible::Err("it ended".into()) };
+            for frame in decode(&bytes)? {
+                if let Frame::Update(update) = frame {
+                    own.transact_mut().apply_update(Update::decode_v1(&update)?)?;
+                }
+            }
+            let (has, all) = (own.transact().state_vector(), plain.transact().state_vector());
+            if has == all {
+                return Ok(());
+            }
+        }
+    };
+    let (sent, heard) = tokio::join!(sink.send_all(&mut sending), hearing);
+    sent?;
+    heard?;
+    let accepted = start.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    socket = connect(&server).await?;
+    say(&mut socket, &Frame::Have(vec![0])).await?;
+    let rest = loop {
+        let frames = hear(&mut socket).await?;
+        if let Some(Frame::Rest(rest)) = frames.into_iter().find(|frame| matches!(frame, Frame::Rest(_))) {
+            break rest;
+        }
+    };
+    let loaded = text_of(&rest)?;
+    let load = start.elapsed().as_secs_f64() * 1e3;
+    if loaded != expected {
+        return Err("the document is not what was typed".into());
+    }
+    let stored = rusqlite::Connection::open(server.database())?;
+    let sum = "SELECT count(*), sum(length(doc_update)) FROM papers_docs";
+    let (rows, bytes): (f64, f64) = stored.query_row(sum, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(vec![
+        Figure::new(format!("{} edits through one connection, durable", updates.len()), accepted, "s")
+            .floor(plain_apply),
+        Figure::new("fresh load over the network, until it is a text", load, "ms").floor(plain_load),
+        Figure::new("bytes stored of it", bytes / 1e3, "kB")
+            .floor(encoded.len() as f64 / 1e3)
+            .aim("≤ 1.2× of plain yrs"),
+        Figure::new("rows", rows, ""),
+        Figure::new("peak memory of the server", server.peak()? / 1e6, "MB"),
+    ])
+}
+
+fn text_of(update: &[u8]) -> Fallible<String> {
+    let doc = Doc::with_client_id(9);
+    doc.transact_mut().apply_update(Update::decode_v1(update)?)?;
+    let text = doc.get_or_insert_text("body");
+    let all = text.get_string(&doc.transact());
+    Ok(all)
+}
+
+/// When each update was sent.
+type Sent = Arc<Mutex<HashMap<Vec<u8>, Instant>>>;
+
+/// People who type in one document at the same time.
+pub async fn editors(context: Context, people: usize, per_second: u32) -> Fallible<Vec<Figure>> {
+    let server = server(&context).await?;
+    let writes = (6 * per_second / context.scale).max(20) as usize;
+    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let sent = Sent::default();
+    let mut sinks = Vec::new();
+    for _ in 0..people {
+        let mut socket = connect(&server).await?;
+        say(&mut socket, &Frame::Have(vec![0])).await?;
+        while !hear(&mut socket).await?.iter().any(|frame| matches!(frame, Frame::Rest(_))) {}
+        let (sink, mut stream) = socket.split();
+        sinks.push(sink);
+        let (heard, sent) = (heard.clone(), Arc::clone(&sent));
+        tokio::spawn(async move {
+            while let Some(Ok(Message::Binary(bytes))) = stream.next().await {
+                let now = Instant::now();
+                let Ok(frames) = decode(&bytes) else { return };
+                for frame in frames {
+                    let Frame::Update(update) = frame else { continue };
+                    let began = sent.lock().unwrap_or_else(PoisonError::into_inner).get(&update).copied();
+                    if let Some(began) = began
+                        && heard.send(now.duration_since(began)).is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+    let docs: Vec<Doc> = (0..people).map(|n| Doc::with_client_id(n as u64 + 10)).collect();
+    let (mut all, before, began) = (Latency::new(), server.cpu_s()?, Instant::now());
+    for write in 0..writes {
+        tokio::time::sleep_until((began + Duration::from_secs(1) * write as u32 / per_second).into()).await;
+        let doc = &docs[write % people];
+        let text = doc.get_or_insert_text("body");
+        let update = {
+            let mut transaction = doc.transact_mut();
+            text.push(&mut transaction, "x");
+            transaction.encode_update_v1()
+        };
+        sent.lock().unwrap_or_else(PoisonError::into_inner).insert(update.clone(), Instant::now());
+        sinks[write % people].send(Message::Binary(Frame::Update(update).encode().into())).await?;
+    }
+    for _ in 0..writes * people {
+        let came = tokio::time::timeout(Duration::from_secs(30), hears.recv()).await;
+        all.record(came.map_err(|_| "an update did not come")?.ok_or("everybody has gone")?);
+    }
+    let server_ms = (server.cpu_s()? - before) * 1e3 / writes as f64;
+    Ok(vec![
+        Figure::new(format!("a key → each of {people} in one document, p50 (durable)"), all.ms(0.5), "ms"),
+        Figure::new("the same, p99", all.ms(0.99), "ms"),
+        Figure::new("processor time of the server per key", server_ms, "ms"),
+    ])
+}
