@@ -312,7 +312,7 @@ test("the database’s undo passes over what is typed, and who is offline by cho
   await desk.evaluate(() => globalThis.here.text.insert(0, "x".repeat(5 << 20)));
   await desk.waitForFunction(() => globalThis.here.bound.current.error?.code === "LF-2003");
   await desk.evaluate(() => globalThis.here.text.insert(globalThis.here.text.length, "!"));
-  await reads(other, (text) => text === "> hello from the desk (from the phone)!");
+  await reads(other, (text) => text === "untyped, offline!");
   const left = await desk.evaluate(() => globalThis.here.bound.close().catch((error) => error.code));
   assert.equal(left, "LF-2003");
 });
