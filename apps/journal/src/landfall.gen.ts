@@ -429,12 +429,8 @@ export interface PagesDocsInsert {
   doc_update: Uint8Array;
 }
 
-/** What an update of `pages_docs` takes; a key never changes. */
-export interface PagesDocsUpdate {
-  id?: string;
-  doc_column?: "body";
-  doc_update?: Uint8Array;
-}
+/** Updates in `pages_docs` are never changed. */
+export type PagesDocsUpdate = never;
 
 /** The key of a row of `pages_docs`: its `doc_id`. */
 export type PagesDocsKey = string;

@@ -185,3 +185,22 @@ story(
     await says(phone.page, "p: The ferry leaves at nine. Still here.");
   },
 );
+
+story("the text of somebody else’s page is here from when it is opened, and says so before", async (scope) => {
+  const { server } = await two(scope);
+  const cleo = await open(scope, server);
+  await signIn(cleo.page, "cleo");
+  await pages(cleo.page, "From others");
+  await cleo.page.getByRole("link", { name: "Summer timetable" }).waitFor();
+  await server.kill();
+  await banner(cleo.page, "Offline.").waitFor();
+  await cleo.page.getByRole("link", { name: "Summer timetable" }).click();
+  await cleo.page.getByText("The text is not on this device yet.").waitFor();
+  await server.start();
+  await says(cleo.page, "p: The ferry leaves at nine.");
+  await installed(cleo.page);
+  await server.kill();
+  await banner(cleo.page, "Offline.").waitFor();
+  await cleo.page.reload();
+  await says(cleo.page, "p: The ferry leaves at nine.");
+});

@@ -48,7 +48,10 @@ export function fail(
 export const wordsOf: (thrown: unknown) => string = String;
 
 export function errorOf(thrown: unknown): LandfallError {
-  return thrown instanceof LandfallError ? thrown : fail(codes.other, wordsOf(thrown));
+  if (thrown instanceof LandfallError) return thrown;
+  // A bundle may hold the package twice, each with a class of its own: what says that it is one of ours is.
+  if (thrown instanceof Error && thrown.name === "LandfallError" && "code" in thrown) return thrown as LandfallError;
+  return fail(codes.other, wordsOf(thrown));
 }
 
 export function dataOf(thrown: unknown): ErrorData {

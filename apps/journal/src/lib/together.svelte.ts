@@ -6,6 +6,7 @@ import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
 import { colorOf, others, type Person } from "./here";
 import type { Journal } from "./journal.svelte";
+import { notices } from "./notices.svelte";
 
 /** How long typing is gathered before it is one entry of the outbox: others wait for it, and without a network nobody does. */
 const GATHER_MS = { online: 100, offline: 1500 };
@@ -37,7 +38,7 @@ export class Together {
     const take = (state: DocState) => {
       this.#state = state;
     };
-    const flush = () => this.#bound.save();
+    const flush = () => this.save();
     journal.flushers.add(flush);
     take(this.#bound.current);
     this.#ends.push(
@@ -66,8 +67,20 @@ export class Together {
     this.awareness.setLocalStateField("user", { name, subject, color: colorOf(subject) });
   }
 
+  /** Whether it could be written `state` tells. */
   save(): Promise<void> {
-    return this.#bound.save();
+    return this.#bound.save().catch(() => undefined);
+  }
+
+  /** It is tried again and again by itself: a disk that was full may have room a minute later. */
+  #written(): Promise<void> {
+    return new Promise((resolve) => {
+      const end = this.#bound.subscribe(({ saved }) => {
+        if (!saved) return;
+        end();
+        resolve();
+      });
+    });
   }
 
   /** All updates as one: the same document, and twice the same is once. */
@@ -87,9 +100,18 @@ export class Together {
     return update;
   }
 
-  async close(): Promise<void> {
+  /** Lets go once all is in the database; `keeps` says whether it is still tried where it cannot be written. */
+  async close(keeps: boolean): Promise<void> {
+    try {
+      await this.#bound.close();
+    } catch (problem) {
+      if (keeps) {
+        notices.problem(problem);
+        await this.#written();
+        await this.#bound.close();
+      }
+    }
     for (const end of this.#ends) end();
-    await this.#bound.close();
     this.awareness.destroy();
     this.doc.destroy();
   }

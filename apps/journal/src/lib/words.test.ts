@@ -22,6 +22,7 @@ const TITLES = new Map([
   ["n1", "Shopping"],
   ["n2", ""],
   ["p1", "The ferry"],
+  ["g1", "Timetable"],
 ]);
 
 function row(table: string, key: unknown, op: RowChange["op"], values: Record<string, unknown> = {}): RowChange {
@@ -55,6 +56,14 @@ describe("what an entry does", () => {
     ["Changed the title of “Shopping”", row("notes", "n1", "update", { title: "Shopping" })],
     ["Changed the title and text of “Shopping”", row("notes", "n1", "update", { body: "", title: "Shopping" })],
     ["Changed the mood of an untitled note", row("notes", "n2", "update", { mood: "calm" })],
+    [
+      "New page “Timetable”",
+      row("pages", "g1", "insert", { title: "" }),
+      row("pages_docs", "u1", "insert", { id: "g1" }),
+    ],
+    ["Wrote in “Timetable”", row("pages_docs", "u1", "insert", { id: "g1" })],
+    ["Opened “Timetable” to everybody", row("pages", "g1", "update", { open: true })],
+    ["Closed “Timetable” to others", row("pages", "g1", "update", { open: false })],
     ["Pinned “Shopping”", row("notes", "n1", "update", { pinned: true })],
     ["Unpinned “Shopping”", row("notes", "n1", "update", { pinned: false })],
     ["Changed “Shopping”", row("notes", "n1", "update", { rating: 3 })],
@@ -325,4 +334,12 @@ describe("what is held back after a long absence", () => {
     expect(waiting(entry({}), at({ held: true }))).toBe("Held back until you send it");
     expect(waiting(entry({ state: "sending" }), at({ held: true }))).toBe("Held back until you send it");
   });
+});
+
+it("says of what was typed into a page that is closed, or gone, what can be done", () => {
+  const typed = [row("pages_docs", "u1", "insert", { id: "g1" })];
+  const refused = (code: string) => reason(entry({ rows: typed, error: { code, message: "" } as never })).why;
+  expect(refused("LF-3003")).toBe("The page was deleted, or is not open to you any more.");
+  expect(refused("LF-3001")).toBe(refused("LF-3003"));
+  expect(refused("LF-3007")).toBe("It is too large for the server.");
 });
