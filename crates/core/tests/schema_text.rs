@@ -148,14 +148,31 @@ fn hostile_files_of_full_size_are_refused_quickly() {
 }
 
 #[test]
-fn every_merge_rule_of_the_design_is_known_and_not_there_yet() {
-    for rule in "doc ot".split(' ') {
+fn every_merge_rule_of_the_design_is_known() {
+    for (rule, code) in [("ot", "LF-1014"), ("doc", "LF-1022")] {
         let text = format!(
             "[app]\nname = \"x\"\n[tables.t.columns]\nid = \"uuid\"\na = {{ type = \"text\", merge = \"{rule}\" }}"
         );
         let found = mistakes(&text);
-        assert_eq!(found.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["LF-1014"], "{rule}");
+        assert_eq!(found.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), [code], "{rule}");
     }
+}
+
+/// What declares a document says nothing of its row's cells, and makes a table that other parts of the schema may name.
+#[test]
+fn a_document_is_a_table_beside_the_one_that_declares_it() {
+    let schema = parse(
+        "[app]\nname = 'wiki'\n[tables.pages.columns]\nid = 'uuid'\nowner = 'text'\ntitle = 'text'\nbody = 'doc'\n\
+         aside = { type = 'doc', merge = 'doc' }\n[tables.pages.access]\nread = \"owner = claim('sub')\"\n\
+         [shapes.mine]\ntable = 'pages_docs'\nwhere = \"owner = claim('sub') AND doc_column = 'body'\"\n",
+    );
+    let (pages, docs) = (schema.table("pages").unwrap(), schema.table("pages_docs").unwrap());
+    assert_eq!((pages.columns.len(), &pages.docs[..]), (3, &["body".to_owned(), "aside".to_owned()][..]));
+    assert_eq!(docs.doc_copies().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["owner"]);
+    assert!(docs.column("title").is_none());
+    let of = docs.docs_of.as_ref().unwrap();
+    assert_eq!((of.table.as_str(), of.key.as_str()), ("pages", "id"));
+    assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
 }
 
 #[test]

@@ -308,11 +308,10 @@ test("the database’s undo passes over what is typed, and who is offline by cho
   await sees(other, (names) => names.includes("Ann"));
   await shows(desk, "untyped, offline");
 
-  // What is too large for a row is told, kept, and holds up nothing that is typed after it.
+  // What is too large for a row is told and kept, and nobody is made to believe that it is saved.
   await desk.evaluate(() => globalThis.here.text.insert(0, "x".repeat(5 << 20)));
   await desk.waitForFunction(() => globalThis.here.bound.current.error?.code === "LF-2003");
-  await desk.evaluate(() => globalThis.here.text.insert(globalThis.here.text.length, "!"));
-  await reads(other, (text) => text === "untyped, offline!");
   const left = await desk.evaluate(() => globalThis.here.bound.close().catch((error) => error.code));
   assert.equal(left, "LF-2003");
+  assert.equal(await desk.evaluate(() => globalThis.here.bound.current.saved), false);
 });
