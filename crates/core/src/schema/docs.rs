@@ -38,6 +38,7 @@ pub const DOC_BY: &str = "doc_by";
 /// How columns of documents begin: a table that has some has none like it.
 pub const DOC_PREFIX: &str = "doc_";
 /// How many columns such a table has beside the copies.
+#[cfg(feature = "text")]
 pub(super) const DOC_COLUMNS: usize = 7;
 
 impl Table {
@@ -92,8 +93,9 @@ impl Table {
     }
 }
 
-/// The value of `doc_id` of the update that takes the place of others under a sequence.
-pub fn merged_id(row: &Value, column: &Value, seq: u64) -> Value {
+/// The value of `doc_id` of the update that takes the place of others under a sequence. After a server has lost its history the
+/// same sequence may be that of another update: it has another name.
+pub fn merged_id(row: &Value, column: &Value, seq: u64, update: &[u8]) -> Value {
     let row = crate::key::RowKey(vec![row.clone(), column.clone()]);
-    named(&[&row.to_bytes(), &seq.to_le_bytes(), b"merged"])
+    named(&[&row.to_bytes(), &seq.to_le_bytes(), update, b"merged"])
 }

@@ -275,7 +275,7 @@ impl<T: StoreTx> Group<'_, T> {
         let Some((_, last)) = many.last() else { return Ok(()) };
         let mut cells = last.clone();
         let by = last.get(DOC_BY).filter(|by| many.iter().all(|(_, cells)| cells.get(DOC_BY) == Some(by))).cloned();
-        let id = merged_id(row, column, seq);
+        let id = merged_id(row, column, seq, &one);
         cells.extend(
             [
                 (DOC_ID, id.clone()),
