@@ -74,10 +74,7 @@ pub fn merge<B: AsRef<[u8]>>(updates: &[B]) -> Result<Vec<u8>, DocError> {
     match updates {
         [] => Ok(NOTHING.to_vec()),
         [only] => check(only.as_ref()).map(|()| only.as_ref().to_vec()),
-        _ => guarded(|| {
-            let updates = updates.iter().map(|bytes| update(bytes.as_ref())).collect::<Result<Vec<_>, _>>()?;
-            Ok(Update::merge_updates(updates).encode_v1())
-        }),
+        _ => guarded(|| Ok(together(updates)?.encode_v1())),
     }
 }
 
@@ -101,16 +98,26 @@ pub fn compact<B: AsRef<[u8]>>(updates: &[B]) -> Result<Vec<u8>, DocError> {
 /// # Errors
 /// [`DocError`] when one of them is no update, or the state vector is none.
 pub fn diff<B: AsRef<[u8]>>(updates: &[B], state_vector: &[u8]) -> Result<Vec<u8>, DocError> {
+    Ok(answer(updates, state_vector)?.0)
+}
+
+/// [`diff`], and [`state_vector`] of the same updates.
+///
+/// # Errors
+/// As [`diff`].
+pub fn answer<B: AsRef<[u8]>>(updates: &[B], state_vector: &[u8]) -> Result<(Vec<u8>, Vec<u8>), DocError> {
     guarded(|| {
-        let (all, is_gapless) = together(updates)?;
+        let all = together(updates)?;
         if !shape::has_room(state_vector) {
             let cause = "it ends in its middle".to_owned();
             return Err(DocError::Garbled { what: "state vector", cause });
         }
         StateVector::decode_v1(state_vector).map_err(garbled("state vector"))?;
-        let all = all.encode_v1();
+        let has = all.state_vector();
+        let (is_gapless, all) = (reaches(&all.insertions(true), &has), all.encode_v1());
         // Rare. The library's difference of updates with gaps in them has left something out (`tests/laws.rs`).
-        if is_gapless { yrs::diff_updates_v1(&all, state_vector).map_err(garbled("update")) } else { Ok(all) }
+        let rest = if is_gapless { yrs::diff_updates_v1(&all, state_vector).map_err(garbled("update"))? } else { all };
+        Ok((rest, has.encode_v1()))
     })
 }
 
@@ -120,16 +127,18 @@ pub fn diff<B: AsRef<[u8]>>(updates: &[B], state_vector: &[u8]) -> Result<Vec<u8
 /// # Errors
 /// [`DocError`] when one of them is no update.
 pub fn state_vector<B: AsRef<[u8]>>(updates: &[B]) -> Result<Vec<u8>, DocError> {
-    guarded(|| Ok(together(updates)?.0.state_vector().encode_v1()))
+    guarded(|| Ok(together(updates)?.state_vector().encode_v1()))
 }
 
-/// All of these as one, and whether what each author wrote is there from the beginning on.
-fn together<B: AsRef<[u8]>>(updates: &[B]) -> Result<(Update, bool), DocError> {
+/// All of these as one.
+fn together<B: AsRef<[u8]>>(updates: &[B]) -> Result<Update, DocError> {
     let updates = updates.iter().map(|bytes| update(bytes.as_ref())).collect::<Result<Vec<_>, _>>()?;
-    let all = Update::merge_updates(updates);
-    let (has, inserted) = (all.state_vector(), all.insertions(true));
-    let is_gapless = inserted.iter().all(|(client, ranges)| ranges.iter().all(|range| range.end <= has.get(client)));
-    Ok((all, is_gapless))
+    Ok(Update::merge_updates(updates))
+}
+
+/// Whether a state vector has all that is inserted.
+fn reaches(inserted: &yrs::IdSet, has: &StateVector) -> bool {
+    inserted.iter().all(|(client, ranges)| ranges.iter().all(|range| range.end <= has.get(client)))
 }
 
 /// The text of this name (`doc.getText(name)`), or of the XML fragment of this name with its tags left out and a line for each
@@ -139,7 +148,7 @@ fn together<B: AsRef<[u8]>>(updates: &[B]) -> Result<(Update, bool), DocError> {
 /// [`DocError`] when one of them is no update.
 pub fn text<B: AsRef<[u8]>>(updates: &[B], name: &str) -> Result<String, DocError> {
     guarded(|| {
-        let doc = loaded(updates)?;
+        let (doc, _) = load(updates)?;
         let is_xml = {
             let transaction = doc.transact();
             transaction.get_xml_fragment(name).is_some_and(|found| {
@@ -164,11 +173,11 @@ fn plain_text(fragment: &yrs::XmlFragmentRef, transaction: &yrs::Transaction<'_>
     let mut lines = Vec::new();
     let mut line = String::new();
     // An element ends the line that is begun; a text goes on with it.
-    let mut last_parent = None;
+    let mut has_text = false;
     for node in fragment.successors(transaction) {
         match node {
             XmlOut::Element(_) | XmlOut::Fragment(_) => {
-                if last_parent.take().is_some() {
+                if std::mem::take(&mut has_text) {
                     lines.push(std::mem::take(&mut line));
                 }
             }
@@ -179,7 +188,7 @@ fn plain_text(fragment: &yrs::XmlFragmentRef, transaction: &yrs::Transaction<'_>
                         line.push_str(&part);
                     }
                 }
-                last_parent = Some(());
+                has_text = true;
             }
         }
     }
@@ -197,20 +206,13 @@ fn document() -> Doc {
     })
 }
 
-fn loaded<B: AsRef<[u8]>>(updates: &[B]) -> Result<Doc, DocError> {
-    Ok(load(updates)?.0)
-}
-
 /// The document, unless something in it waits for updates that are not among these. The library's own answer to that
 /// (`has_missing_updates`) has been wrong: what was inserted is compared with what is there.
 fn whole<B: AsRef<[u8]>>(updates: &[B]) -> Result<Option<Doc>, DocError> {
     let (doc, inserted) = load(updates)?;
     let is_whole = {
         let transaction = doc.transact();
-        let there = transaction.state_vector();
-        let mut inserted = inserted.iter();
-        !transaction.has_missing_updates()
-            && inserted.all(|(client, ranges)| ranges.iter().all(|range| range.end <= there.get(client)))
+        !transaction.has_missing_updates() && reaches(&inserted, &transaction.state_vector())
     };
     Ok(is_whole.then_some(doc))
 }
@@ -220,7 +222,7 @@ fn load<B: AsRef<[u8]>>(updates: &[B]) -> Result<(Doc, yrs::IdSet), DocError> {
     let doc = document();
     // Put together first: what comes one after the other may have to wait inside the document for what comes later, and some
     // of what has waited has been lost there.
-    let (all, _) = together(updates)?;
+    let all = together(updates)?;
     let inserted = all.insertions(true);
     doc.transact_mut().apply_update(all).map_err(|_| DocError::Broken)?;
     Ok((doc, inserted))

@@ -200,9 +200,16 @@ impl<T: StoreTx> Group<'_, T> {
         }
         // Who may not hear of it any more does not hear of what comes with that.
         for change in changes.iter().filter(|change| change.before.is_some()) {
-            let Some(parent) = self.plan.table_at(&change.table).filter(|at| self.plan.docs_of(*at).is_some()) else {
-                continue;
+            let Some(parent) = self.plan.table_at(&change.table) else { continue };
+            let Some(docs) = self.plan.docs_of(parent) else { continue };
+            let is_other = |after: &Cells| {
+                let was = change.before.as_ref();
+                self.plan.table(docs).doc_copies().any(|c| was.and_then(|row| row.get(&c.name)) != after.get(&c.name))
             };
+            // The rules tell by these alone, and by whether it is there.
+            if !change.after.as_ref().is_none_or(is_other) {
+                continue;
+            }
             for column in self.plan.table(parent).docs.clone() {
                 let (table, key) = (change.table.clone(), change.key.clone());
                 self.docs.push(DocNews { table, key, column, update: None });

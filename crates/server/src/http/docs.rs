@@ -29,10 +29,9 @@ use super::rooms::{Member, Name, News};
 use super::sessions::Handle;
 use super::shared::Shared;
 use super::{READ_BUFFER_BYTES, origin};
-use crate::actions::hooks::Heard;
 use crate::auth::Identity;
 use crate::session::{Event, Reply, Request};
-use crate::store::{CopiedFrom, Document, PushEntry, Subject};
+use crate::store::{Document, PushEntry, Subject};
 
 /// What waits to be committed, bytes: beyond that nothing more is read from the connection.
 const MOST_WAITING: usize = 8 << 20;
@@ -149,6 +148,8 @@ struct Connection {
     waiting_bytes: usize,
     /// What is being committed.
     under_way: Option<PushEntry>,
+    /// The store has been asked about that.
+    is_asked: bool,
     /// When what could not be taken is offered again.
     again: Option<tokio::time::Instant>,
 }
@@ -171,6 +172,7 @@ async fn run(socket: WebSocket, shared: Arc<Shared>, peer: SocketAddr, who: Iden
         waiting: VecDeque::new(),
         waiting_bytes: 0,
         under_way: None,
+        is_asked: false,
         again: None,
     };
     // A token that has expired ends it; the provider comes back with a new one.
@@ -290,10 +292,7 @@ impl Connection {
     /// What the other side lacks, what it may know that is not here, and who is there.
     async fn tell_rest(&mut self, vector: Vec<u8>) -> Option<()> {
         let document = self.look(true).await?;
-        let told = tokio::task::spawn_blocking(move || {
-            let rest = landfall_doc::diff(&document.updates, &vector)?;
-            Ok::<_, landfall_doc::DocError>((rest, landfall_doc::state_vector(&document.updates)?))
-        });
+        let told = tokio::task::spawn_blocking(move || landfall_doc::answer(&document.updates, &vector));
         let (rest, have) = match told.await.ok()? {
             Ok(told) => told,
             Err(problem) => {
@@ -339,13 +338,11 @@ impl Connection {
         if self.under_way.is_none() {
             let Some(update) = self.together() else { return };
             self.under_way = Some(self.transaction(update));
-        }
-        if let Some(entry) = self.under_way.as_ref().filter(|entry| entry.attempted == 0) {
-            self.shared.ask(&self.handle, Request::Push { id: 1, entries: vec![entry.clone()] });
+            self.is_asked = false;
         }
         // What was asked waits for its answer.
-        if let Some(entry) = &mut self.under_way {
-            entry.attempted = 1;
+        if let Some(entry) = self.under_way.as_ref().filter(|_| !std::mem::replace(&mut self.is_asked, true)) {
+            self.shared.ask(&self.handle, Request::Push { id: 1, entries: vec![entry.clone()] });
         }
     }
 
@@ -406,19 +403,7 @@ impl Connection {
             action: None,
             expires_ms: None,
         };
-        PushEntry {
-            entry: Entry::from(transaction),
-            subject: Arc::clone(&self.subject),
-            shift_ms: 0,
-            floor: 0,
-            prior: false,
-            settled: Vec::new(),
-            refused: Vec::new(),
-            follows: Vec::new(),
-            attempted: 0,
-            copied: CopiedFrom::default(),
-            heard: Heard::Nothing,
-        }
+        PushEntry::new(Entry::from(transaction), Arc::clone(&self.subject))
     }
 
     async fn hear_answers(&mut self) -> Option<()> {
@@ -439,7 +424,7 @@ impl Connection {
                 None => self.under_way = None,
                 Some(wait) => {
                     self.again = Some(tokio::time::Instant::now() + wait);
-                    self.under_way.iter_mut().for_each(|entry| entry.attempted = 0);
+                    self.is_asked = false;
                 }
             }
         }

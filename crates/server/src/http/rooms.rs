@@ -110,6 +110,9 @@ impl Rooms {
             return;
         }
         let open = locked(&self.open);
+        if open.is_empty() {
+            return;
+        }
         for DocNews { table, key, column, update } in news {
             let name = Name { table: table.clone(), key: key.clone(), column: column.clone() };
             let Some(room) = open.get(&name) else { continue };

@@ -83,6 +83,25 @@ pub struct PushEntry {
     pub heard: Heard,
 }
 
+impl PushEntry {
+    /// A transaction of which its session knows nothing else.
+    pub fn new(entry: Entry, subject: Arc<Subject>) -> Self {
+        Self {
+            entry,
+            subject,
+            shift_ms: 0,
+            floor: 0,
+            prior: false,
+            settled: Vec::new(),
+            refused: Vec::new(),
+            follows: Vec::new(),
+            attempted: 0,
+            copied: CopiedFrom::default(),
+            heard: Heard::Nothing,
+        }
+    }
+}
+
 /// From which number on a replica's transactions are another database's, as far as one session has shown. Shared by the
 /// entries of a session, so that an entry that was under way when an earlier one was found to be copied is not decided
 /// by what the other database did under the same numbers.

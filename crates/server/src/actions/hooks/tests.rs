@@ -7,7 +7,7 @@ use landfall_protocol::Entry;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::{CopiedFrom, Subject};
+use crate::store::Subject;
 
 fn entry(subject: &str, action: &str, rseq: u64) -> PushEntry {
     let transaction = Transaction {
@@ -21,19 +21,7 @@ fn entry(subject: &str, action: &str, rseq: u64) -> PushEntry {
         action: Some(Action { name: action.to_owned(), args: Default::default() }),
         expires_ms: None,
     };
-    PushEntry {
-        entry: Entry::from(transaction),
-        subject: Arc::new(Subject::named(subject)),
-        shift_ms: 0,
-        floor: 0,
-        prior: false,
-        settled: Vec::new(),
-        refused: Vec::new(),
-        follows: Vec::new(),
-        attempted: 0,
-        copied: CopiedFrom::default(),
-        heard: Heard::Nothing,
-    }
+    PushEntry::new(Entry::from(transaction), Arc::new(Subject::named(subject)))
 }
 
 /// A question that shows rows, each with its version.

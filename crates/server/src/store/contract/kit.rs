@@ -9,9 +9,8 @@ use landfall_core::schema::Schema;
 use landfall_core::{CellWrite, Code, Epoch, Operation, ReplicaId, RowKey, Stamp, Transaction, Value};
 use landfall_protocol::{Change, ChangeList, Entry, Outcome};
 
-use crate::actions::hooks::Heard;
 use crate::buckets::Bucket;
-use crate::store::{CopiedFrom, Fresh, GroupCommit, KeySpan, Page, PushEntry, Store, StoreReader, Subject};
+use crate::store::{Fresh, GroupCommit, KeySpan, Page, PushEntry, Store, StoreReader, Subject};
 
 /// The server's clock in tests, unless a test says otherwise.
 pub(crate) const NOW: u64 = 1_000_000;
@@ -119,20 +118,8 @@ impl Device {
     }
 
     pub(crate) fn push(&self, transaction: Transaction) -> PushEntry {
-        let subject = Arc::clone(&self.subject);
-        PushEntry {
-            entry: Entry::from(transaction),
-            subject,
-            shift_ms: 0,
-            floor: self.floor,
-            prior: false,
-            settled: vec![],
-            refused: vec![],
-            follows: vec![],
-            attempted: 0,
-            copied: CopiedFrom::default(),
-            heard: Heard::Nothing,
-        }
+        let entry = PushEntry::new(Entry::from(transaction), Arc::clone(&self.subject));
+        PushEntry { floor: self.floor, ..entry }
     }
 }
 
