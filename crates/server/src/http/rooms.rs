@@ -163,10 +163,9 @@ impl Member {
                 let selves = inner.there.values().filter(|there| there.by == self.id).count();
                 let is_news = match inner.there.get(&number) {
                     Some(known) => {
-                        known.subject == self.subject
-                            && (known.by != self.id
-                                || said.clock > known.said.clock
-                                || said.clock == known.said.clock && said.is_gone())
+                        // Providers say again what they have heard of others, the same person's other devices among them.
+                        let is_end = known.by == self.id && said.clock == known.said.clock && said.is_gone();
+                        known.subject == self.subject && (said.clock > known.said.clock || is_end)
                     }
                     None => !said.is_gone() && selves < MOST_SELVES,
                 };
