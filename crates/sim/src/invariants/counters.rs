@@ -115,12 +115,14 @@ fn own(
         let own = (replica, entry.rseq, entry.transaction.content_hash());
         let counted = origin.into_iter().chain([own]).find_map(|(replica, rseq, hash)| {
             let at = world.history.numbers.get(&(replica, rseq)).filter(|at| **at <= seq)?;
-            world.history.log.get(at).filter(|logged| logged.hash == hash).map(|_| *at)
+            world.history.log.get(at).filter(|logged| logged.hash == hash).map(|_| ((replica, rseq), *at))
         });
         let is_counted = counted.is_some();
-        // Decided after this session began, and told to the one that offered it, which has ended: it is offered again, and
-        // the answer to that is owed.
-        let is_owed_elsewhere = counted.is_some_and(|at| entry.state == EntryState::Sent && !is_told(entry.rseq, at));
+        // Decided after this session began, and told to the one that offered it, which has ended, or to the copy of this
+        // database that offered it under another name: it is offered again, and the answer to that is owed.
+        let is_owed_elsewhere = counted.is_some_and(|(named, at)| {
+            entry.state == EntryState::Sent && (named != (replica, entry.rseq) || !is_told(entry.rseq, at))
+        });
         for operation in entry.transaction.operations.iter().filter(|o| o.table() == TABLE) {
             let own = waiting.entry(operation.key().clone()).or_default();
             // What had several names may be counted under one that it does not remember.

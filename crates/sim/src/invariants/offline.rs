@@ -117,8 +117,8 @@ fn needs_no_server(world: &World, operation: &Operation, before: &Before) -> Res
 pub struct Fairness {
     /// Something cannot be decided under this id: what can is drained first, then there is another id (P8).
     copied: bool,
-    /// What was offered, with the head of the server's log then.
-    offered: BTreeMap<u64, u64>,
+    /// What was offered, with the push that did and the head of the server's log then.
+    offered: BTreeMap<u64, (u32, u64)>,
     /// The server's head when it welcomed this device.
     welcomed: u64,
     /// The oldest entry that was not offered, and how many newer ones may still be offered before it.
@@ -134,7 +134,7 @@ impl Fairness {
     /// Whether an entry was offered over this connection that the device knows, or is told in time, to be decided under this
     /// sequence: the Welcome said so, or the answer to what it offered before that does.
     pub fn is_told(&self, rseq: u64, decided: u64) -> bool {
-        self.offered.get(&rseq).is_some_and(|head| *head < decided || decided <= self.welcomed)
+        self.offered.get(&rseq).is_some_and(|(_, head)| *head < decided || decided <= self.welcomed)
     }
 
     /// What was not decided takes part in the next choices again: it is older than what was passed over.
@@ -150,6 +150,11 @@ impl Fairness {
                 }
             }
             ServerMessage::Welcome(welcome) => self.welcomed = welcome.head,
+            // The other pushes are under way.
+            ServerMessage::Error { about: Some(push), .. } => {
+                self.offered.retain(|_, (id, _)| id != push);
+                self.oldest = None;
+            }
             ServerMessage::Error { .. } => {
                 *self = Self { copied: self.copied, welcomed: self.welcomed, ..Self::default() };
             }
@@ -162,7 +167,7 @@ impl Fairness {
 ///
 /// # Errors
 /// When it passes over the oldest once too often.
-pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(), Violation> {
+pub fn pushed(world: &mut World, device: usize, push: u32, entries: &[Entry]) -> Result<(), Violation> {
     let (machine, head) = (&mut world.devices[device], world.history.head());
     let Some(process) = machine.process.as_mut() else { return Ok(()) };
     // What follows a copied entry is not offered under this id any more (P8).
@@ -173,7 +178,7 @@ pub fn pushed(world: &mut World, device: usize, entries: &[Entry]) -> Result<(),
     if fairness.copied {
         return Ok(());
     }
-    fairness.offered.extend(entries.iter().map(|entry| (entry.transaction.rseq, head)));
+    fairness.offered.extend(entries.iter().map(|entry| (entry.transaction.rseq, (push, head))));
     let outbox = process.engine.outbox().unwrap_or_default();
     let waits = outbox.iter().filter(|entry| matches!(entry.state, EntryState::Queued | EntryState::Sent));
     let waits = waits.filter(|entry| entry.next_attempt_ms.is_none() && !fairness.offered.contains_key(&entry.rseq));

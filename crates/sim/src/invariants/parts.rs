@@ -121,6 +121,13 @@ pub fn merged(
             if is.contains(element) && !added {
                 return wrong(format!("{element} was removed, and is there"));
             }
+            // What was added before the element was last gone, as with its row, is not what is removed now.
+            let gone = world.history.changes_after(table, key, base).filter(|seq| {
+                *seq < entry.seq
+                    && !value(world.history.row_at(table, key, *seq)).is_some_and(|v| elements(&v).contains(element))
+            });
+            let gone = gone.max().unwrap_or(0);
+            let added = others.iter().any(|seq| *seq > gone && touches(seq, "add"));
             if was.contains(element) && !is.contains(element) && added && !removed {
                 return wrong(format!("{element} was added by somebody else, and is not there"));
             }

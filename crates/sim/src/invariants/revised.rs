@@ -184,8 +184,11 @@ pub fn edited(
     let name = world.devices[device].name.clone();
     let wrong = |invariant, text: &str| Err(Violation::new(invariant, format!("{name} changed {}: {text}", old.rseq)));
     if !written.value.in_place {
-        let there = world.devices[device].process.is_none()
-            || entry(world, device, old.rseq).is_some_and(|e| e.transaction.operations == old.transaction.operations);
+        let now = entry(world, device, old.rseq).map(|e| e.transaction.operations);
+        // What was acknowledged may have settled meanwhile.
+        let settled = now.is_none() && matches!(old.state, EntryState::Acknowledged(_));
+        let there =
+            world.devices[device].process.is_none() || settled || now == Some(old.transaction.operations.clone());
         return if there { Ok(()) } else { wrong("pending", "it is not what it was, and is said to be") };
     }
     ledger::written_again(world, &old.transaction);

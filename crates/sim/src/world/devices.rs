@@ -75,13 +75,13 @@ impl World {
             }
             Effect::Disconnect { connection } => self.hang_up(device, connection),
             Effect::Send { connection, message } => {
-                if let ClientMessage::Push { entries, .. } = &message {
+                if let ClientMessage::Push { id, entries, .. } = &message {
                     if self.is_paused(device) {
                         let name = &self.devices[device].name;
                         return Err(Violation::new("paused", format!("{name} sends although it is paused")));
                     }
                     absence::pushed(self, device)?;
-                    offline::pushed(self, device, entries)?;
+                    offline::pushed(self, device, *id, entries)?;
                     let numbers = entries.iter().map(|e| (e.transaction.replica, e.transaction.rseq));
                     self.devices[device].handed.extend(numbers);
                     for entry in entries {
