@@ -1,7 +1,7 @@
 //! Changes from the server: the live stream at the cut, and catching up of buckets that are behind.
 //!
 //! Rules, per cell. The live stream keeps what a live bucket shows at the cut. What a bucket that is behind brings is
-//! taken only where no live bucket shows the cell and no other bucket brought a newer one. A change that a bucket's rows
+//! taken only where no live bucket shows the cell and no other bucket, nor an older copy of one, has a newer one. A change that a bucket's rows
 //! already contain (they were read after it) is skipped.
 
 use landfall_core::flat::FlatMap;
@@ -221,14 +221,15 @@ impl Database {
         Ok(())
     }
 
-    /// Whether a cell here is shown by a live bucket, or was brought by another one as of `seq` or later.
+    /// Whether a cell here is shown by a live bucket, or was brought by another one as of `seq` or later, be it one of which
+    /// only an older copy is here: what a write says that it has seen (its base) counts that copy.
     fn shown_newer(&self, work: &RowWork, id: BucketId, column: &str, seq: u64) -> bool {
         work.held.iter().filter(|other| **other != id).any(|other| {
-            self.memory.buckets.get(other).is_some_and(|b| {
+            // Its own older copy knows nothing better: what comes is compared with that.
+            self.memory.buckets.get(other).filter(|b| b.stale_of != Some(id.0)).is_some_and(|b| {
                 let newer = match b.state {
                     BucketState::Live => true,
-                    BucketState::Stale => false,
-                    BucketState::Loading | BucketState::CatchingUp => work.version(*other) >= seq,
+                    _ => !b.is_of_other_history() && work.version(*other) >= seq,
                 };
                 newer && b.shows(column)
             })
@@ -239,7 +240,7 @@ impl Database {
     fn advance(&self, work: &mut RowWork, id: BucketId, version: u64, live: bool) {
         let cut = self.memory.meta.cut;
         let behind = |id: &BucketId| {
-            self.memory.buckets.get(id).is_some_and(|b| b.state != BucketState::Stale && !b.is_complete(cut))
+            self.memory.buckets.get(id).is_some_and(|b| !b.is_of_other_history() && !b.is_complete(cut))
         };
         let others: Vec<BucketId> = work.held.iter().filter(|o| **o != id && behind(o)).copied().collect();
         for other in others {
@@ -249,9 +250,9 @@ impl Database {
             work.versions.insert(other, known);
         }
         work.versions.insert(id, version);
-        // A copy may be of a history in which sequences went further.
-        let stale = |id: &BucketId| self.memory.buckets.get(id).is_some_and(|b| b.state == BucketState::Stale);
-        work.seq = if work.held.iter().all(|o| *o == id || stale(o)) { version } else { work.seq.max(version) };
+        // In another history sequences may have gone further.
+        let other_history = |id: &BucketId| self.memory.buckets.get(id).is_some_and(Bucket::is_of_other_history);
+        work.seq = if work.held.iter().all(|o| *o == id || other_history(o)) { version } else { work.seq.max(version) };
     }
 
     /// What was kept of a closed shape under pending work goes when the row is deleted, whoever says so: shown for longer,

@@ -10,6 +10,7 @@ use landfall_core::{BucketId, Clock, Epoch, ReplicaId, Stamp, Value};
 use landfall_protocol::server::{Address, WireType};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::buckets::OF_OTHER_HISTORY;
 use super::error::DbError;
 use super::outbox::Counts;
 use super::review::Held;
@@ -356,6 +357,11 @@ impl Bucket {
     /// The position up to which the bucket's rows are current.
     pub fn position(&self, cut: u64) -> u64 {
         if self.state == BucketState::Live { cut } else { self.at }
+    }
+
+    /// Whether it is a copy from a history that the server has lost: its sequences mean nothing in this one.
+    pub fn is_of_other_history(&self) -> bool {
+        self.state == BucketState::Stale && self.stale_of == Some(OF_OTHER_HISTORY)
     }
 
     /// Whether no change can come any more that its rows already contain.

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use landfall_core::flat::FlatSet;
+use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::{BucketId, Value};
 use landfall_protocol::server::{Address, Chunk, Opening, Start};
 use rusqlite::params;
 
 use super::Database;
-use super::bookkeeping::{Bucket, BucketState, FIRST_STALE, LEFTOVER, OpenShape, encode, print_set};
+use super::bookkeeping::{Bucket, BucketState, FIRST_STALE, LEFTOVER, OpenShape, decode, encode, print_set};
 use super::error::DbError;
 use super::overlay::{Batch, parse_key};
 use crate::changes::ChangeSet;
@@ -312,6 +312,7 @@ impl Database {
     /// be loaded anew and rows that it no longer brings can be told.
     pub(super) fn set_stale(&mut self, id: BucketId, other_history: bool) -> Result<Option<BucketId>, DbError> {
         let Some(mut copy) = self.memory.buckets.get(&id).cloned() else { return Ok(None) };
+        let was_behind = !copy.is_complete(self.memory.meta.cut);
         copy.at = if other_history { 0 } else { copy.position(self.memory.meta.cut) };
         copy.state = BucketState::Stale;
         // Numbers mean nothing in another history: there this one may be another shape's bucket.
@@ -319,9 +320,28 @@ impl Database {
         copy.todo.clear();
         let stale = self.memory.meta.last_stale.max(FIRST_STALE) + 1;
         self.memory.meta.last_stale = stale;
+        if was_behind && !other_history {
+            self.rename_versions(copy.table, id, BucketId(stale))?;
+        }
         self.save_bucket(BucketId(stale), copy)?;
         self.rewrite_sets(id, Some(BucketId(stale)))?;
         Ok(Some(BucketId(stale)))
+    }
+
+    /// As of when a bucket that was behind had brought its rows is known of its copy, too: few rows say that apart.
+    fn rename_versions(&self, table: i64, from: BucketId, to: BucketId) -> Result<(), DbError> {
+        let sql = "SELECT key, versions FROM _landfall_rows WHERE tbl = ? AND versions IS NOT NULL";
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let rows = statement.query_map([table], |r| Ok((r.get::<_, Vec<u8>>(0)?, r.get::<_, Vec<u8>>(1)?)))?;
+        for (key, versions) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+            let mut versions: FlatMap<BucketId, u64> = decode(&versions)?;
+            if let Some(version) = versions.remove(&from) {
+                versions.insert(to, version);
+                let sql = "UPDATE _landfall_rows SET versions = ? WHERE tbl = ? AND key = ?";
+                self.conn.prepare_cached(sql)?.execute(params![encode(&versions), table, key])?;
+            }
+        }
+        Ok(())
     }
 
     /// Replaces a bucket by another in every membership set, without touching rows.

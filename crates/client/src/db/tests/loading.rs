@@ -496,6 +496,33 @@ fn what_is_as_it_was_is_not_fetched_again() {
     world.check();
 }
 
+/// What a bucket that is behind brings is older than what the copy of another one has, which is loaded anew: neither is it
+/// shown for a moment, nor does a write say that it has seen the newer value while the older one was there.
+#[test]
+fn an_older_state_does_not_replace_what_a_copy_of_the_same_history_has() {
+    let mut world = World::new();
+    world.run(&Step::Remote(3, 1, 60));
+    world.run(&Step::Open(1));
+    world.run(&Step::Live(1));
+    world.run(&Step::Chunk(1));
+    world.run(&Step::Remote(1, 1, 70));
+    world.run(&Step::Remote(1, 1, 80));
+    world.run(&Step::Open(0));
+    world.run(&Step::Live(2));
+    world.run(&Step::Chunk(0));
+    assert_eq!(visible(&world.db)[&1], (Some(80), Some(60)), "as the bucket that is loaded has it");
+    // After a reconnection the log of one of them is not there any more.
+    world.run(&Step::Reconnect(0, 1));
+    let start = Start::Load { at: 3, first: "/first".into(), rows: 1 };
+    world.db.opened(world.handle(0).expect("open"), &[ALL.opening(start)]).expect("opens");
+    world.run(&Step::CatchUp(1, 1));
+    assert_eq!(visible(&world.db)[&1], (Some(80), Some(60)), "not what it was before");
+    world.run(&Step::Chunk(0));
+    world.drain();
+    world.check();
+    assert_eq!(world.db.reconciled().healed, 0, "nothing was other than the server had it");
+}
+
 /// C6: a row that is another here, although nothing changed it, is replaced and reported.
 #[test]
 fn what_diverged_is_healed_and_counted() {
