@@ -22,6 +22,7 @@ mod pattern;
 mod text;
 mod upgrade;
 mod validate;
+pub mod versions;
 
 pub use caching::Caching;
 pub use conflicts::ConflictsOf;
@@ -32,6 +33,7 @@ pub use pattern::Pattern;
 pub use text::{Diagnostic, Diagnostics, MAX_COLUMNS, MAX_SCHEMA_BYTES, MAX_TABLES};
 pub use upgrade::SchemaChange;
 pub use validate::{MAX_KEY_BYTES, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, MAX_VALUE_BYTES, TransactionLimits};
+pub use versions::VersionsOf;
 
 /// A compiled schema.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +114,10 @@ pub struct Table {
     pub docs: Vec<String>,
     /// It holds the documents of another table: to be added to, and nothing else.
     pub docs_of: Option<DocsOf>,
+    /// People keep versions of its rows, in a table of their own.
+    pub versions: bool,
+    /// It holds the versions of another table: to be added to and deleted from, and never changed.
+    pub versions_of: Option<VersionsOf>,
 }
 
 /// How the writes of a table, or the transactions with an action, are sent.
@@ -425,6 +431,8 @@ impl Table {
             conflicts_of: None,
             docs: Vec::new(),
             docs_of: None,
+            versions: false,
+            versions_of: None,
         }
     }
 

@@ -11,19 +11,10 @@ import {
 import * as Y from "yjs";
 import { errorOf, type LandfallError } from "./error.js";
 import { State } from "./observable.js";
-import type { Database, KeyOf, Observable, RowOf } from "./types.js";
+import type { Database, KeyOf, Observable } from "./types.js";
+import type { DocColumn, Documented } from "./updates.js";
 
-/** The tables that have documents. */
-export type Documented<Tables> = {
-  [T in keyof Tables & string]: `${T}_docs` extends keyof Tables ? T : never;
-}[keyof Tables & string];
-
-/** The documents of a row of such a table: its columns of type `doc`. */
-export type DocColumn<Tables, T extends string> = `${T}_docs` extends keyof Tables
-  ? RowOf<Tables, `${T}_docs`> extends { doc_column: infer C }
-    ? C
-    : string
-  : string;
+export { type DocColumn, type Documented, docText, docUpdate, updateText } from "./updates.js";
 
 /** How a document is bound, where it differs from the usual. */
 export interface BindOptions {
@@ -248,64 +239,6 @@ class Bound implements BoundDoc {
     this.#presence?.close();
     this.#open = false;
   }
-}
-
-/**
- * The text of a document as this device holds it, without a `Y.Doc`: that of `getText(name)`, or the lines of
- * `getXmlFragment(name)`, as editors of rich text have it. The first call loads a module of some 100 kB.
- */
-export async function docText<Tables, Shapes, Actions, T extends Documented<Tables>>(
-  db: Database<Tables, Shapes, Actions>,
-  table: T,
-  key: KeyOf<Tables, T>,
-  column: DocColumn<Tables, T> & string,
-  name: string,
-): Promise<string> {
-  const [{ text }, list] = await Promise.all([module(), listOf(db as unknown as Db, table, key as string, column)]);
-  return text(list, name);
-}
-
-/** All of a document that this device holds, as one update without the contents of what was deleted. */
-export async function docUpdate<Tables, Shapes, Actions, T extends Documented<Tables>>(
-  db: Database<Tables, Shapes, Actions>,
-  table: T,
-  key: KeyOf<Tables, T>,
-  column: DocColumn<Tables, T> & string,
-): Promise<Uint8Array> {
-  const [{ compact }, list] = await Promise.all([module(), listOf(db as unknown as Db, table, key as string, column)]);
-  return compact(list);
-}
-
-let loading: Promise<typeof import("../wasm/doc/landfall_doc_web.js")> | undefined;
-
-/** The module of documents, loaded once. */
-function module(): Promise<typeof import("../wasm/doc/landfall_doc_web.js")> {
-  loading ??= load().catch((thrown) => {
-    loading = undefined;
-    throw errorOf(thrown);
-  });
-  return loading;
-}
-
-async function load() {
-  const made = await import("../wasm/doc/landfall_doc_web.js");
-  const response = await fetch(new URL("../wasm/doc/landfall_doc_web_bg.wasm", import.meta.url));
-  made.initSync(await WebAssembly.compile(await response.arrayBuffer()));
-  return made;
-}
-
-/** The updates of a document, each behind its length. */
-async function listOf(db: Db, table: string, key: string | number, column: string): Promise<Uint8Array> {
-  const sql = `SELECT doc_update FROM ${quote(`${table}_docs`)} WHERE ${quote(db.keyOf(table))} = ? AND doc_column = ?`;
-  const rows = await db.query<{ doc_update: Uint8Array }>(sql, [key, column]);
-  const list = new Uint8Array(rows.reduce((sum, { doc_update: { length } }) => sum + 4 + length, 0));
-  let at = 0;
-  for (const { doc_update: update } of rows) {
-    new DataView(list.buffer).setUint32(at, update.length, true);
-    list.set(update, at + 4);
-    at += 4 + update.length;
-  }
-  return list;
 }
 
 const SYNC = 0;

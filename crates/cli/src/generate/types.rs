@@ -102,6 +102,9 @@ impl Writer {
             None if let Some(of) = &table.docs_of => {
                 format!("An update of a document of a row of `{}`: together they are the document.", of.table)
             }
+            None if let Some(of) = &table.versions_of => {
+                format!("A version of a row of `{}`: what it was when somebody kept it.", of.table)
+            }
             None if table.sync => format!("A row of `{}`.", table.name),
             None => format!("A row of `{}` (on this device only).", table.name),
         };
@@ -133,8 +136,8 @@ impl Writer {
         self.line(0, "}");
 
         self.text.push('\n');
-        if table.docs_of.is_some() {
-            self.doc(0, &format!("Updates in `{}` are never changed.", table.name));
+        if table.docs_of.is_some() || table.versions_of.is_some() {
+            self.doc(0, &format!("What is in `{}` is never changed.", table.name));
             self.line(0, &format!("export type {name}Update = never;"));
             return self.key(table, name);
         }

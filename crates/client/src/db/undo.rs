@@ -171,9 +171,10 @@ impl Database {
             let made = made.map(|(table, key, _)| (table.as_str(), key)).collect();
             // What was made last goes first.
             for (table, key, before) in before.iter().rev() {
-                // What was resolved stays so: only the server makes conflicts. A document is taken back by its editor.
+                // What was resolved stays so: only the server makes conflicts. A document is taken back by its editor; a version
+                // is not what the person does, but keeps.
                 let of = &tx.database().tables.get(table)?.table;
-                if of.conflicts_of.is_some() || of.docs_of.is_some() {
+                if of.conflicts_of.is_some() || of.docs_of.is_some() || of.versions_of.is_some() {
                     left.push(Left { table: table.clone(), key: key.clone(), column: None });
                     continue;
                 }

@@ -11,6 +11,7 @@
 use super::history::named;
 use super::{Column, Default, OnDelete, Reference, Table};
 use crate::error::{Problem, codes};
+use crate::predicate::Predicate;
 use crate::txn::Operation;
 use crate::value::{ColumnType, Value};
 
@@ -91,6 +92,12 @@ impl Table {
             }
         }
     }
+}
+
+/// The names of the columns by which the access rules of a table tell who may see and who may change a row.
+pub(super) fn copied(of: &Table) -> Vec<String> {
+    let rules = [&of.access.read, &of.access.update];
+    rules.into_iter().flatten().flat_map(Predicate::columns).collect()
 }
 
 /// The value of `doc_id` of the update that takes the place of others under a sequence. After a server has lost its history the

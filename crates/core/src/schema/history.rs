@@ -125,9 +125,7 @@ impl Table {
 
     /// The columns of a row's image, in a history or in a conflict.
     pub(super) fn image_columns(&self) -> impl Iterator<Item = Column> {
-        // A column that is added is in older images what it is in older rows: its constant default.
-        let constant = |column: &Column| column.default.clone().filter(|d| matches!(d, Default::Value(_)));
-        // And its value is any that the row's own column ever had: its rules do not bind it.
+        // Its value is any that the row's own column ever had: its rules do not bind it.
         self.columns.iter().map(move |c| Column {
             default: constant(c),
             assigned: true,
@@ -163,6 +161,11 @@ impl Table {
             Err(Problem::new(codes::SERVER_ASSIGNED, message).row(&self.name, key))
         })
     }
+}
+
+/// What a column that is added is in older images: what it is in older rows, its constant default.
+pub(super) fn constant(column: &Column) -> Option<Default> {
+    column.default.clone().filter(|d| matches!(d, Default::Value(_)))
 }
 
 /// The value of `change_row` for a row: a name for its key, of one column and the same length for keys of every form.

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::caching::{Caching, NamedPolicy, Policy, Strategy};
 use super::{
     Access, ActionDef, Column, ConflictsOf, Default, DeleteRule, DocsOf, History, HistoryOf, Offline, OnDelete,
-    OutboxLimits, Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table,
+    OutboxLimits, Param, Pattern, Reference, Schedule, Schema, Sending, Shape, Table, VersionsOf,
 };
 use crate::json::{Fields, Misread, Object, list_of, name_of, one_of, string, text, variant};
 use crate::predicate::Predicate;
@@ -136,6 +136,18 @@ fn table(value: &Table, out: &mut String) {
     if let Some(value) = &value.docs_of {
         docs_of(value, object.field("docs_of"));
     }
+    if value.versions {
+        object.flag("versions", true);
+    }
+    if let Some(value) = &value.versions_of {
+        versions_of(value, object.field("versions_of"));
+    }
+}
+
+fn versions_of(value: &VersionsOf, out: &mut String) {
+    let mut object = Object::new(out);
+    object.text("table", &value.table);
+    object.text("key", &value.key);
 }
 
 fn conflicts_of(value: &ConflictsOf, out: &mut String) {
@@ -338,7 +350,14 @@ fn read_table(json: &Json) -> Result<Table, Misread> {
         conflicts_of: read_maybe(fields.maybe("conflicts_of"), read_conflicts_of)?,
         docs: fields.list("docs", text)?,
         docs_of: read_maybe(fields.maybe("docs_of"), read_docs_of)?,
+        versions: fields.maybe("versions").is_some() && fields.flag("versions")?,
+        versions_of: read_maybe(fields.maybe("versions_of"), read_versions_of)?,
     })
+}
+
+fn read_versions_of(json: &Json) -> Result<VersionsOf, Misread> {
+    let fields = Fields::of(json, "`versions_of`")?;
+    Ok(VersionsOf { table: fields.text("table")?, key: fields.text("key")? })
 }
 
 fn read_conflicts_of(json: &Json) -> Result<ConflictsOf, Misread> {

@@ -20,6 +20,7 @@ mod links;
 mod literals;
 mod names;
 mod reader;
+mod second;
 mod sending;
 mod shapes;
 mod strings;
@@ -80,9 +81,9 @@ fn read(source: &str, report: &mut Report) -> Schema {
 
     let targets = links::check(&mut tables, report);
     schema.actions = actions.into_iter().map(|action| actions::resolve(action, &targets, report)).collect();
-    let histories = history::derive(&mut tables, report);
+    let seconds = second::derive(&mut tables, report);
     condition::compile_access(source, &mut tables, report);
-    history::share_access(&mut tables, histories, report);
+    second::share_access(&mut tables, seconds, report);
     schema.shapes =
         shapes.into_iter().filter_map(|s| shapes::compile(s, source, &tables, report)).collect::<Vec<Shape>>();
     schema.tables = tables.into_iter().map(|t| t.table).collect();

@@ -123,6 +123,9 @@ fn gone(table: &Table) -> String {
     if let Some(of) = &table.docs_of {
         return format!("'{}' declares no documents any more; keep them declared, and stop using them", of.table);
     }
+    if let Some(of) = &table.versions_of {
+        return format!("'{}' keeps no versions any more, and some may be there; leave `versions = true`", of.table);
+    }
     match &table.history_of {
         Some(of) => {
             format!("'{}' keeps no history any more; leave `history` there, a short one costs little", of.table)

@@ -224,6 +224,7 @@ impl Schema {
         };
         table.check_no_history(key)?;
         table.check_is_update(operation)?;
+        table.check_is_version(operation)?;
         if !matches!(operation, Operation::Delete { .. }) {
             table.check_no_conflicts(key)?;
         }

@@ -18,7 +18,7 @@ use super::outside::is_outside;
 use super::plan::referred;
 use super::record::{OUTSIDE, RowChange};
 use super::tx::{Exists, StoreTx};
-use super::{Group, Signature};
+use super::{Group, Signature, versions};
 use crate::buckets::{Before, Fan};
 use crate::store::{DocNews, StoreError};
 
@@ -51,6 +51,9 @@ pub(super) fn prepare<'o, T: StoreTx>(
 ) -> Result<Prepared<'o>, Stop> {
     let plan = run.group.plan;
     let table = plan.table(at);
+    if let Some(of) = &table.versions_of {
+        return versions::prepare(run, (at, of), operation, access);
+    }
     let (Some(parent), Some(of), Operation::Insert { key, base, cells, .. }) =
         (plan.parent_of_docs(at), &table.docs_of, operation)
     else {

@@ -45,6 +45,7 @@ mod plan;
 mod record;
 mod rename;
 mod tx;
+mod versions;
 
 pub use faults::Faults;
 pub use outside::is_outside;

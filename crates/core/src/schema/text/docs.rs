@@ -4,9 +4,9 @@ use toml::de::DeValue;
 
 use super::reader::{Entry, Section};
 use super::tables::DraftTable;
-use super::{Report, Span, names};
+use super::{Report, Span, names, second};
 use crate::error::codes;
-use crate::predicate::Predicate;
+use crate::schema::docs::copied;
 use crate::schema::{Column, Table};
 
 /// What the type is called, and the merge rule.
@@ -47,21 +47,12 @@ pub(super) fn is_possible(draft: &DraftTable<'_>, report: &mut Report) -> bool {
             .help("store a text or bytes, or remove `sync = false`");
         return false;
     }
-    if draft.table.primary_key.len() != 1 {
-        let message = format!("the key of `{name}` has several columns: a document's row is named by one");
-        report
-            .add(codes::BAD_PRIMARY_KEY, span.clone(), message)
-            .related(&draft.key_span, "the key")
-            .help("give the table a key of one column, such as: id = \"uuid\"");
-        return false;
-    }
-    true
+    second::has_one_key(draft, span, "document", report)
 }
 
 /// Copies into the table of documents the columns by which the access rules of `of` tell who may read and write.
 pub(super) fn copy_columns(docs: &mut Table, of: &Table) {
-    let rules = [&of.access.read, &of.access.update];
-    let named: Vec<String> = rules.into_iter().flatten().flat_map(Predicate::columns).collect();
+    let named = copied(of);
     for column in of.data_columns().filter(|c| named.contains(&c.name)) {
         docs.columns.push(Column { assigned: true, ..Column::plain(&column.name, column.ty) });
     }

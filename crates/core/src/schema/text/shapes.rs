@@ -5,7 +5,7 @@ use super::tables::DraftTable;
 use super::{Report, Span, columns, condition, names};
 use crate::error::codes;
 use crate::predicate::Predicate;
-use crate::schema::{Param, Shape};
+use crate::schema::{Param, Shape, Table};
 
 /// Keys that the design has and this version has not.
 const LATER: &[&str] = &["include", "order", "limit", "offline", "priority"];
@@ -95,11 +95,11 @@ pub(super) fn compile(
             .help("query it directly, without a shape; or remove `sync = false`");
         return None;
     }
-    let is_second =
-        table.table.history_of.is_some() || table.table.conflicts_of.is_some() || table.table.docs_of.is_some();
+    let Table { history_of, conflicts_of, docs_of, versions_of, .. } = &table.table;
+    let is_second = history_of.is_some() || conflicts_of.is_some() || docs_of.is_some() || versions_of.is_some();
     if let Some((_, span)) = draft.columns.iter().flatten().next().filter(|_| is_second) {
         report.add(codes::NOT_APPLICABLE, span.clone(), format!("a shape of `{name}` cannot leave columns out")).help(
-            "remove `columns`: what is restored from a history, taken from a conflict, or part of a document must be there whole",
+            "remove `columns`: what is restored from a history or a version, taken from a conflict, or part of a document must be there whole",
         );
     }
     for (i, (column, span)) in draft.columns.iter().flatten().enumerate() {

@@ -26,6 +26,7 @@ pub(super) struct DraftTable<'t> {
     pub(super) schedule: Option<DraftSchedule<'t>>,
     pub(super) history_span: Span,
     /// The documents of its rows.
+    pub(super) versions_span: Span,
     pub(super) docs: Vec<(String, Span)>,
     pub(super) access: Vec<Entry<'t>>,
     pub(super) access_span: Span,
@@ -80,6 +81,7 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
         sync_span: entry.key_span.clone(),
         schedule: None,
         history_span: 0..0,
+        versions_span: 0..0,
         docs: Vec::new(),
         access: Vec::new(),
         access_span: 0..0,
@@ -99,6 +101,10 @@ pub(super) fn read<'t>(entry: &Entry<'t>, report: &mut Report) -> Option<DraftTa
     if let Some(entry) = section.take("history") {
         draft.table.history = history::read(&entry, report);
         draft.history_span = entry.span;
+    }
+    if let Some(entry) = section.take("versions") {
+        draft.table.versions = entry.boolean(report).unwrap_or(false);
+        draft.versions_span = entry.span;
     }
     if let Some(entry) = section.take("sync") {
         draft.table.sync = entry.boolean(report).unwrap_or(true);

@@ -17,13 +17,14 @@ mod kit;
 mod outside;
 mod property;
 mod rows;
+mod versions;
 mod webhooks;
 mod workload;
 
 pub(crate) use kit::*;
 pub(crate) use {
     access::*, actions::*, buckets::*, decisions::*, docs::*, faults::*, history::*, outside::*, property::*, rows::*,
-    webhooks::*, workload::*,
+    versions::*, webhooks::*, workload::*,
 };
 
 /// A database to test on; it lives as long as the value. Other programs reach it from other threads.
@@ -80,6 +81,10 @@ macro_rules! store_contract {
             who_has_a_document_follows_its_row,
             a_document_goes_with_its_row_and_comes_back,
             documents_follow_other_access_rules,
+            a_version_is_what_its_author_saw_and_is_signed_by_the_server,
+            who_may_not_change_a_row_keeps_no_versions_of_it,
+            a_version_stays_as_it_was_kept,
+            there_is_an_end_to_versions_of_a_row,
             nobody_takes_an_update_out_of_a_document,
             documents_come_back_under_the_rights_of_their_row,
             what_is_asked_about_holds_up_nobody_else,
