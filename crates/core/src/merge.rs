@@ -300,7 +300,7 @@ fn merge_cells(
         // A change counts whatever happened beside it.
         let competes = write.change.is_none() || (contest.concurrent && crate::mutant::active("increment-lost"));
         let wins = !competes || author.is_fact || column.merge.winner(&contest) == Winner::Written;
-        if contest.concurrent && !author.is_fact && column.merge.keeps_both() && *stored != write.value {
+        if contest.concurrent && !author.is_fact && column.merge.keeps_both(&contest) && *stored != write.value {
             let (value, was_stored) = if wins { (stored, Some(before)) } else { (&write.value, None) };
             siblings.push(Sibling {
                 column: Some(write.column.clone()),

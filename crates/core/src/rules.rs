@@ -95,7 +95,8 @@ pub(crate) trait Rule: fmt::Debug + Sync {
     }
 
     /// Whether of two concurrent values the one that does not win is kept for a person to look at.
-    fn keeps_both(&self) -> bool {
+    fn keeps_both(&self, contest: &Contest<'_>) -> bool {
+        let _ = contest;
         false
     }
 
@@ -194,6 +195,7 @@ pub struct MergeRule(Kind);
 #[derive(Clone)]
 enum Kind {
     Named(&'static dyn Rule),
+    Manual(manual::Manual),
     Custom(Arc<custom::Custom>),
 }
 
@@ -210,7 +212,7 @@ const ALL: [MergeRule; 12] = [
     MergeRule(Kind::Named(&map::Map)),
     MergeRule(Kind::Named(&list::List)),
     MergeRule(Kind::Named(&text::Text)),
-    MergeRule(Kind::Named(&manual::Manual)),
+    MergeRule(Kind::Manual(manual::Manual { within_ms: None })),
 ];
 
 impl MergeRule {
@@ -223,10 +225,33 @@ impl MergeRule {
         Self(Kind::Custom(Arc::new(custom::Custom::new(function.into(), ty))))
     }
 
+    /// `manual` for concurrent values that were written within so many milliseconds of each other; of others the later one
+    /// wins. When a value was written is told by its author's clock, as far as the server believes it.
+    ///
+    /// ```
+    /// use landfall_core::rules::MergeRule;
+    ///
+    /// let rule = MergeRule::manual_within(3_600_000);
+    /// assert_eq!((rule.name(), rule.within_ms()), ("manual", Some(3_600_000)));
+    /// assert_ne!(rule, MergeRule::named("manual").unwrap());
+    /// ```
+    pub fn manual_within(within_ms: u64) -> Self {
+        Self(Kind::Manual(manual::Manual { within_ms: Some(within_ms) }))
+    }
+
+    /// How far apart two values were written of which a person is asked, at most, milliseconds; `None`: it is no rule that
+    /// asks by that.
+    pub fn within_ms(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Manual(manual) => manual.within_ms,
+            Kind::Named(_) | Kind::Custom(_) => None,
+        }
+    }
+
     /// The name of the app's function, and whether it is here.
     pub fn function(&self) -> Option<(&str, bool)> {
         match &self.0 {
-            Kind::Named(_) => None,
+            Kind::Named(_) | Kind::Manual(_) => None,
             Kind::Custom(custom) => Some((&custom.name, custom.is_known())),
         }
     }
@@ -235,7 +260,7 @@ impl MergeRule {
     #[must_use]
     pub fn with_functions(&self, functions: &MergeFunctions) -> Self {
         match &self.0 {
-            Kind::Named(_) => self.clone(),
+            Kind::Named(_) | Kind::Manual(_) => self.clone(),
             Kind::Custom(custom) => Self(Kind::Custom(Arc::new(custom.with(functions)))),
         }
     }
@@ -243,6 +268,7 @@ impl MergeRule {
     fn rule(&self) -> &dyn Rule {
         match &self.0 {
             Kind::Named(rule) => *rule,
+            Kind::Manual(manual) => manual,
             Kind::Custom(custom) => &**custom,
         }
     }
@@ -348,8 +374,8 @@ impl MergeRule {
     }
 
     /// Whether of two concurrent values the one that does not win is kept for a person to look at.
-    pub(crate) fn keeps_both(&self) -> bool {
-        self.rule().keeps_both() && !crate::mutant::active("conflict-swallowed")
+    pub(crate) fn keeps_both(&self, contest: &Contest<'_>) -> bool {
+        self.rule().keeps_both(contest) && !crate::mutant::active("conflict-swallowed")
     }
 
     /// What a change says by itself, where it can be kept as a conflict.
@@ -412,7 +438,7 @@ impl Default for MergeRule {
 impl PartialEq for MergeRule {
     fn eq(&self, other: &Self) -> bool {
         let function = |rule: &Self| rule.function().map(|(name, _)| name.to_owned());
-        self.name() == other.name() && function(self) == function(other)
+        self.name() == other.name() && function(self) == function(other) && self.within_ms() == other.within_ms()
     }
 }
 
@@ -423,6 +449,7 @@ impl fmt::Debug for MergeRule {
         match self.function() {
             Some((function, _)) => write!(f, "{} {function}", self.name()),
             None => f.write_str(self.name()),
-        }
+        }?;
+        self.within_ms().map_or(Ok(()), |within_ms| write!(f, " within {within_ms} ms"))
     }
 }

@@ -306,3 +306,29 @@ fn run(table: &Table, history: &[Step]) -> Result<(StoredRow, u64, Model), TestC
     }
     Ok((row, seq, model))
 }
+
+proptest! {
+    /// `ask_within`: a person is asked about two concurrent values exactly where they were written within that time of each
+    /// other; of others the later one is there. Who has seen the value is never asked about.
+    #[test]
+    fn a_person_is_asked_about_what_was_written_at_nearly_the_same_time(
+        (first, second) in (20_u64..100, 20_u64..100),
+        within_ms in 0_u64..80,
+        seen in any::<bool>(),
+    ) {
+        let mut table = table(DeleteRule::UpdateWins);
+        table.columns[1].merge = landfall_core::rules::MergeRule::manual_within(within_ms);
+        let write = |value| BTreeMap::from([(0, value)]);
+        let (row, _) = applied(&table, seen_by_all(), &update(1, &write(1)), by(stamp(first, 1), 2));
+        let base = if seen { 2 } else { 1 };
+        let merged = merge(&table, Some(&row), &update(base, &write(2)), &by(stamp(second, 2), 3));
+        let (value, siblings) = match merged {
+            Merged::Put { row, siblings, .. } => (row.cells["a"].clone(), siblings),
+            Merged::Nothing { siblings, .. } => (row.cells["a"].clone(), siblings),
+            other => panic!("{other:?}"),
+        };
+        prop_assert_eq!(siblings.len(), usize::from(!seen && first.abs_diff(second) <= within_ms));
+        let later = if seen || second >= first { Value::Int(2) } else { Value::Int(1) };
+        prop_assert_eq!(value, later);
+    }
+}

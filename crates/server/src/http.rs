@@ -140,6 +140,7 @@ fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
         .route("/v1/sync", get(sync))
         .route("/v1/chunks/{token}", get(chunks::get))
         .route("/v1/docs/{table}/{key}/{column}", get(docs::get))
+        .route("/v1/rooms/{table}/{key}", get(docs::get_room))
         .route("/health", get(health))
         .layer(cors)
         .route("/metrics", get(metrics))
@@ -152,8 +153,7 @@ fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
 }
 
 /// For paths and methods that no route has.
-const NOT_HERE: &str =
-    "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /v1/docs/…, /health and /metrics [LF-6106]";
+const NOT_HERE: &str = "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /v1/docs/…, /v1/rooms/…, /health and /metrics [LF-6106]";
 
 async fn sync(
     State(shared): State<Arc<Shared>>,

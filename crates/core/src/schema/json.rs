@@ -64,6 +64,9 @@ fn column(value: &Column, out: &mut String) {
     if let Some((function, _)) = value.merge.function() {
         object.text("function", function);
     }
+    if let Some(within_ms) = value.merge.within_ms() {
+        number(&within_ms, object.field("ask_within_ms"));
+    }
     if value.assigned {
         object.flag("assigned", true);
     }
@@ -273,7 +276,10 @@ fn read_column(json: &Json) -> Result<Column, Misread> {
         Some(rule) => {
             let name = text(rule)?;
             let custom = fields.maybe("function").filter(|_| name == "custom").map(text).transpose()?;
-            let rule = custom.map(|function| MergeRule::custom(function, ty)).or_else(|| MergeRule::named(&name));
+            let within = fields.maybe("ask_within_ms").filter(|_| name == "manual");
+            let within = within.map(|_| wide(&fields, "ask_within_ms")).transpose()?;
+            let rule = custom.map(|function| MergeRule::custom(function, ty));
+            let rule = rule.or_else(|| within.map(MergeRule::manual_within)).or_else(|| MergeRule::named(&name));
             rule.ok_or_else(|| format!("a merge rule `{name}` is not known here"))?
         }
         None => MergeRule::LWW,

@@ -1,4 +1,5 @@
-//! Documents for editors that speak the protocol of `y-websocket`: `/v1/docs/<table>/<key>/<column>`.
+//! Documents for editors that speak the protocol of `y-websocket`: `/v1/docs/<table>/<key>/<column>`. And who is at a row, a chat's
+//! for instance, without any document: `/v1/rooms/<table>/<key>`, in which nothing is written.
 //!
 //! The public provider needs no change: the token is a parameter of the address. What is written becomes transactions of the
 //! person like any other (rows of `<table>_docs`), checked by the same rules, and is passed on to the others when it is
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt as _, StreamExt as _};
 use landfall_core::error::codes as core_codes;
 use landfall_core::hash::hash128;
+use landfall_core::schema::Table;
 use landfall_core::schema::docs::{DOC_COLUMN, DOC_UPDATE};
 use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Schema, Stamp, Transaction, Value};
 use landfall_doc::sync::{Frame, decode};
@@ -77,14 +79,43 @@ fn refused(status: StatusCode, code: &str, text: &str) -> Response {
     (status, format!("{text} [{code}]")).into_response()
 }
 
+/// What comes with a request to enter.
+type Asked = (Query<BTreeMap<String, String>>, HeaderMap, Result<WebSocketUpgrade, WebSocketUpgradeRejection>);
+
 /// Opens a document.
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((table, key, column)): Path<(String, String, String)>,
-    Query(parameters): Query<BTreeMap<String, String>>,
+    parameters: Query<BTreeMap<String, String>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let name = named(&shared.rules.schema, table, &key, Some(column));
+    let text = "there is no such document; the address is /v1/docs/<table>/<key>/<column>, of a column of type doc";
+    enter(&shared, peer, (parameters, headers, upgrade), name.ok_or(text))
+}
+
+/// Goes to a row.
+pub(super) async fn get_room(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path((table, key)): Path<(String, String)>,
+    parameters: Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let name = named(&shared.rules.schema, table, &key, None);
+    let text =
+        "there is no such row; the address is /v1/rooms/<table>/<key>, of a synced table with a key of one column";
+    enter(&shared, peer, (parameters, headers, upgrade), name.ok_or(text))
+}
+
+fn enter(
+    shared: &Arc<Shared>,
+    peer: SocketAddr,
+    (Query(parameters), headers, upgrade): Asked,
+    name: Result<Name, &str>,
 ) -> Response {
     if !origin::admits(&headers, &shared.origins) {
         let text = "this server lets no pages of that origin in; start it with --allow-origin and the page's origin";
@@ -102,9 +133,9 @@ pub(super) async fn get(
             return refused(StatusCode::UNAUTHORIZED, codes::NEEDS_SIGN_IN.as_str(), &problem.to_string());
         }
     };
-    let Some(name) = named(&shared.rules.schema, table, &key, column) else {
-        let text = "there is no such document; the address is /v1/docs/<table>/<key>/<column>, of a column of type doc";
-        return refused(StatusCode::NOT_FOUND, core_codes::UNKNOWN_NAME.as_str(), text);
+    let name = match name {
+        Ok(name) => name,
+        Err(text) => return refused(StatusCode::NOT_FOUND, core_codes::UNKNOWN_NAME.as_str(), text),
     };
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -113,7 +144,7 @@ pub(super) async fn get(
             return refused(rejection.status(), "LF-6107", &text);
         }
     };
-    let limit = shared.rules.limits.frame_bytes as usize;
+    let (limit, shared) = (shared.rules.limits.frame_bytes as usize, Arc::clone(shared));
     upgrade
         .max_message_size(limit)
         .max_frame_size(limit)
@@ -122,9 +153,11 @@ pub(super) async fn get(
         .on_upgrade(move |socket| run(socket, shared, peer, who, name))
 }
 
-fn named(schema: &Schema, table: String, key: &str, column: String) -> Option<Name> {
-    let of = schema.table(&table).filter(|of| of.docs.contains(&column))?;
-    let key = match of.key_columns().next()?.ty {
+fn named(schema: &Schema, table: String, key: &str, column: Option<String>) -> Option<Name> {
+    let is_there = |of: &&Table| column.as_ref().map_or(of.sync, |column| of.docs.contains(column));
+    let of = schema.table(&table).filter(is_there)?;
+    let [key_column] = &of.primary_key[..] else { return None };
+    let key = match of.column(key_column)?.ty {
         ColumnType::Uuid => Value::Uuid(landfall_core::value::parse_uuid(key)?),
         ColumnType::Text => Value::Text(key.to_owned()),
         ColumnType::Integer => Value::Int(key.parse().ok()?),
@@ -243,8 +276,10 @@ impl Connection {
     /// Reads the document, or only whose it is, as far as the person may; ends the connection where they may not.
     async fn look(&mut self, whole: bool) -> Option<Document> {
         let (payer, name) = (self.handle.payer(), self.name.clone());
-        let read =
-            move |reader: &dyn crate::store::StoreReader| reader.document(&name.table, &name.key, &name.column, whole);
+        let read = move |reader: &dyn crate::store::StoreReader| {
+            let column = name.column.as_deref();
+            reader.document(&name.table, &name.key, column.unwrap_or_default(), whole && column.is_some())
+        };
         let found = match self.shared.with_reader(&payer, read).await? {
             Ok(found) => found,
             Err(problem) => {
@@ -262,7 +297,7 @@ impl Connection {
             self.deny(format!("there is no such document that you may read [{}]", core_codes::REFERENCE)).await?;
             return None;
         };
-        self.may_write = allows(&access.update, &document);
+        self.may_write = self.name.column.is_some() && allows(&access.update, &document);
         // What was written meanwhile was not taken: the provider brings all of it when it connects again.
         if self.may_write && self.was_denied { None } else { Some(document) }
     }
@@ -320,8 +355,11 @@ impl Connection {
         }
         if !self.may_write {
             if !std::mem::replace(&mut self.was_denied, true) {
-                self.deny(format!("you may read this document, and not write to it [{}]", core_codes::NOT_ALLOWED))
-                    .await?;
+                let what = match self.name.column {
+                    Some(_) => "you may read this document, and not write to it",
+                    None => "a row is no document: who is there is all that is told here",
+                };
+                self.deny(format!("{what} [{}]", core_codes::NOT_ALLOWED)).await?;
             }
             return Some(());
         }
@@ -382,7 +420,7 @@ impl Connection {
         let key = self.name.key.0.first().cloned().unwrap_or_default();
         let cells = vec![
             CellWrite::new(of_key, key),
-            CellWrite::new(DOC_COLUMN, Value::Text(self.name.column.clone())),
+            CellWrite::new(DOC_COLUMN, Value::Text(self.name.column.clone().unwrap_or_default())),
             CellWrite::new(DOC_UPDATE, Value::Bytes(update)),
         ];
         let operation = Operation::Insert {

@@ -1,6 +1,6 @@
 //! Who has which document open at this server, what they hear of it, and who is there.
 //!
-//! A room is a document and its members. Updates reach it when they are durable, and not before. Who is there is never stored:
+//! A room is a document, or a row, and its members. Updates reach it when they are durable, and not before. Who is there is never stored:
 //! each member says it of itself, and what several say within a moment goes out together, a longer moment the more members
 //! there are, so that the traffic of a room grows with its members and not with their square.
 
@@ -27,12 +27,13 @@ const MOST_SELVES: usize = 8;
 /// How long what is said of who is there waits for more: for each member, and at most.
 const GATHERS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(1));
 
-/// A document.
+/// A document, or a row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub(super) table: String,
     pub(super) key: RowKey,
-    pub(super) column: String,
+    /// `None`: who is there is all that there is.
+    pub(super) column: Option<String>,
 }
 
 /// What members hear.
@@ -89,7 +90,7 @@ pub(super) struct Member {
 }
 
 impl Rooms {
-    /// Enters the room of a document. What is said from now on is heard.
+    /// Enters a room. What is said from now on is heard.
     pub(super) fn enter(
         self: &Arc<Self>,
         name: Name,
@@ -114,7 +115,7 @@ impl Rooms {
             return;
         }
         for DocNews { table, key, column, update } in news {
-            let name = Name { table: table.clone(), key: key.clone(), column: column.clone() };
+            let name = Name { table: table.clone(), key: key.clone(), column: Some(column.clone()) };
             let Some(room) = open.get(&name) else { continue };
             let said = match update {
                 Some(update) => News::Message(Frame::Update(update.to_vec()).encode().into()),

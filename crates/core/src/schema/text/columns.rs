@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::literals;
 use super::names;
-use super::reader::{Entry, Section, kind};
+use super::reader::{Entry, LONGEST_MS, Section, kind};
 use super::{Report, Span};
 use crate::error::{Code, codes};
 use crate::rules::MergeRule;
@@ -246,9 +246,10 @@ fn read_unique(entry: &Entry<'_>, ty: Option<ColumnType>, report: &mut Report) -
 }
 
 fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Option<ColumnType>, report: &mut Report) {
-    let function = section.take("function");
+    let (function, within) = (section.take("function"), section.take("ask_within"));
     let Some(entry) = section.take("merge") else {
         without_custom(function, report);
+        without_manual(within, report);
         return;
     };
     if entry.value.as_str() == Some("doc") {
@@ -260,6 +261,16 @@ fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
     let rules: Vec<_> = MergeRule::all().map(|rule| rule.name()).chain(["custom"]).map(|name| (name, name)).collect();
     let Some(name) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
     let Some(merge) = merge_rule(name, ty, &entry, function, report) else { return };
+    let merge = match within {
+        Some(within) if name == "manual" => match within.duration(1_000..=LONGEST_MS, "1h", report) {
+            Some(within_ms) => MergeRule::manual_within(within_ms),
+            None => return,
+        },
+        within => {
+            without_manual(within, report);
+            merge
+        }
+    };
     match ty {
         Some(ty) if !merge.fits(ty) => {
             let fitting = MergeRule::all().filter(|rule| rule.fits(ty)).map(|rule| format!("`{}`", rule.name()));
@@ -309,6 +320,13 @@ fn without_custom(function: Option<Entry<'_>>, report: &mut Report) {
     if let Some(function) = function {
         let what = "`function` without `merge = \"custom\"` means nothing";
         report.add(codes::NOT_APPLICABLE, function.key_span, what).help("add: merge = \"custom\", or remove it");
+    }
+}
+
+fn without_manual(within: Option<Entry<'_>>, report: &mut Report) {
+    if let Some(within) = within {
+        let what = "`ask_within` without `merge = \"manual\"` means nothing";
+        report.add(codes::NOT_APPLICABLE, within.key_span, what).help("add: merge = \"manual\", or remove it");
     }
 }
 
