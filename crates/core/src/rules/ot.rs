@@ -5,7 +5,7 @@
 //! What travels is the text before and the operations on it, so that the server never has to ask for the base. Which operations
 //! the author had not seen is known from those that the server keeps of the cell ([`Window`]). Where they do not lead from the
 //! author's text to the one that is there, since they are too long ago or the text was written past the rule, the
-//! difference of both texts takes their place: what was typed is all there then, too.
+//! difference of both texts takes their place: what was typed is all there then, too, as far as it can be told from the letters.
 //!
 //! Transformation is that of the crate `operational-transform`, which counts Unicode code points. Lengths are checked here,
 //! where a change is read, before it sees them: it adds them up unchecked.
@@ -182,7 +182,7 @@ impl Rule for Ot {
         let Edit { was, mut steps } = Edit::read(change)?;
         let stored = text(held.value)?;
         let mut window = match held.state {
-            Some(CellState::Ot(window)) if window.leads_to(stored) => window.clone(),
+            Some(CellState::Ot(window)) => window.clone(),
             _ => Window::from(held.at),
         };
         let unseen = window.unseen(hand).filter(|unseen| window::lead(unseen, &was, stored));
@@ -194,7 +194,7 @@ impl Rule for Ot {
             behind.push((seq, earlier));
         }
         let after = steps.apply(stored).ok()?;
-        window.add(hand, &steps, behind, &after);
+        window.add(hand, &steps, behind);
         Some(Changed { state: Some(CellState::Ot(window)), ..Changed::to(Value::Text(after)) })
     }
 }

@@ -10,7 +10,6 @@ use minicbor::{Decode, Encode};
 use operational_transform::{Operation, OperationSeq};
 use serde::{Deserialize, Serialize};
 
-use crate::hash::{ContentHash, hash128};
 use crate::id::ReplicaId;
 use crate::merge::Version;
 use crate::rules::state::{Dot, Hand};
@@ -31,13 +30,10 @@ pub struct Window {
     /// Who made that text, where it was one.
     #[n(1)]
     by: Option<ReplicaId>,
-    /// The hash of the text to which they lead; none: the one on which they begin.
-    #[cbor(n(2), with = "minicbor::bytes")]
-    tip: Option<ContentHash>,
     /// In their order.
-    #[n(3)]
+    #[n(2)]
     done: Vec<Done>,
-    #[n(4)]
+    #[n(3)]
     behind: Vec<Behind>,
 }
 
@@ -116,7 +112,8 @@ impl Behind {
     }
 }
 
-/// Whether these operations, one on top of the other, make `now` of `was`.
+/// Whether these operations, one on top of the other, make `now` of `was`. They do not where a program wrote past the rule in
+/// between, where the author's text is another than the server thinks, and where what is stored is damaged.
 pub(super) fn lead(unseen: &[(u64, OperationSeq)], was: &str, now: &str) -> bool {
     let Some(((_, first), more)) = unseen.split_first() else { return was == now };
     let all = more.iter().try_fold(first.clone(), |all, (_, steps)| all.compose(steps));
@@ -126,12 +123,7 @@ pub(super) fn lead(unseen: &[(u64, OperationSeq)], was: &str, now: &str) -> bool
 impl Window {
     /// Of a text that was written as a whole.
     pub(super) fn from(whole: Version) -> Self {
-        Self { since: whole.seq, by: Some(whole.stamp.replica), tip: None, done: Vec::new(), behind: Vec::new() }
-    }
-
-    /// Whether this is the text that the kept operations have made, and nobody has written past them.
-    pub(super) fn leads_to(&self, text: &str) -> bool {
-        self.tip.is_none_or(|tip| tip == hash128(text.as_bytes()))
+        Self { since: whole.seq, by: Some(whole.stamp.replica), done: Vec::new(), behind: Vec::new() }
     }
 
     /// What was done that somebody has not seen, each with its sequence, from the text that that one has. `None`: more than is
@@ -149,11 +141,10 @@ impl Window {
         Some(before.map(|unseen| (unseen.seq, unseen.steps.read())).chain(later).collect())
     }
 
-    /// Adds what somebody did, behind which that is what was done before and not seen, and which has made `text`. What is more
-    /// than a cell may keep is forgotten, the oldest first.
-    pub(super) fn add(&mut self, hand: &Hand<'_>, steps: &OperationSeq, behind: Vec<(u64, OperationSeq)>, text: &str) {
+    /// Adds what somebody did, behind which that is what was done before and not seen. What is more than a cell may keep is
+    /// forgotten, the oldest first.
+    pub(super) fn add(&mut self, hand: &Hand<'_>, steps: &OperationSeq, behind: Vec<(u64, OperationSeq)>) {
         let at = Dot { seq: hand.author.seq, replica: hand.author.stamp.replica };
-        self.tip = Some(hash128(text.as_bytes()));
         if !steps.is_noop() {
             self.done.push(Done { at, steps: Steps::of(steps) });
         }
