@@ -27,8 +27,8 @@ pub use window::Window;
 
 /// Most operations of one change. A difference that would need more replaces what lies between its ends.
 const MOST_STEPS: usize = 10_000;
-/// Most work of joining two changes: inserted bytes of the first one times operations of the second one.
-const MOST_JOINING: usize = 50_000_000;
+/// Most bytes that are copied for joining two changes, or transforming one: each step of the way copies all that is inserted.
+const MOST_COPIED: usize = 50_000_000;
 
 #[derive(Debug)]
 pub(super) struct Ot;
@@ -89,6 +89,11 @@ fn text(value: &Value) -> Option<&str> {
         Value::Text(text) => Some(text),
         _ => None,
     }
+}
+
+/// Bytes.
+fn inserted(steps: &OperationSeq) -> usize {
+    steps.ops().iter().map(|step| if let Operation::Insert(text) = step { text.len() } else { 0 }).sum()
 }
 
 /// The same on a text on which `earlier` was done meanwhile; and `earlier` on a text on which it was done. What `earlier` inserts
@@ -162,9 +167,7 @@ impl Rule for Ot {
         if first.is()? != second.was {
             return None;
         }
-        let inserted =
-            first.steps.ops().iter().map(|step| if let Operation::Insert(text) = step { text.len() } else { 0 });
-        if inserted.sum::<usize>().saturating_mul(second.steps.ops().len()) > MOST_JOINING {
+        if inserted(&first.steps).saturating_mul(second.steps.ops().len()) > MOST_COPIED {
             return None;
         }
         let both = first.steps.compose(&second.steps).ok().filter(|both| both.ops().len() <= MOST_STEPS)?;
@@ -185,7 +188,8 @@ impl Rule for Ot {
             Some(CellState::Ot(window)) => window.clone(),
             _ => Window::from(held.at),
         };
-        let unseen = window.unseen(hand).filter(|unseen| window::lead(unseen, &was, stored));
+        let is_quick = |count: usize| inserted(&steps).saturating_mul(count) <= MOST_COPIED;
+        let unseen = window.unseen(hand).filter(|unseen| is_quick(unseen.len()) && window::lead(unseen, &was, stored));
         let unseen = unseen.unwrap_or_else(|| vec![(held.at.seq, difference(&was, stored))]);
         let mut behind = Vec::with_capacity(unseen.len());
         for (seq, earlier) in unseen {

@@ -27,7 +27,9 @@ proptest! {
     }
 
     #[test]
-    fn of_two_who_insert_at_one_place_the_earlier_one_stands_first(head in text(), tail in text(), two in ["[x-z]{1,4}", "[u-w]{1,4}"]) {
+    fn of_two_who_insert_at_one_place_the_earlier_one_stands_first(
+        head in text(), tail in text(), two in ["[x-z]{1,4}", "[u-w]{1,4}"],
+    ) {
         let insert = |text: &str| {
             let mut steps = OperationSeq::default();
             steps.retain(head.chars().count() as u64);
