@@ -44,25 +44,23 @@ async fn what_two_typed_into_one_text_is_all_there() {
     run(&world.phone, "UPDATE notes SET body = 'The deep sea is.'").await;
     run(&world.phone, "UPDATE notes SET body = body || ' Still.'").await;
     run(&world.laptop, "UPDATE notes SET body = 'The cold sea is blue.'").await;
-    run(&world.laptop, "UPDATE notes SET body = 'The cold sea is light blue.'").await;
-    run(&world.laptop, "UPDATE notes SET body = 'The cold sea is light.'").await;
+    run(&world.laptop, "UPDATE notes SET body = 'The cold sea is.'").await;
     run(&world.laptop, "UPDATE notes SET body = body || ' 🌊'").await;
-    sees(&world.laptop, BODY, body("The cold sea is light. 🌊")).await;
+    sees(&world.laptop, BODY, body("The cold sea is. 🌊")).await;
     world.together().await;
     for client in [&world.phone, &world.laptop] {
-        sees(client, BODY, body("The deep cold sea is light. Still. 🌊")).await;
+        sees(client, BODY, body("The deep cold sea is. Still. 🌊")).await;
     }
     // One edit is taken back, beside what the other one has made of the text since.
-    let last =
-        world.laptop.write(|tx| tx.execute("UPDATE notes SET body = replace(body, 'light', 'bright')", &[])).await;
+    let last = world.laptop.write(|tx| tx.execute("UPDATE notes SET body = replace(body, 'Still', 'Yes')", &[])).await;
     let last = last.unwrap().rseq.unwrap();
-    sees(&world.phone, BODY, body("The deep cold sea is bright. Still. 🌊")).await;
+    sees(&world.phone, BODY, body("The deep cold sea is. Yes. 🌊")).await;
     run(&world.phone, "UPDATE notes SET body = replace(body, 'cold', 'wild')").await;
-    sees(&world.laptop, BODY, body("The deep wild sea is bright. Still. 🌊")).await;
+    sees(&world.laptop, BODY, body("The deep wild sea is. Yes. 🌊")).await;
     let undone = world.laptop.undo_one(last).await.unwrap();
     assert!(undone.value.left.is_empty());
     for client in [&world.phone, &world.laptop] {
-        sees(client, BODY, body("The deep wild sea is light. Still. 🌊")).await;
+        sees(client, BODY, body("The deep wild sea is. Still. 🌊")).await;
     }
     world.end().await;
 }
