@@ -13,6 +13,7 @@ pub mod list;
 mod lww;
 mod manual;
 mod map;
+mod ot;
 mod set;
 mod state;
 mod text;
@@ -200,7 +201,7 @@ enum Kind {
 }
 
 /// Every rule but `custom`, which is one for each function.
-const ALL: [MergeRule; 12] = [
+const ALL: [MergeRule; 13] = [
     MergeRule(Kind::Named(&lww::Lww)),
     MergeRule(Kind::Named(&first::First)),
     MergeRule(Kind::Named(&arrival::Server)),
@@ -212,6 +213,7 @@ const ALL: [MergeRule; 12] = [
     MergeRule(Kind::Named(&map::Map)),
     MergeRule(Kind::Named(&list::List)),
     MergeRule(Kind::Named(&text::Text)),
+    MergeRule(Kind::Named(&ot::Ot)),
     MergeRule(Kind::Manual(manual::Manual { within_ms: None })),
 ];
 

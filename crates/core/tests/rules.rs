@@ -86,6 +86,13 @@ fn done(column: &Column, n: u8) -> Value {
             "{\"was\":\"a\",\"is\":\"\"}",
             "{\"was\":\"a\",\"is\":\"aa\"}",
         ],
+        ("ot", _) => [
+            "{\"was\":\"\",\"steps\":[]}",
+            "{\"was\":\"\",\"steps\":[\"b\"]}",
+            "{\"was\":\"ab\",\"steps\":[1,\"c\",-1]}",
+            "{\"was\":\"a\",\"steps\":[-1]}",
+            "{\"was\":\"a\",\"steps\":[1,\"a\"]}",
+        ],
         ("set", _) => ["{}", "{\"add\":[1]}", "{\"remove\":[1]}", "{\"add\":[\"a\"],\"remove\":[2]}", "{\"add\":[3]}"],
         _ => ["{}", "{\"set\":{\"/a\":7}}", "{\"set\":{\"/a\":9}}", "{\"set\":{\"/b\":[]}}", "{\"set\":{\"/c\":8}}"],
     };
@@ -219,9 +226,9 @@ proptest! {
             let mut operation = operation(&table, 1, &settled);
             // A text travels with what it was, and so does what an app merges.
             if let Operation::Update { cells, .. } = &mut operation {
-                for cell in cells.iter_mut().filter(|cell| ["text", "custom"].contains(&table.rule(&cell.column).name())) {
+                for cell in cells.iter_mut().filter(|cell| ["text", "ot", "custom"].contains(&table.rule(&cell.column).name())) {
                     let column = table.column(&cell.column).unwrap();
-                    let most = if column.merge.name() == "text" { 5 } else { 6 };
+                    let most = if column.merge.name() == "custom" { 6 } else { 5 };
                     let is = value(column.ty, settled[cell.column.as_str()] % most);
                     cell.value = table.rule(&cell.column).between(&shown[&cell.column], &is).unwrap();
                 }

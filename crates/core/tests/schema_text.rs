@@ -149,13 +149,26 @@ fn hostile_files_of_full_size_are_refused_quickly() {
 
 #[test]
 fn every_merge_rule_of_the_design_is_known() {
-    for (rule, code) in [("ot", "LF-1014"), ("doc", "LF-1022")] {
-        let text = format!(
-            "[app]\nname = \"x\"\n[tables.t.columns]\nid = \"uuid\"\na = {{ type = \"text\", merge = \"{rule}\" }}"
-        );
-        let found = mistakes(&text);
-        assert_eq!(found.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), [code], "{rule}");
+    let schema = |merge: &str| format!("[app]\nname = 'x'\n[tables.t.columns]\nid = 'uuid'\na = {{ {merge} }}");
+    for (rule, ty) in [
+        ("lww", "text"),
+        ("first", "text"),
+        ("server", "text"),
+        ("client", "text"),
+        ("max", "integer"),
+        ("min", "integer"),
+        ("counter", "integer"),
+        ("set", "json"),
+        ("map", "json"),
+        ("list", "text"),
+        ("text", "text"),
+        ("ot", "text"),
+        ("manual", "text"),
+    ] {
+        assert_eq!(parse(&schema(&format!("type = '{ty}', merge = '{rule}'"))).tables[0].rule("a").name(), rule);
     }
+    let found = mistakes(&schema("type = 'text', merge = 'doc'"));
+    assert_eq!(found.iter().map(|d| d.code.as_str()).collect::<Vec<_>>(), ["LF-1022"]);
 }
 
 /// What declares a document says nothing of its row's cells, and makes a table that other parts of the schema may name.

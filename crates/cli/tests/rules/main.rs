@@ -11,6 +11,7 @@ mod deletes;
 #[path = "../common/document.rs"]
 #[allow(dead_code, reason = "what others do with documents")]
 mod document;
+mod ot;
 mod settled;
 
 use document::{PATIENCE, Running};

@@ -34,7 +34,9 @@ fn before_what_waits(images: &[RowImage], from: &Recovered, schema: &Schema) -> 
             return None;
         }
         let Some(table) = schema.table(&image.table) else { return Some(image) };
-        for write in waiting.iter().flat_map(|operation| operation.cells()).filter(|write| write.change.is_some()) {
+        // The last one first: each was made on top of those before it.
+        let writes = waiting.iter().rev().flat_map(|operation| operation.cells());
+        for write in writes.filter(|write| write.change.is_some()) {
             let rule = table.column(&write.column).map(|column| column.merge.clone());
             let (Some(rule), Some(is)) = (rule, image.cells.get(&write.column)) else { continue };
             if rule.is_repeatable() {

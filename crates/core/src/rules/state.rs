@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{map, set};
+use super::{map, ot, set};
 use crate::id::ReplicaId;
 use crate::merge::{Author, Version};
 use crate::value::Value;
@@ -18,6 +18,9 @@ pub enum CellState {
     /// Of `map`: when each path was written.
     #[n(1)]
     Map(#[n(0)] map::Paths),
+    /// Of `ot`: the last operations.
+    #[n(2)]
+    Ot(#[n(0)] ot::Window),
 }
 
 /// A write as others see it: the sequence that it got, and who made it.

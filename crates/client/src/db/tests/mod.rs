@@ -18,6 +18,7 @@ mod letters;
 mod list;
 mod loading;
 mod opening;
+mod operations;
 mod overlay;
 mod parts;
 mod policy;

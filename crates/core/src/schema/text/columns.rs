@@ -11,8 +11,6 @@ use crate::rules::MergeRule;
 use crate::schema::{Column, Default, OnDelete, Pattern};
 use crate::value::{ColumnType, Decimal, MAX_DECIMAL_SCALE, Value};
 
-/// The merge rules of the design that this version does not have.
-const LATER_MERGE_RULES: &[&str] = &["ot"];
 /// What other databases call a key that they assign.
 const ASSIGNED: &[&str] =
     &["serial", "bigserial", "smallserial", "autoincrement", "auto_increment", "identity", "rowid", "generated"];
@@ -259,7 +257,7 @@ fn read_merge<'t>(section: &mut Section<'t>, draft: &mut DraftColumn<'t>, ty: Op
         return;
     }
     let rules: Vec<_> = MergeRule::all().map(|rule| rule.name()).chain(["custom"]).map(|name| (name, name)).collect();
-    let Some(name) = entry.choice(&rules, LATER_MERGE_RULES, report) else { return };
+    let Some(name) = entry.choice(&rules, &[], report) else { return };
     let Some(merge) = merge_rule(name, ty, &entry, function, report) else { return };
     let merge = match within {
         Some(within) if name == "manual" => match within.duration(1_000..=LONGEST_MS, "1h", report) {
