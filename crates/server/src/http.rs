@@ -153,7 +153,8 @@ fn router(shared: Arc<Shared>, app: Option<&Path>) -> Router {
 }
 
 /// For paths and methods that no route has.
-const NOT_HERE: &str = "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /v1/docs/…, /v1/rooms/…, /health and /metrics [LF-6106]";
+const NOT_HERE: &str = "the server has nothing here; it answers GET on /v1/sync, /v1/chunks/…, /v1/docs/…, /v1/rooms/…, /health \
+                        and /metrics [LF-6106]";
 
 async fn sync(
     State(shared): State<Arc<Shared>>,

@@ -1,8 +1,8 @@
 //! Changes from the server: the live stream at the cut, and catching up of buckets that are behind.
 //!
 //! Rules, per cell. The live stream keeps what a live bucket shows at the cut. What a bucket that is behind brings is
-//! taken only where no live bucket shows the cell and no other bucket, nor an older copy of one, has a newer one. A change that a bucket's rows
-//! already contain (they were read after it) is skipped.
+//! taken only where no live bucket shows the cell and no other bucket, nor an older copy of one, has a newer one. A change that
+//! a bucket's rows already contain (they were read after it) is skipped.
 
 use landfall_core::flat::FlatMap;
 use landfall_core::gather::sort_by;

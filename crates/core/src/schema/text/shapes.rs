@@ -99,7 +99,8 @@ pub(super) fn compile(
     let is_second = history_of.is_some() || conflicts_of.is_some() || docs_of.is_some() || versions_of.is_some();
     if let Some((_, span)) = draft.columns.iter().flatten().next().filter(|_| is_second) {
         report.add(codes::NOT_APPLICABLE, span.clone(), format!("a shape of `{name}` cannot leave columns out")).help(
-            "remove `columns`: what is restored from a history or a version, taken from a conflict, or part of a document must be there whole",
+            "remove `columns`: what is restored from a history or a version, taken from a conflict, or part of a document \
+             must be there whole",
         );
     }
     for (i, (column, span)) in draft.columns.iter().flatten().enumerate() {
