@@ -188,6 +188,30 @@ fn a_document_is_a_table_beside_the_one_that_declares_it() {
     assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
 }
 
+/// Versions of rows have the row's own columns, without their rules, and its documents.
+#[test]
+fn versions_are_a_table_beside_the_one_that_declares_them() {
+    let text = "[app]\nname = 'wiki'\n[tables.pages]\nversions = true\n[tables.pages.columns]\nid = 'uuid'\n\
+                title = { type = 'text', required = true, max_length = 9 }\nbody = 'doc'\n\
+                [shapes.kept]\ntable = 'pages_versions'\nwhere = 'id = :page'\nparams = { page = 'uuid' }\n";
+    let schema = parse(text);
+    let versions = schema.table("pages_versions").unwrap();
+    let names: Vec<&str> = versions.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names[..6], ["version_id", "id", "version_name", "version_seq", "version_at", "version_by"]);
+    assert_eq!(names[6..], ["title", "body"]);
+    let title = versions.column("title").unwrap();
+    assert_eq!((title.required, title.max_length), (false, None), "what a row was may be what it may not be today");
+    assert_eq!(Schema::from_json(&schema.to_json()).unwrap(), schema);
+    let codes = |text: &str| mistakes(text).iter().map(|d| d.code.to_string()).collect::<Vec<_>>();
+    assert_eq!(codes(&text.replace("title =", "version_title =")), ["LF-1007"]);
+    assert_eq!(
+        codes(&text.replace("versions = true", "versions = true\nprimary_key = ['id', 'title']")),
+        ["LF-1011", "LF-1011"]
+    );
+    let kept_no_more = parse(text.replace("versions = true", "").split("[shapes").next().unwrap());
+    assert!(Schema::check_upgrade(&schema, &kept_no_more).is_err(), "some may be there");
+}
+
 #[test]
 fn the_example_covers_every_column_type_and_survives_its_compiled_form() {
     let schema = parse(JOURNAL);
@@ -211,7 +235,8 @@ fn the_example_runs_on_sqlite() {
 
 #[test]
 fn every_snippet_of_the_documentation_is_a_schema() {
-    let documentation = std::fs::read_to_string(repository().join("docs/schema.md")).unwrap();
+    let read = |page: &str| std::fs::read_to_string(repository().join("docs").join(page)).unwrap();
+    let documentation = read("schema.md") + "\n" + &read("versions.md");
     let snippets: Vec<_> = documentation.split("```toml\n").skip(1).filter_map(|s| s.split("```").next()).collect();
     assert!(snippets.len() >= 7, "{}", snippets.len());
     for snippet in snippets {
