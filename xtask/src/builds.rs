@@ -27,6 +27,14 @@ pub fn landfall(root: &Path) -> Result<PathBuf, String> {
     program(root, "landfall", &[])
 }
 
+/// Builds the server that embeds Landfall with a merge function, which the tests in a browser run beside the binary.
+///
+/// # Errors
+/// A sentence, when the build fails.
+pub fn example(root: &Path) -> Result<(), String> {
+    cargo(root, &["build", "--locked", "--profile", PROFILE, "--workspace", "--example", "functions"])
+}
+
 /// Builds the simulator, which alone has the switches of the broken variants compiled in, and returns its path.
 ///
 /// # Errors

@@ -112,6 +112,7 @@ fn packages(context: &Context) -> Result<(), String> {
 
 fn browser(context: &Context) -> Result<(), String> {
     let landfall = builds::landfall(&context.root)?;
+    builds::example(&context.root)?;
     web::install(&context.root)?;
     wasm::build(&context.root, &context.target, &context.machine)?;
     web::build_client(&context.root)?;

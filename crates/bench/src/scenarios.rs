@@ -17,6 +17,8 @@ mod memory;
 mod outbox;
 mod push;
 mod rate;
+mod rules;
+mod storage;
 
 /// What a scenario needs to know.
 #[derive(Clone)]
@@ -53,6 +55,9 @@ pub const ALL: &[Scenario] = &[
     ("flood", |c| Box::pin(flood::run(c))),
     ("F-document-250000", |c| Box::pin(documents::history(c, 250_000))),
     ("F-editors-100", |c| Box::pin(documents::editors(c, 100, 50))),
+    ("rules-cost", |c| Box::pin(rules::cost(c))),
+    ("rules-crowd-1000", |c| Box::pin(rules::crowds(c))),
+    ("storage-cell", |c| Box::pin(storage::run(c))),
     ("live-queries-100", |c| Box::pin(device::live_queries(c))),
     ("browser-bytes", |c| Box::pin(browser::run(c, "bytes", 0))),
     ("browser-start", |c| Box::pin(browser::run(c, "start", 0))),

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `json` | values, rows and differences as JSON text, exactly |
 //! | `ops` | the operations of a write, and query parameters, from JSON |
+//! | `functions` | merge functions of the app's own: what they are asked, and what they answer |
 //! | `cache` | calls of the cache, from JSON and to it |
 //! | `failure` | errors as the worker reads them |
 //! | `surface` | what JavaScript calls (WebAssembly only) |
@@ -15,6 +16,7 @@
 
 pub mod cache;
 pub mod failure;
+pub mod functions;
 pub mod json;
 pub mod ops;
 

@@ -84,7 +84,7 @@ fn unwrap<'a>(json: &'a Json, key: &str) -> Option<&'a Json> {
 }
 
 /// A cell of a column whose type is known.
-fn cell(json: &Json, ty: ColumnType) -> Result<Value, String> {
+pub(crate) fn cell(json: &Json, ty: ColumnType) -> Result<Value, String> {
     let plain = ["i", "b", "t", "j"].iter().find_map(|key| unwrap(json, key)).unwrap_or(json);
     Value::from_json(plain, ty).map_err(|e| e.to_string())
 }

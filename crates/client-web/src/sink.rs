@@ -34,6 +34,14 @@ extern "C" {
     #[wasm_bindgen(method, js_name = mirrorAnew)]
     pub fn mirror_anew(this: &Sink, names: Array, frames: Array, images: Array);
 
+    /// What a merge function of the app's makes of three values of a column of this type; as [`crate::functions::answer`]
+    /// reads it. It never throws: the function's own exceptions are among its answers.
+    #[wasm_bindgen(js_namespace = landfallMerge, js_name = ask)]
+    pub fn ask_function(name: &str, ty: &str, question: &str) -> JsValue;
+    /// Says once why a merge function decides nothing.
+    #[wasm_bindgen(js_namespace = landfallMerge, js_name = fault)]
+    pub fn function_failed(name: &str, why: &str);
+
     /// Fills a slice with the browser's randomness.
     #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
     pub fn get_random_values(bytes: &mut [u8]);

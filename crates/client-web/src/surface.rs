@@ -10,6 +10,7 @@ use landfall_client::session::Entropy;
 use landfall_client::{Effect, Engine, Input, Moment};
 use landfall_core::flat::FlatMap;
 use landfall_core::json::{Fields, Misread};
+use landfall_core::rules::{MergeFunctions, Three};
 use landfall_core::{ReplicaId, Schema};
 // The binary form only: the other one would bring a reader and a writer of JSON for every message.
 use landfall_protocol::codec::{decode_binary, encode_binary};
@@ -19,9 +20,10 @@ use wasm_bindgen::prelude::*;
 
 use crate::cache;
 use crate::failure::Failure;
+use crate::functions;
 use crate::json::{self, Types};
 use crate::ops;
-use crate::sink::{Sink, entropy, performance_now};
+use crate::sink::{Sink, ask_function, entropy, function_failed, performance_now};
 
 /// The database's name in its pool of files.
 const FILE: &str = "landfall.db";
@@ -41,6 +43,8 @@ struct Config {
     cache_kib: u32,
     /// At most so many rows of a first load in one turn.
     chunk_rows: usize,
+    /// The merge functions that the app's module has; none: it named no module.
+    functions: Option<Vec<String>>,
 }
 
 impl Config {
@@ -48,6 +52,7 @@ impl Config {
         let json = serde_json::from_str(text).map_err(|e: serde_json::Error| e.to_string())?;
         let fields = Fields::of(&json, "the configuration")?;
         let maybe = |name| fields.maybe(name).map(landfall_core::json::text).transpose();
+        let maybe_list = |name| fields.maybe(name).map(|_| fields.list(name, landfall_core::json::text)).transpose();
         Ok(Self {
             schema: fields.text("schema")?,
             directory: maybe("directory")?,
@@ -56,6 +61,7 @@ impl Config {
             online: fields.flag("online")?,
             cache_kib: fields.number("cache_kib")?,
             chunk_rows: fields.number("chunk_rows")? as usize,
+            functions: maybe_list("functions")?,
         })
     }
 }
@@ -123,6 +129,10 @@ pub async fn open(config: JsString, mirror: Uint8Array, images: Uint8Array, sink
     let wrong = |what: &str| failed(Failure::new("LF-5006", format!("the compiled schema cannot be read: {what}")));
     let config = Config::read(&text(&config)).map_err(|e| wrong(&e))?;
     let schema = Schema::from_json(&config.schema).map_err(|e| wrong(&e.to_string()))?;
+    let schema = match &config.functions {
+        Some(names) => with_functions(schema, names),
+        None => schema,
+    };
     let (location, existed) = match &config.directory {
         None => (Location::Memory, false),
         Some(directory) => {
@@ -163,6 +173,26 @@ pub async fn open(config: JsString, mirror: Uint8Array, images: Uint8Array, sink
     client.mirror_anew()?;
     client.carry_out();
     Ok(client)
+}
+
+/// The schema with the functions of the app's module. They are called by name, out of the worker's global scope: what merges must
+/// be able to go to another thread, which nothing of JavaScript's may.
+fn with_functions(schema: Schema, names: &[String]) -> Schema {
+    let bind = |bound: MergeFunctions, name: &String| {
+        let own = name.clone();
+        bound.on(name.as_str(), move |three: &Three<'_>| {
+            let ty = three.ty.to_string();
+            // A decimal's digits are not a part of what it is there.
+            let ty = ty.split('(').next().unwrap_or(&ty);
+            let answer = functions::answer(&text(&ask_function(&own, ty, &functions::question(three))), three.ty);
+            answer.inspect_err(|why| function_failed(&own, why))
+        })
+    };
+    let schema = schema.with_functions(&names.iter().fold(MergeFunctions::new(), bind));
+    for (table, column, function) in schema.missing_functions() {
+        function_failed(function, &format!("the module has none of this name, which {table}.{column} is merged by"));
+    }
+    schema
 }
 
 /// Lists of images, one after the other; what cannot be read is passed over, with what follows it.

@@ -65,7 +65,15 @@ impl CellWrite {
         if self.change.is_none() {
             return Ok(self.value.clone());
         }
-        self.outcome(column, column.merge.applied(before, &self.value))
+        self.shown(column, column.merge.applied(before, &self.value))
+    }
+
+    /// What a device shows of a change: where the column refuses what a function of the app's made of it, what was written.
+    fn shown(&self, column: &Column, after: Option<Value>) -> Result<Value, Problem> {
+        self.outcome(column, after).or_else(|problem| {
+            let alone = column.merge.function().and_then(|_| column.merge.alone(&self.value));
+            alone.map(|alone| alone.value).filter(|value| column.check(value).is_none()).ok_or(problem)
+        })
     }
 
     /// What a column begins with, as it travels: where its rule knows changes, as the change of nothing to that.
@@ -91,7 +99,7 @@ impl CellWrite {
         if self.base.unwrap_or(base) > 0 && !column.merge.is_repeatable() {
             return Ok(before.clone());
         }
-        self.outcome(column, column.merge.applied(before, &self.beyond_default(column)))
+        self.shown(column, column.merge.applied(before, &self.beyond_default(column)))
     }
 
     /// What an insert adds to a row that somebody else made meanwhile: what it says beyond the column's default.

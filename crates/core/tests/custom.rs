@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn the_function_decides_between_two_that_did_not_see_each_other(base in number(), first in number(), second in number()) {
-        let three = Three { base: &base, ours: &second, theirs: &first };
+        let three = Three { ty: ColumnType::Integer, base: &base, ours: &second, theirs: &first };
         // Who wrote what is there already has written nothing that is to be merged.
         let expected = if first == base { second.clone() } else { add_up(&three).unwrap() };
         let (row, siblings) = both("add_up", [base, first, second]);
@@ -165,7 +165,14 @@ proptest! {
         if first != second {
             prop_assert_eq!(&shown("add_up"), &row.cells["own"]);
         }
-        prop_assert_eq!(shown("nowhere"), second);
+        // Also where it gives what the column refuses: whoever shows it is no worse off than without it.
+        let table = table("text");
+        let own = table.column("own").expect("it is there");
+        for function in ["nowhere", "text", "bounds", "counts_calls"] {
+            let column = Column { merge: rule(function), ..own.clone() };
+            let shown = edit(&column.merge, base.clone(), second.clone()).over(&column, &first);
+            prop_assert_eq!(shown.as_ref(), Ok(&second), "{}", function);
+        }
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub fn check(bytes: &[u8]) -> Result<(), DocError> {
     guarded(|| update(bytes).map(drop))
 }
 
-/// One update that says what all of these say, what was deleted included. The same updates in the same order give the same bytes.
+/// One update that says what all of these say, what was deleted included. The same updates in the same order give the same bytes, but
+/// for the order of the names within a value of several.
 ///
 /// # Errors
 /// [`DocError`] when one of them is none.
@@ -108,8 +109,8 @@ pub fn diff<B: AsRef<[u8]>>(updates: &[B], state_vector: &[u8]) -> Result<Vec<u8
 pub fn answer<B: AsRef<[u8]>>(updates: &[B], state_vector: &[u8]) -> Result<(Vec<u8>, Vec<u8>), DocError> {
     guarded(|| {
         let all = together(updates)?;
-        if !shape::has_room(state_vector) {
-            let cause = "it ends in its middle".to_owned();
+        if !shape::is_state_vector(state_vector) {
+            let cause = "it ends in its middle, or counts further than anybody does".to_owned();
             return Err(DocError::Garbled { what: "state vector", cause });
         }
         StateVector::decode_v1(state_vector).map_err(garbled("state vector"))?;

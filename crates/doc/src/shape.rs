@@ -1,12 +1,23 @@
 //! The shape of an update, looked at byte by byte before the library sees it: it reads values within values by calling itself,
 //! and a stack that is used up ends the whole process, which no guard can hold.
 //!
-//! The form is that of the first version of the encoding (`yjs`, `src/utils/encoding.js` and `src/structs`).
+//! The form is that of the first version of the encoding (`yjs`, `src/utils/encoding.js` and `src/structs`), read as the library
+//! reads it, or refused: what both take for different things would hide from here what is read there. So numbers are no larger
+//! than they are meant to be, where the library lets them run over, and two kinds of content of long ago, which it reads as
+//! something else than `yjs` writes, are none.
+
+use std::collections::BTreeSet;
 
 use super::DocError;
 
 /// Values within values, at most. Editors nest a handful.
 const DEEPEST: usize = 64;
+/// The largest number that JavaScript counts to without holes: of who wrote something.
+pub(super) const LARGEST: u64 = (1 << 53) - 1;
+/// How far anybody counts what they wrote: the library subtracts in 32 bits with a sign.
+const FURTHEST: u32 = i32::MAX as u32;
+/// A number within a value has no more bytes: larger ones are written in another form.
+const NUMBER_BYTES: usize = 8;
 
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
@@ -34,6 +45,21 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A number of which the library keeps 32 bits.
+    fn small(&mut self) -> Read<u32> {
+        u32::try_from(self.number()?).ok()
+    }
+
+    /// Where in what somebody wrote.
+    fn clock(&mut self) -> Read<u32> {
+        self.small().filter(|clock| *clock <= FURTHEST)
+    }
+
+    /// Who wrote something.
+    fn client(&mut self) -> Read<u64> {
+        self.number().filter(|id| *id <= LARGEST)
+    }
+
     fn skip(&mut self, length: u64) -> Read<()> {
         self.bytes = self.bytes.get(usize::try_from(length).ok()?..)?;
         Some(())
@@ -51,9 +77,15 @@ impl<'a> Reader<'a> {
         self.taken().map(drop)
     }
 
+    /// A text: how many UTF-16 units it has.
+    fn text(&mut self) -> Read<u32> {
+        let text = std::str::from_utf8(self.taken()?).ok()?;
+        u32::try_from(text.encode_utf16().count()).ok()
+    }
+
     fn id(&mut self) -> Read<()> {
-        self.number()?;
-        self.number().map(drop)
+        self.client()?;
+        self.clock().map(drop)
     }
 
     /// A value, and what is in it, without calling itself.
@@ -67,18 +99,22 @@ impl<'a> Reader<'a> {
             }
             *left -= 1;
             if *named {
-                self.run().ok_or(Flaw::Cut)?;
+                self.text().ok_or(Flaw::Cut)?;
             }
             match self.byte().ok_or(Flaw::Cut)? {
                 // undefined, null, true, false
                 127 | 126 | 120 | 121 => {}
                 // A number of variable length: its first byte has six bits and a sign.
-                125 => while self.byte().ok_or(Flaw::Cut)? >= 0x80 {},
+                125 => {
+                    let end = self.bytes.iter().take(NUMBER_BYTES).position(|byte| *byte < 0x80).ok_or(Flaw::Cut)?;
+                    self.skip(end as u64 + 1).ok_or(Flaw::Cut)?;
+                }
                 124 => self.skip(4).ok_or(Flaw::Cut)?,
                 123 | 122 => self.skip(8).ok_or(Flaw::Cut)?,
-                119 | 116 => self.run().ok_or(Flaw::Cut)?,
+                119 => self.text().map(drop).ok_or(Flaw::Cut)?,
+                116 => self.run().ok_or(Flaw::Cut)?,
                 tag @ (118 | 117) => {
-                    let length = self.number().ok_or(Flaw::Cut)?;
+                    let length = u64::from(self.small().ok_or(Flaw::Cut)?);
                     if open.len() > DEEPEST {
                         return Err(Flaw::Deep);
                     }
@@ -90,82 +126,91 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn content(&mut self, kind: u8) -> Result<(), Flaw> {
+    /// How long it is: how many of the document's positions it takes.
+    fn content(&mut self, kind: u8) -> Result<u32, Flaw> {
         match kind {
-            // Deleted; bytes; text; a value as JSON, whose reader has bounds of its own.
-            1 => self.number().map(drop),
-            3..=5 => self.run(),
-            2 => {
-                let many = self.number().ok_or(Flaw::Cut)?;
-                for _ in 0..many {
-                    self.run().ok_or(Flaw::Cut)?;
-                }
-                Some(())
-            }
+            // Deleted; bytes; a text; a value as JSON, whose reader has bounds of its own.
+            1 => self.small(),
+            3 => self.run().map(|()| 1),
+            4 => self.text(),
+            5 => self.text().map(|_| 1),
             // A format: its name, and a value as JSON.
-            6 => self.run().and_then(|()| self.run()),
-            // A type; elements and hooks have a name.
-            7 => match self.number().ok_or(Flaw::Cut)? {
-                3 | 5 => self.run(),
-                0..=6 => Some(()),
+            6 => self.text().and_then(|_| self.text()).map(|_| 1),
+            // A type; elements have a name.
+            7 => match self.byte().ok_or(Flaw::Cut)? {
+                3 => self.text().map(|_| 1),
+                0..=2 | 4 | 6 => Some(1),
                 _ => None,
             },
             8 => {
-                let many = self.number().ok_or(Flaw::Cut)?;
+                let many = self.small().ok_or(Flaw::Cut)?;
                 for _ in 0..many {
                     self.value()?;
                 }
-                Some(())
+                Some(many)
             }
             // A document within: its name, and its options.
             9 => {
-                self.run().ok_or(Flaw::Cut)?;
+                self.text().ok_or(Flaw::Cut)?;
                 self.value()?;
-                Some(())
+                Some(1)
             }
             _ => None,
         }
         .ok_or(Flaw::Cut)
     }
 
-    fn item(&mut self, info: u8) -> Result<(), Flaw> {
+    fn item(&mut self, info: u8) -> Result<u32, Flaw> {
         let (left, right) = (info & 0x80 != 0, info & 0x40 != 0);
         for _ in 0..usize::from(left) + usize::from(right) {
             self.id().ok_or(Flaw::Cut)?;
         }
         if !left && !right {
-            let is_named = self.number().ok_or(Flaw::Cut)? == 1;
-            if is_named { self.run() } else { self.id() }.ok_or(Flaw::Cut)?;
+            let is_named = self.small().ok_or(Flaw::Cut)? == 1;
+            if is_named { self.text().map(drop) } else { self.id() }.ok_or(Flaw::Cut)?;
             if info & 0x20 != 0 {
-                self.run().ok_or(Flaw::Cut)?;
+                self.text().ok_or(Flaw::Cut)?;
             }
         }
         self.content(info & 0x1f)
     }
 
     fn update(&mut self) -> Result<(), Flaw> {
-        let clients = self.number().ok_or(Flaw::Cut)?;
+        let clients = self.small().ok_or(Flaw::Cut)?;
+        // The library puts what is said of somebody twice behind each other, in whatever order it comes.
+        let mut known = BTreeSet::new();
         for _ in 0..clients {
-            let structs = self.number().ok_or(Flaw::Cut)?;
-            self.id().ok_or(Flaw::Cut)?;
+            let structs = self.small().ok_or(Flaw::Cut)?;
+            let client = self.client().ok_or(Flaw::Cut)?;
+            let mut clock = self.clock().ok_or(Flaw::Cut)?;
+            if !known.insert(client) {
+                return Err(Flaw::Cut);
+            }
             for _ in 0..structs {
-                match self.byte().ok_or(Flaw::Cut)? {
+                let length = match self.byte().ok_or(Flaw::Cut)? {
                     // What was collected, and what is left out.
-                    0 | 10 => self.number().map(drop).ok_or(Flaw::Cut)?,
+                    0 | 10 => self.small().ok_or(Flaw::Cut)?,
                     info => self.item(info)?,
-                }
+                };
+                clock = beyond(clock, length).ok_or(Flaw::Cut)?;
             }
         }
-        let clients = self.number().ok_or(Flaw::Cut)?;
+        let clients = self.small().ok_or(Flaw::Cut)?;
         for _ in 0..clients {
-            self.number().ok_or(Flaw::Cut)?;
-            let ranges = self.number().ok_or(Flaw::Cut)?;
+            self.client().ok_or(Flaw::Cut)?;
+            let ranges = self.small().ok_or(Flaw::Cut)?;
             for _ in 0..ranges {
-                self.id().ok_or(Flaw::Cut)?;
+                let (from, length) = (self.small().ok_or(Flaw::Cut)?, self.small().ok_or(Flaw::Cut)?);
+                beyond(from, length).ok_or(Flaw::Cut)?;
             }
         }
         if self.bytes.is_empty() { Ok(()) } else { Err(Flaw::Cut) }
     }
+}
+
+/// Where so much ends that begins here.
+fn beyond(clock: u32, length: u32) -> Read<u32> {
+    clock.checked_add(length).filter(|end| *end <= FURTHEST)
 }
 
 enum Flaw {
@@ -173,10 +218,11 @@ enum Flaw {
     Deep,
 }
 
-/// Whether a state vector has no more entries than its bytes have room for: room is made for all of them at once.
-pub(super) fn has_room(state_vector: &[u8]) -> bool {
-    let mut reader = Reader { bytes: state_vector };
-    reader.number().is_some_and(|many| many <= reader.bytes.len() as u64 / 2)
+/// Whether bytes have the shape of a state vector: room is made for all of its entries at once, as many as it says there are.
+pub(super) fn is_state_vector(bytes: &[u8]) -> bool {
+    let mut reader = Reader { bytes };
+    let mut read = || (0..reader.small()?).try_for_each(|_| reader.id());
+    read().is_some()
 }
 
 /// Whether bytes have the shape of an update that can be read.

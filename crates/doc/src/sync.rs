@@ -7,12 +7,10 @@ use yrs::sync::{AwarenessUpdate, Message};
 use yrs::updates::encoder::Encode as _;
 
 use super::DocError;
-use super::shape::Reader;
+use super::shape::{LARGEST, Reader};
 
 /// Frames of one message, at most: providers send one, and some few when they begin.
 const MOST_FRAMES: usize = 256;
-/// The largest number that JavaScript counts to without holes.
-const LARGEST: u64 = (1 << 53) - 1;
 
 /// What one side says.
 #[derive(Clone, Debug, PartialEq, Eq)]

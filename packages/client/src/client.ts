@@ -76,6 +76,15 @@ function serverOf(server: string | URL | null | undefined): string | null {
   return href.replace(/\/*([?#].*)?$/, "");
 }
 
+/** The address of a module, as the worker can load it: told from the page's own, which is another one than the worker's. */
+function moduleOf(address: string | URL | null | undefined): string | null {
+  if (address === null || address === undefined) return null;
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  if (URL.canParse(address, base)) return new URL(address, base).href;
+  const message = `'${address}' is no address of a module; write new URL("./merge.js", import.meta.url)`;
+  throw fail(codes.functions, message);
+}
+
 /** A database as the page sees it. */
 class Client implements Database {
   readonly name: string;
@@ -114,6 +123,7 @@ class Client implements Database {
       server: serverOf(options.server),
       token: null,
       online: options.online ?? true,
+      functions: moduleOf(options.mergeFunctions),
     };
     this.#tokens = new Tokens(options.token ?? null, (token) => void this.#giveToken(token));
     this.#outbox = new OutboxState(schema, (on) => this.#tell({ do: "outbox", on }));

@@ -22,4 +22,5 @@ export const idle = "LF-5918";
 export const inUse = "LF-5919";
 export const notLandfall = "LF-5920";
 export const unreachable = "LF-5921";
+export const functions = "LF-5923";
 export const other = "LF-5930";

@@ -15,6 +15,8 @@ export interface Config {
   server: string | null;
   token: string | null;
   online: boolean;
+  /** Where the app's merge functions are; every tab that may become the owner knows it. */
+  functions: string | null;
 }
 
 /** What a page asks for. */

@@ -549,6 +549,23 @@ export interface Written<R> {
 /** Who the person is, for the server: a token, none, or a function that is asked whenever the server wants another. */
 export type Token = string | null | (() => Promise<string | null>);
 
+/** What the rows of a column under `merge = "custom"` are merged by. */
+export interface MergeInput<Value = unknown> {
+  /** What was there before. */
+  base: Value;
+  /** What this device made of it. */
+  ours: Value;
+  /** What somebody else made of it. */
+  theirs: Value;
+}
+
+/**
+ * A merge function of the app's own, for pages. The same three values must have the same outcome; it must be quick, and it cannot
+ * wait for anything. What it throws, two different answers, and a value that is not of the column's type decide nothing.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: which column it is for, the schema says
+export type MergeFunction<Value = any> = (input: MergeInput<Value>) => Value;
+
 /** How a database is opened. */
 export interface OpenOptions<Tables, Shapes, Actions = AnyActions> {
   /** The constant that `landfall generate` made. */
@@ -561,6 +578,11 @@ export interface OpenOptions<Tables, Shapes, Actions = AnyActions> {
   token?: Token;
   /** Whether to connect at once, unless `setOnline` was called before. */
   online?: boolean;
+  /**
+   * The module with the functions that the schema's columns under `merge = "custom"` name, each a {@link MergeFunction} that is
+   * exported by its name. The worker loads it, as it is; a text is told from the page's address.
+   */
+  mergeFunctions?: string | URL | null;
   /** Starts the worker, where the bundler does not find it by itself. */
   worker?: () => Worker;
 }

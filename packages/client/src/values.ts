@@ -10,6 +10,8 @@ type Wire = null | boolean | number | string | { i: string } | { b: string } | {
 interface Place {
   table?: string | undefined;
   column?: string;
+  /** What it is, where it is neither a column nor a parameter. */
+  what?: string;
 }
 
 export function toBase64(bytes: Uint8Array): string {
@@ -114,7 +116,7 @@ function encodeJson(value: unknown, place: Place, what: string): Wire {
 
 /** A cell of a column, checked before it leaves the page. */
 export function encodeCell(column: Column, value: unknown, place: Place): Wire {
-  const what = place.table ? `${place.table}.${place.column}` : `the parameter '${place.column}'`;
+  const what = place.table ? `${place.table}.${place.column}` : (place.what ?? `the parameter '${place.column}'`);
   if (value === null) return null;
   const [expected, test] = TYPES[column.type];
   if (!test) return encodeJson(value, place, what);
@@ -139,6 +141,11 @@ function decode(wire: Wire): unknown {
   if ("j" in wire) return wire.j;
   if ("i" in wire) return BigInt(wire.i);
   return "b" in wire ? fromBase64(wire.b) : wire;
+}
+
+/** Values from the engine, one beside the other. */
+export function decodeList(list: string): unknown[] {
+  return (JSON.parse(list) as Wire[]).map(decode);
 }
 
 /** An answer of the engine, as objects. */

@@ -24,6 +24,8 @@ const MOST_WORDS: usize = 300;
 /// Three values of one cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Three<'a> {
+    /// What the column holds: each of the three is of this type, or NULL, and so is what is made of them.
+    pub ty: ColumnType,
     /// What the author had before.
     pub base: &'a Value,
     /// What the author made of it.
@@ -145,7 +147,7 @@ impl Custom {
     fn merged(&self, base: &Value, ours: &Value, theirs: &Value) -> Result<Value, String> {
         let Some(function) = &self.function else { return Err("it is not here".to_owned()) };
         let base = if crate::mutant::active("custom-base-forgotten") { theirs } else { base };
-        let three = Three { base, ours, theirs };
+        let three = Three { ty: self.ty, base, ours, theirs };
         let ask = || {
             let said = catch_unwind(AssertUnwindSafe(|| function.merge(&three)));
             let said = said.unwrap_or_else(|_| Err("it panicked".to_owned())).map(canonical);

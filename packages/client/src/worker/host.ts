@@ -4,6 +4,7 @@ import { type Client as Engine, initSync, open as openEngine } from "../../wasm/
 import type { Ask, Config, News, WireStatus } from "../protocol.js";
 import { Alarm } from "./alarm.js";
 import { codes, type ErrorData, fail, failureOf } from "./failure.js";
+import { functionNames } from "./functions.js";
 import { Holding } from "./holding.js";
 import { type Found, Mirror, storageError } from "./mirror.js";
 import { Net } from "./net.js";
@@ -161,6 +162,7 @@ export class Host {
       online: this.#mayBeOnline(found.online ?? online),
       cache_kib: CACHE_KIB,
       chunk_rows: CHUNK_ROWS,
+      functions: functionNames(),
     };
     const sink = this.#sink(found) as never;
     this.#engine = await openEngine(JSON.stringify(config), found.frames, found.images, sink);

@@ -17,6 +17,7 @@ import {
 } from "../protocol.js";
 import { codes, dataOf, type ErrorData, fail } from "./failure.js";
 import { Follower } from "./follower.js";
+import { loadFunctions } from "./functions.js";
 import { Host, type Peer } from "./host.js";
 
 type Post = (message: ToPage) => void;
@@ -86,6 +87,9 @@ export class Tab {
       refused: (error) => this.#opened?.reject(error),
       probe: () => this.#call({ call: "probe", tab: this.#id }),
     });
+    // By every tab, owner or not: one that takes over later, perhaps without a network, has them then.
+    await loadFunctions(config.functions);
+    if (this.#ended) throw fail(codes.closed, "the database is closed; open it again");
     return new Promise((resolve, reject) => {
       this.#opened = { resolve, reject };
       // Held as long as this tab lives: the owner waits for it, and so learns that the tab is gone.

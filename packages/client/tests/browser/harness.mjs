@@ -14,6 +14,7 @@ import ts from "typescript";
 
 export const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const LANDFALL = process.env.LANDFALL_BIN ?? path.join(ROOT, "target/sim/landfall");
+const FUNCTIONS = path.join(path.dirname(LANDFALL), "examples/functions");
 const CHROMIUM = process.env.LANDFALL_CHROMIUM ?? "/usr/bin/chromium";
 const SCHEMA = path.join(ROOT, "examples/journal/landfall.toml");
 const TYPES = {
@@ -47,6 +48,7 @@ export async function folder(scope) {
 /** A landfall server. `kill` is SIGKILL; `start` starts it again on the same data and port. */
 export class Server {
   #child = null;
+  embeds = false;
   port = 0;
 
   constructor(scope, data, args = [], schema = SCHEMA) {
@@ -63,6 +65,14 @@ export class Server {
     return server;
   }
 
+  /** A server that embeds Landfall with the merge function `mean` (crates/server/examples). */
+  static async startWithFunctions(scope, schema) {
+    const server = new Server(scope, await folder(scope), [], schema);
+    server.embeds = true;
+    await server.start();
+    return server;
+  }
+
   async start() {
     const args = [
       "serve",
@@ -75,7 +85,10 @@ export class Server {
       `127.0.0.1:${this.port}`,
       ...this.args,
     ];
-    const child = spawn(LANDFALL, args, {
+    const [program, given] = this.embeds
+      ? [FUNCTIONS, [this.schema, this.data, `127.0.0.1:${this.port}`]]
+      : [LANDFALL, args];
+    const child = spawn(program, given, {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, RUST_LOG: "warn" },
     });

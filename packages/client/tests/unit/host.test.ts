@@ -53,7 +53,15 @@ vi.mock("../../src/worker/storage.js", () => ({
   isInUse: () => false,
 }));
 
-const CONFIG = { name: "journal", version: 1, compiled: "{}", server: null, token: null, online: true };
+const CONFIG = {
+  name: "journal",
+  version: 1,
+  compiled: "{}",
+  server: null,
+  token: null,
+  online: true,
+  functions: null,
+};
 let host: Host;
 let told: string[];
 const peer: Peer = { tab: "b", news: (news) => news.news === "outbox" && told.push(news.entries) };
