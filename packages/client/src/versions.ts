@@ -93,7 +93,7 @@ export function versionsOf<Tables, Shapes, Actions, T extends Versioned<Tables>>
   const names = namesOf(schema as unknown as Schema, table);
   return db.live<VersionEntry>(
     `SELECT version_id, version_name, version_at, version_by FROM ${quote(names.versions)} WHERE ${quote(names.key)} = ?
-     ORDER BY version_seq IS NOT NULL, version_seq DESC LIMIT ?`,
+     ORDER BY version_seq IS NOT NULL, version_seq DESC, rowid DESC LIMIT ?`,
     [key as Param, limit],
   );
 }
@@ -192,11 +192,17 @@ export function keepVersions<Tables, Shapes, Actions, T extends Versioned<Tables
     if (!changed) return;
     await save();
     changed = false;
-    await keepVersion(db, schema, table, key);
+    try {
+      await keepVersion(db, schema, table, key);
+    } catch (thrown) {
+      // What is not kept is kept with the next one, or at the end.
+      changed = true;
+      throw thrown;
+    }
     const unnamed = `${quote(names.key)} = ? AND version_name IS NULL`;
     const old = await db.query<{ version_id: string }>(
       `SELECT version_id FROM ${quote(names.versions)} WHERE ${unnamed}
-       ORDER BY version_seq IS NOT NULL, version_seq DESC LIMIT -1 OFFSET ?`,
+       ORDER BY version_seq IS NOT NULL, version_seq DESC, rowid DESC LIMIT -1 OFFSET ?`,
       [key as Param, most],
     );
     if (old.length === 0) return;
