@@ -110,7 +110,7 @@ export async function readVersion<Tables, Shapes, Actions, T extends Versioned<T
 
 /**
  * Keeps what a row is now, with its documents as the local database has them (`save` of a bound document first): a write like
- * any other, offline too. The id of the version; rejects with LF-5006 where there is no such row here.
+ * any other, offline too. The id of the version; rejects where there is no such row here.
  */
 export async function keepVersion<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
