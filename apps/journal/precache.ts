@@ -10,11 +10,8 @@ import type { Plugin } from "vite";
 
 /** Stands in sw.ts where the list goes. */
 const PLACE = /(["'`])@@PRECACHE@@\1/;
-/**
- * Letters of other alphabets are fetched when a page shows them, and not by everybody. The module that reads documents without an
- * editor comes with the SDK, and is not used here.
- */
-const LEFT_OUT = /\.(br|gz|map)$|^sw\.js$|landfall_doc_web[^/]*\.wasm$|(cyrillic|greek|vietnamese|-ext)[^/]*\.woff2$/;
+/** Letters of other alphabets are fetched when a page shows them, and not by everybody. */
+const LEFT_OUT = /\.(br|gz|map)$|^sw\.js$|(cyrillic|greek|vietnamese|-ext)[^/]*\.woff2$/;
 const PACKED = /\.(html|js|css|svg|wasm|webmanifest|json)$/;
 /** A smaller file is as quick unpacked. */
 const PACKED_FROM_BYTES = 1024;

@@ -399,6 +399,74 @@ export type NotesConflictsUpdate = never;
 /** The key of a row of `notes_conflicts`: its `conflict_id`. */
 export type NotesConflictsKey = string;
 
+/** A version of a row of `notes`: what it was when somebody kept it. */
+export interface NotesVersions {
+  /** uuid, key, by default a new one */
+  version_id: string;
+  /** uuid, required, a row of `notes`, deleted with it */
+  id: string;
+  /** text, at most 200 characters */
+  version_name: string | null;
+  /** integer, filled by the server, null until then */
+  version_seq: number | bigint | null;
+  /** timestamp, filled by the server, null until then */
+  version_at: string | null;
+  /** text, filled by the server, null until then */
+  version_by: string | null;
+  /** text */
+  owner: string | null;
+  /** text */
+  title: string | null;
+  /** text, by default "" */
+  body: string | null;
+  /** boolean, by default false */
+  pinned: boolean | null;
+  /** boolean, by default false */
+  public: boolean | null;
+  /** text */
+  mood: string | null;
+  /** float */
+  rating: number | null;
+  /** decimal(2) */
+  budget: string | null;
+  /** json */
+  place: Json | null;
+  /** date */
+  day: string | null;
+  /** timestamp */
+  created: string | null;
+  /** json, by default [] */
+  tags: Json | null;
+  /** text */
+  position: string | null;
+}
+
+/** What an insert into `notes_versions` takes; what may be left out has a default or is NULL. */
+export interface NotesVersionsInsert {
+  version_id?: string;
+  id: string;
+  version_name?: string | null;
+  owner?: string | null;
+  title?: string | null;
+  body?: string | null;
+  pinned?: boolean | null;
+  public?: boolean | null;
+  mood?: string | null;
+  rating?: number | null;
+  budget?: string | null;
+  place?: Json | null;
+  day?: string | null;
+  created?: string | Date | null;
+  tags?: Json | null;
+  position?: string | null;
+}
+
+/** What is in `notes_versions` is never changed. */
+export type NotesVersionsUpdate = never;
+
+/** The key of a row of `notes_versions`: its `version_id`. */
+export type NotesVersionsKey = string;
+
 /** An update of a document of a row of `pages`: together they are the document. */
 export interface PagesDocs {
   /** uuid, key, by default a new one */
@@ -429,11 +497,55 @@ export interface PagesDocsInsert {
   doc_update: Uint8Array;
 }
 
-/** Updates in `pages_docs` are never changed. */
+/** What is in `pages_docs` is never changed. */
 export type PagesDocsUpdate = never;
 
 /** The key of a row of `pages_docs`: its `doc_id`. */
 export type PagesDocsKey = string;
+
+/** A version of a row of `pages`: what it was when somebody kept it. */
+export interface PagesVersions {
+  /** uuid, key, by default a new one */
+  version_id: string;
+  /** uuid, required, a row of `pages`, deleted with it */
+  id: string;
+  /** text, at most 200 characters */
+  version_name: string | null;
+  /** integer, filled by the server, null until then */
+  version_seq: number | bigint | null;
+  /** timestamp, filled by the server, null until then */
+  version_at: string | null;
+  /** text, filled by the server, null until then */
+  version_by: string | null;
+  /** text */
+  owner: string | null;
+  /** text */
+  title: string | null;
+  /** boolean, by default false */
+  open: boolean | null;
+  /** timestamp */
+  created: string | null;
+  /** bytes */
+  body: Uint8Array | null;
+}
+
+/** What an insert into `pages_versions` takes; what may be left out has a default or is NULL. */
+export interface PagesVersionsInsert {
+  version_id?: string;
+  id: string;
+  version_name?: string | null;
+  owner?: string | null;
+  title?: string | null;
+  open?: boolean | null;
+  created?: string | Date | null;
+  body?: Uint8Array | null;
+}
+
+/** What is in `pages_versions` is never changed. */
+export type PagesVersionsUpdate = never;
+
+/** The key of a row of `pages_versions`: its `version_id`. */
+export type PagesVersionsKey = string;
 
 /** Each table's row, and what insert, update and key take. */
 export interface Tables {
@@ -456,7 +568,19 @@ export interface Tables {
     update: NotesConflictsUpdate;
     key: NotesConflictsKey;
   };
+  notes_versions: {
+    row: NotesVersions;
+    insert: NotesVersionsInsert;
+    update: NotesVersionsUpdate;
+    key: NotesVersionsKey;
+  };
   pages_docs: { row: PagesDocs; insert: PagesDocsInsert; update: PagesDocsUpdate; key: PagesDocsKey };
+  pages_versions: {
+    row: PagesVersions;
+    insert: PagesVersionsInsert;
+    update: PagesVersionsUpdate;
+    key: PagesVersionsKey;
+  };
 }
 
 /** What a device can hold: each shape's parameters. */
@@ -467,6 +591,8 @@ export interface Shapes {
   my_conflicts: Record<string, never>;
   /** Rows of `notes_history`. */
   note_history: { note: string };
+  /** Rows of `notes_versions`. */
+  note_versions: { note: string };
   /** Rows of `notes`: owner, title, body, mood, created, and the key. */
   public_notes: { owner: string };
   /** Rows of `tags`. */
@@ -491,6 +617,8 @@ export interface Shapes {
   my_page_texts: Record<string, never>;
   /** Rows of `pages_docs`. */
   page_text: { page: string };
+  /** Rows of `pages_versions`. */
+  page_versions: { page: string };
 }
 
 /** What a transaction can ask of the server: each action's arguments. */
@@ -499,7 +627,7 @@ export type Actions = Record<never, object>;
 /** The schema, for `openDatabase`. */
 export const schema: Schema<Tables, Shapes, Actions> = {
   name: "journal",
-  version: 2,
+  version: 3,
   tables: {
     people: {
       key: ["subject"],
@@ -646,6 +774,31 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         position: { type: "text", nullable: true, assigned: true },
       },
     },
+    notes_versions: {
+      key: ["version_id"],
+      sync: true,
+      columns: {
+        version_id: { type: "uuid" },
+        id: { type: "uuid" },
+        version_name: { type: "text", nullable: true },
+        version_seq: { type: "integer", nullable: true, assigned: true },
+        version_at: { type: "timestamp", nullable: true, assigned: true },
+        version_by: { type: "text", nullable: true, assigned: true },
+        owner: { type: "text", nullable: true },
+        title: { type: "text", nullable: true },
+        body: { type: "text", nullable: true },
+        pinned: { type: "boolean", nullable: true },
+        public: { type: "boolean", nullable: true },
+        mood: { type: "text", nullable: true },
+        rating: { type: "float", nullable: true },
+        budget: { type: "decimal", scale: 2, nullable: true },
+        place: { type: "json", nullable: true },
+        day: { type: "date", nullable: true },
+        created: { type: "timestamp", nullable: true },
+        tags: { type: "json", nullable: true },
+        position: { type: "text", nullable: true },
+      },
+    },
     pages_docs: {
       key: ["doc_id"],
       sync: true,
@@ -661,6 +814,23 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         open: { type: "boolean", nullable: true, assigned: true },
       },
     },
+    pages_versions: {
+      key: ["version_id"],
+      sync: true,
+      columns: {
+        version_id: { type: "uuid" },
+        id: { type: "uuid" },
+        version_name: { type: "text", nullable: true },
+        version_seq: { type: "integer", nullable: true, assigned: true },
+        version_at: { type: "timestamp", nullable: true, assigned: true },
+        version_by: { type: "text", nullable: true, assigned: true },
+        owner: { type: "text", nullable: true },
+        title: { type: "text", nullable: true },
+        open: { type: "boolean", nullable: true },
+        created: { type: "timestamp", nullable: true },
+        body: { type: "bytes", nullable: true },
+      },
+    },
   },
   shapes: {
     my_notes: {
@@ -673,6 +843,12 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     },
     note_history: {
       table: "notes_history",
+      params: {
+        note: { type: "uuid" },
+      },
+    },
+    note_versions: {
+      table: "notes_versions",
       params: {
         note: { type: "uuid" },
       },
@@ -736,11 +912,17 @@ export const schema: Schema<Tables, Shapes, Actions> = {
         page: { type: "uuid" },
       },
     },
+    page_versions: {
+      table: "pages_versions",
+      params: {
+        page: { type: "uuid" },
+      },
+    },
   },
   actions: {
   },
   compiled: [
-    '{"name":"journal","version":2,"tables":[{"name":"people","columns":[{"name":"subject","type":"text",',
+    '{"name":"journal","version":3,"tables":[{"name":"people","columns":[{"name":"subject","type":"text",',
     '"required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"re',
     'ferences":null,"unique":false,"merge":"lww"},{"name":"name","type":"text","required":true,"default":',
     'null,"max_length":80,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
@@ -788,243 +970,320 @@ export const schema: Schema<Tables, Shapes, Actions> = {
     'xt"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column',
     '":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compar',
     'e":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":',
-    '"text"}}}}},"search":["title","body"],"history":{"keep_ms":31536000000}},{"name":"tags","columns":[{',
-    '"name":"note_id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min"',
-    ':null,"max":null,"one_of":[],"references":{"table":"notes","on_delete":"cascade"},"unique":false,"me',
-    'rge":"lww"},{"name":"tag","type":"text","required":true,"default":null,"max_length":40,"pattern":"[^',
-    '\\\\s#]+","min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"o',
-    'wner","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":',
-    'null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"added","type":"timestamp",',
-    '"required":false,"default":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
-    '"references":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","tag"],"sync":true,"on_del',
-    'ete_conflict":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"column":{"name":"owner","',
-    'type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"compare":{"op":"=","left"',
-    ':{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update"',
-    ':{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub',
-    '","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"',
-    'right":{"claim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":[{"name":"id","type":"uu',
-    'id","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of"',
-    ':[],"references":null,"unique":false,"merge":"lww"},{"name":"author","type":"text","required":true,"',
-    'default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table',
-    '":"people","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"reply_to","type":"uuid","re',
-    'quired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
-    'erences":{"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lww"},{"name":"title","typ',
-    'e":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww"},{"name":"body","type":"text","required":true,',
-    '"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
-    'references":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text","required":false,"defau',
-    'lt":null,"max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
-    ':false,"merge":"lww"},{"name":"status","type":"text","required":true,"default":{"value":{"text":"dra',
-    'ft"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"draft"},{"text":"liv',
-    'e"}],"references":null,"unique":false,"merge":"lww"},{"name":"likes","type":"integer","required":tru',
-    'e,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"int":"0"},"max":null,"one',
-    '_of":[],"references":null,"unique":false,"merge":"counter"},{"name":"price","type":{"decimal":2},"re',
-    'quired":false,"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern":null,"min":{"decima',
-    'l":"0.00"},"max":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":false,"merge":"lww"},{',
-    '"name":"published","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":nu',
-    'll,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":',
-    '["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","',
-    'left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"',
-    'op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"tex',
-    't"}}}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"c',
-    'laim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"author',
-    '","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","le',
-    'ft":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"se',
-    'arch":["title","body"]},{"name":"likes","columns":[{"name":"post","type":"uuid","required":true,"def',
-    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":',
-    '"posts","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"person","type":"text","require',
-    'd":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references',
-    '":null,"unique":false,"merge":"lww"},{"name":"times","type":"integer","required":true,"default":{"va',
-    'lue":{"int":"0"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":nu',
-    'll,"unique":false,"merge":"counter"}],"primary_key":["post","person"],"sync":true,"on_delete_conflic',
-    't":"update_wins","access":{"read":null,"insert":{"compare":{"op":"=","left":{"column":{"name":"perso',
-    'n","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","l',
-    'eft":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"de',
-    'lete":{"compare":{"op":"=","left":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name',
-    '":"sub","type":"text"}}}}}},{"name":"pages","columns":[{"name":"id","type":"uuid","required":true,"d',
-    'efault":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,',
-    '"unique":false,"merge":"lww"},{"name":"owner","type":"text","required":true,"default":null,"max_leng',
-    'th":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
-    'ww"},{"name":"title","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"m',
-    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"open","type',
-    '":"boolean","required":true,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min',
-    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"created","typ',
-    'e":"timestamp","required":true,"default":"now","max_length":null,"pattern":null,"min":null,"max":nul',
-    'l,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":true,"on_',
-    'delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name"',
-    ':"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","',
-    'type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"',
-    'right":{"claim":{"name":"sub","type":"text"}}}},"update":{"or":[{"compare":{"op":"=","left":{"column',
-    '":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name"',
-    ':"open","type":"boolean"}}]},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"',
-    'text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"docs":["body"]},{"name":"drafts","columns',
-    '":[{"name":"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min',
-    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"text","type":',
-    '"text","required":false,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,',
-    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"saved","type":"times',
-    'tamp","required":false,"default":"now","max_length":null,"pattern":null,"min":null,"max":null,"one_o',
-    'f":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],"sync":false,"on_delete_',
-    'conflict":"update_wins","access":{"read":null,"insert":null,"update":null,"delete":null}},{"name":"n',
-    'otes_history","columns":[{"name":"change_id","type":"uuid","required":true,"default":null,"max_lengt',
-    'h":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
-    'ww"},{"name":"change_row","type":"uuid","required":true,"default":null,"max_length":null,"pattern":n',
-    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true',
-    '},{"name":"change_seq","type":"integer","required":true,"default":null,"max_length":null,"pattern":n',
-    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true',
-    '},{"name":"change_at","type":"timestamp","required":false,"default":null,"max_length":null,"pattern"',
-    ':null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":tr',
-    'ue},{"name":"change_written","type":"timestamp","required":false,"default":null,"max_length":null,"p',
-    'attern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assig',
-    'ned":true},{"name":"change_by","type":"text","required":false,"default":null,"max_length":null,"patt',
-    'ern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned',
-    '":true},{"name":"change_device","type":"uuid","required":false,"default":null,"max_length":null,"pat',
-    'tern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigne',
-    'd":true},{"name":"change_action","type":"text","required":false,"default":null,"max_length":null,"pa',
-    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assign',
-    'ed":true},{"name":"change_kind","type":"text","required":true,"default":null,"max_length":null,"patt',
-    'ern":null,"min":null,"max":null,"one_of":[{"text":"before"},{"text":"insert"},{"text":"update"},{"te',
-    'xt":"delete"}],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"change_colum',
-    'ns","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":',
-    'null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"id","type"',
-    ':"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_',
-    'of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"owner","type":"text"',
-    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
-    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"title","type":"text","requi',
-    'red":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refere',
-    'nces":null,"unique":false,"merge":"lww","assigned":true},{"name":"body","type":"text","required":fal',
-    'se,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[',
-    '],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"pinned","type":"boolean",',
-    '"required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max',
-    '":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"public",',
-    '"type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":nul',
-    'l,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},',
-    '{"name":"mood","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":',
-    'null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":',
-    '"rating","type":"float","required":false,"default":null,"max_length":null,"pattern":null,"min":null,',
-    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"budg',
-    'et","type":{"decimal":2},"required":false,"default":null,"max_length":null,"pattern":null,"min":null',
-    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"pla',
-    'ce","type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":',
-    'null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"day","type',
-    '":"date","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
-    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"created","type":"ti',
-    'mestamp","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one',
-    '_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"tags","type":"json"',
-    ',"required":false,"default":{"value":{"json":[]}},"max_length":null,"pattern":null,"min":null,"max":',
-    'null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"position",',
-    '"type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
-    ',"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true}],"primary_key":["change',
-    '_id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","l',
-    'eft":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"co',
-    'lumn":{"name":"public","type":"boolean"}}]},"insert":{"literal":{"bool":false}},"update":{"literal":',
-    '{"bool":false}},"delete":{"literal":{"bool":false}}},"history_of":{"table":"notes","key":["id"]}},{"',
-    'name":"notes_conflicts","columns":[{"name":"conflict_id","type":"uuid","required":true,"default":nul',
-    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
-    'e,"merge":"lww"},{"name":"conflict_row","type":"uuid","required":true,"default":null,"max_length":nu',
-    'll,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","',
-    'assigned":true},{"name":"conflict_column","type":"text","required":true,"default":null,"max_length":',
-    'null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"',
-    ',"assigned":true},{"name":"conflict_seq","type":"integer","required":true,"default":null,"max_length',
-    '":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lw',
-    'w","assigned":true},{"name":"conflict_at","type":"timestamp","required":false,"default":null,"max_le',
-    'ngth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge"',
-    ':"lww","assigned":true},{"name":"conflict_written","type":"timestamp","required":false,"default":nul',
-    'l,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fals',
-    'e,"merge":"lww","assigned":true},{"name":"conflict_by","type":"text","required":false,"default":null',
-    ',"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false',
-    ',"merge":"lww","assigned":true},{"name":"conflict_device","type":"uuid","required":false,"default":n',
-    'ull,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fa',
-    'lse,"merge":"lww","assigned":true},{"name":"conflict_base","type":"json","required":false,"default":',
-    'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
-    'alse,"merge":"lww","assigned":true},{"name":"id","type":"uuid","required":false,"default":null,"max_',
+    '"text"}}}}},"search":["title","body"],"history":{"keep_ms":31536000000},"versions":true},{"name":"ta',
+    'gs","columns":[{"name":"note_id","type":"uuid","required":true,"default":null,"max_length":null,"pat',
+    'tern":null,"min":null,"max":null,"one_of":[],"references":{"table":"notes","on_delete":"cascade"},"u',
+    'nique":false,"merge":"lww"},{"name":"tag","type":"text","required":true,"default":null,"max_length":',
+    '40,"pattern":"[^\\\\s#]+","min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"',
+    'lww"},{"name":"owner","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"',
+    'min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"added","ty',
+    'pe":"timestamp","required":false,"default":"now","max_length":null,"pattern":null,"min":null,"max":n',
+    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["note_id","tag"],"sy',
+    'nc":true,"on_delete_conflict":"delete_wins","access":{"read":{"compare":{"op":"=","left":{"column":{',
+    '"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"insert":{"compare":',
+    '{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"te',
+    'xt"}}}},"update":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"cla',
+    'im":{"name":"sub","type":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","',
+    'type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}}},{"name":"posts","columns":[{"name"',
+    ':"id","type":"uuid","required":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"ma',
+    'x":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"author","type":"text","',
+    'required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
+    'erences":{"table":"people","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"reply_to","',
+    'type":"uuid","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,',
+    '"one_of":[],"references":{"table":"posts","on_delete":"set_null"},"unique":false,"merge":"lww"},{"na',
+    'me":"title","type":"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"body","type":"text",',
+    '"required":true,"default":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":nu',
+    'll,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"topic","type":"text","requir',
+    'ed":false,"default":null,"max_length":40,"pattern":null,"min":null,"max":null,"one_of":[],"reference',
+    's":null,"unique":false,"merge":"lww"},{"name":"status","type":"text","required":true,"default":{"val',
+    'ue":{"text":"draft"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"draf',
+    't"},{"text":"live"}],"references":null,"unique":false,"merge":"lww"},{"name":"likes","type":"integer',
+    '","required":true,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":{"int":"0"}',
+    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"counter"},{"name":"price","type":{',
+    '"decimal":2},"required":false,"default":{"value":{"decimal":"0.00"}},"max_length":null,"pattern":nul',
+    'l,"min":{"decimal":"0.00"},"max":{"decimal":"9999.99"},"one_of":[],"references":null,"unique":false,',
+    '"merge":"lww"},{"name":"published","type":"timestamp","required":false,"default":null,"max_length":n',
+    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}',
+    '],"primary_key":["id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"comp',
+    'are":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}',
+    '}},{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"',
+    'sub","type":"text"}}}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"author","type":"tex',
+    't"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compare":{"op":"=","left":{"column"',
+    ':{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"delete":{"compar',
+    'e":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"claim":{"name":"sub","type"',
+    ':"text"}}}}},"search":["title","body"]},{"name":"likes","columns":[{"name":"post","type":"uuid","req',
+    'uired":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":{"table":"posts","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"person","type"',
+    ':"text","required":true,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of',
+    '":[],"references":null,"unique":false,"merge":"lww"},{"name":"times","type":"integer","required":tru',
+    'e,"default":{"value":{"int":"0"}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[]',
+    ',"references":null,"unique":false,"merge":"counter"}],"primary_key":["post","person"],"sync":true,"o',
+    'n_delete_conflict":"update_wins","access":{"read":null,"insert":{"compare":{"op":"=","left":{"column',
+    '":{"name":"person","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"compa',
+    're":{"op":"=","left":{"column":{"name":"person","type":"text"}},"right":{"claim":{"name":"sub","type',
+    '":"text"}}}},"delete":{"compare":{"op":"=","left":{"column":{"name":"person","type":"text"}},"right"',
+    ':{"claim":{"name":"sub","type":"text"}}}}}},{"name":"pages","columns":[{"name":"id","type":"uuid","r',
+    'equired":true,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"r',
+    'eferences":null,"unique":false,"merge":"lww"},{"name":"owner","type":"text","required":true,"default',
+    '":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":',
+    'false,"merge":"lww"},{"name":"title","type":"text","required":true,"default":null,"max_length":200,"',
+    'pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"na',
+    'me":"open","type":"boolean","required":true,"default":{"value":{"bool":false}},"max_length":null,"pa',
+    'ttern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name',
+    '":"created","type":"timestamp","required":true,"default":"now","max_length":null,"pattern":null,"min',
+    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["id"],',
+    '"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{',
+    '"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":',
+    '{"name":"open","type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"column":{"name":"owner","',
+    'type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"or":[{"compare":{"op":"="',
+    ',"left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{',
+    '"column":{"name":"open","type":"boolean"}}]},"delete":{"compare":{"op":"=","left":{"column":{"name":',
+    '"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"docs":["body"],"versions"',
+    ':true},{"name":"drafts","columns":[{"name":"id","type":"uuid","required":true,"default":"uuid","max_',
     'length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merg',
-    'e":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":null,"max_length"',
+    'e":"lww"},{"name":"text","type":"text","required":false,"default":{"value":{"text":""}},"max_length"',
     ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww',
-    '","assigned":true},{"name":"title","type":"text","required":false,"default":null,"max_length":null,"',
-    'pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assi',
-    'gned":true},{"name":"body","type":"text","required":false,"default":{"value":{"text":""}},"max_lengt',
-    'h":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"l',
-    'ww","assigned":true},{"name":"pinned","type":"boolean","required":false,"default":{"value":{"bool":f',
-    'alse}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
-    ':false,"merge":"lww","assigned":true},{"name":"public","type":"boolean","required":false,"default":{',
-    '"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referenc',
-    'es":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood","type":"text","required":false',
-    ',"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
-    ',"unique":false,"merge":"lww","assigned":true},{"name":"rating","type":"float","required":false,"def',
-    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
-    'que":false,"merge":"lww","assigned":true},{"name":"budget","type":{"decimal":2},"required":false,"de',
-    'fault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"un',
-    'ique":false,"merge":"lww","assigned":true},{"name":"place","type":"json","required":false,"default":',
+    '"},{"name":"saved","type":"timestamp","required":false,"default":"now","max_length":null,"pattern":n',
+    'ull,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key"',
+    ':["id"],"sync":false,"on_delete_conflict":"update_wins","access":{"read":null,"insert":null,"update"',
+    ':null,"delete":null}},{"name":"notes_history","columns":[{"name":"change_id","type":"uuid","required',
+    '":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
+    '":null,"unique":false,"merge":"lww"},{"name":"change_row","type":"uuid","required":true,"default":nu',
+    'll,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
+    'se,"merge":"lww","assigned":true},{"name":"change_seq","type":"integer","required":true,"default":nu',
+    'll,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":fal',
+    'se,"merge":"lww","assigned":true},{"name":"change_at","type":"timestamp","required":false,"default":',
     'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
-    'alse,"merge":"lww","assigned":true},{"name":"day","type":"date","required":false,"default":null,"max',
-    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"mer',
-    'ge":"lww","assigned":true},{"name":"created","type":"timestamp","required":false,"default":null,"max',
-    '_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"mer',
-    'ge":"lww","assigned":true},{"name":"tags","type":"json","required":false,"default":{"value":{"json":',
-    '[]}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
-    'alse,"merge":"lww","assigned":true},{"name":"position","type":"text","required":false,"default":null',
+    'alse,"merge":"lww","assigned":true},{"name":"change_written","type":"timestamp","required":false,"de',
+    'fault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"un',
+    'ique":false,"merge":"lww","assigned":true},{"name":"change_by","type":"text","required":false,"defau',
+    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniqu',
+    'e":false,"merge":"lww","assigned":true},{"name":"change_device","type":"uuid","required":false,"defa',
+    'ult":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uniq',
+    'ue":false,"merge":"lww","assigned":true},{"name":"change_action","type":"text","required":false,"def',
+    'ault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"uni',
+    'que":false,"merge":"lww","assigned":true},{"name":"change_kind","type":"text","required":true,"defau',
+    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[{"text":"before"},{"text":',
+    '"insert"},{"text":"update"},{"text":"delete"}],"references":null,"unique":false,"merge":"lww","assig',
+    'ned":true},{"name":"change_columns","type":"json","required":false,"default":null,"max_length":null,',
+    '"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","ass',
+    'igned":true},{"name":"id","type":"uuid","required":false,"default":null,"max_length":null,"pattern":',
+    'null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":tru',
+    'e},{"name":"owner","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"m',
+    'in":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"na',
+    'me":"title","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":nul',
+    'l,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"bo',
+    'dy","type":"text","required":false,"default":{"value":{"text":""}},"max_length":null,"pattern":null,',
+    '"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"',
+    'name":"pinned","type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":nul',
+    'l,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","a',
+    'ssigned":true},{"name":"public","type":"boolean","required":false,"default":{"value":{"bool":false}}',
     ',"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false',
-    ',"merge":"lww","assigned":true}],"primary_key":["conflict_id"],"sync":true,"on_delete_conflict":"upd',
-    'ate_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text',
-    '"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"public","type":"boolean"}}]}',
-    ',"insert":{"literal":{"bool":false}},"update":{"literal":{"bool":false}},"delete":{"compare":{"op":"',
-    '=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}',
-    '},"conflicts_of":{"table":"notes","key":["id"]}},{"name":"pages_docs","columns":[{"name":"doc_id","t',
-    'ype":"uuid","required":false,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null',
-    ',"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"id","type":"uuid","required":t',
-    'rue,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{',
-    '"table":"pages","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"doc_column","type":"te',
-    'xt","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[',
-    '{"text":"body"}],"references":null,"unique":false,"merge":"lww"},{"name":"doc_update","type":"bytes"',
-    ',"required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"',
-    'references":null,"unique":false,"merge":"lww"},{"name":"doc_seq","type":"integer","required":false,"',
-    'default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"',
-    'unique":false,"merge":"lww","assigned":true},{"name":"doc_at","type":"timestamp","required":false,"d',
+    ',"merge":"lww","assigned":true},{"name":"mood","type":"text","required":false,"default":null,"max_le',
+    'ngth":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge"',
+    ':"lww","assigned":true},{"name":"rating","type":"float","required":false,"default":null,"max_length"',
+    ':null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww',
+    '","assigned":true},{"name":"budget","type":{"decimal":2},"required":false,"default":null,"max_length',
+    '":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lw',
+    'w","assigned":true},{"name":"place","type":"json","required":false,"default":null,"max_length":null,',
+    '"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","ass',
+    'igned":true},{"name":"day","type":"date","required":false,"default":null,"max_length":null,"pattern"',
+    ':null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":tr',
+    'ue},{"name":"created","type":"timestamp","required":false,"default":null,"max_length":null,"pattern"',
+    ':null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":tr',
+    'ue},{"name":"tags","type":"json","required":false,"default":{"value":{"json":[]}},"max_length":null,',
+    '"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","ass',
+    'igned":true},{"name":"position","type":"text","required":false,"default":null,"max_length":null,"pat',
+    'tern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigne',
+    'd":true}],"primary_key":["change_id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read',
+    '":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"na',
+    'me":"sub","type":"text"}}}},{"column":{"name":"public","type":"boolean"}}]},"insert":{"literal":{"bo',
+    'ol":false}},"update":{"literal":{"bool":false}},"delete":{"literal":{"bool":false}}},"history_of":{"',
+    'table":"notes","key":["id"]}},{"name":"notes_conflicts","columns":[{"name":"conflict_id","type":"uui',
+    'd","required":true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[]',
+    ',"references":null,"unique":false,"merge":"lww"},{"name":"conflict_row","type":"uuid","required":tru',
+    'e,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":nul',
+    'l,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_column","type":"text","required":t',
+    'rue,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":n',
+    'ull,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_seq","type":"integer","required"',
+    ':true,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
+    ':null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_at","type":"timestamp","requir',
+    'ed":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"referen',
+    'ces":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_written","type":"timestamp',
+    '","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[]',
+    ',"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_by","type":"text"',
+    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_device","type":"uu',
+    'id","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":',
+    '[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"conflict_base","type":"j',
+    'son","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of"',
+    ':[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"id","type":"uuid","requ',
+    'ired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":null,"unique":false,"merge":"lww","assigned":true},{"name":"owner","type":"text","required":f',
+    'alse,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":',
+    'null,"unique":false,"merge":"lww","assigned":true},{"name":"title","type":"text","required":false,"d',
     'efault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"u',
-    'nique":false,"merge":"lww","assigned":true},{"name":"doc_by","type":"text","required":false,"default',
-    '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
-    ':false,"merge":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default":null,',
-    '"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,',
-    '"merge":"lww","assigned":true},{"name":"open","type":"boolean","required":false,"default":null,"max_',
+    'nique":false,"merge":"lww","assigned":true},{"name":"body","type":"text","required":false,"default":',
+    '{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references',
+    '":null,"unique":false,"merge":"lww","assigned":true},{"name":"pinned","type":"boolean","required":fa',
+    'lse,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_o',
+    'f":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"public","type":"boole',
+    'an","required":false,"default":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"mood',
+    '","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":nu',
+    'll,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"rating","typ',
+    'e":"float","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"o',
+    'ne_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"budget","type":{"',
+    'decimal":2},"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"',
+    'one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"place","type":"j',
+    'son","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of"',
+    ':[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"day","type":"date","req',
+    'uired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refe',
+    'rences":null,"unique":false,"merge":"lww","assigned":true},{"name":"created","type":"timestamp","req',
+    'uired":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refe',
+    'rences":null,"unique":false,"merge":"lww","assigned":true},{"name":"tags","type":"json","required":f',
+    'alse,"default":{"value":{"json":[]}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of"',
+    ':[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"position","type":"text"',
+    ',"required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],',
+    '"references":null,"unique":false,"merge":"lww","assigned":true}],"primary_key":["conflict_id"],"sync',
+    '":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"colu',
+    'mn":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"nam',
+    'e":"public","type":"boolean"}}]},"insert":{"literal":{"bool":false}},"update":{"literal":{"bool":fal',
+    'se}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim"',
+    ':{"name":"sub","type":"text"}}}}},"conflicts_of":{"table":"notes","key":["id"]}},{"name":"notes_vers',
+    'ions","columns":[{"name":"version_id","type":"uuid","required":false,"default":"uuid","max_length":n',
+    'ull,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}',
+    ',{"name":"id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null,"min":nu',
+    'll,"max":null,"one_of":[],"references":{"table":"notes","on_delete":"cascade"},"unique":false,"merge',
+    '":"lww"},{"name":"version_name","type":"text","required":false,"default":null,"max_length":200,"patt',
+    'ern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":',
+    '"version_seq","type":"integer","required":false,"default":null,"max_length":null,"pattern":null,"min',
+    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name',
+    '":"version_at","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"',
+    'min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"n',
+    'ame":"version_by","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"mi',
+    'n":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"nam',
+    'e":"owner","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null',
+    ',"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"title","type":"text',
+    '","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[]',
+    ',"references":null,"unique":false,"merge":"lww"},{"name":"body","type":"text","required":false,"defa',
+    'ult":{"value":{"text":""}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":null,"unique":false,"merge":"lww"},{"name":"pinned","type":"boolean","required":false,"defaul',
+    't":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"refe',
+    'rences":null,"unique":false,"merge":"lww"},{"name":"public","type":"boolean","required":false,"defau',
+    'lt":{"value":{"bool":false}},"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"ref',
+    'erences":null,"unique":false,"merge":"lww"},{"name":"mood","type":"text","required":false,"default":',
+    'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww"},{"name":"rating","type":"float","required":false,"default":null,"max_length":nul',
+    'l,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{',
+    '"name":"budget","type":{"decimal":2},"required":false,"default":null,"max_length":null,"pattern":nul',
+    'l,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"place",',
+    '"type":"json","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null',
+    ',"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"day","type":"date","required":',
+    'false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references"',
+    ':null,"unique":false,"merge":"lww"},{"name":"created","type":"timestamp","required":false,"default":',
+    'null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":f',
+    'alse,"merge":"lww"},{"name":"tags","type":"json","required":false,"default":{"value":{"json":[]}},"m',
+    'ax_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"m',
+    'erge":"lww"},{"name":"position","type":"text","required":false,"default":null,"max_length":null,"pat',
+    'tern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"}],"prima',
+    'ry_key":["version_id"],"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"comp',
+    'are":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type',
+    '":"text"}}}},{"column":{"name":"public","type":"boolean"}}]},"insert":{"compare":{"op":"=","left":{"',
+    'column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"update":{"',
+    'literal":{"bool":false}},"delete":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text',
+    '"}},"right":{"claim":{"name":"sub","type":"text"}}}}},"versions_of":{"table":"notes","key":"id"}},{"',
+    'name":"pages_docs","columns":[{"name":"doc_id","type":"uuid","required":false,"default":"uuid","max_',
     'length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merg',
-    'e":"lww","assigned":true}],"primary_key":["doc_id"],"sync":true,"on_delete_conflict":"update_wins","',
-    'access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right"',
-    ':{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","type":"boolean"}}]},"insert":{"o',
-    'r":[{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"',
-    'sub","type":"text"}}}},{"column":{"name":"open","type":"boolean"}}]},"update":{"literal":{"bool":fal',
-    'se}},"delete":{"literal":{"bool":false}}},"docs_of":{"table":"pages","key":"id"}}],"shapes":[{"name"',
-    ':"my_notes","table":"notes","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"te',
-    'xt"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"my_confl',
-    'icts","table":"notes_conflicts","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type"',
-    ':"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note',
-    '_history","table":"notes_history","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"id"',
-    ',"type":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},{"compare":{"op":"=","left":{"col',
-    'umn":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}]},"params":[{"',
-    'name":"note","type":"uuid"}],"columns":null},{"name":"public_notes","table":"notes","where":{"and":[',
-    '{"column":{"name":"public","type":"boolean"}},{"compare":{"op":"=","left":{"column":{"name":"owner",',
-    '"type":"text"}},"right":{"param":{"name":"owner","type":"text"}}}}]},"params":[{"name":"owner","type',
-    '":"text"}],"columns":["owner","title","body","mood","created"]},{"name":"my_tags","table":"tags","wh',
-    'ere":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":',
-    '"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note_tags","table":"tags","where":{"com',
-    'pare":{"op":"=","left":{"column":{"name":"note_id","type":"uuid"}},"right":{"param":{"name":"note","',
-    'type":"uuid"}}}},"params":[{"name":"note","type":"uuid"}],"columns":null},{"name":"people","table":"',
-    'people","where":null,"params":[],"columns":["name","handle"]},{"name":"feed","table":"posts","where"',
-    ':{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":{"literal":{"text":"',
-    'live"}}}},"params":[],"columns":null},{"name":"likes","table":"likes","where":null,"params":[],"colu',
-    'mns":null},{"name":"posts_by_author","table":"posts","where":{"compare":{"op":"=","left":{"column":{',
-    '"name":"author","type":"text"}},"right":{"param":{"name":"author","type":"text"}}}},"params":[{"name',
-    '":"author","type":"text"}],"columns":null},{"name":"posts_by_topic","table":"posts","where":{"and":[',
-    '{"compare":{"op":"=","left":{"column":{"name":"topic","type":"text"}},"right":{"param":{"name":"topi',
-    'c","type":"text"}}}},{"compare":{"op":"=","left":{"column":{"name":"status","type":"text"}},"right":',
-    '{"literal":{"text":"live"}}}},{"compare":{"op":">=","left":{"column":{"name":"likes","type":"integer',
-    '"}},"right":{"param":{"name":"likes","type":"integer"}}}}]},"params":[{"name":"topic","type":"text"}',
-    ',{"name":"likes","type":"integer"}],"columns":null},{"name":"my_pages","table":"pages","where":{"com',
-    'pare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","typ',
-    'e":"text"}}}},"params":[],"columns":null},{"name":"open_pages","table":"pages","where":{"column":{"n',
-    'ame":"open","type":"boolean"}},"params":[],"columns":null},{"name":"my_page_texts","table":"pages_do',
-    'cs","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":{',
-    '"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"page_text","table":"pages_docs",',
-    '"where":{"compare":{"op":"=","left":{"column":{"name":"id","type":"uuid"}},"right":{"param":{"name":',
-    '"page","type":"uuid"}}}},"params":[{"name":"page","type":"uuid"}],"columns":null}]}',
+    'e":"lww"},{"name":"id","type":"uuid","required":true,"default":null,"max_length":null,"pattern":null',
+    ',"min":null,"max":null,"one_of":[],"references":{"table":"pages","on_delete":"cascade"},"unique":fal',
+    'se,"merge":"lww"},{"name":"doc_column","type":"text","required":true,"default":null,"max_length":nul',
+    'l,"pattern":null,"min":null,"max":null,"one_of":[{"text":"body"}],"references":null,"unique":false,"',
+    'merge":"lww"},{"name":"doc_update","type":"bytes","required":true,"default":null,"max_length":null,"',
+    'pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"na',
+    'me":"doc_seq","type":"integer","required":false,"default":null,"max_length":null,"pattern":null,"min',
+    '":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name',
+    '":"doc_at","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,"min"',
+    ':null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name"',
+    ':"doc_by","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,',
+    '"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"owne',
+    'r","type":"text","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":n',
+    'ull,"one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true},{"name":"open","type',
+    '":"boolean","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"',
+    'one_of":[],"references":null,"unique":false,"merge":"lww","assigned":true}],"primary_key":["doc_id"]',
+    ',"sync":true,"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":',
+    '{"column":{"name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column"',
+    ':{"name":"open","type":"boolean"}}]},"insert":{"or":[{"compare":{"op":"=","left":{"column":{"name":"',
+    'owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","ty',
+    'pe":"boolean"}}]},"update":{"literal":{"bool":false}},"delete":{"literal":{"bool":false}}},"docs_of"',
+    ':{"table":"pages","key":"id"}},{"name":"pages_versions","columns":[{"name":"version_id","type":"uuid',
+    '","required":false,"default":"uuid","max_length":null,"pattern":null,"min":null,"max":null,"one_of":',
+    '[],"references":null,"unique":false,"merge":"lww"},{"name":"id","type":"uuid","required":true,"defau',
+    'lt":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":{"table":"p',
+    'ages","on_delete":"cascade"},"unique":false,"merge":"lww"},{"name":"version_name","type":"text","req',
+    'uired":false,"default":null,"max_length":200,"pattern":null,"min":null,"max":null,"one_of":[],"refer',
+    'ences":null,"unique":false,"merge":"lww"},{"name":"version_seq","type":"integer","required":false,"d',
+    'efault":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"u',
+    'nique":false,"merge":"lww","assigned":true},{"name":"version_at","type":"timestamp","required":false',
+    ',"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null',
+    ',"unique":false,"merge":"lww","assigned":true},{"name":"version_by","type":"text","required":false,"',
+    'default":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"',
+    'unique":false,"merge":"lww","assigned":true},{"name":"owner","type":"text","required":false,"default',
+    '":null,"max_length":null,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique"',
+    ':false,"merge":"lww"},{"name":"title","type":"text","required":false,"default":null,"max_length":nul',
+    'l,"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{',
+    '"name":"open","type":"boolean","required":false,"default":{"value":{"bool":false}},"max_length":null',
+    ',"pattern":null,"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"',
+    'name":"created","type":"timestamp","required":false,"default":null,"max_length":null,"pattern":null,',
+    '"min":null,"max":null,"one_of":[],"references":null,"unique":false,"merge":"lww"},{"name":"body","ty',
+    'pe":"bytes","required":false,"default":null,"max_length":null,"pattern":null,"min":null,"max":null,"',
+    'one_of":[],"references":null,"unique":false,"merge":"lww"}],"primary_key":["version_id"],"sync":true',
+    ',"on_delete_conflict":"update_wins","access":{"read":{"or":[{"compare":{"op":"=","left":{"column":{"',
+    'name":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"op',
+    'en","type":"boolean"}}]},"insert":{"or":[{"compare":{"op":"=","left":{"column":{"name":"owner","type',
+    '":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open","type":"boolean',
+    '"}}]},"update":{"literal":{"bool":false}},"delete":{"or":[{"compare":{"op":"=","left":{"column":{"na',
+    'me":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},{"column":{"name":"open',
+    '","type":"boolean"}}]}},"versions_of":{"table":"pages","key":"id"}}],"shapes":[{"name":"my_notes","t',
+    'able":"notes","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":',
+    '{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"my_conflicts","table":',
+    '"notes_conflicts","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"rig',
+    'ht":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"note_history","tab',
+    'le":"notes_history","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"id","type":"uuid"',
+    '}},"right":{"param":{"name":"note","type":"uuid"}}}},{"compare":{"op":"=","left":{"column":{"name":"',
+    'owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}}]},"params":[{"name":"note","',
+    'type":"uuid"}],"columns":null},{"name":"note_versions","table":"notes_versions","where":{"and":[{"co',
+    'mpare":{"op":"=","left":{"column":{"name":"id","type":"uuid"}},"right":{"param":{"name":"note","type',
+    '":"uuid"}}}},{"compare":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"claim":',
+    '{"name":"sub","type":"text"}}}}]},"params":[{"name":"note","type":"uuid"}],"columns":null},{"name":"',
+    'public_notes","table":"notes","where":{"and":[{"column":{"name":"public","type":"boolean"}},{"compar',
+    'e":{"op":"=","left":{"column":{"name":"owner","type":"text"}},"right":{"param":{"name":"owner","type',
+    '":"text"}}}}]},"params":[{"name":"owner","type":"text"}],"columns":["owner","title","body","mood","c',
+    'reated"]},{"name":"my_tags","table":"tags","where":{"compare":{"op":"=","left":{"column":{"name":"ow',
+    'ner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"',
+    'name":"note_tags","table":"tags","where":{"compare":{"op":"=","left":{"column":{"name":"note_id","ty',
+    'pe":"uuid"}},"right":{"param":{"name":"note","type":"uuid"}}}},"params":[{"name":"note","type":"uuid',
+    '"}],"columns":null},{"name":"people","table":"people","where":null,"params":[],"columns":["name","ha',
+    'ndle"]},{"name":"feed","table":"posts","where":{"compare":{"op":"=","left":{"column":{"name":"status',
+    '","type":"text"}},"right":{"literal":{"text":"live"}}}},"params":[],"columns":null},{"name":"likes",',
+    '"table":"likes","where":null,"params":[],"columns":null},{"name":"posts_by_author","table":"posts","',
+    'where":{"compare":{"op":"=","left":{"column":{"name":"author","type":"text"}},"right":{"param":{"nam',
+    'e":"author","type":"text"}}}},"params":[{"name":"author","type":"text"}],"columns":null},{"name":"po',
+    'sts_by_topic","table":"posts","where":{"and":[{"compare":{"op":"=","left":{"column":{"name":"topic",',
+    '"type":"text"}},"right":{"param":{"name":"topic","type":"text"}}}},{"compare":{"op":"=","left":{"col',
+    'umn":{"name":"status","type":"text"}},"right":{"literal":{"text":"live"}}}},{"compare":{"op":">=","l',
+    'eft":{"column":{"name":"likes","type":"integer"}},"right":{"param":{"name":"likes","type":"integer"}',
+    '}}}]},"params":[{"name":"topic","type":"text"},{"name":"likes","type":"integer"}],"columns":null},{"',
+    'name":"my_pages","table":"pages","where":{"compare":{"op":"=","left":{"column":{"name":"owner","type',
+    '":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":null},{"name":"ope',
+    'n_pages","table":"pages","where":{"column":{"name":"open","type":"boolean"}},"params":[],"columns":n',
+    'ull},{"name":"my_page_texts","table":"pages_docs","where":{"compare":{"op":"=","left":{"column":{"na',
+    'me":"owner","type":"text"}},"right":{"claim":{"name":"sub","type":"text"}}}},"params":[],"columns":n',
+    'ull},{"name":"page_text","table":"pages_docs","where":{"compare":{"op":"=","left":{"column":{"name":',
+    '"id","type":"uuid"}},"right":{"param":{"name":"page","type":"uuid"}}}},"params":[{"name":"page","typ',
+    'e":"uuid"}],"columns":null},{"name":"page_versions","table":"pages_versions","where":{"compare":{"op',
+    '":"=","left":{"column":{"name":"id","type":"uuid"}},"right":{"param":{"name":"page","type":"uuid"}}}',
+    '},"params":[{"name":"page","type":"uuid"}],"columns":null}]}',
   ].join(""),
 };

@@ -22,7 +22,7 @@ export interface VersionEntry {
   /** What somebody called it; `null` for one that was kept unasked. */
   version_name: string | null;
   /** When the server took it; `null` until then. */
-  version_at: Date | null;
+  version_at: string | null;
   /** Who kept it; `null` until the server took it. */
   version_by: string | null;
 }
@@ -110,7 +110,7 @@ export async function readVersion<Tables, Shapes, Actions, T extends Versioned<T
 
 /**
  * Keeps what a row is now, with its documents as the local database has them (`save` of a bound document first): a write like
- * any other, offline too. The id of the version; rejects with LF-5006 where there is no such row here.
+ * any other, offline too. The id of the version; rejects where there is no such row here.
  */
 export async function keepVersion<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -136,14 +136,15 @@ export async function keepVersion<Tables, Shapes, Actions, T extends Versioned<T
 
 /**
  * Makes the columns of a row again what they were in a version, where they differ; what is deleted meanwhile is made anew. A
- * write like any other: queued, merged, in the history, and undone. Documents are restored by `restoreDoc`.
+ * write like any other: queued, merged, in the history, and undone; its number in the outbox, `null` where nothing differs.
+ * Documents are restored by `restoreDoc`.
  */
 export async function restoreVersion<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
   schema: Schema<Tables, Shapes, Actions>,
   table: T,
   id: string,
-): Promise<void> {
+): Promise<number | null> {
   const names = namesOf(schema as unknown as Schema, table);
   const version = (await readVersion(db, table, id)) as Record<string, unknown> | undefined;
   if (!version) throw new Error("this version is not here: open a shape that has it");
@@ -152,7 +153,7 @@ export async function restoreVersion<Tables, Shapes, Actions, T extends Versione
   const mine = names.columns.filter(
     ([name, { assigned, nullable }]) => !assigned && (nullable || version[name] !== null),
   );
-  await db.transaction(async (tx) => {
+  const { rseq } = await db.transaction(async (tx) => {
     const where = `${quote(names.key)} = ?`;
     const [now] = await tx.query<Record<string, unknown>>(`SELECT * FROM ${quote(table)} WHERE ${where}`, [key]);
     const differs = ([name]: [string, Column]) => !now || !isSame(now[name], version[name]);
@@ -160,6 +161,7 @@ export async function restoreVersion<Tables, Shapes, Actions, T extends Versione
     if (!now) tx.insert(table, { ...cells, [names.key]: key } as never);
     else if (Object.keys(cells).length > 0) tx.update(table, key as never, cells as never);
   });
+  return rseq;
 }
 
 /** Two values of a column. */

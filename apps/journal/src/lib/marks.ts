@@ -28,8 +28,9 @@ const PARTS: Record<string, readonly [column: string, item: string]> = {
 /** The item that a row belongs to: `notes/…`, `posts/…`, `pages/…`, `people/…`. */
 export function itemOf(row: RowName & { readonly values?: RowChange["values"] }): string {
   const { table, key } = row;
-  // What is typed into a page is rows of their own, which name it.
-  if (table === "pages_docs") return `pages/${String(row.values?.id ?? key)}`;
+  // What is typed into a page is rows of their own, which name it; a version names what it is of.
+  if (table === "notes_versions") return `notes/${String(row.values?.id ?? key)}`;
+  if (table === "pages_docs" || table === "pages_versions") return `pages/${String(row.values?.id ?? key)}`;
   const [column, item] = PARTS[table] ?? ["", table];
   if (Array.isArray(key)) return `${item}/${column === "" ? key.join("/") : String(key[0])}`;
   if (column !== "" && typeof key === "object" && key !== null && column in key)

@@ -60,7 +60,9 @@ function noting(tx: Transaction<Tables>, rows: RowChange[]): Transaction<Tables>
   return over<Transaction<Tables>>(tx, {
     insert(table, row) {
       // What is typed into a page is undone in its editor, and would soon be all that is kept here.
-      if (table !== "pages_docs") note(table, keyOf(table, row as object), "insert", row);
+      // A version is not undone.
+      if (!["pages_docs", "pages_versions", "notes_versions"].includes(table))
+        note(table, keyOf(table, row as object), "insert", row);
       tx.insert(table, row);
     },
     update(table, key, patch) {

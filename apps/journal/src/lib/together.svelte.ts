@@ -2,10 +2,15 @@
 // not with the app: whoever only writes notes never loads Yjs.
 
 import { type BoundDoc, bindDoc, type DocState } from "@landfall/client/docs";
+import { restoreDoc } from "@landfall/client/restore";
+import { type Keeping, keepVersions } from "@landfall/client/versions";
+import { ySyncPluginKey } from "@tiptap/y-tiptap";
 import { Awareness } from "y-protocols/awareness";
 import * as Y from "yjs";
+import { schema } from "../landfall.gen";
 import { colorOf, others, type Person } from "./here";
 import type { Journal } from "./journal.svelte";
+import { holdVersions } from "./keeping";
 import { notices } from "./notices.svelte";
 
 /** How long typing is gathered before it is one entry of the outbox: others wait for it, and without a network nobody does. */
@@ -16,6 +21,7 @@ export class Together {
   readonly awareness = new Awareness(this.doc);
   readonly #journal: Journal;
   readonly #bound: BoundDoc;
+  readonly #keeping: Keeping;
   readonly #ends: (() => void)[] = [];
   #people = $state.raw<readonly Person[]>([]);
   #state = $state.raw<DocState>({ ready: false, saved: true, present: false, error: null });
@@ -31,6 +37,14 @@ export class Together {
       },
     };
     this.#bound = bindDoc(db, "pages", id, "body", this.doc, options);
+    this.#keeping = keepVersions(db, schema, "pages", id, this.doc, () => this.#bound.save());
+    // Which ones are too many is told from those that are here.
+    const onUpdate = (_: unknown, __: unknown, ___: unknown, { local }: Y.Transaction) => {
+      if (!local) return;
+      this.doc.off("update", onUpdate);
+      holdVersions(db, "page", id);
+    };
+    this.doc.on("update", onUpdate);
     const look = () => {
       this.#people = others(this.awareness.getStates(), this.awareness.clientID);
     };
@@ -100,8 +114,19 @@ export class Together {
     return update;
   }
 
+  /** Makes the text again what an update says; gives what takes that back, and only that, whatever is written meanwhile. */
+  restore(update: Uint8Array): () => void {
+    // To the editor it is as if it was typed there: its own undo takes it back as well.
+    const undo = new Y.UndoManager(this.text, { trackedOrigins: new Set([ySyncPluginKey]) });
+    this.doc.transact(() => restoreDoc(this.doc, update), ySyncPluginKey);
+    undo.destroy();
+    return () => void undo.undo();
+  }
+
   /** Lets go once all is in the database; `keeps` says whether it is still tried where it cannot be written. */
   async close(keeps: boolean): Promise<void> {
+    // It goes on by itself. Where no version can be kept, the text is kept all the same.
+    this.#keeping.stop().catch(() => undefined);
     try {
       await this.#bound.close();
     } catch (problem) {

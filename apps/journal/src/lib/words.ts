@@ -28,12 +28,21 @@ const FIELDS: Record<string, readonly (readonly [column: string, label: string])
     ["handle", "handle"],
   ],
   tags: [["tag", "tag"]],
+  notes_versions: [["version_name", "name of the version"]],
+  pages_versions: [["version_name", "name of the version"]],
 };
 /** Which table an entry is about, when it is about several: whoever writes a first post makes their profile, too. */
-const FIRST = ["notes", "posts", "likes", "tags", "people", "pages", "pages_docs"];
+const FIRST = ["notes", "posts", "likes", "tags", "people", "pages", "pages_docs", "notes_versions", "pages_versions"];
 const THINGS: Record<string, string> = { notes: "note", posts: "post", pages: "page", people: "profile" };
 /** Of tables whose rows belong to something else: what that is. */
-const PARTS: Record<string, string> = { tags: "note", likes: "post", notes_conflicts: "note", pages_docs: "page" };
+const PARTS: Record<string, string> = {
+  tags: "note",
+  likes: "post",
+  notes_conflicts: "note",
+  notes_versions: "note",
+  pages_docs: "page",
+  pages_versions: "page",
+};
 
 const idOf = (row: Pick<RowChange, "table" | "key"> & Partial<RowChange>) => itemOf(row).split("/")[1] ?? "";
 const rankOf = ({ table }: RowChange) => (FIRST.indexOf(table) + 10) % 10;
@@ -69,6 +78,13 @@ function tagging(edit: unknown, what: string): string {
   return remove.length > 0 ? `Removed ${tags(remove)} from ${what}` : `Added ${tags(add)} to ${what}`;
 }
 
+/** `Kept the version “First draft” of “Timetable”`. */
+function version({ op, values }: RowChange, what: string): string {
+  const name = quoted(String(values.version_name ?? ""));
+  if (op === "delete") return `Deleted a version of ${what}`;
+  return name === "" ? `Kept a version of ${what}` : `Kept the version ${name} of ${what}`;
+}
+
 function change(row: RowChange, titles: Titles): string {
   const { table, op, values } = row;
   const what = thing(row, titles);
@@ -78,6 +94,7 @@ function change(row: RowChange, titles: Titles): string {
   }
   if (table === "notes_conflicts") return `Chose between versions of ${what}`;
   if (table === "pages_docs") return `Wrote in ${what}`;
+  if (table.endsWith("_versions")) return version(row, what);
   if (table === "tags") {
     const tag = String(values.tag ?? (row.key as { tag?: unknown } | null)?.tag ?? "");
     return op === "delete" ? `Removed the tag “${tag}” from ${what}` : `Added the tag “${tag}” to ${what}`;
@@ -142,7 +159,8 @@ export function typed(entry: Pick<OutboxEntry, "rows">): Typed[] {
     return (FIELDS[table] ?? []).flatMap(([column, label]) => {
       const text = textOf(named[column]);
       if (typeof text !== "string" || (text === "" && op === "insert")) return [];
-      return [{ table, key, column, label, text, editable: table !== "tags" && column !== "mood" }];
+      const editable = table !== "tags" && column !== "mood" && !table.endsWith("_versions");
+      return [{ table, key, column, label, text, editable }];
     });
   });
 }
@@ -156,6 +174,7 @@ export function placeOf(
     first === undefined ||
     first.table === "likes" ||
     first.table === "pages_docs" ||
+    first.table.endsWith("_versions") ||
     (first.op === "delete" && first.table !== "tags")
   )
     return null;
@@ -372,7 +391,7 @@ export function reason(entry: Pick<OutboxEntry, "rows" | "error">, cause?: strin
   if (
     ["LF-3001", "LF-3003"].includes(code) &&
     entry.rows.length > 0 &&
-    entry.rows.every((row) => row.table === "pages_docs")
+    entry.rows.every((row) => row.table === "pages_docs" || row.table === "pages_versions")
   )
     return CLOSED;
   const known = REASONS[code];

@@ -5,12 +5,11 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { build } from "vite";
 import WebSocketPolyfill from "ws";
 import { WebsocketProvider } from "y-websocket";
 import * as Y from "yjs";
-import { Browser, call, folder, open, ROOT, Scope, Server, Site, until } from "./harness.mjs";
+import { bundled } from "./bundled.mjs";
+import { Browser, call, folder, open, Scope, Server, Site, until } from "./harness.mjs";
 
 const WIKI = `
 [app]
@@ -193,24 +192,6 @@ test("one who sends garbage ends their own connection, and nobody else's", async
   await reads(late, (text) => text === "still here");
 });
 
-async function bundle() {
-  const entry = fileURLToPath(new URL("./docs-page.js", import.meta.url));
-  const { 0: made } = [
-    await build({
-      root: path.join(ROOT, "packages/client"),
-      configFile: false,
-      logLevel: "error",
-      build: {
-        write: false,
-        minify: false,
-        rollupOptions: { output: { inlineDynamicImports: true } },
-        lib: { entry, formats: ["es"], fileName: "docs-page" },
-      },
-    }),
-  ].flat();
-  return made.output[0].code;
-}
-
 async function writer(scope, site, name, isOn = true) {
   const at = await (await Browser.start(scope)).page(site);
   await at.addScriptTag({ type: "module", url: "/docs-page.js" });
@@ -226,10 +207,7 @@ const shows = (at, text) => at.waitForFunction((wanted) => globalThis.here.view.
 test("an editor made for Yjs on the local database and the public provider are the same document", async (t) => {
   const { scope, server } = await wiki(t);
   const site = await Site.start(scope, server);
-  const code = await bundle();
-  site.instead.set("/docs-page.js", (_, response) =>
-    response.writeHead(200, { "content-type": "text/javascript" }).end(code),
-  );
+  await bundled(site, "docs-page");
   const [desk, phone] = [await writer(scope, site, "ann"), await writer(scope, site, "ann")];
   await call(desk, (db, id) => db.insert("pages", { id, owner: "ann", public: true }), ID);
   await until(phone, (db) => db.query("SELECT 1 FROM pages").then((rows) => rows.length === 1));
@@ -282,10 +260,7 @@ test("the database’s undo passes over what is typed, and who is offline by cho
   const { scope, server } = await wiki(t);
   await server.sql(page());
   const site = await Site.start(scope, server);
-  const code = await bundle();
-  site.instead.set("/docs-page.js", (_, response) =>
-    response.writeHead(200, { "content-type": "text/javascript" }).end(code),
-  );
+  await bundled(site, "docs-page");
   const desk = await writer(scope, site, "ann");
   await call(desk, (db, id) => globalThis.write(db, id, "Ann"), ID);
   const other = person(scope, server.port, "ann");
