@@ -19,6 +19,8 @@ test("what is typed into a page marks the page", () => {
   const [typed] = [entry(1, "pending", ["pages_docs", "u1"])];
   const rows = typed.rows.map((row) => ({ ...row, values: { id: "p", doc_column: "body" } }));
   expect([...marksOf([{ ...typed, rows }]).keys()]).toEqual(["pages/p"]);
+  const version = rows.map((row) => ({ ...row, table: "pages_versions" }));
+  expect([...marksOf([{ ...typed, rows: version }]).keys()]).toEqual(["pages/p"]);
 });
 
 test("an item's mark is the worst of its row's and its tags' entries", () => {

@@ -62,6 +62,12 @@ describe("what an entry does", () => {
       row("pages_docs", "u1", "insert", { id: "g1" }),
     ],
     ["Wrote in “Timetable”", row("pages_docs", "u1", "insert", { id: "g1" })],
+    ["Kept a version of “Timetable”", row("pages_versions", "v1", "insert", { id: "g1", title: "Then" })],
+    [
+      "Kept the version “Agreed” of “Shopping”",
+      row("notes_versions", "v2", "insert", { id: "n1", version_name: "Agreed" }),
+    ],
+    ["Deleted a version of a page", row("pages_versions", "v1", "delete")],
     ["Opened “Timetable” to everybody", row("pages", "g1", "update", { open: true })],
     ["Closed “Timetable” to others", row("pages", "g1", "update", { open: false })],
     ["Pinned “Shopping”", row("notes", "n1", "update", { pinned: true })],

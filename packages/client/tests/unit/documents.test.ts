@@ -1,4 +1,4 @@
-// The programs in README.md, in docs (browser, caches, history) and in the recipes type-check against the SDK's own source and
+// The programs in README.md, in docs (browser, caches, history, versions) and in the recipes type-check against the SDK's own source and
 // the types that are generated from their schemas.
 
 import { readdirSync, readFileSync } from "node:fs";
@@ -34,7 +34,10 @@ function findings(program: string, folder = JOURNAL): string[] {
     paths: {
       "@landfall/client": [path.join(ROOT, "packages/client/src/index.ts")],
       "@landfall/client/cache": [path.join(ROOT, "packages/client/src/cache.ts")],
+      "@landfall/client/docs": [path.join(ROOT, "packages/client/src/docs.ts")],
       "@landfall/client/history": [path.join(ROOT, "packages/client/src/history.ts")],
+      "@landfall/client/restore": [path.join(ROOT, "packages/client/src/restore.ts")],
+      "@landfall/client/versions": [path.join(ROOT, "packages/client/src/versions.ts")],
     },
   };
   const host = ts.createCompilerHost(options);
@@ -110,6 +113,21 @@ test("the program of the page on history type-checks, and a table without one wo
   expect(blocks).toHaveLength(1);
   expect(findings([given, ...blocks].join("\n"))).toEqual([]);
   expect(findings([given, ...blocks, 'changesOf(db, schema, "posts", id);'].join("\n"))).toHaveLength(1);
+});
+
+test("the program of the page on versions type-checks, and a table without them would be found", {
+  timeout: 60_000,
+}, () => {
+  const given = `import type { Database } from "@landfall/client";
+    import type { VersionEntry } from "@landfall/client/versions";
+    import { schema, type Shapes, type Tables } from "./landfall.gen";
+    declare const db: Database<Tables, Shapes>;
+    declare const id: string;
+    declare function show(rows: readonly VersionEntry[]): void;`;
+  const blocks = blocksOf("docs/versions.md");
+  expect(blocks).toHaveLength(1);
+  expect(findings([given, ...blocks].join("\n"))).toEqual([]);
+  expect(findings([given, ...blocks, 'versionsOf(db, schema, "posts", id);'].join("\n"))).toHaveLength(1);
 });
 
 test("the guide's program type-checks, and a mistake in it would be found", { timeout: 60_000 }, () => {
