@@ -17,35 +17,40 @@ pub(super) fn derive(tables: &mut Vec<DraftTable<'_>>, report: &mut Report) -> V
     let mut made = Vec::new();
     for at in 0..tables.len() {
         if tables[at].table.history.is_some() && is_possible(tables, at, &HISTORY, report) {
-            let draft = second(&tables[at], tables[at].table.to_history(), &HISTORY);
-            made.push((tables.len(), at));
-            tables.push(draft);
+            let history = tables[at].table.to_history();
+            append(tables, (at, history, &HISTORY), &mut made);
         }
         if tables[at].table.may_conflict() && is_possible(tables, at, &CONFLICTS, report) {
-            let draft = second(&tables[at], tables[at].table.to_conflicts(), &CONFLICTS);
-            made.push((tables.len(), at));
-            tables.push(draft);
+            let conflicts = tables[at].table.to_conflicts();
+            append(tables, (at, conflicts, &CONFLICTS), &mut made);
         }
         tables[at].table.docs = tables[at].docs.iter().map(|(name, _)| name.clone()).collect();
         if docs::is_possible(&tables[at], report)
             && is_possible(tables, at, &DOCS, report)
             && let Some(docs) = tables[at].table.to_docs()
         {
-            let draft = second(&tables[at], docs, &DOCS);
-            made.push((tables.len(), at));
-            tables.push(draft);
+            append(tables, (at, docs, &DOCS), &mut made);
         }
         if tables[at].table.versions
             && has_one_key(&tables[at], &tables[at].versions_span, "version", report)
             && is_possible(tables, at, &VERSIONS, report)
             && let Some(versions) = tables[at].table.to_versions()
         {
-            let draft = second(&tables[at], versions, &VERSIONS);
-            made.push((tables.len(), at));
-            tables.push(draft);
+            append(tables, (at, versions, &VERSIONS), &mut made);
         }
     }
     made
+}
+
+/// Puts what a table needs beside itself behind all tables.
+fn append(
+    tables: &mut Vec<DraftTable<'_>>,
+    (at, table, kind): (usize, Table, &Second),
+    made: &mut Vec<(usize, usize)>,
+) {
+    let draft = second(&tables[at], table, kind);
+    made.push((tables.len(), at));
+    tables.push(draft);
 }
 
 /// A table that another one needs beside itself.
