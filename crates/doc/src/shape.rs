@@ -19,6 +19,48 @@ const FURTHEST: u32 = i32::MAX as u32;
 /// A number within a value has no more bytes: larger ones are written in another form.
 const NUMBER_BYTES: usize = 8;
 
+/// What an item's first byte says: that there is a neighbour on its left, and on its right; that it has a name in its parent;
+/// and what kind of content it has.
+pub(super) const LEFT: u8 = 0x80;
+pub(super) const RIGHT: u8 = 0x40;
+pub(super) const NAMED: u8 = 0x20;
+pub(super) const KIND: u8 = 0x1f;
+
+/// What the first byte is for what is no item: collected, and left out.
+pub(super) const COLLECTED: u8 = 0;
+pub(super) const SKIPPED: u8 = 10;
+
+/// A place in what somebody wrote.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Id {
+    pub(super) client: u64,
+    pub(super) clock: u32,
+}
+
+/// One after the other, what somebody wrote.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Struct<'a> {
+    /// Was deleted, with what it was in.
+    Collected,
+    /// Not said here.
+    Skipped,
+    Item(Item<'a>),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'a> {
+    pub(super) info: u8,
+    /// The neighbours that its author saw.
+    pub(super) left: Option<Id>,
+    pub(super) right: Option<Id>,
+    /// What it is in, where that is an item, and it has no neighbours: otherwise it is what they are in.
+    pub(super) parent: Option<Id>,
+    /// What it is in, and under which name, as bytes; nothing where it has neighbours.
+    pub(super) place: &'a [u8],
+    /// The content, of the kind that `info` says, as bytes.
+    pub(super) content: &'a [u8],
+}
+
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
 }
@@ -83,13 +125,12 @@ impl<'a> Reader<'a> {
         u32::try_from(text.encode_utf16().count()).ok()
     }
 
-    fn id(&mut self) -> Read<()> {
-        self.client()?;
-        self.clock().map(drop)
+    fn id(&mut self) -> Read<Id> {
+        Some(Id { client: self.client()?, clock: self.clock()? })
     }
 
     /// A value, and what is in it, without calling itself.
-    fn value(&mut self) -> Result<(), Flaw> {
+    pub(super) fn value(&mut self) -> Result<(), Flaw> {
         // Of each value that is begun: how many are to come in it, and whether each has a name.
         let mut open: Vec<(u64, bool)> = vec![(1, false)];
         while let Some((left, named)) = open.last_mut() {
@@ -160,22 +201,32 @@ impl<'a> Reader<'a> {
         .ok_or(Flaw::Cut)
     }
 
-    fn item(&mut self, info: u8) -> Result<u32, Flaw> {
-        let (left, right) = (info & 0x80 != 0, info & 0x40 != 0);
-        for _ in 0..usize::from(left) + usize::from(right) {
-            self.id().ok_or(Flaw::Cut)?;
-        }
-        if !left && !right {
+    fn item(&mut self, info: u8) -> Result<(u32, Item<'a>), Flaw> {
+        let mut id_where = |is_there: bool| if is_there { self.id().map(Some) } else { Some(None) };
+        let left = id_where(info & LEFT != 0).ok_or(Flaw::Cut)?;
+        let right = id_where(info & RIGHT != 0).ok_or(Flaw::Cut)?;
+        let before = self.bytes;
+        let mut parent = None;
+        if left.is_none() && right.is_none() {
             let is_named = self.small().ok_or(Flaw::Cut)? == 1;
-            if is_named { self.text().map(drop) } else { self.id() }.ok_or(Flaw::Cut)?;
-            if info & 0x20 != 0 {
+            if is_named { self.text().map(drop) } else { self.id().map(|id| parent = Some(id)) }.ok_or(Flaw::Cut)?;
+            if info & NAMED != 0 {
                 self.text().ok_or(Flaw::Cut)?;
             }
         }
-        self.content(info & 0x1f)
+        let place = &before[..before.len() - self.bytes.len()];
+        let before = self.bytes;
+        let length = self.content(info & KIND)?;
+        let content = &before[..before.len() - self.bytes.len()];
+        Ok((length, Item { info, left, right, parent, place, content }))
     }
 
-    fn update(&mut self) -> Result<(), Flaw> {
+    /// Reads an update; who wrote what, and what is deleted, in the order in which it is said.
+    pub(super) fn update(
+        &mut self,
+        mut wrote: impl FnMut(Id, u32, Struct<'a>),
+        mut deleted: impl FnMut(Id, u32),
+    ) -> Result<(), Flaw> {
         let clients = self.small().ok_or(Flaw::Cut)?;
         // The library puts what is said of somebody twice behind each other, in whatever order it comes.
         let mut known = BTreeSet::new();
@@ -187,21 +238,27 @@ impl<'a> Reader<'a> {
                 return Err(Flaw::Cut);
             }
             for _ in 0..structs {
-                let length = match self.byte().ok_or(Flaw::Cut)? {
-                    // What was collected, and what is left out.
-                    0 | 10 => self.small().ok_or(Flaw::Cut)?,
-                    info => self.item(info)?,
+                let (length, what) = match self.byte().ok_or(Flaw::Cut)? {
+                    COLLECTED => (self.small().ok_or(Flaw::Cut)?, Struct::Collected),
+                    SKIPPED => (self.small().ok_or(Flaw::Cut)?, Struct::Skipped),
+                    info => {
+                        let (length, item) = self.item(info)?;
+                        (length, Struct::Item(item))
+                    }
                 };
-                clock = beyond(clock, length).ok_or(Flaw::Cut)?;
+                let end = beyond(clock, length).ok_or(Flaw::Cut)?;
+                wrote(Id { client, clock }, length, what);
+                clock = end;
             }
         }
         let clients = self.small().ok_or(Flaw::Cut)?;
         for _ in 0..clients {
-            self.client().ok_or(Flaw::Cut)?;
+            let client = self.client().ok_or(Flaw::Cut)?;
             let ranges = self.small().ok_or(Flaw::Cut)?;
             for _ in 0..ranges {
-                let (from, length) = (self.small().ok_or(Flaw::Cut)?, self.small().ok_or(Flaw::Cut)?);
-                beyond(from, length).ok_or(Flaw::Cut)?;
+                let (clock, length) = (self.small().ok_or(Flaw::Cut)?, self.small().ok_or(Flaw::Cut)?);
+                beyond(clock, length).ok_or(Flaw::Cut)?;
+                deleted(Id { client, clock }, length);
             }
         }
         if self.bytes.is_empty() { Ok(()) } else { Err(Flaw::Cut) }
@@ -213,22 +270,29 @@ fn beyond(clock: u32, length: u32) -> Read<u32> {
     clock.checked_add(length).filter(|end| *end <= FURTHEST)
 }
 
-enum Flaw {
+#[derive(Debug)]
+pub(super) enum Flaw {
     Cut,
     Deep,
+}
+
+impl From<Flaw> for DocError {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Cut => Self::Garbled { what: "update", cause: "they end elsewhere than it does".to_owned() },
+            Flaw::Deep => Self::Deep,
+        }
+    }
 }
 
 /// Whether bytes have the shape of a state vector: room is made for all of its entries at once, as many as it says there are.
 pub(super) fn is_state_vector(bytes: &[u8]) -> bool {
     let mut reader = Reader { bytes };
-    let mut read = || (0..reader.small()?).try_for_each(|_| reader.id());
+    let mut read = || (0..reader.small()?).try_for_each(|_| reader.id().map(drop));
     read().is_some()
 }
 
 /// Whether bytes have the shape of an update that can be read.
 pub(super) fn check(bytes: &[u8]) -> Result<(), DocError> {
-    Reader { bytes }.update().map_err(|flaw| match flaw {
-        Flaw::Cut => DocError::Garbled { what: "update", cause: "they end elsewhere than it does".to_owned() },
-        Flaw::Deep => DocError::Deep,
-    })
+    Ok(Reader { bytes }.update(|_, _, _| {}, |_, _| {})?)
 }

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use landfall_doc::sync::{Frame, Present, decode};
-use landfall_doc::{NOTHING, answer, check, compact, diff, merge, state_vector, text};
+use landfall_doc::{NOTHING, answer, check, compact, condense, diff, merge, state_vector, text};
 use peak_alloc::PeakAlloc;
 use yrs::block::ClientID;
 use yrs::types::Attrs;
@@ -226,6 +226,11 @@ fn survive(bytes: &[u8], own: &[Vec<u8>], others: &[u8]) {
     let all: Vec<&[u8]> = own.iter().map(Vec::as_slice).chain([bytes]).collect();
     merge(&all).unwrap();
     answer(&all, &known).unwrap();
+    let condensed = condense(&all).unwrap();
+    check(&condensed).unwrap();
+    assert!(state_vector(&all).unwrap() == state_vector(&[&condensed]).unwrap(), "condensed it reaches elsewhere");
+    let again = condense(&[&condensed]).unwrap();
+    assert!(again.len() <= condensed.len(), "condensed once more it takes more room");
     // A document cannot be made of everything that can be put together; that is told, and ends nobody.
     let _ = text(&all, "body");
     let _ = text(&[bytes], "page");

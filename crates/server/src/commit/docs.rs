@@ -265,7 +265,7 @@ impl<T: StoreTx> Group<'_, T> {
         let cut = usize::from(landfall_core::mutant::active("doc-cut"));
         let updates: Vec<&[u8]> = many.iter().skip(cut).map(|(_, cells)| update_of(cells)).collect();
         // No document is made of them: that may take long, whatever their length, and everybody waits here.
-        let one = landfall_doc::merge(&updates);
+        let one = landfall_doc::condense(&updates);
         // What cannot be put together stays as it is: nothing is lost, and no other document waits for it.
         let Ok(one) = one else { return Ok(()) };
         self.replace(at, row, column, many, one)
