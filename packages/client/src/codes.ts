@@ -23,4 +23,5 @@ export const inUse = "LF-5919";
 export const notLandfall = "LF-5920";
 export const unreachable = "LF-5921";
 export const functions = "LF-5923";
+export const notHere = "LF-5924";
 export const other = "LF-5930";

@@ -9,6 +9,7 @@ import { errorOf, type LandfallError } from "./error.js";
 import { State } from "./observable.js";
 import type { Database, KeyOf, Observable } from "./types.js";
 import type { DocColumn, Documented } from "./updates.js";
+import { Writing } from "./writing.js";
 
 export { type DocColumn, type Documented, docText, docUpdate, updateText } from "./updates.js";
 
@@ -77,9 +78,10 @@ const NOTHING: DocState = { ready: false, saved: true, present: false, error: nu
 class Bound implements BoundDoc {
   readonly whenReady: Promise<void>;
   readonly #state = new State<DocState>(NOTHING);
-  readonly #seen = new Set<string>();
+  /** Of each row that is in the document, how many bytes its update was: one that waits for the network may become more. */
+  readonly #seen = new Map<string, number>();
   readonly #docs: string;
-  readonly #of: string;
+  readonly #writer: Writing;
   readonly #leave: () => void;
   readonly #presence: Line | undefined;
   #gathered: Uint8Array[] = [];
@@ -97,9 +99,13 @@ class Bound implements BoundDoc {
     readonly options: BindOptions,
   ) {
     this.#docs = quote(`${table}_docs`);
-    this.#of = db.keyOf(table);
-    const ids = db.live<{ doc_id: string }>(
-      `SELECT doc_id FROM ${this.#docs} WHERE ${quote(this.#of)} = ? AND doc_column = ? ORDER BY doc_seq IS NULL, doc_seq`,
+    const of = db.keyOf(table);
+    const place = { docs: `${table}_docs`, of: { [of]: key, doc_column: column } };
+    // What comes back as a row is in the document already.
+    this.#writer = new Writing(db, place, (id, bytes) => this.#seen.set(id, bytes));
+    const ids = db.live<{ doc_id: string; bytes: number }>(
+      `SELECT doc_id, length(doc_update) AS bytes FROM ${this.#docs} WHERE ${quote(of)} = ? AND doc_column = ?
+       ORDER BY doc_seq IS NULL, doc_seq`,
       [key, column],
     );
     let first = () => {};
@@ -108,8 +114,9 @@ class Bound implements BoundDoc {
     });
     const stop = ids.subscribe(({ state, rows }) => {
       if (state === "loading") return;
-      const news = rows.map((row) => row.doc_id).filter((id) => !this.#seen.has(id));
-      for (const id of news) this.#seen.add(id);
+      const fresh = rows.filter(({ doc_id, bytes }) => this.#seen.get(doc_id) !== bytes);
+      for (const { doc_id, bytes } of fresh) this.#seen.set(doc_id, bytes);
+      const news = fresh.map((row) => row.doc_id);
       // What could not be read is looked for again with the next rows; it holds up nothing else.
       const failed = (thrown: unknown) => {
         for (const id of news) this.#seen.delete(id);
@@ -195,10 +202,11 @@ class Bound implements BoundDoc {
     const together = Y.mergeUpdates(gathered);
     const left: Uint8Array[] = [];
     let error: LandfallError | null = null;
+    const isOne = together.length <= MOST_BYTES;
     // One that is too large does not take the others along.
-    for (const update of together.length <= MOST_BYTES ? [together] : gathered) {
+    for (const update of isOne ? [together] : gathered) {
       try {
-        await this.#insert(update);
+        await (isOne ? this.#writer.add(update) : this.#writer.addAlone(update));
       } catch (thrown) {
         left.push(update);
         error = errorOf(thrown);
@@ -209,22 +217,6 @@ class Bound implements BoundDoc {
     if (!error) return;
     this.#saveSoon(AGAIN_MS);
     throw error;
-  }
-
-  async #insert(update: Uint8Array): Promise<void> {
-    const id = crypto.randomUUID();
-    await this.db.transaction((tx) => {
-      // The editor has an undo of its own, which takes back what this person typed; the database's could only pass over it.
-      tx.leaveOutOfUndo();
-      tx.insert(`${this.table}_docs`, {
-        doc_id: id,
-        [this.#of]: this.key,
-        doc_column: this.column,
-        doc_update: update,
-      } as never);
-      // What comes back as a row is in the document already.
-      this.#seen.add(id);
-    });
   }
 
   async close(): Promise<void> {

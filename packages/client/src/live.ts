@@ -1,7 +1,7 @@
 import type { LandfallError } from "./error.js";
 import { State } from "./observable.js";
 import type { LiveQuery, LiveSnapshot } from "./types.js";
-import { decodeRow } from "./values.js";
+import { decodeRow, print } from "./values.js";
 
 type Cells = readonly unknown[];
 
@@ -37,11 +37,6 @@ export function splice<T>(
   });
   for (; come < inserted.length; come++) out.push((inserted[come] as readonly [number, T])[1]);
   return out;
-}
-
-/** A row as text, to tell whether it is what it was. */
-function print(row: unknown): string {
-  return JSON.stringify(row, (_, value) => (typeof value === "bigint" ? `${value}n` : value));
 }
 
 /** A live query on the page. */

@@ -252,3 +252,8 @@ export function encodeShapeParams(schema: Schema, name: string, params: object |
   }
   return JSON.stringify(out);
 }
+
+/** A row, or a value of one, as text, to tell whether it is what it was. */
+export function print(value: unknown): string {
+  return JSON.stringify(value, (_, inner) => (typeof inner === "bigint" ? `${inner}n` : inner));
+}

@@ -1,9 +1,11 @@
 // Versions of rows that people keep: rows of `<table>_versions`, which hold what a row was, and each of its documents as one
 // update. What happened to a row unasked is its history (`history.ts`).
 
+import { codes, fail } from "./error.js";
 import { State } from "./observable.js";
 import type { Column, Database, KeyOf, LiveQuery, Param, RowOf, Schema } from "./types.js";
 import { docUpdate } from "./updates.js";
+import { print } from "./values.js";
 
 /** The tables of whose rows versions are kept. */
 export type Versioned<Tables> = {
@@ -128,7 +130,10 @@ export async function keepVersion<Tables, Shapes, Actions, T extends Versioned<T
     tx.leaveOutOfUndo();
     const list = [names.key, ...names.columns.map(([column]) => column)].map(quote).join(", ");
     const [row] = await tx.query(`SELECT ${list} FROM ${quote(table)} WHERE ${quote(names.key)} = ?`, [key as Param]);
-    if (!row) throw new Error(`there is no row of '${table}' with this key here: open a shape that has it`);
+    if (!row)
+      throw fail(codes.notHere, `there is no row of '${table}' with this key here: open a shape that has it`, {
+        table,
+      });
     tx.insert(names.versions as never, { ...row, ...docs, version_id, version_name: name } as never);
   });
   return version_id;
@@ -147,7 +152,8 @@ export async function restoreVersion<Tables, Shapes, Actions, T extends Versione
 ): Promise<number | null> {
   const names = namesOf(schema as unknown as Schema, table);
   const version = (await readVersion(db, table, id)) as Record<string, unknown> | undefined;
-  if (!version) throw new Error("this version is not here: open a shape that has it");
+  if (!version)
+    throw fail(codes.notHere, "this version is not here: open a shape that has it", { table: names.versions });
   const key = version[names.key] as Param;
   // What the server fills is the server's to fill; and what is required now may not have been there then.
   const mine = names.columns.filter(
@@ -169,7 +175,7 @@ function isSame(one: unknown, other: unknown): boolean {
   if (one instanceof Uint8Array && other instanceof Uint8Array) {
     return one.length === other.length && one.every((byte, at) => byte === other[at]);
   }
-  return one === other || JSON.stringify(one) === JSON.stringify(other);
+  return one === other || print(one) === print(other);
 }
 
 /**

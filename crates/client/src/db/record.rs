@@ -285,7 +285,8 @@ impl Database {
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let body = transaction.to_bytes();
         if let Some(older) = &older {
-            if wishes.edits.is_some() {
+            // What is left out of undo is nothing that a person changed: typing would push out the copies of what they did.
+            if wishes.edits.is_some() && wishes.stack != Some(None) {
                 self.back_up_before_edit(older.transaction.rseq, now_ms)?;
             }
             self.take_up(&older.transaction, rseq)?;

@@ -28,3 +28,22 @@ globalThis.write = async (db, id, name) => {
   globalThis.here = { doc, awareness, bound, view, text };
   await bound.whenReady;
 };
+
+/** Types each of these words at the end, and writes it down before the next; `told` hears how many there are. */
+globalThis.typed = async (words, told = () => {}) => {
+  const { text, bound } = globalThis.here;
+  for (const [index, word] of words.entries()) {
+    text.insert(text.length, word);
+    await bound.save();
+    await told(index + 1);
+  }
+};
+
+/** Deletes so many characters from the end, each by itself. */
+globalThis.erased = async (count) => {
+  const { text, bound } = globalThis.here;
+  for (let n = 0; n < count; n++) {
+    text.delete(text.length - 1, 1);
+    await bound.save();
+  }
+};

@@ -2,81 +2,11 @@
 // an editor made for Yjs in a page. docs/documents.md.
 
 import assert from "node:assert/strict";
-import { writeFile } from "node:fs/promises";
-import path from "node:path";
 import { test } from "node:test";
 import WebSocketPolyfill from "ws";
-import { WebsocketProvider } from "y-websocket";
-import * as Y from "yjs";
 import { bundled } from "./bundled.mjs";
-import { Browser, call, folder, open, Scope, Server, Site, until } from "./harness.mjs";
-
-const WIKI = `
-[app]
-name = "wiki"
-
-[tables.pages.columns]
-id     = { type = "uuid", default = "uuid" }
-owner  = { type = "text", required = true }
-public = { type = "boolean", required = true, default = false }
-title  = "text"
-body   = { type = "doc" }
-[tables.pages.access]
-read  = "owner = claim('sub') OR public"
-write = "owner = claim('sub')"
-
-[shapes.pages]
-table = "pages"
-[shapes.bodies]
-table = "pages_docs"
-`;
-const ID = "018f7c1e-0000-7000-8000-000000000001";
-const ROOM = `pages/${ID}/body`;
-
-async function wiki(t) {
-  const scope = new Scope(t);
-  const schema = path.join(await folder(scope), "landfall.toml");
-  await writeFile(schema, WIKI);
-  return { scope, server: await Server.start(scope, [], schema) };
-}
-
-/** Somebody with the public provider and nothing of ours. */
-function person(scope, port, name, { room = ROOM, doc = new Y.Doc() } = {}) {
-  const provider = new WebsocketProvider(`ws://127.0.0.1:${port}/v1/docs`, room, doc, {
-    params: { token: `dev:${name}` },
-    WebSocketPolyfill,
-    disableBc: true,
-    maxBackoffTime: 200,
-  });
-  provider.awareness.setLocalStateField("user", { name });
-  scope.add(() => {
-    provider.destroy();
-    doc.destroy();
-  });
-  return { doc, provider, text: doc.getText("body") };
-}
-
-/** Waits for an event of something until this holds. */
-function until_(of, event, holds) {
-  return new Promise((resolve) => {
-    const look = () => {
-      if (!holds()) return;
-      of.off(event, look);
-      resolve();
-    };
-    of.on(event, look);
-    look();
-  });
-}
-const reads = ({ doc, text }, holds) => until_(doc, "update", () => holds(text.toString()));
-const sees = ({ provider }, holds) =>
-  until_(provider.awareness, "change", () =>
-    holds([...provider.awareness.getStates().values()].map((s) => s.user?.name)),
-  );
-const isSynced = ({ provider }) => until_(provider, "sync", () => provider.synced);
-
-const page = (owner = "ann", isPublic = 0) =>
-  `INSERT INTO pages (id, owner, public, title) VALUES ('${ID}', '${owner}', ${isPublic}, 'A page')`;
+import { call, open, Site, until } from "./harness.mjs";
+import { content, ID, isSynced, page, person, ROOM, reads, sees, shows, wiki, writer } from "./wiki.mjs";
 
 test("people with the public provider write one document, apart and together, whatever becomes of the server", async (t) => {
   const { scope, server } = await wiki(t);
@@ -191,18 +121,6 @@ test("one who sends garbage ends their own connection, and nobody else's", async
   const late = person(scope, server.port, "ann");
   await reads(late, (text) => text === "still here");
 });
-
-async function writer(scope, site, name, isOn = true) {
-  const at = await (await Browser.start(scope)).page(site);
-  await at.addScriptTag({ type: "module", url: "/docs-page.js" });
-  await at.waitForFunction(() => globalThis.write !== undefined, null, { polling: 50 });
-  await open(at, { name: "wiki", token: `dev:${name}`, online: isOn });
-  await call(at, (db) => Promise.all(["pages", "bodies"].map((shape) => db.shape(shape).ready)));
-  return at;
-}
-
-const content = (at) => at.evaluate(() => globalThis.here.view.state.doc.toString());
-const shows = (at, text) => at.waitForFunction((wanted) => globalThis.here.view.state.doc.toString() === wanted, text);
 
 test("an editor made for Yjs on the local database and the public provider are the same document", async (t) => {
   const { scope, server } = await wiki(t);

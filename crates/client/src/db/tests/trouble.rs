@@ -156,6 +156,24 @@ fn what_is_withdrawn_or_written_again_is_in_a_copy() {
 }
 
 #[test]
+fn what_is_left_out_of_undo_is_edited_without_a_copy() {
+    let mut db = memory();
+    let rseq = note(&mut db, 1, "typed");
+    let edited = db.edit(rseq, NOW, &mut zero, |tx| {
+        tx.leave_out_of_undo();
+        tx.update("notes", &landfall_core::RowKey::single(uuid(1)), &[("title", text("typed on"))])
+    });
+    let edited = edited.expect("edits");
+    assert!(edited.value.in_place);
+    assert_eq!(db.backups().expect("readable").len(), 0);
+    let changed = |tx: &mut WriteTx<'_>| {
+        tx.update("notes", &landfall_core::RowKey::single(uuid(1)), &[("title", text("changed"))])
+    };
+    db.edit(edited.rseq.expect("an entry"), NOW, &mut zero, changed).expect("edits");
+    assert_eq!(db.backups().expect("readable").len(), 1);
+}
+
+#[test]
 fn a_dead_letter_knows_when_and_why_it_failed_each_time() {
     let mut db = memory();
     let rseq = note(&mut db, 1, "x");
