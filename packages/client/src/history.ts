@@ -24,6 +24,11 @@ function keyOf(schema: Schema, table: string, key: unknown): [string, Param][] {
 /**
  * The changes of a row, newest first, kept true while somebody is subscribed: the newest 500, unless `limit` says how many.
  * What this device writes is in it once the server has accepted it.
+ * @example
+ * ```ts
+ * const stop = changesOf(db, schema, "pages", id).subscribe(({ rows }) => show(rows.map((one) => one.change_by)));
+ * stop();
+ * ```
  */
 export function changesOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -44,6 +49,11 @@ export function changesOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
  * The rows of a table as they were at a moment (by the server's clock), told from the history that this device holds. A row
  * of which no change is held is taken as it is, also one that is not sent yet; one that the person may no longer see is
  * taken as it was last seen. Longer ago than the history is kept, rows may be missing.
+ * @example
+ * ```ts
+ * const pages = await asOf(db, schema, "pages", new Date("2026-04-01"));
+ * show(pages.map(({ title }) => title));
+ * ```
  */
 export function asOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -69,6 +79,11 @@ export function asOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
 /**
  * Makes a row again what it was after a change, or before it, if that was its delete. It is a write like any other: queued,
  * merged, checked, in the history, and undone.
+ * @example
+ * ```ts
+ * const [newest] = changesOf(db, schema, "pages", id).snapshot.rows;
+ * if (newest) await db.transaction((tx) => restore(tx, schema, "pages", newest));
+ * ```
  */
 export async function restore<Tables, Shapes, Actions, T extends Recorded<Tables>>(
   tx: Transaction<Tables, Actions>,
@@ -94,7 +109,14 @@ export async function restore<Tables, Shapes, Actions, T extends Recorded<Tables
   tx.update(table, id as never, pick(mine.filter((name) => !key.includes(name))) as never);
 }
 
-/** This device as `change_device` names it. It changes when the database is copied, or made anew. */
+/**
+ * This device as `change_device` names it. It changes when the database is copied, or made anew.
+ * @example
+ * ```ts
+ * const device = await thisDevice(db);
+ * const mine = await db.query("SELECT * FROM pages_history WHERE change_device = ?", [device]);
+ * ```
+ */
 export async function thisDevice<Tables, Shapes, Actions>(db: Database<Tables, Shapes, Actions>): Promise<string> {
   const sql = "SELECT lower(hex(value)) AS id FROM _landfall_meta WHERE name = 'replica'";
   const [found] = await db.query<{ id: string }>(sql);

@@ -34,6 +34,14 @@ export interface Presence<Mine> extends Observable<Company<Mine>> {
  * Goes to a row: whoever may read it and is there sees what is said (a name, a cursor, "is typing": any JSON), and is seen. Who
  * says nothing more, because the device sleeps or the connection is gone, is gone for the others within half a minute; who
  * comes back is there again by itself.
+ * @example
+ * ```ts
+ * const here = presence(db, "pages", id, { name: "Ada", typing: false });
+ * const stop = here.subscribe(({ others }) => show(others.map(({ says }) => says.name)));
+ * here.say({ typing: true });
+ * here.leave();
+ * stop();
+ * ```
  */
 export function presence<
   Tables,

@@ -13,6 +13,11 @@ export type Root = "text" | "xml" | "map" | "array";
  * transaction: within another one (`doc.transact(() => restoreDoc(doc, update), origin)`) it is part of that, so that an
  * editor's undo can take it back. What nobody has named in `doc` yet is told from what is in it; `roots` says it where that is
  * wrong.
+ * @example
+ * ```ts
+ * const version = await readVersion(db, "pages", versionId);
+ * if (version?.body) restoreDoc(doc, version.body);
+ * ```
  */
 export function restoreDoc(doc: Y.Doc, update: Uint8Array, roots: Readonly<Record<string, Root>> = {}): void {
   const was = new Y.Doc();

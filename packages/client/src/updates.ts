@@ -10,8 +10,8 @@ export type Documented<Tables> = {
 
 /** The documents of a row of such a table: its columns of type `doc`. */
 export type DocColumn<Tables, T extends string> = `${T}_docs` extends keyof Tables
-  ? RowOf<Tables, `${T}_docs`> extends { doc_column: infer C }
-    ? C
+  ? "doc_column" extends keyof RowOf<Tables, `${T}_docs`>
+    ? RowOf<Tables, `${T}_docs`>["doc_column"]
     : string
   : string;
 
@@ -23,6 +23,10 @@ type Db = Database & { keyOf(table: string): string };
 /**
  * The text of a document as this device holds it, without a `Y.Doc`: that of `getText(name)`, or the lines of
  * `getXmlFragment(name)`, as editors of rich text have it. The first call loads a module of some 100 kB.
+ * @example
+ * ```ts
+ * const text = await docText(db, "pages", id, "body", "body");
+ * ```
  */
 export async function docText<Tables, Shapes, Actions, T extends Documented<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -35,7 +39,14 @@ export async function docText<Tables, Shapes, Actions, T extends Documented<Tabl
   return text(list, name);
 }
 
-/** All of a document that this device holds, as one update without the contents of what was deleted. */
+/**
+ * All of a document that this device holds, as one update without the contents of what was deleted.
+ * @example
+ * ```ts
+ * const copy = new Y.Doc();
+ * Y.applyUpdate(copy, await docUpdate(db, "pages", id, "body"));
+ * ```
+ */
 export async function docUpdate<Tables, Shapes, Actions, T extends Documented<Tables>>(
   db: Database<Tables, Shapes, Actions>,
   table: T,
@@ -46,7 +57,14 @@ export async function docUpdate<Tables, Shapes, Actions, T extends Documented<Ta
   return compact(list);
 }
 
-/** The text of an update that holds a whole document, such as a version's ({@link docText} says what `name` is). */
+/**
+ * The text of an update that holds a whole document, such as a version's ({@link docText} says what `name` is).
+ * @example
+ * ```ts
+ * const version = await readVersion(db, "pages", versionId);
+ * if (version?.body) show(await updateText(version.body, "body"));
+ * ```
+ */
 export async function updateText(update: Uint8Array, name: string): Promise<string> {
   const { text } = await module();
   return text(listed([update]), name);

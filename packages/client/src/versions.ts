@@ -3,7 +3,7 @@
 
 import { codes, fail } from "./error.js";
 import { State } from "./observable.js";
-import type { Column, Database, KeyOf, LiveQuery, Param, RowOf, Schema } from "./types.js";
+import type { Column, Database, KeyOf, LiveQuery, Observable, Param, RowOf, Schema } from "./types.js";
 import { docUpdate } from "./updates.js";
 import { print } from "./values.js";
 
@@ -40,17 +40,19 @@ export interface KeepOptions {
 /** Versions that are kept unasked. */
 export interface Keeping {
   /** What failed last; `null`: nothing. */
-  readonly error: { readonly current: unknown; subscribe(listener: (error: unknown) => void): () => void };
+  readonly error: Observable<unknown>;
   /** Keeps what has changed since the last one, and ends. */
   stop(): Promise<void>;
 }
 
 /** What says that somebody has changed a document: a `Y.Doc`. */
-interface Changing {
+export interface Changing {
+  /** Hears of each change. */
   on(
     event: "update",
     listener: (update: Uint8Array, origin: unknown, doc: unknown, tx: { local: boolean }) => void,
   ): void;
+  /** Hears of none any more. */
   off(event: "update", listener: (...args: never[]) => void): void;
 }
 
@@ -84,6 +86,12 @@ function namesOf(schema: Schema, table: string): Names {
 /**
  * The versions of a row that are held here, newest first, kept true while somebody is subscribed: the newest 200, unless
  * `limit` says how many. What they hold is read one by one ({@link readVersion}).
+ * @example
+ * ```ts
+ * const list = versionsOf(db, schema, "pages", id);
+ * const stop = list.subscribe(({ rows }) => show(rows.map((one) => one.version_name)));
+ * stop();
+ * ```
  */
 export function versionsOf<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -100,7 +108,14 @@ export function versionsOf<Tables, Shapes, Actions, T extends Versioned<Tables>>
   );
 }
 
-/** All of a version: the row's columns and its documents, as they were; `undefined`: it is not (or no longer) here. */
+/**
+ * All of a version: the row's columns and its documents, as they were; `undefined`: it is not (or no longer) here.
+ * @example
+ * ```ts
+ * const version = await readVersion(db, "pages", versionId);
+ * show(version?.title);
+ * ```
+ */
 export async function readVersion<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
   table: T,
@@ -113,6 +128,11 @@ export async function readVersion<Tables, Shapes, Actions, T extends Versioned<T
 /**
  * Keeps what a row is now, with its documents as the local database has them (`save` of a bound document first): a write like
  * any other, offline too. The id of the version; rejects where there is no such row here.
+ * @example
+ * ```ts
+ * await bound.save();
+ * const kept = await keepVersion(db, schema, "pages", id, "As agreed in April");
+ * ```
  */
 export async function keepVersion<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -143,6 +163,11 @@ export async function keepVersion<Tables, Shapes, Actions, T extends Versioned<T
  * Makes the columns of a row again what they were in a version, where they differ; what is deleted meanwhile is made anew. A
  * write like any other: queued, merged, in the history, and undone; its number in the outbox, `null` where nothing differs.
  * Documents are restored by `restoreDoc`.
+ * @example
+ * ```ts
+ * const rseq = await restoreVersion(db, schema, "pages", versionId);
+ * if (rseq !== null) await db.undo(rseq);
+ * ```
  */
 export async function restoreVersion<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,
@@ -181,6 +206,11 @@ function isSame(one: unknown, other: unknown): boolean {
 /**
  * Keeps versions of a row unasked while this person changes one of its documents: one within each while, and one at the end.
  * `save` is called before each, so that what is typed is in it (that of the bound document).
+ * @example
+ * ```ts
+ * const keeping = keepVersions(db, schema, "pages", id, doc, () => bound.save(), { everyMs: 300_000 });
+ * await keeping.stop();
+ * ```
  */
 export function keepVersions<Tables, Shapes, Actions, T extends Versioned<Tables>>(
   db: Database<Tables, Shapes, Actions>,

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import * as Y from "yjs";
 import { type Root, restoreDoc } from "../../src/restore.js";
-import { block, exchange, received, text, update, updatesOf, whole, xml } from "./written.js";
+import { block, exchange, received, update, updatesOf, whole, xml } from "./written.js";
 
 const RUNS = 300;
 const TIMEOUT_MS = 60_000;
@@ -102,13 +102,11 @@ function edit(doc: Y.Doc, edit: Change): void {
   const plain = act === "plain" || act === "unplain";
   const into = plain ? doc.getText("text") : pick(textsOf(doc), at);
   const top = Math.floor(at * xml(doc).length);
-  if (act === "block") return xml(doc).insert(Math.floor(at * (xml(doc).length + 1)), [made(edit.block)]);
-  if (act === "remove" && xml(doc).length > 0) return xml(doc).delete(top, 1);
-  if (act === "attribute" && xml(doc).length > 0) {
-    const there = xml(doc).get(top);
-    return there instanceof Y.XmlElement ? there.setAttribute("level", words) : undefined;
-  }
-  if (!into) return;
+  const there = xml(doc).length > 0 ? xml(doc).get(top) : undefined;
+  if (act === "block") xml(doc).insert(Math.floor(at * (xml(doc).length + 1)), [made(edit.block)]);
+  if (act === "remove" && there) xml(doc).delete(top, 1);
+  if (act === "attribute" && there instanceof Y.XmlElement) there.setAttribute("level", words);
+  if (!into || act === "block" || act === "remove" || act === "attribute") return;
   const list = spots(into);
   const [from, until] = [pick(list, at) ?? 0, pick(list, to) ?? 0].sort((a, b) => a - b) as [number, number];
   if (act === "type" || act === "plain") {
