@@ -14,6 +14,7 @@ pub mod invariants;
 pub mod mirror;
 pub mod mutants;
 pub mod network;
+pub mod notes;
 pub mod papers;
 pub mod plan;
 pub mod queue;

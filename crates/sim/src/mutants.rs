@@ -30,6 +30,8 @@ pub const ALL: &[Mutant] = &[
     mutant("map-arrival-wins", &["merge"]),
     mutant("list-interleaved", &["list"]),
     mutant("doc-cut", &["docs"]),
+    mutant("ot-base-ignored", &["typed"]),
+    mutant("ot-shown-whole", &["typed"]),
     mutant("custom-base-forgotten", &["conflicts"]),
     mutant("lost-delete-forgotten", &["conflicts"]),
     mutant("name-refused", &["settled"]),
@@ -217,6 +219,7 @@ mod tests {
             "mirror",
             "list",
             "settled",
+            "typed",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

@@ -144,6 +144,9 @@ impl<'a> Author<'a> {
         if self.op.0 % 4 == 2 {
             self.stroke = crate::papers::write(&mut Dice::new(self.op.0, "papers"), tx, self.op)?;
         }
+        if self.op.0 % 4 == 3 {
+            crate::notes::type_in(&mut Dice::new(self.op.0, "notes"), tx, self.op, 0)?;
+        }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
     }
@@ -194,16 +197,17 @@ impl<'a> Author<'a> {
         Ok(())
     }
 
-    /// A change that the person may take back, and that may take up the one before it.
+    /// A change that the person may take back, and that may take up the one before it. `round`: of several under one number.
     ///
     /// # Errors
     /// As [`Author::write`].
-    pub fn sketch(&mut self, tx: &mut WriteTx<'_>) -> Done {
+    pub fn sketch(&mut self, tx: &mut WriteTx<'_>, round: u64) -> Done {
         let id = key("things", 20 + self.dice.below(3));
-        match self.dice.below(8) {
+        match self.dice.below(10) {
             0 => tx.delete("things", &RowKey(vec![id])).map(|_| ()),
             1 => self.family(tx),
             2 => self.change_thing(tx, id),
+            3 | 4 => crate::notes::type_in(&mut self.dice.fork(), tx, self.op, round),
             _ => {
                 let sql = "INSERT INTO things (id, owner, shown, amount) VALUES (?, ?, 1, 1)
                            ON CONFLICT (id) DO UPDATE SET amount = amount + 1";

@@ -107,7 +107,8 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         return Ok(());
     }
     past::is_kept(world, entry)?;
-    if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)) {
+    if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)).cloned() {
+        let transaction = &transaction;
         if let Some(until) = transaction.expires_ms.filter(|until| *until < entry.at_ms) {
             let text = format!("sequence {seq} was carried out at {}, and was to be by {until}", entry.at_ms);
             return Err(Violation::new("expiry", text));
@@ -121,6 +122,8 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         super::merge::follows(world, entry, transaction)?;
         super::wishes::share_a_fate(world, entry, transaction)?;
         world.coverage.add("check settled.renamed", super::settled::names(world, entry, transaction)?);
+        let met = super::typed::merged(world, entry, transaction)?;
+        world.coverage.add("check typed.met", met);
         world.coverage.add("check conflicts.kept", super::conflicts::are_kept(world, entry, transaction)?);
     }
     world.ledger.applied(entry)

@@ -156,6 +156,8 @@ pub struct World {
     pub(crate) runs: Vec<Put>,
     /// What was written to papers, by transaction.
     pub(crate) strokes: Vec<(OpId, Stroke)>,
+    /// How often each letter of a note was typed by what was accepted.
+    pub(crate) typed: BTreeMap<char, u32>,
     /// Outboxes that people have exported, the newest first.
     pub(crate) files: Vec<Exported>,
     pub(crate) healing: bool,
@@ -218,6 +220,7 @@ impl World {
             op_of_content: BTreeMap::new(),
             runs: Vec::new(),
             strokes: Vec::new(),
+            typed: BTreeMap::new(),
             files: Vec::new(),
             healing: false,
             converged: false,
@@ -361,6 +364,12 @@ impl World {
         let stats = self.server.disk.stats();
         self.coverage.disk(&stats);
         Ok(Report { coverage: self.coverage, fingerprint: self.trace.fingerprint(), events })
+    }
+
+    /// Whether a letter of a note was typed more than once, as what is undone and done again is, or what copies each retry: then
+    /// nobody can say which of them was struck out.
+    pub(crate) fn is_typed_again(&self, letter: char) -> bool {
+        self.typed.get(&letter).is_some_and(|times| *times > 1)
     }
 
     /// A copy of a device's files, and what the model knows of it.

@@ -12,7 +12,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, docs, ledger, list, mirror, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 23] = [
+const SHAPES: [&str; 24] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -36,6 +36,7 @@ const SHAPES: [&str; 23] = [
     "cards",
     "papers",
     "papers_docs",
+    "notes",
 ];
 
 impl World {
@@ -112,10 +113,11 @@ impl World {
                 dead.map_or(Ok(()), |(rseq, _)| tx.supersede(rseq))?;
                 author.write(tx)
             });
-            written.map(|written| (written, author.wishes, author.run, author.stroke))
+            (written, author.wishes, author.run, author.stroke)
         })?;
+        let Some((written, wishes, run, stroke)) = written else { return Ok(()) };
         match written {
-            Some(Ok((written, wishes, run, stroke))) => {
+            Ok(written) => {
                 self.trace.line(self.now, &name, || format!("wrote {op:?} as {:?}", written.rseq));
                 if written.rseq.is_none() {
                     return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
@@ -132,14 +134,15 @@ impl World {
                 docs::written(self, op, stroke);
                 revised::ends_as_wished(self, device, op, until, written.rseq)?;
             }
-            Some(Err(error)) => {
+            Err(error) => {
+                // Where its commit is in doubt, it may be accepted yet.
+                docs::written(self, op, stroke);
                 self.trace.line(self.now, &name, || format!("could not write {op:?}: {error}"));
                 if let (DbError::Io(_) | DbError::Damaged(_), Some((_, Some(dead_op)))) = (&error, dead) {
                     ledger::discarded(self, device, dead_op);
                 }
                 self.refused_write(device, op, &error)?;
             }
-            None => {}
         }
         Ok(())
     }
@@ -154,19 +157,19 @@ impl World {
 
     /// Some changes in a row, as of a drag.
     fn sketch(&mut self, device: usize) -> Result<(), Violation> {
-        self.ledger.next();
+        let op = self.ledger.next();
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let people = self.plan.people;
         let minds = &mut self.devices[device].minds;
         let dragged = minds.chance(300).then(|| minds.below(3));
-        for _ in 0..self.devices[device].dice.between(1, 4) {
+        for round in 0..self.devices[device].dice.between(1, 4) {
             let before = offline::before(self, device);
             let written = self.engine(device, |engine, moment, dice| {
                 let mut choices = dice.fork();
-                let mut author = Author::without_mark(&mut choices, &person, people, &name);
+                let mut author = Author { op, ..Author::without_mark(&mut choices, &person, people, &name) };
                 engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| match dragged {
                     Some(row) => author.drag(tx, row),
-                    None => author.sketch(tx),
+                    None => author.sketch(tx, round),
                 })
             })?;
             match written {
