@@ -96,6 +96,8 @@ pub const ALL: &[Mutant] = &[
     mutant("skip-sequence", &["log"]),
     mutant("silence-not-noticed", &["convergence", "progress"]),
     mutant("ping-without-end", &["progress"]),
+    mutant("images-not-widened", &["convergence"]),
+    mutant("upgrade-unhashed", &["log"]),
     mutant("mirror-not-told-of-letters", &["mirror"]),
     mutant("recovered-without-releases", &["mirror"]),
     mutant("recovered-but-the-last", &["mirror"]),

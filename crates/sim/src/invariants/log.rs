@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use landfall_core::hash::Cells;
+use landfall_core::schema::Default;
 use landfall_core::value::SqliteValue;
-use landfall_core::{RowKey, Value};
+use landfall_core::{RowKey, Schema, Value};
 use landfall_server::commit::{LogEntry, OUTSIDE};
 use rusqlite::types::ValueRef;
 
@@ -63,7 +64,7 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
     while world.history.head() < head.seq {
         let seq = world.history.head() + 1;
         let entry = match world.server.process.as_ref().map(|p| p.reader.log_entry(seq)) {
-            Some(Ok(Some(entry))) => entry,
+            Some(Ok(Some(entry))) => in_newest_terms(&world.schema, entry),
             Some(Ok(None)) => {
                 return Err(Violation::new("log", format!("sequence {seq} is missing, the head is {}", head.seq)));
             }
@@ -74,6 +75,23 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
         world.history.append(entry, op);
     }
     Ok(())
+}
+
+/// A row that was written before a column was added has what the column begins with.
+fn in_newest_terms(schema: &Schema, mut entry: LogEntry) -> LogEntry {
+    for change in &mut entry.changes {
+        let Some(table) = schema.table(&change.table) else { continue };
+        for row in [&mut change.before, &mut change.after].into_iter().flatten() {
+            for column in &table.columns {
+                let default = || match &column.default {
+                    Some(Default::Value(value)) => value.clone(),
+                    _ => Value::Null,
+                };
+                row.entry(column.name.clone()).or_insert_with(default);
+            }
+        }
+    }
+    entry
 }
 
 fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {

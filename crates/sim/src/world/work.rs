@@ -12,7 +12,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, docs, ledger, list, mirror, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 24] = [
+const SHAPES: [&str; 25] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -37,6 +37,8 @@ const SHAPES: [&str; 24] = [
     "papers",
     "papers_docs",
     "notes",
+    // The older app does not know it.
+    "extras",
 ];
 
 impl World {
@@ -87,6 +89,7 @@ impl World {
         self.devices[device].tick += 1;
         let tick = self.devices[device].tick;
         let until = self.wished_end(device);
+        let newer = self.devices[device].version == 1;
         let dead = dead.map(|rseq| (rseq, self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq))));
         let before = offline::before(self, device);
         let written = self.engine(device, |engine, moment, dice| {
@@ -108,6 +111,7 @@ impl World {
                 wishes: Vec::new(),
                 run: None,
                 stroke: None,
+                newer,
             };
             let written = engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| {
                 dead.map_or(Ok(()), |(rseq, _)| tx.supersede(rseq))?;
@@ -291,8 +295,9 @@ impl World {
     }
 
     fn open_shape(&mut self, device: usize) -> Result<(), Violation> {
+        let known = SHAPES.len() - usize::from(self.devices[device].version == 0);
         let dice = &mut self.devices[device].dice;
-        let shape = SHAPES[dice.index(SHAPES.len())];
+        let shape = SHAPES[dice.index(known)];
         let mut params = BTreeMap::new();
         if shape == "things_of_kind" {
             let kind = ["red", "green", "blue"][dice.index(3)];
