@@ -362,6 +362,19 @@ fn a_base_is_brought_up_to_date_by_what_was_done_to_it() {
     assert_eq!(body(&row), "xyzaa");
 }
 
+/// The letter that the refused edit had replaced is the author's own, and goes, though the server had it put back in the meantime.
+#[test]
+fn an_author_whose_earlier_edit_was_refused_goes_on_from_a_text_that_nobody_has() {
+    let row = write(None, &insert(0, "xy"), &author(1, 0));
+    let row = write(Some(&row), &insert(0, "p"), &author(2, 1));
+    assert_eq!(body(&row), "xyp");
+    // What made "q" of "p" was refused, and what stood on that was not.
+    let row = write(Some(&row), &update(0, edit("q", "qr")), &author(3, 1));
+    assert_eq!(body(&row), "xypr");
+    let row = write(Some(&row), &update(0, edit("pr", "")), &author(4, 1));
+    assert_eq!(body(&row), "xy");
+}
+
 #[test]
 fn letters_are_code_points_on_every_side() {
     assert_eq!(between("e\u{301}🌊", "e🌊!"), Value::Json("{\"steps\":[1,-1,1,\"!\"],\"was\":\"e\u{301}🌊\"}".into()));

@@ -122,6 +122,8 @@ pub struct Device {
     pub mirror_dice: Dice,
     /// What the mirror of a lost database held, and whether that was damaged, until the app has started again.
     pub recovers: Option<(Held, bool)>,
+    /// Which of the app's schemas it is started with.
+    pub version: usize,
     /// Counts processes; messages for an earlier one are dropped.
     pub life: u64,
     /// The running app.
@@ -169,6 +171,7 @@ impl Device {
             whims,
             mirror_dice,
             recovers: None,
+            version: 1,
             life: 0,
             process: None,
             held: BTreeSet::new(),

@@ -14,6 +14,7 @@ pub mod invariants;
 pub mod mirror;
 pub mod mutants;
 pub mod network;
+pub mod notes;
 pub mod papers;
 pub mod plan;
 pub mod queue;
@@ -27,12 +28,30 @@ pub mod world;
 use landfall_core::rules::{MergeFunctions, Three};
 use landfall_core::{Schema, Value};
 
-/// The schema of the simulated app.
-///
+/// Both versions of the simulated app's schema, the older one first.
+pub fn schemas() -> [Schema; 2] {
+    let (mut older, mut is_newer) = (String::new(), false);
+    for line in NEWEST.lines() {
+        is_newer = (is_newer || line == "# since 2") && line != "# always";
+        let line = if line == "version = 2" { "version = 1" } else { line };
+        if !is_newer {
+            older.extend([line, "\n"]);
+        }
+    }
+    [parsed(&older), schema()]
+}
+
+const NEWEST: &str = include_str!("sim.toml");
+
+/// The newest schema of the simulated app.
+pub fn schema() -> Schema {
+    parsed(NEWEST)
+}
+
 /// # Panics
 /// When the text in this crate is wrong.
-pub fn schema() -> Schema {
-    let mut schema = Schema::parse("sim.toml", include_str!("sim.toml")).expect("the simulator's own schema");
+fn parsed(text: &str) -> Schema {
+    let mut schema = Schema::parse("sim.toml", text).expect("the simulator's own schema");
     // A run lasts minutes: what is kept for a day there is kept for some seconds.
     let kept = schema.tables.iter_mut().filter_map(|table| table.history.as_mut()?.keep_ms.as_mut());
     kept.for_each(|keep_ms| *keep_ms = 5_000);

@@ -30,6 +30,8 @@ pub const ALL: &[Mutant] = &[
     mutant("map-arrival-wins", &["merge"]),
     mutant("list-interleaved", &["list"]),
     mutant("doc-cut", &["docs"]),
+    mutant("ot-base-ignored", &["typed"]),
+    mutant("ot-shown-whole", &["typed"]),
     mutant("custom-base-forgotten", &["conflicts"]),
     mutant("lost-delete-forgotten", &["conflicts"]),
     mutant("name-refused", &["settled"]),
@@ -94,6 +96,8 @@ pub const ALL: &[Mutant] = &[
     mutant("skip-sequence", &["log"]),
     mutant("silence-not-noticed", &["convergence", "progress"]),
     mutant("ping-without-end", &["progress"]),
+    mutant("images-not-widened", &["convergence"]),
+    mutant("upgrade-unhashed", &["log"]),
     mutant("mirror-not-told-of-letters", &["mirror"]),
     mutant("recovered-without-releases", &["mirror"]),
     mutant("recovered-but-the-last", &["mirror"]),
@@ -217,6 +221,7 @@ mod tests {
             "mirror",
             "list",
             "settled",
+            "typed",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

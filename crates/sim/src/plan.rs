@@ -68,6 +68,8 @@ faults! {
     Flood = "server.flood": "Somebody else hands in as much as a session takes.",
     ServerClock = "server.clock": "The server's clock is set by some seconds.",
     HouseRule = "server.house_rule": "A rule of the operator's own, laid down or lifted in the server's database while it is stopped.",
+    ServerUpgrade = "server.upgrade": "The server is started with the newer version of the schema.",
+    DeviceUpgrade = "device.upgrade": "A device's app is replaced by one with the newer version of the schema.",
     Truncate = "server.truncate_log": "The server forgets the older part of its log.",
 }
 
@@ -129,13 +131,20 @@ impl Plan {
         self.faults.iter().any(past)
     }
 
+    /// Which version of the schema the server, or every device, begins with: the older one, where it is upgraded.
+    pub fn first_version(&self, upgrade: Fault) -> usize {
+        usize::from(!self.faults.iter().any(|(fault, _)| *fault == upgrade))
+    }
+
     /// Draws the plan of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut dice = Dice::new(seed, "plan");
         let mut faults = Vec::new();
         // One run in twelve has no fault at all: what fails there is not about faults.
         let share = if dice.chance(80) { 0 } else { dice.between(80, 450) };
-        for fault in Fault::ALL.iter().filter(|fault| !matches!(fault, Fault::Away | Fault::DatabaseLost)) {
+        use Fault::{Away, DatabaseLost, DeviceUpgrade, ServerUpgrade};
+        let apart = |fault: &&Fault| matches!(fault, Away | DatabaseLost | ServerUpgrade | DeviceUpgrade);
+        for fault in Fault::ALL.iter().filter(|fault| !apart(fault)) {
             if dice.chance(share) {
                 faults.push((*fault, dice.between(4, 40) * SECOND));
             }
@@ -148,6 +157,7 @@ impl Plan {
         if share > 0 && lost.chance(300) {
             faults.push((Fault::DatabaseLost, lost.between(6, 40) * SECOND));
         }
+        faults.extend(upgrades(&mut Dice::new(seed, "upgrades"), share));
         let mut hook = Dice::new(seed, "webhook");
         Self {
             webhook: hook.chance(500),
@@ -180,4 +190,18 @@ impl Plan {
             push_entries: if dice.chance(400) { dice.between(3, 8) as u32 } else { 64 },
         }
     }
+}
+
+/// In a third of the runs with faults the app is not of one version: most often all begin with the older one, sometimes the
+/// server is ahead of the devices already, and now and then the devices are ahead of the server.
+fn upgrades(dice: &mut Dice, share: u64) -> Vec<(Fault, Micros)> {
+    if share == 0 || !dice.chance(350) {
+        return Vec::new();
+    }
+    let which: &[Fault] = match dice.below(10) {
+        0..=5 => &[Fault::ServerUpgrade, Fault::DeviceUpgrade],
+        6 | 7 => &[Fault::DeviceUpgrade],
+        _ => &[Fault::ServerUpgrade],
+    };
+    which.iter().map(|fault| (*fault, dice.between(3, 15) * SECOND)).collect()
 }

@@ -56,8 +56,8 @@ pub struct Outcome {
 /// # Errors
 /// The invariant that did not hold.
 pub fn seed(seed: u64, printing: bool) -> Result<Report, Violation> {
-    let schema = crate::schema();
-    catch_unwind(AssertUnwindSafe(|| World::new(seed, &schema, Trace::new(printing)).run())).unwrap_or_else(|cause| {
+    let schemas = crate::schemas();
+    catch_unwind(AssertUnwindSafe(|| World::new(seed, schemas, Trace::new(printing)).run())).unwrap_or_else(|cause| {
         let text = cause.downcast_ref::<String>().cloned();
         let text = text.or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_default();
         Err(Violation::new("panic", text))

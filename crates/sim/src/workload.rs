@@ -88,6 +88,8 @@ pub struct Author<'a> {
     pub run: Option<Run>,
     /// What it has written to a paper.
     pub stroke: Option<Stroke>,
+    /// Whether the app has the newer schema.
+    pub newer: bool,
 }
 
 /// What a transaction follows because its author says so.
@@ -119,6 +121,7 @@ impl<'a> Author<'a> {
             wishes: Vec::new(),
             run: None,
             stroke: None,
+            newer: false,
         }
     }
 
@@ -143,6 +146,9 @@ impl<'a> Author<'a> {
         }
         if self.op.0 % 4 == 2 {
             self.stroke = crate::papers::write(&mut Dice::new(self.op.0, "papers"), tx, self.op)?;
+        }
+        if self.op.0 % 4 == 3 {
+            crate::notes::type_in(&mut Dice::new(self.op.0, "notes"), tx, self.op, 0)?;
         }
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
@@ -194,16 +200,17 @@ impl<'a> Author<'a> {
         Ok(())
     }
 
-    /// A change that the person may take back, and that may take up the one before it.
+    /// A change that the person may take back, and that may take up the one before it. `round`: of several under one number.
     ///
     /// # Errors
     /// As [`Author::write`].
-    pub fn sketch(&mut self, tx: &mut WriteTx<'_>) -> Done {
+    pub fn sketch(&mut self, tx: &mut WriteTx<'_>, round: u64) -> Done {
         let id = key("things", 20 + self.dice.below(3));
-        match self.dice.below(8) {
+        match self.dice.below(10) {
             0 => tx.delete("things", &RowKey(vec![id])).map(|_| ()),
             1 => self.family(tx),
             2 => self.change_thing(tx, id),
+            3 | 4 => crate::notes::type_in(&mut self.dice.fork(), tx, self.op, round),
             _ => {
                 let sql = "INSERT INTO things (id, owner, shown, amount) VALUES (?, ?, 1, 1)
                            ON CONFLICT (id) DO UPDATE SET amount = amount + 1";
@@ -274,8 +281,24 @@ impl<'a> Author<'a> {
             75..=84 => self.tag(tx),
             85..=89 => self.draft(tx),
             90..=94 => self.undone(tx),
-            95..=97 => self.due(tx),
+            95..=96 => self.due(tx),
+            97 | 98 if self.newer => self.extra(tx),
             _ => self.thing(tx),
+        }
+    }
+
+    /// What only the newer app knows: a table, and columns of older ones.
+    fn extra(&mut self, tx: &mut WriteTx<'_>) -> Done {
+        let (parent, text) = (key("parents", self.dice.below(5)), self.words());
+        match self.dice.below(5) {
+            0 => tx.upsert("parents", &[("id", parent), ("weight", Value::Int(self.dice.below(9) as i64))]),
+            1 => tx.update("things", &RowKey(vec![self.thing_key()]), &[("note", text)]).map(|_| ()),
+            2 => {
+                let rank = RowKey::single(key("ranks", self.dice.below(3)));
+                tx.add("ranks", &rank, "laps", &Value::Int(self.dice.below(5) as i64)).map(|_| ())
+            }
+            3 => tx.delete("extras", &RowKey(vec![key("extras", self.dice.below(5))])).map(|_| ()),
+            _ => tx.upsert("extras", &[("id", key("extras", self.dice.below(5))), ("parent", parent), ("text", text)]),
         }
     }
 

@@ -158,7 +158,8 @@ impl Rule for Ot {
 
     fn applied(&self, to: &Value, change: &Value) -> Option<Value> {
         let Edit { was, steps } = Edit::read(change)?;
-        Some(Value::Text(over(&was, &steps, text(to)?)?))
+        let now = if crate::mutant::active("ot-shown-whole") { &was } else { text(to)? };
+        Some(Value::Text(over(&was, &steps, now)?))
     }
 
     fn joined(&self, first: &Value, second: &Value) -> Option<Value> {
@@ -189,8 +190,13 @@ impl Rule for Ot {
             _ => Window::from(held.at),
         };
         let is_quick = |count: usize| inserted(&steps).saturating_mul(count) <= MOST_COPIED;
-        let unseen = window.unseen(hand).filter(|unseen| is_quick(unseen.len()) && window::lead(unseen, &was, stored));
-        let unseen = unseen.unwrap_or_else(|| vec![(held.at.seq, difference(&was, stored))]);
+        let unseen = window.unseen(hand).filter(|unseen| is_quick(unseen.len()));
+        // The author's text is another than the server thinks: as where what the author did before this was refused.
+        let is_other = unseen.as_ref().is_some_and(|unseen| !window::lead(unseen, &was, stored));
+        let unseen = unseen.filter(|_| !is_other).unwrap_or_else(|| vec![(held.at.seq, difference(&was, stored))]);
+        // As if the author had seen the text that is there.
+        let stored = if crate::mutant::active("ot-base-ignored") { &was } else { stored };
+        let unseen = if crate::mutant::active("ot-base-ignored") { Vec::new() } else { unseen };
         let mut behind = Vec::with_capacity(unseen.len());
         for (seq, earlier) in unseen {
             let (own, earlier) = transformed(&steps, &earlier)?;
@@ -198,7 +204,7 @@ impl Rule for Ot {
             behind.push((seq, earlier));
         }
         let after = steps.apply(stored).ok()?;
-        window.add(hand, &steps, behind);
+        window.add(hand, &steps, Some(behind).filter(|_| !is_other));
         Some(Changed { state: Some(CellState::Ot(window)), ..Changed::to(Value::Text(after)) })
     }
 }

@@ -56,7 +56,7 @@ fn some_moment(world: &mut World, device: usize, table: &str, seq: u64) -> Optio
 }
 
 fn at(world: &mut World, device: usize, table: &str, seq: u64, at_us: i64) -> Result<(), Violation> {
-    let Some(table) = world.schema.table(table) else { return Ok(()) };
+    let Some(table) = world.schemas[world.devices[device].version].table(table) else { return Ok(()) };
     let Some(process) = &world.devices[device].process else { return Ok(()) };
     let engine = &process.engine;
     let (past, now) = (engine.db().as_of(&table.name, at_us), engine.query(&all_of(table), &[]));

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use landfall_core::hash::Cells;
+use landfall_core::schema::Default;
 use landfall_core::value::SqliteValue;
-use landfall_core::{RowKey, Value};
+use landfall_core::{RowKey, Schema, Value};
 use landfall_server::commit::{LogEntry, OUTSIDE};
 use rusqlite::types::ValueRef;
 
@@ -63,7 +64,7 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
     while world.history.head() < head.seq {
         let seq = world.history.head() + 1;
         let entry = match world.server.process.as_ref().map(|p| p.reader.log_entry(seq)) {
-            Some(Ok(Some(entry))) => entry,
+            Some(Ok(Some(entry))) => in_newest_terms(&world.schema, entry),
             Some(Ok(None)) => {
                 return Err(Violation::new("log", format!("sequence {seq} is missing, the head is {}", head.seq)));
             }
@@ -74,6 +75,23 @@ pub fn read_new(world: &mut World) -> Result<(), Violation> {
         world.history.append(entry, op);
     }
     Ok(())
+}
+
+/// A row that was written before a column was added has what the column begins with.
+fn in_newest_terms(schema: &Schema, mut entry: LogEntry) -> LogEntry {
+    for change in &mut entry.changes {
+        let Some(table) = schema.table(&change.table) else { continue };
+        for row in [&mut change.before, &mut change.after].into_iter().flatten() {
+            for column in &table.columns {
+                let default = || match &column.default {
+                    Some(Default::Value(value)) => value.clone(),
+                    _ => Value::Null,
+                };
+                row.entry(column.name.clone()).or_insert_with(default);
+            }
+        }
+    }
+    entry
 }
 
 fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
@@ -107,7 +125,8 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         return Ok(());
     }
     past::is_kept(world, entry)?;
-    if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)) {
+    if let Some(transaction) = world.pushed.get(&(entry.replica, entry.rseq, entry.hash)).cloned() {
+        let transaction = &transaction;
         if let Some(until) = transaction.expires_ms.filter(|until| *until < entry.at_ms) {
             let text = format!("sequence {seq} was carried out at {}, and was to be by {until}", entry.at_ms);
             return Err(Violation::new("expiry", text));
@@ -121,6 +140,8 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         super::merge::follows(world, entry, transaction)?;
         super::wishes::share_a_fate(world, entry, transaction)?;
         world.coverage.add("check settled.renamed", super::settled::names(world, entry, transaction)?);
+        let met = super::typed::merged(world, entry, transaction)?;
+        world.coverage.add("check typed.met", met);
         world.coverage.add("check conflicts.kept", super::conflicts::are_kept(world, entry, transaction)?);
     }
     world.ledger.applied(entry)

@@ -19,6 +19,7 @@
 //! | `conflicts` | what was chosen or written is there, was replaced by somebody who had seen it, or is a conflict | [`conflicts`] |
 //! | `list` | an order that people make is the same everywhere, and what one puts side by side stays so | [`list`] |
 //! | `docs` | a document is all that was written to it, and nothing else, on every device that holds it | [`docs`] |
+//! | `typed` | what is typed into a text is there once and in its order, until somebody strikes it out | [`typed`] |
 //! | `settled` | what merging breaks is settled as it is declared: names are unique, nothing of that is refused | [`settled`] |
 //! | `order` | a transaction is decided after those that it names, is to follow, or follows in lost history | [`merge`], [`wishes`] |
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
@@ -61,6 +62,7 @@ pub mod past;
 pub mod policy;
 pub mod revised;
 pub mod settled;
+pub mod typed;
 pub mod wishes;
 
 use std::fmt;

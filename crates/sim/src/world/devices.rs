@@ -151,7 +151,7 @@ impl World {
         if self.devices[device].process.is_some() {
             return Ok(());
         }
-        let (schema, now) = (self.schema.clone(), self.now);
+        let (schema, now) = (self.schemas[self.devices[device].version].clone(), self.now);
         let past = self.plan.brings_up_the_past();
         if let Err(error) = self.devices[device].start(&schema, past, now) {
             return self.start_failed(device, &error.to_string());

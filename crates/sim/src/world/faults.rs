@@ -44,6 +44,7 @@ impl World {
             | Fault::DeviceFull
             | Fault::Clone
             | Fault::DatabaseLost
+            | Fault::DeviceUpgrade
             | Fault::DeviceRestore => self.machine_fault(fault, device)?,
             Fault::Offline
             | Fault::Away
@@ -163,6 +164,7 @@ impl World {
             }
             Fault::DatabaseLost => return self.lose_database(device),
             Fault::Clone => return Ok(self.clone_device(device)),
+            Fault::DeviceUpgrade => return Ok(self.upgrade_device(device)),
             _ => return self.restore_device(device),
         }
         Ok(true)
@@ -179,7 +181,8 @@ impl World {
             let original = &self.devices[device];
             (original.person, original.clock, original.way.clone())
         };
-        let mut copy = Device::new(self.seed, index, person, clock, way);
+        let version = self.devices[device].version;
+        let mut copy = Device { version, ..Device::new(self.seed, index, person, clock, way) };
         copy.disk.restore_files(&backup.files);
         copy.held = backup.held.clone();
         copy.told = self.devices[device].told.clone();
@@ -299,9 +302,37 @@ impl World {
                 self.drain_server()?;
             }
             Fault::ServerClock => self.server.clock.offset_ms += self.fault_dice.below(20_000) as i64 - 10_000,
+            Fault::ServerUpgrade => return Ok(self.upgrade_server()),
             _ => return self.forget_log(),
         }
         Ok(true)
+    }
+
+    /// The operator starts the server with the newer schema, once; people whose apps were ahead of it try again after that.
+    fn upgrade_server(&mut self) -> bool {
+        if std::mem::replace(&mut self.server.version, 1) == 1 {
+            return false;
+        }
+        self.server_stop();
+        self.server.disk.kill();
+        for device in 0..self.devices.len() {
+            let at = self.now + self.fault_dice.between(1, 9) * SECOND;
+            self.queue.at(at, Event::Nudge { device });
+        }
+        true
+    }
+
+    /// The app is replaced by the newer one, with what waits in it; whether it was older.
+    pub(super) fn upgrade_device(&mut self, device: usize) -> bool {
+        if std::mem::replace(&mut self.devices[device].version, 1) == 1 {
+            return false;
+        }
+        let waits = self.devices[device].process.as_ref().is_some_and(|p| p.engine.db().counts().pending > 0);
+        self.coverage.hit(if waits { "seen upgrade with an outbox" } else { "seen upgrade" });
+        if self.devices[device].process.is_some() {
+            self.kill(device);
+        }
+        true
     }
 
     /// The server goes back to an old copy; when there is none yet, one is made.

@@ -26,7 +26,7 @@ impl World {
             token: Some(self.token_for(NOISY, None)),
             replica: ReplicaId(replica),
             app: self.schema.name.clone(),
-            schema_version: self.schema.version,
+            schema_version: self.schemas[self.server.version].version,
             last_rseq: 0,
             floor: 0,
             cursor: None,

@@ -17,6 +17,8 @@ pub(crate) struct Exported {
     pub file: String,
     /// What it has.
     pub transactions: Vec<Transaction>,
+    /// Of which version of the app it is.
+    pub version: usize,
 }
 
 impl World {
@@ -273,7 +275,7 @@ impl World {
         self.coverage.hit("work exported");
         let transactions = entries.into_iter().map(|e| e.transaction).collect();
         self.files.truncate(MOST_FILES - 1);
-        self.files.insert(0, Exported { file, transactions });
+        self.files.insert(0, Exported { file, transactions, version: self.devices[device].version });
         if self.devices[device].minds.chance(300) { self.import_file(device, 0, true) } else { Ok(()) }
     }
 
@@ -286,6 +288,10 @@ impl World {
     /// A file that lies around is taken in, perhaps twice.
     fn import_file(&mut self, device: usize, at: usize, mut again: bool) -> Result<(), Violation> {
         let exported = self.files[at].clone();
+        // What the older app does not know would be refused there, and nobody does that.
+        if exported.version > self.devices[device].version {
+            return Ok(());
+        }
         for _ in 0..self.devices[device].minds.between(1, 2) {
             let before = self.outbox_of(device);
             let result = self.engine(device, |engine, moment, _| engine.import(&exported.file, moment))?;

@@ -62,6 +62,8 @@ pub(crate) enum Event {
     Act { device: usize },
     /// The person gives the app a token.
     SignIn { device: usize },
+    /// The person has the app try again.
+    Nudge { device: usize },
     /// The app wants to be online again.
     Online { device: usize },
     /// A connection reaches the server, or is refused.
@@ -128,6 +130,8 @@ pub(crate) struct Server {
     pub disk_errors: u64,
     /// Whether the operator's own rule stands in the database.
     pub house_rule: bool,
+    /// Which of the schemas it is started with.
+    pub version: usize,
 }
 
 /// The world.
@@ -136,7 +140,10 @@ pub struct World {
     pub(crate) plan: Plan,
     pub(crate) now: Micros,
     pub(crate) queue: crate::queue::Queue<Event>,
+    /// The newest schema: what is known of the world is told in its terms.
     pub(crate) schema: Schema,
+    /// The older schema and the newest.
+    pub(crate) schemas: [Schema; 2],
     pub(crate) devices: Vec<Device>,
     pub(crate) network: Network,
     pub(crate) server: Server,
@@ -156,6 +163,8 @@ pub struct World {
     pub(crate) runs: Vec<Put>,
     /// What was written to papers, by transaction.
     pub(crate) strokes: Vec<(OpId, Stroke)>,
+    /// How often each letter of a note was typed by what was accepted.
+    pub(crate) typed: BTreeMap<char, u32>,
     /// Outboxes that people have exported, the newest first.
     pub(crate) files: Vec<Exported>,
     pub(crate) healing: bool,
@@ -175,7 +184,7 @@ pub struct Report {
 
 impl World {
     /// The world of a seed.
-    pub fn new(seed: u64, schema: &Schema, trace: Trace) -> Self {
+    pub fn new(seed: u64, schemas: [Schema; 2], trace: Trace) -> Self {
         crate::disk::seed_sqlite(seed as u32);
         let plan = Plan::draw(seed);
         let mut dice = Dice::new(seed, "world");
@@ -196,13 +205,15 @@ impl World {
             messages_left: None,
             disk_errors: 0,
             house_rule: false,
+            version: plan.first_version(Fault::ServerUpgrade),
         };
         Self {
             seed,
             plan,
             now: 0,
             queue: crate::queue::Queue::default(),
-            schema: schema.clone(),
+            schema: schemas[1].clone(),
+            schemas,
             devices,
             network: Network::default(),
             server,
@@ -218,6 +229,7 @@ impl World {
             op_of_content: BTreeMap::new(),
             runs: Vec::new(),
             strokes: Vec::new(),
+            typed: BTreeMap::new(),
             files: Vec::new(),
             healing: false,
             converged: false,
@@ -267,6 +279,7 @@ impl World {
             Event::MirrorWrites { device, life } => self.mirror_writes(device, life),
             Event::Act { device } => self.act(device),
             Event::SignIn { device } => self.sign_in(device),
+            Event::Nudge { device } => self.input(device, landfall_client::engine::Input::Nudge),
             Event::Online { device } => self.set_online(device, true),
             Event::ConnectArrives { conn } => self.connect_arrives(conn),
             Event::ConnectAnswered { conn, open } => self.connect_answered(conn, open),
@@ -303,10 +316,15 @@ impl World {
         self.server.disk.clear_faults();
         self.server.busy_until = 0;
         self.server.messages_left = None;
-        if self.server.draining || std::mem::take(&mut self.server.house_rule) {
+        let is_older = std::mem::replace(&mut self.server.version, 1) == 0;
+        if self.server.draining || std::mem::take(&mut self.server.house_rule) || is_older {
             self.server_stop();
         }
         for device in 0..self.devices.len() {
+            // Some people never take the newer app.
+            if self.devices[device].version == 0 && self.fault_dice.chance(500) {
+                self.upgrade_device(device);
+            }
             self.heal_disk(device);
             self.devices[device].way.stalled_until = 0;
             self.devices[device].way.chokes_on = None;
@@ -363,6 +381,12 @@ impl World {
         Ok(Report { coverage: self.coverage, fingerprint: self.trace.fingerprint(), events })
     }
 
+    /// Whether a letter of a note was typed more than once, as what is undone and done again is, or what copies each retry: then
+    /// nobody can say which of them was struck out.
+    pub(crate) fn is_typed_again(&self, letter: char) -> bool {
+        self.typed.get(&letter).is_some_and(|times| *times > 1)
+    }
+
     /// A copy of a device's files, and what the model knows of it.
     pub(crate) fn backup(&self, device: usize) -> Backup {
         let device = &self.devices[device];
@@ -378,7 +402,7 @@ fn new_device(seed: u64, index: usize, person: usize, plan: &Plan, dice: &mut Di
     let clock = MachineClock { offset_ms: off, drift_ppm: drift };
     let way =
         Way { latency_us: dice.between(1, 120) * MILLI, jitter_us: dice.between(0, 40) * MILLI, ..Way::default() };
-    Device::new(seed, index, person, clock, way)
+    Device { version: plan.first_version(Fault::DeviceUpgrade), ..Device::new(seed, index, person, clock, way) }
 }
 
 /// A time difference, from minutes to years, in milliseconds.

@@ -32,7 +32,10 @@ impl World {
                 self.trace.line(self.now, "server", || format!("no rule of the house: {problem}"));
             }
         }
-        let started = ServerProcess::start(&self.server.disk, &self.schema, &self.plan, now, &mut self.server.dice);
+        let started = {
+            let (schema, server) = (&self.schemas[self.server.version], &mut self.server);
+            ServerProcess::start(&server.disk, schema, &self.plan, now, &mut server.dice)
+        };
         let errors = self.server_disk_errors();
         let failed = errors != self.server.disk_errors || self.server.disk.power_lost();
         match started {

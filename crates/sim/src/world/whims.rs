@@ -79,7 +79,7 @@ impl World {
     /// A row is to be again what it was after a change.
     fn restore(&mut self, device: usize) -> Result<(), Violation> {
         let Some((table, change, is_known)) = self.some_change(device) else { return Ok(()) };
-        let schema = self.schema.clone();
+        let schema = self.schemas[self.devices[device].version].clone();
         let written = self.write_by(device, |author, tx| {
             let restored = author.restore(tx, table, &change)?;
             Ok((restored, difference(tx, &schema, table, &change)?))

@@ -12,7 +12,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, docs, ledger, list, mirror, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 23] = [
+const SHAPES: [&str; 25] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -36,6 +36,9 @@ const SHAPES: [&str; 23] = [
     "cards",
     "papers",
     "papers_docs",
+    "notes",
+    // The older app does not know it.
+    "extras",
 ];
 
 impl World {
@@ -86,6 +89,7 @@ impl World {
         self.devices[device].tick += 1;
         let tick = self.devices[device].tick;
         let until = self.wished_end(device);
+        let newer = self.devices[device].version == 1;
         let dead = dead.map(|rseq| (rseq, self.devices[device].process.as_ref().and_then(|p| ledger::op_of(p, rseq))));
         let before = offline::before(self, device);
         let written = self.engine(device, |engine, moment, dice| {
@@ -107,15 +111,17 @@ impl World {
                 wishes: Vec::new(),
                 run: None,
                 stroke: None,
+                newer,
             };
             let written = engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| {
                 dead.map_or(Ok(()), |(rseq, _)| tx.supersede(rseq))?;
                 author.write(tx)
             });
-            written.map(|written| (written, author.wishes, author.run, author.stroke))
+            (written, author.wishes, author.run, author.stroke)
         })?;
+        let Some((written, wishes, run, stroke)) = written else { return Ok(()) };
         match written {
-            Some(Ok((written, wishes, run, stroke))) => {
+            Ok(written) => {
                 self.trace.line(self.now, &name, || format!("wrote {op:?} as {:?}", written.rseq));
                 if written.rseq.is_none() {
                     return Err(Violation::new("pending", format!("{name} wrote {op:?} and it has no outbox entry")));
@@ -132,14 +138,15 @@ impl World {
                 docs::written(self, op, stroke);
                 revised::ends_as_wished(self, device, op, until, written.rseq)?;
             }
-            Some(Err(error)) => {
+            Err(error) => {
+                // Where its commit is in doubt, it may be accepted yet.
+                docs::written(self, op, stroke);
                 self.trace.line(self.now, &name, || format!("could not write {op:?}: {error}"));
                 if let (DbError::Io(_) | DbError::Damaged(_), Some((_, Some(dead_op)))) = (&error, dead) {
                     ledger::discarded(self, device, dead_op);
                 }
                 self.refused_write(device, op, &error)?;
             }
-            None => {}
         }
         Ok(())
     }
@@ -154,19 +161,19 @@ impl World {
 
     /// Some changes in a row, as of a drag.
     fn sketch(&mut self, device: usize) -> Result<(), Violation> {
-        self.ledger.next();
+        let op = self.ledger.next();
         let (person, name) = (self.devices[device].subject(), self.devices[device].name.clone());
         let people = self.plan.people;
         let minds = &mut self.devices[device].minds;
         let dragged = minds.chance(300).then(|| minds.below(3));
-        for _ in 0..self.devices[device].dice.between(1, 4) {
+        for round in 0..self.devices[device].dice.between(1, 4) {
             let before = offline::before(self, device);
             let written = self.engine(device, |engine, moment, dice| {
                 let mut choices = dice.fork();
-                let mut author = Author::without_mark(&mut choices, &person, people, &name);
+                let mut author = Author { op, ..Author::without_mark(&mut choices, &person, people, &name) };
                 engine.write(moment, &mut |bytes| dice.fill(bytes), |tx| match dragged {
                     Some(row) => author.drag(tx, row),
-                    None => author.sketch(tx),
+                    None => author.sketch(tx, round),
                 })
             })?;
             match written {
@@ -288,8 +295,9 @@ impl World {
     }
 
     fn open_shape(&mut self, device: usize) -> Result<(), Violation> {
+        let known = SHAPES.len() - usize::from(self.devices[device].version == 0);
         let dice = &mut self.devices[device].dice;
-        let shape = SHAPES[dice.index(SHAPES.len())];
+        let shape = SHAPES[dice.index(known)];
         let mut params = BTreeMap::new();
         if shape == "things_of_kind" {
             let kind = ["red", "green", "blue"][dice.index(3)];

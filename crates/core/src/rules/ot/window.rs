@@ -141,17 +141,20 @@ impl Window {
         Some(before.map(|unseen| (unseen.seq, unseen.steps.read())).chain(later).collect())
     }
 
-    /// Adds what somebody did, behind which that is what was done before and not seen. What is more than a cell may keep is
-    /// forgotten, the oldest first.
-    pub(super) fn add(&mut self, hand: &Hand<'_>, steps: &OperationSeq, behind: Vec<(u64, OperationSeq)>) {
+    /// Adds what somebody did, behind which that is what was done before and not seen. `None`: which text the author goes on from
+    /// is not known, and guessing at it would take letters that are there for others that look the same. What is more than a
+    /// cell may keep is forgotten, the oldest first.
+    pub(super) fn add(&mut self, hand: &Hand<'_>, steps: &OperationSeq, behind: Option<Vec<(u64, OperationSeq)>>) {
         let at = Dot { seq: hand.author.seq, replica: hand.author.stamp.replica };
         if !steps.is_noop() {
             self.done.push(Done { at, steps: Steps::of(steps) });
         }
-        let unseen = behind.into_iter().filter(|(_, steps)| !steps.is_noop());
-        let unseen = unseen.map(|(seq, steps)| Unseen { seq, steps: Steps::of(&steps) }).collect();
         self.behind.retain(|behind| behind.at.replica != at.replica);
-        self.behind.push(Behind { at, unseen });
+        if let Some(behind) = behind {
+            let unseen = behind.into_iter().filter(|(_, steps)| !steps.is_noop());
+            let unseen = unseen.map(|(seq, steps)| Unseen { seq, steps: Steps::of(&steps) }).collect();
+            self.behind.push(Behind { at, unseen });
+        }
         self.forget();
     }
 

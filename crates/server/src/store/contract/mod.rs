@@ -97,6 +97,7 @@ macro_rules! store_contract {
             truncation_keeps_the_decisions_that_are_still_asked_for,
             a_secret_stays_the_same,
             stamps_never_pass_the_servers_clock,
+            what_several_type_into_a_text_is_all_there,
             a_clock_that_was_years_ahead_does_not_decide_for_years,
             a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins,
             a_deleted_row_comes_back_with_all_it_took_along,

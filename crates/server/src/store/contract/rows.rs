@@ -1,6 +1,7 @@
 //! Rows: merging, references, cascades, uniqueness, forms.
 
-use landfall_core::{Decimal, Stamp, Value};
+use landfall_core::error::codes;
+use landfall_core::{CellWrite, Change, Decimal, Operation, Schema, Stamp, Value};
 
 use super::*;
 
@@ -46,6 +47,52 @@ pub(crate) fn a_concurrent_write_loses_by_stamp_and_a_seeing_one_wins<B: Backend
     let b = bob.write(vec![update("items", "i", seq, &[("title", text("bob"))])]);
     accept(&mut *store, b);
     assert_eq!(read(&mut *store, "items", "i", "title"), Some(text("bob")), "it had seen what it replaced");
+}
+
+/// Several type into one text at once: each letter is there once, what was struck out is gone, and the operations that the next
+/// ones are transformed against are kept with the row, whoever opens the database next.
+pub(crate) fn what_several_type_into_a_text_is_all_there<B: Backend>() {
+    const SCHEMA: &str = r#"
+        [app]
+        name = "sheets"
+
+        [tables.sheets.columns]
+        id   = "text"
+        body = { type = "text", merge = "ot" }
+
+        [shapes.sheets]
+        table = "sheets"
+    "#;
+    let schema = Schema::parse("sheets.toml", SCHEMA).unwrap();
+    let typed = |base: u64, steps: &str| Operation::Update {
+        table: "sheets".into(),
+        key: key("s"),
+        base,
+        cells: vec![CellWrite { change: Some(Change::Edit), ..CellWrite::new("body", Value::Json(steps.into())) }],
+    };
+    let backend = B::fresh();
+    let mut store = backend.open(&schema);
+    let (mut ann, mut bob) = (Device::new(1, "ann"), Device::new(2, "bob"));
+    let made = ann.write(vec![insert("sheets", "s", &[("body", text("one three"))])]);
+    let base = accept(&mut *store, made);
+    let between = ann.write(vec![typed(base, r#"{"was":"one three","steps":[4,"two ",5]}"#)]);
+    accept(&mut *store, between);
+    // Neither has seen the other's; the second of bob's stands on his own first one.
+    let apart = bob.write(vec![typed(base, r#"{"was":"one three","steps":[4,-5,"four"]}"#)]);
+    accept(&mut *store, apart);
+    assert_eq!(read(&mut *store, "sheets", "s", "body"), Some(text("one two four")));
+    drop(store);
+    let mut store = backend.open(&schema);
+    let more = bob.write(vec![typed(base, r#"{"was":"one four","steps":["0 ",3,-1,4,"!"]}"#)]);
+    accept(&mut *store, more);
+    assert_eq!(read(&mut *store, "sheets", "s", "body"), Some(text("0 onetwo four!")));
+    // Written past the rule in between: what was typed is there all the same.
+    backend.outside("UPDATE sheets SET body = 'one' WHERE id = 's'");
+    let late = ann.write(vec![typed(base, r#"{"was":"one two three","steps":[13," five"]}"#)]);
+    accept(&mut *store, late);
+    assert_eq!(read(&mut *store, "sheets", "s", "body"), Some(text("one five")));
+    let no_edit = bob.write(vec![typed(base, r#"{"was":"one","steps":[4]}"#)]);
+    assert_eq!(refuse(&mut *store, no_edit), codes::WRONG_TYPE);
 }
 
 /// D3.
