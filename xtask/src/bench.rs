@@ -10,6 +10,11 @@ use crate::web;
 const PROFILE: &str = "release";
 /// Names of scenarios that run in a browser begin so.
 const IN_BROWSER: &str = "browser-";
+/// Names of those that have another server beside them begin so.
+const BESIDE_PEER: [&str; 2] = ["F-editors-", "F-room-"];
+/// The other server, and where it is when it has been fetched.
+const PEER: &str = "crates/bench/peer";
+const PEER_PROGRAM: &str = "node_modules/@y/websocket-server/src/server.js";
 
 /// What a person asked for.
 #[derive(Debug, Default)]
@@ -45,6 +50,13 @@ pub fn run(root: &Path, options: &Options) -> Result<(), String> {
     if names.lines().any(|name| name.starts_with(IN_BROWSER)) {
         let machine = setup::prepare(root, Need::Test)?;
         command.arg("--built").arg(web::build_bench(root, &target, &machine, Path::new(&program("landfall")))?);
+    }
+    if names.lines().any(|name| BESIDE_PEER.iter().any(|begins| name.starts_with(begins))) {
+        let peer = root.join(PEER);
+        if !peer.join(PEER_PROGRAM).is_file() {
+            process::output(&peer, "npm", &["ci", "--no-audit", "--no-fund"])?;
+        }
+        command.arg("--peer").arg(peer.join(PEER_PROGRAM));
     }
     if options.quick {
         command.arg("--quick");

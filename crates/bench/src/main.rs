@@ -32,6 +32,9 @@ struct Args {
     /// What the browser benchmarks were built into.
     #[arg(long)]
     built: Option<PathBuf>,
+    /// The server of `y-websocket`, as a program for Node.js; without it our own figures stand alone.
+    #[arg(long)]
+    peer: Option<PathBuf>,
     /// Names the scenarios that would run, and ends.
     #[arg(long)]
     list: bool,
@@ -58,7 +61,7 @@ fn main() -> Fallible<()> {
         return Ok(());
     }
     let mut report = Report::default();
-    let context = scenarios::Context { server, built: args.built, scale: if args.quick { 10 } else { 1 } };
+    let context = scenarios::Context { server, built: args.built, peer: args.peer, scale: if args.quick { 10 } else { 1 } };
     for (name, run) in meant {
         eprintln!("running {name} …");
         let fsync_ms = floors::fsync_ms()?;

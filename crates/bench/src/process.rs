@@ -97,6 +97,49 @@ impl Server {
     }
 }
 
+/// The server of `y-websocket`, which is a program for Node.js; ended when dropped.
+pub struct Peer {
+    child: Child,
+    /// Its address, such as `127.0.0.1:40123`.
+    pub address: String,
+    /// Its data; removed with it.
+    _folder: tempfile::TempDir,
+}
+
+impl Peer {
+    /// Starts it and waits until it listens.
+    pub async fn start(program: &Path) -> Fallible<Self> {
+        let folder = tempfile::tempdir()?;
+        // It cannot be told to choose one, and say which.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut child = Command::new("node")
+            .arg(program)
+            .envs([("HOST", "127.0.0.1"), ("PORT", &port.to_string()), ("NODE_ENV", "production")])
+            .env("YPERSISTENCE", folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .map_err(|e| format!("node cannot be started: {e}"))?;
+        let stdout = child.stdout.take().ok_or("the peer has no output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        while !lines.next().ok_or("the peer ended before it was ready")??.starts_with("running at") {}
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, address: format!("127.0.0.1:{port}"), _folder: folder })
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn status_of(pid: &str, field: &str) -> Fallible<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|l| l.strip_prefix(field)).ok_or("no such field")?;

@@ -19,6 +19,7 @@ mod push;
 mod rate;
 mod rules;
 mod storage;
+mod together;
 
 /// What a scenario needs to know.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Context {
     pub server: PathBuf,
     /// What the browser benchmarks were built into.
     pub built: Option<PathBuf>,
+    /// The server of `y-websocket`, as a program for Node.js.
+    pub peer: Option<PathBuf>,
     /// Divides the work.
     pub scale: u32,
 }
@@ -54,7 +57,9 @@ pub const ALL: &[Scenario] = &[
     ("outbox-start-20000", |c| Box::pin(outbox::start(c))),
     ("flood", |c| Box::pin(flood::run(c))),
     ("F-document-250000", |c| Box::pin(documents::history(c, 250_000))),
-    ("F-editors-100", |c| Box::pin(documents::editors(c, 100, 50))),
+    ("F-editors-100", |c| Box::pin(together::editors(c, 100, 50))),
+    ("F-room-1000", |c| Box::pin(together::room(c, 1_000, 20))),
+    ("F-room-4000", |c| Box::pin(together::room(c, 4_000, 5))),
     ("rules-cost", |c| Box::pin(rules::cost(c))),
     ("rules-crowd-1000", |c| Box::pin(rules::crowds(c))),
     ("storage-cell", |c| Box::pin(storage::run(c))),

@@ -1,62 +1,20 @@
-//! F: a document of many edits, and a hundred people who type in one, over the protocol of `y-websocket`. The floor is the plain
-//! library (`yrs`) in this process, without a disk or a network.
+//! F: a document of many edits, over the protocol of `y-websocket`. The floor is the plain library (`yrs`) in this process, without a
+//! disk or a network.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use landfall_core::Value;
-use landfall_core::value::format_uuid;
 use landfall_doc::sync::{Frame, decode};
 use rand::rngs::ChaCha20Rng;
 use rand::{Rng as _, SeedableRng as _};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use yrs::updates::decoder::Decode as _;
-use yrs::{Doc, GetString as _, ReadTxn as _, StateVector, Text as _, Transact as _, Update};
+use yrs::{Doc, GetString as _, ReadTxn as _, StateVector, Transact as _, Update};
 
 use super::Context;
-use super::load::{client, settled};
+use super::together::{connect, document, hear, say, server};
 use crate::Fallible;
-use crate::figures::{Figure, Latency};
-use crate::process::{Server, scratch};
-
-const PAPER: [u8; 16] = [7; 16];
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// A server with a row that has a document.
-async fn server(context: &Context) -> Fallible<Server> {
-    let server = Server::start(&context.server)?;
-    let (_folder, path) = scratch()?;
-    let client = client(Some(&server), &path).await?;
-    client.open_shape("papers", Default::default()).await?;
-    client.write(|tx| tx.execute("INSERT INTO papers (id) VALUES (?)", &[Value::Uuid(PAPER)])).await?;
-    settled(&client).await?;
-    client.close().await;
-    Ok(server)
-}
-
-async fn connect(server: &Server) -> Fallible<Socket> {
-    let address = format!("ws://{}/v1/docs/papers/{}/body?token=dev:bench", server.address, format_uuid(&PAPER));
-    Ok(connect_async(address).await?.0)
-}
-
-async fn say(socket: &mut Socket, frame: &Frame) -> Fallible<()> {
-    Ok(socket.send(Message::Binary(frame.encode().into())).await?)
-}
-
-async fn hear(socket: &mut Socket) -> Fallible<Vec<Frame>> {
-    loop {
-        match socket.next().await.ok_or("the server ended the connection")?? {
-            Message::Binary(bytes) => return Ok(decode(&bytes)?),
-            Message::Close(_) => return Err("the server closed the connection".into()),
-            _ => {}
-        }
-    }
-}
+use crate::figures::Figure;
 
 /// A text in the hands of somebody who types: what is left of the cursor, and right of it, the nearest last; each by its clock,
 /// with what was struck out. The library would look for the cursor's place anew at each key, which takes longer than all else.
@@ -163,7 +121,7 @@ pub async fn history(context: Context, edits: usize) -> Fallible<Vec<Figure>> {
     }
 
     let server = server(&context).await?;
-    let mut socket = connect(&server).await?;
+    let mut socket = connect(&document(&server)).await?;
     let start = Instant::now();
     let (mut sink, mut stream) = socket.split();
     let sending = updates.iter().map(|update| Message::Binary(Frame::Update(update.clone()).encode().into()));
@@ -190,7 +148,7 @@ pub async fn history(context: Context, edits: usize) -> Fallible<Vec<Figure>> {
     let accepted = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    socket = connect(&server).await?;
+    socket = connect(&document(&server)).await?;
     say(&mut socket, &Frame::Have(vec![0])).await?;
     let rest = loop {
         let frames = hear(&mut socket).await?;
@@ -226,63 +184,4 @@ fn text_of(update: &[u8]) -> Fallible<String> {
     let text = doc.get_or_insert_text("body");
     let all = text.get_string(&doc.transact());
     Ok(all)
-}
-
-/// When each update was sent.
-type Sent = Arc<Mutex<HashMap<Vec<u8>, Instant>>>;
-
-/// People who type in one document at the same time.
-pub async fn editors(context: Context, people: usize, per_second: u32) -> Fallible<Vec<Figure>> {
-    let server = server(&context).await?;
-    let writes = (6 * per_second / context.scale).max(20) as usize;
-    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
-    let sent = Sent::default();
-    let mut sinks = Vec::new();
-    for _ in 0..people {
-        let mut socket = connect(&server).await?;
-        say(&mut socket, &Frame::Have(vec![0])).await?;
-        while !hear(&mut socket).await?.iter().any(|frame| matches!(frame, Frame::Rest(_))) {}
-        let (sink, mut stream) = socket.split();
-        sinks.push(sink);
-        let (heard, sent) = (heard.clone(), Arc::clone(&sent));
-        tokio::spawn(async move {
-            while let Some(Ok(Message::Binary(bytes))) = stream.next().await {
-                let now = Instant::now();
-                let Ok(frames) = decode(&bytes) else { return };
-                for frame in frames {
-                    let Frame::Update(update) = frame else { continue };
-                    let began = sent.lock().unwrap_or_else(PoisonError::into_inner).get(&update).copied();
-                    if let Some(began) = began
-                        && heard.send(now.duration_since(began)).is_err()
-                    {
-                        return;
-                    }
-                }
-            }
-        });
-    }
-    let docs: Vec<Doc> = (0..people).map(|n| Doc::with_client_id(n as u64 + 10)).collect();
-    let (mut all, before, began) = (Latency::new(), server.cpu_s()?, Instant::now());
-    for write in 0..writes {
-        tokio::time::sleep_until((began + Duration::from_secs(1) * write as u32 / per_second).into()).await;
-        let doc = &docs[write % people];
-        let text = doc.get_or_insert_text("body");
-        let update = {
-            let mut transaction = doc.transact_mut();
-            text.push(&mut transaction, "x");
-            transaction.encode_update_v1()
-        };
-        sent.lock().unwrap_or_else(PoisonError::into_inner).insert(update.clone(), Instant::now());
-        sinks[write % people].send(Message::Binary(Frame::Update(update).encode().into())).await?;
-    }
-    for _ in 0..writes * people {
-        let came = tokio::time::timeout(Duration::from_secs(30), hears.recv()).await;
-        all.record(came.map_err(|_| "an update did not come")?.ok_or("everybody has gone")?);
-    }
-    let server_ms = (server.cpu_s()? - before) * 1e3 / writes as f64;
-    Ok(vec![
-        Figure::new(format!("a key → each of {people} in one document, p50 (durable)"), all.ms(0.5), "ms"),
-        Figure::new("the same, p99", all.ms(0.99), "ms"),
-        Figure::new("processor time of the server per key", server_ms, "ms"),
-    ])
 }

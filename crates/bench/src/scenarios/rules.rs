@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use landfall_core::merge::{Author, Merged, StoredRow, merge};
+use landfall_core::rules::list::{Hand, between, spread};
 use landfall_core::rules::{MergeFunctions, MergeRule, Three};
 use landfall_core::schema::{Column, Default, Table};
 use landfall_core::{CellWrite, ColumnType, Operation, ReplicaId, RowKey, Stamp, Value};
@@ -138,9 +139,22 @@ fn rules() -> Fallible<Vec<(MergeRule, ColumnType, [Value; 3])>> {
     out.push((custom(), ColumnType::Integer, numbers()));
     out.push((named("set")?, ColumnType::Json, sets()));
     out.push((named("map")?, ColumnType::Json, maps()));
+    out.push((named("list")?, ColumnType::Text, places()?));
     out.push((named("text")?, ColumnType::Text, pages()));
     out.push((named("ot")?, ColumnType::Text, pages()));
     Ok(out)
+}
+
+fn hand(number: u8) -> Hand {
+    Hand { replica: ReplicaId([number; 16]), random: u16::from(number) }
+}
+
+/// A place in a list, and where two people move what is there.
+fn places() -> Fallible<[Value; 3]> {
+    let all = spread(1_000, hand(1)).ok_or("a thousand places")?;
+    let theirs = between(Some(&all[300]), Some(&all[301]), hand(2)).ok_or("a place")?;
+    let ours = between(Some(&all[700]), Some(&all[701]), hand(3)).ok_or("a place")?;
+    Ok([&all[5], &theirs, &ours].map(|place| Value::from(place.as_str())))
 }
 
 /// What the plain library needs for the same three texts: their merge line by line.
@@ -204,15 +218,18 @@ pub async fn cost(context: Context) -> Fallible<Vec<Figure>> {
     let (all, update) = document();
     let own = micros(budget, || drop(black_box(landfall_doc::merge(&[&all, &update]))));
     let plain = micros(budget, || drop(black_box(yrs::merge_updates_v1([&all, &update]))));
+    let all = spread(1_000, hand(1)).ok_or("a thousand places")?;
+    let place = micros(budget, || drop(black_box(between(Some(&all[300]), Some(&all[301]), hand(2)))));
+    figures.push(Figure::new("list: a place between two others", place, "µs"));
     figures.push(Figure::new("doc, an update put to a document; floor: yrs alone", own, "µs").floor(plain));
     Ok(figures)
 }
 
 /// What the writer of this number makes of what they see.
-type Hand = fn(&Value, usize) -> Value;
+type Writer = fn(&Value, usize) -> Value;
 
 /// So many write one cell: at once, each on what was there at first; and one after the other, each on what the one before left.
-fn crowd(cell: &Cell, first: &Value, hand: Hand, writers: usize, at_once: bool) -> Fallible<(Duration, StoredRow)> {
+fn crowd(cell: &Cell, first: &Value, hand: Writer, writers: usize, at_once: bool) -> Fallible<(Duration, StoredRow)> {
     let mut row = cell.begun(first)?;
     let mut took = Duration::ZERO;
     for n in 0..writers {
@@ -231,18 +248,18 @@ fn crowd(cell: &Cell, first: &Value, hand: Hand, writers: usize, at_once: bool) 
 pub async fn crowds(context: Context) -> Fallible<Vec<Figure>> {
     let writers = 1_000 / context.scale as usize;
     let text = Value::from(page(writers, None).as_str());
-    let words: Hand = |seen, n| {
+    let words: Writer = |seen, n| {
         let text = seen.as_text().unwrap_or_default();
         Value::from(text.replacen(&line_of(n), &page(n + 1, Some(n))[page(n, None).len()..], 1).as_str())
     };
-    let adds: Hand = |seen, n| match seen {
+    let adds: Writer = |seen, n| match seen {
         Value::Json(list) if list == "[]" => json(&format!("[{n}]")),
         Value::Json(list) => json(&format!("{},{n}]", &list[..list.len() - 1])),
         _ => Value::Null,
     };
-    let counts: Hand = |seen, _| if let Value::Int(n) = seen { Value::Int(n + 1) } else { Value::Null };
-    let titles: Hand = |_, n| Value::from(format!("title {n}").as_str());
-    let kinds: [(&str, ColumnType, Value, Hand); 5] = [
+    let counts: Writer = |seen, _| if let Value::Int(n) = seen { Value::Int(n + 1) } else { Value::Null };
+    let titles: Writer = |_, n| Value::from(format!("title {n}").as_str());
+    let kinds: [(&str, ColumnType, Value, Writer); 5] = [
         ("lww", ColumnType::Text, Value::from("a title"), titles),
         ("counter", ColumnType::Integer, Value::Int(0), counts),
         ("set", ColumnType::Json, json("[]"), adds),
