@@ -61,7 +61,8 @@ fn main() -> Fallible<()> {
         return Ok(());
     }
     let mut report = Report::default();
-    let context = scenarios::Context { server, built: args.built, peer: args.peer, scale: if args.quick { 10 } else { 1 } };
+    let context =
+        scenarios::Context { server, built: args.built, peer: args.peer, scale: if args.quick { 10 } else { 1 } };
     for (name, run) in meant {
         eprintln!("running {name} …");
         let fsync_ms = floors::fsync_ms()?;

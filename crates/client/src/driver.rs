@@ -31,6 +31,7 @@ mod open;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 /// How to open a [`Client`].
 #[derive(Clone, Debug)]

@@ -94,7 +94,12 @@ impl Crowd {
 
     /// One after the other says something, at this rate; each is heard by all: how long that takes, and the server's processor time
     /// for one in milliseconds.
-    async fn talk(mut self, many: usize, per_second: u32, what: impl Fn(usize) -> (Said, Frame)) -> Fallible<(Latency, f64)> {
+    async fn talk(
+        mut self,
+        many: usize,
+        per_second: u32,
+        what: impl Fn(usize) -> (Said, Frame),
+    ) -> Fallible<(Latency, f64)> {
         let (mut all, before, began) = (Latency::new(), cpu_of(self.pid)?, Instant::now());
         let people = self.sinks.len();
         for write in 0..many {
@@ -146,11 +151,16 @@ pub async fn editors(context: Context, people: usize, per_second: u32) -> Fallib
         }
         None => None,
     };
-    let name = format!("a key → each of {people} in one document, p50 (durable); beside: y-websocket's server (not durable)");
+    let name =
+        format!("a key → each of {people} in one document, p50 (durable); beside: y-websocket's server (not durable)");
     Ok(beside(&name, "processor time of the server per key", &own, peer.as_ref()))
 }
 
-async fn type_at(address: &str, pid: u32, (people, writes, per_second): (usize, usize, u32)) -> Fallible<(Latency, f64)> {
+async fn type_at(
+    address: &str,
+    pid: u32,
+    (people, writes, per_second): (usize, usize, u32),
+) -> Fallible<(Latency, f64)> {
     let of = |frame| if let Frame::Update(update) = frame { vec![update] } else { vec![] };
     let crowd = Crowd::gather(address, pid, people, of).await?;
     let docs: Vec<Doc> = (0..people).map(|n| Doc::with_client_id(n as u64 + 10)).collect();
@@ -181,15 +191,21 @@ pub async fn room(context: Context, people: usize, per_second: u32) -> Fallible<
         }
         None => None,
     };
-    let name = format!("a move, {per_second} a second → each of {people} in one room, p50; beside: y-websocket's server");
+    let name =
+        format!("a move, {per_second} a second → each of {people} in one room, p50; beside: y-websocket's server");
     Ok(beside(&name, "processor time of the server per move", &own, peer.as_ref()))
 }
 
-async fn move_at(address: &str, pid: u32, (people, moves, per_second): (usize, usize, u32)) -> Fallible<(Latency, f64)> {
+async fn move_at(
+    address: &str,
+    pid: u32,
+    (people, moves, per_second): (usize, usize, u32),
+) -> Fallible<(Latency, f64)> {
     let name = |id: u64, clock: u32| [id.to_le_bytes().as_slice(), &clock.to_le_bytes()].concat();
     let of = |frame| match frame {
         Frame::Awareness(all) => {
-            let name = |(id, present): (u64, Present)| [id.to_le_bytes().as_slice(), &present.clock.to_le_bytes()].concat();
+            let name =
+                |(id, present): (u64, Present)| [id.to_le_bytes().as_slice(), &present.clock.to_le_bytes()].concat();
             all.into_iter().map(name).collect()
         }
         _ => vec![],

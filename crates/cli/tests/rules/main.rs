@@ -13,6 +13,7 @@ mod deletes;
 mod document;
 mod ot;
 mod settled;
+mod versions;
 
 use document::{PATIENCE, Running};
 

@@ -1,11 +1,11 @@
 //! What became of rows: the history that the server keeps of a table, as far as it is held here, and back to it.
 
 use landfall_core::error::codes;
-use landfall_core::schema::Table;
 use landfall_core::schema::ddl::quote;
 use landfall_core::schema::history::{
     CHANGE_AT, CHANGE_ID, CHANGE_KIND, CHANGE_ROW, CHANGE_SEQ, ChangeKind, change_row,
 };
+use landfall_core::schema::{Column, Table};
 use landfall_core::{Problem, RowKey, Value, mutant};
 
 use super::error::DbError;
@@ -79,17 +79,27 @@ impl WriteTx<'_> {
             return Err(DbError::Invalid(Problem { table: Some(history), ..Problem::new(codes::ROW_GONE, message) }));
         };
         let Some(key) = table.key_of(&change) else { return Ok(false) };
-        let now = self.row(&table.name, &key)?;
+        self.become_row(&table, &key, |column| change.get(&column.name).cloned())
+    }
+
+    /// Makes a row what it was, as far as that is known; one that is gone is made anew. False: so it is.
+    pub(super) fn become_row(
+        &mut self,
+        table: &Table,
+        key: &RowKey,
+        was: impl Fn(&Column) -> Option<Value>,
+    ) -> Result<bool, DbError> {
+        let now = self.row(&table.name, key)?;
         // What the server fills is the server's to fill; and what is required now may not have been there then.
         let columns = table.data_columns().filter(|c| !c.assigned && !mutant::active("restored-by-halves"));
         let then = columns.filter_map(|c| {
-            let value = change.get(&c.name).filter(|value| !(c.required && value.is_null()))?;
-            Some((c.name.as_str(), value.clone()))
+            let value = was(c).filter(|value| !(c.required && value.is_null()))?;
+            Some((c.name.as_str(), value))
         });
         match now {
             Some(now) => {
                 let differs: Vec<_> = then.filter(|(name, value)| now.get(*name) != Some(value)).collect();
-                Ok(!differs.is_empty() && self.update(&table.name, &key, &differs)?)
+                Ok(!differs.is_empty() && self.update(&table.name, key, &differs)?)
             }
             None => {
                 let keys = table.primary_key.iter().map(String::as_str).zip(key.0.iter().cloned());

@@ -70,6 +70,7 @@ mod succession;
 mod tables;
 mod triggers;
 mod undo;
+mod versions;
 mod withdraw;
 mod write;
 
