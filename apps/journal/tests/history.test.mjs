@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
+  begun,
   elsewhere,
   fields,
   findings,
@@ -25,9 +26,7 @@ async function openHistory(page) {
 }
 
 story("a note's versions are compared, and an older one is brought back", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Ferry", "It leaves at nine.");
   await standing(page, "saved");
   await elsewhere(scope, server, "ada", [
@@ -64,9 +63,7 @@ story("a note's versions are compared, and an older one is brought back", async 
 });
 
 story("an older version is brought back, and that is undone, by keyboard alone", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Ferry", "It leaves at nine.");
   await standing(page, "saved");
   await elsewhere(scope, server, "ada", [".open my_notes", ".sync", "update notes set body = 'It leaves at ten.'"]);
@@ -91,9 +88,7 @@ story("an older version is brought back, and that is undone, by keyboard alone",
 });
 
 story("a note that was deleted is brought back from its history", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Lighthouse", "White, with a red band.");
   await standing(page, "saved");
   const address = page.url();
@@ -139,9 +134,7 @@ story("without a network it says what is missing, and what is not in it yet", as
 });
 
 story("any two versions stand side by side, and either of them is brought back", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   const middle = Array.from({ length: 12 }, (_, n) => `Stop ${n + 1} is a request stop.`).join("\n");
   const text = (time, last) => `It leaves at ${time}.\n${middle}\n${last}`;
   await write(page, "Ferry", text("nine", "Bring bread."));

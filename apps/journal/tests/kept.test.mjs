@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import {
   banner,
+  begun,
   fields,
   findings,
   installed,
@@ -104,9 +105,7 @@ story(
 );
 
 story("a version is kept when a page is left, offline too, and one that nobody wants is deleted", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await begin(page, "In the storm");
   await page.keyboard.type("Nobody sails today.");
   await standing(page, "saved");
@@ -141,9 +140,7 @@ story("a version is kept when a page is left, offline too, and one that nobody w
 });
 
 story("a version of a note has a name, stands among its history, and is brought back", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Ferry", "It leaves at nine.");
   await standing(page, "saved");
   await page.getByRole("button", { name: "History of this note" }).click();

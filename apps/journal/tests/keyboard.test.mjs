@@ -1,7 +1,7 @@
 // Without a mouse: from signing in to a note that is written, found, pinned, deleted and brought back; and a page, with its tools.
 
 import assert from "node:assert/strict";
-import { fields, open, press, serve, shows, signIn, standing, story, tabTo } from "./support.mjs";
+import { begun, fields, open, press, serve, shows, standing, story, tabTo } from "./support.mjs";
 import { goTo, says } from "./writers.mjs";
 
 story("everything that a person does with notes is done by keyboard", async (scope) => {
@@ -53,9 +53,7 @@ story("everything that a person does with notes is done by keyboard", async (sco
 });
 
 story("a page is begun, written, given its form, opened, deleted and brought back by keyboard", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { page } = await begun(scope, "ada");
   await press(page, "Pages");
   await press(page, "New page");
   await fields(page).title.and(page.locator(":focus")).waitFor();

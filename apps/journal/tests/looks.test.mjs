@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import {
   banner,
+  begun,
   elsewhere,
   fields,
   findings,
@@ -190,9 +191,7 @@ for (const scheme of ["light", "dark"]) {
 }
 
 story("a title that is longer than the list leaves its mark in sight", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await server.kill();
   await banner(page, "Offline.").waitFor();
   await write(page, "Letter to the harbour master about the crane that nobody has moved since October", "Dear Sir");

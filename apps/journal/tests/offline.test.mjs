@@ -1,7 +1,20 @@
 // A person without a network: writing, reloading, starting cold, losing the browser in the middle of a word.
 
 import assert from "node:assert/strict";
-import { banner, fields, installed, look, open, serve, shows, signIn, standing, story, write } from "./support.mjs";
+import {
+  banner,
+  begun,
+  fields,
+  installed,
+  look,
+  open,
+  serve,
+  shows,
+  signIn,
+  standing,
+  story,
+  write,
+} from "./support.mjs";
 
 story(
   "what is written offline survives reload, cold start and a killed browser, and reaches a second device",
@@ -66,9 +79,7 @@ story(
 );
 
 story("a deleted note comes back with its tags, offline too", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Keep me", "With a tag.");
   await page.getByLabel("Add a tag").fill("harbour");
   await page.getByLabel("Add a tag").press("Enter");
@@ -89,9 +100,7 @@ story("a deleted note comes back with its tags, offline too", async (scope) => {
 });
 
 story("a journal belongs to one person: another who signs in on the same device sees nothing of it", async (scope) => {
-  const server = await serve(scope);
-  const { browser, page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, browser, page } = await begun(scope, "ada");
   await write(page, "Ada’s", "Hers alone.");
   await standing(page, "saved");
   await page.getByRole("button", { name: "Settings" }).click();

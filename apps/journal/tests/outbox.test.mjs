@@ -7,6 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   banner,
+  begun,
   builtWith,
   elsewhere,
   fields,
@@ -45,9 +46,7 @@ async function jot(page, title) {
 
 /** Somebody else took the handle meanwhile: the outbox is open, with the refusal in it. */
 async function refusedHandle(scope) {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByLabel("Stay offline").check();
   await banner(page, "Offline.").waitFor();
@@ -64,9 +63,7 @@ async function refusedHandle(scope) {
 }
 
 story("what was never sent is edited and taken back, and comes back when that was a mistake", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { page } = await begun(scope, "ada");
   await stayOffline(page, true);
   await jot(page, "Shopping");
   await openOutbox(page);
@@ -93,9 +90,7 @@ story("what was never sent is edited and taken back, and comes back when that wa
 });
 
 story("sending is paused and goes on, by keyboard, and a reload does not forget it", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await stayOffline(page, true);
   await jot(page, "Lighthouse");
   await openOutbox(page);
@@ -280,9 +275,7 @@ story("what was refused is thrown away, brought back, sent again and fixed by ke
 });
 
 story("what waits is edited and taken back by keyboard alone", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { page } = await begun(scope, "ada");
   await stayOffline(page, true);
   await page.keyboard.press("n");
   await focused(page, fields(page).title);
@@ -315,9 +308,7 @@ story("what waits is edited and taken back by keyboard alone", async (scope) => 
 });
 
 story("what was handed over and never answered is not said to be on its way", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Ferry", "It leaves at nine.");
   await standing(page, "saved");
   // It takes what is sent, and answers nothing.
@@ -443,9 +434,7 @@ const KEYS = [
 ];
 
 story("undo and redo by their keys, but not while a text field has its own", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await jot(page, "Harbour");
   await standing(page, "saved");
   const pin = (pressed) => page.getByRole("button", { name: "Pin this note", pressed });
@@ -487,9 +476,7 @@ story("undo and redo by their keys, but not while a text field has its own", asy
 });
 
 story("a deleted note comes back by the undo key, with its tag", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { page } = await begun(scope, "ada");
   await write(page, "Keep me", "With a tag.");
   await page.getByLabel("Add a tag").fill("harbour");
   await page.getByLabel("Add a tag").press("Enter");

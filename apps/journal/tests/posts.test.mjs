@@ -3,7 +3,19 @@
 import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { banner, elsewhere, fields, folder, LANDFALL, open, serve, signIn, standing, story } from "./support.mjs";
+import {
+  banner,
+  begun,
+  elsewhere,
+  fields,
+  folder,
+  LANDFALL,
+  open,
+  serve,
+  signIn,
+  standing,
+  story,
+} from "./support.mjs";
 
 story("a draft is its author's alone until it is published, and again when it is taken back", async (scope) => {
   const server = await serve(scope);
@@ -26,9 +38,7 @@ story("a draft is its author's alone until it is published, and again when it is
 });
 
 story("what the server refuses keeps its reason, and is sent again once the reason is gone", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByLabel("Stay offline").check();
   await banner(page, "Offline.").waitFor();

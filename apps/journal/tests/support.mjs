@@ -101,6 +101,14 @@ export async function signIn(page, name) {
   await page.getByRole("navigation", { name: "Journal" }).waitFor();
 }
 
+/** How most stories begin: a server, and somebody who has signed in. */
+export async function begun(scope, name, how) {
+  const server = await serve(scope);
+  const opened = await open(scope, server, how);
+  await signIn(opened.page, name);
+  return { server, ...opened };
+}
+
 /** Until the service worker has everything, so that a start without a network works. */
 export function installed(page) {
   return page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));

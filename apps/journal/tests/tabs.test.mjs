@@ -1,7 +1,7 @@
 // Two tabs on one database, and a server that dies while it is given work.
 
 import assert from "node:assert/strict";
-import { elsewhere, fields, look, open, serve, shows, signIn, standing, story, write } from "./support.mjs";
+import { begun, elsewhere, fields, look, open, serve, shows, signIn, standing, story, write } from "./support.mjs";
 
 /** Kills a tab's renderer: nothing in it runs any more, no handler, no farewell. */
 async function crash(page) {
@@ -43,9 +43,7 @@ story(
 );
 
 story("a server killed in the middle of a push loses nothing and doubles nothing", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await server.kill();
   const expected = [];
   for (let number = 1; number <= 12; number++) {
@@ -70,9 +68,7 @@ story("a server killed in the middle of a push loses nothing and doubles nothing
 });
 
 story("an edit here and an edit there of one note are both there", async (scope) => {
-  const server = await serve(scope);
-  const { page } = await open(scope, server);
-  await signIn(page, "ada");
+  const { server, page } = await begun(scope, "ada");
   await write(page, "Title", "Body");
   await standing(page, "saved");
   await server.kill();

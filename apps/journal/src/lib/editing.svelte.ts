@@ -34,6 +34,16 @@ export function editing(
   return { writing, flush };
 }
 
+/** Once the person chose an item somewhere else, to edit it (`Journal.wanted`), its field has the caret. */
+export function focusWhenWanted(journal: Journal, item: string, field: () => HTMLElement | null | undefined): void {
+  $effect(() => {
+    const there = field();
+    if (there == null || journal.wanted !== item) return;
+    there.focus();
+    journal.wanted = null;
+  });
+}
+
 /** Deletes an item, leaves its editor, and offers to undo that. */
 export async function removal(
   what: { kind: "note" | "post" | "page"; title: string; list: string; item: string },
