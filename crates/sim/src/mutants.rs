@@ -97,7 +97,6 @@ pub const ALL: &[Mutant] = &[
     mutant("skip-sequence", &["log"]),
     mutant("silence-not-noticed", &["convergence", "progress"]),
     mutant("ping-without-end", &["progress"]),
-    mutant("images-not-widened", &["convergence"]),
     mutant("widened-not-loaded", &["convergence"]),
     mutant("upgrade-unhashed", &["log"]),
     mutant("mirror-not-told-of-letters", &["mirror"]),
