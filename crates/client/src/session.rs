@@ -119,6 +119,8 @@ pub struct Session {
     breaks: u32,
     /// The server asks to wait: nothing that it answers to another push shortens that.
     told_until_ms: u64,
+    /// When a push was last not taken, where none that was sent after that has been answered.
+    not_taken_ms: Option<u64>,
     /// The server does not want to be connected to before.
     connect_from_ms: u64,
     /// What was offered waits for something else: soon, or as soon as something was decided.
@@ -157,6 +159,7 @@ impl Session {
             loading: FlatMap::new(),
             batch: Batch::default(),
             breaks: 0,
+            not_taken_ms: None,
             told_until_ms: 0,
             connect_from_ms: 0,
             deferred_until_ms: 0,
@@ -748,6 +751,7 @@ impl Session {
             // The server asks for less.
             self.breaks = 0;
             self.batch.failed();
+            self.not_taken_ms = Some(now_ms);
             self.more_to_send = true;
             let wait = retry_after_ms.unwrap_or_else(|| self.backoff.next_ms(random));
             self.told_until_ms = now_ms + wait.clamp(1, MAX_TOLD_MS);

@@ -114,3 +114,24 @@ fn positions_that_are_the_same_or_out_of_order_are_no_standstill() {
     assert!(behind > one);
     assert!(between(Some(&behind), Some(&one), hand(1, 1)).is_some_and(|next| next > behind));
 }
+
+/// What one put before something that has left since is no beginning of what goes on behind it.
+#[test]
+fn what_is_put_behind_the_last_of_what_was_put_before_something_stays_side_by_side() {
+    let place = |left: Option<&str>, right: Option<&str>, author, random| {
+        between(left, right, hand(author, random)).expect("short enough")
+    };
+    let gone = place(None, None, 1, 1);
+    let left = place(None, Some(&gone), 1, 2);
+    // One goes on behind it, and puts the last of a run in front of the others.
+    let second = place(Some(&left), None, 1, 3);
+    let third = place(Some(&second), None, 1, 4);
+    let first = place(Some(&left), Some(&second), 1, 5);
+    let run = [&first, &second, &third];
+    // Somebody else puts a row at the same place.
+    for random in 0..500 {
+        let other = place(Some(&left), None, 2, random);
+        let before = run.iter().filter(|position| ***position < other).count();
+        assert!(before == 0 || before == 3, "{other} is in the middle of {run:?}");
+    }
+}

@@ -375,6 +375,18 @@ fn an_author_whose_earlier_edit_was_refused_goes_on_from_a_text_that_nobody_has(
     assert_eq!(body(&row), "xy");
 }
 
+/// What an author wrote under another id looks like somebody else's: it leads to the text that is there by its length, and is of
+/// other letters.
+#[test]
+fn an_author_who_has_another_id_now_is_not_taken_for_one_who_has_seen_nothing() {
+    let row = write(None, &insert(0, "axb"), &author(1, 0));
+    let row = write(Some(&row), &update(1, edit("axb", "apq")), &author(2, 1));
+    let row = write(Some(&row), &update(1, edit("apq", "azpq")), &author(3, 1));
+    let row = write(Some(&row), &update(1, edit("azpq", "azq")), &author(4, 1));
+    let row = write(Some(&row), &update(1, edit("azq", "azNq")), &author(5, 2));
+    assert_eq!(body(&row), "azNq");
+}
+
 #[test]
 fn letters_are_code_points_on_every_side() {
     assert_eq!(between("e\u{301}🌊", "e🌊!"), Value::Json("{\"steps\":[1,-1,1,\"!\"],\"was\":\"e\u{301}🌊\"}".into()));

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use landfall_core::Epoch;
 use landfall_protocol::{Chunk, ClientMessage, ServerMessage};
@@ -211,6 +212,16 @@ impl ServerCore {
         self.committer.publish(&committed);
         self.take_back(now);
         Some(committed)
+    }
+
+    /// A group of such a cost took so long, and its commit so much of that: who drives the core measures it.
+    pub fn learn(&mut self, cost: usize, took: Duration, commit: Duration) {
+        self.waiting.learn(cost, took, commit);
+    }
+
+    /// How much of one subject goes into a group that others take part in.
+    pub fn share(&self) -> usize {
+        self.waiting.share()
     }
 
     /// The next request to a webhook. Report what came of it with [`ServerCore::said`].

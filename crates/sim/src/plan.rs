@@ -99,6 +99,8 @@ pub struct Plan {
     pub clocks_off: u64,
     /// Most entries of a group commit.
     pub group: usize,
+    /// What the server's machine takes for each operation of a group, and for its fsync.
+    pub work: (Micros, Micros),
     /// Time between a push and the commit of its group.
     pub commit_delay: Micros,
     /// How long a token is valid; `None`: for ever.
@@ -160,6 +162,7 @@ impl Plan {
         faults.extend(upgrades(&mut Dice::new(seed, "upgrades"), share));
         let mut hook = Dice::new(seed, "webhook");
         Self {
+            work: machine(&mut Dice::new(seed, "machine")),
             webhook: hook.chance(500),
             webhook_trouble: if hook.chance(500) { 0 } else { hook.between(50, 600) },
             devices: dice.between(2, 4) as usize,
@@ -204,4 +207,11 @@ fn upgrades(dice: &mut Dice, share: u64) -> Vec<(Fault, Micros)> {
         _ => &[Fault::ServerUpgrade],
     };
     which.iter().map(|fault| (*fault, dice.between(3, 15) * SECOND)).collect()
+}
+
+/// From a slow machine with a fast disk to the contrary: one has time for less than an operation during an fsync, the other for
+/// hundreds.
+fn machine(dice: &mut Dice) -> (Micros, Micros) {
+    let each = dice.between(20, 500);
+    (each, each * dice.between(1, 30).pow(2) / 4)
 }

@@ -281,8 +281,8 @@ impl<'a> Author<'a> {
             75..=84 => self.tag(tx),
             85..=89 => self.draft(tx),
             90..=94 => self.undone(tx),
-            95..=96 => self.due(tx),
-            97 | 98 if self.newer => self.extra(tx),
+            95 | 96 => self.due(tx),
+            97..=99 if self.newer => self.extra(tx),
             _ => self.thing(tx),
         }
     }
@@ -351,7 +351,8 @@ impl<'a> Author<'a> {
 
     fn new_thing(&mut self, tx: &mut WriteTx<'_>, id: Value) -> Done {
         let mut cells = vec![("id", id), ("owner", Value::Text(self.person.to_owned()))];
-        for column in ["shown", "kind", "name", "amount", "ratio", "price", "at", "day", "extra", "raw"] {
+        let columns = ["shown", "kind", "name", "amount", "ratio", "price", "at", "day", "extra", "raw"];
+        for column in columns.into_iter().chain(self.newer.then_some("note")) {
             if self.dice.chance(700) {
                 cells.push((column, self.content(column)));
             }
@@ -361,7 +362,8 @@ impl<'a> Author<'a> {
 
     fn change_thing(&mut self, tx: &mut WriteTx<'_>, id: Value) -> Done {
         let mut cells = Vec::new();
-        for column in ["kind", "name", "amount", "ratio", "price", "at", "day", "extra", "raw"] {
+        let columns = ["kind", "name", "amount", "ratio", "price", "at", "day", "extra", "raw"];
+        for column in columns.into_iter().chain(self.newer.then_some("note")) {
             if self.dice.chance(300) {
                 cells.push((column, self.content(column)));
             }
@@ -379,7 +381,7 @@ impl<'a> Author<'a> {
         match column {
             "shown" => Value::Bool(n.is_multiple_of(2)),
             "kind" => Value::Text(["red", "green", "blue"][(n % 3) as usize].to_owned()),
-            "name" => self.words(),
+            "name" | "note" => self.words(),
             "amount" => Value::Int((n % 20) as i64 - 5),
             "ratio" => Value::float(n as f64 / 1e17).unwrap_or_default(),
             "price" => Value::Decimal(Decimal::new((n % 1_000_000) as i64, 2)),
@@ -464,6 +466,9 @@ impl<'a> Author<'a> {
                 _ => continue,
             };
         }
+        if self.newer {
+            tx.add("ranks", &RowKey::single(row.clone()), "laps", &Value::Int(1))?;
+        }
         for _ in 0..dice.below(5) {
             part(&mut dice, tx, &RowKey::single(row.clone()))?;
         }
@@ -536,6 +541,9 @@ impl<'a> Author<'a> {
             0 | 1 => tx.execute("DELETE FROM parents WHERE id = ?", &[parent]).map(|_| ()),
             2 => tx.upsert("parents", &[("id", parent), ("code", Value::Text(format!("c{}", one % 4)))]),
             3 => tx.upsert("parents", &[("id", parent), ("label", Value::Text(format!("l{}", one % 3)))]),
+            4 if self.newer => {
+                tx.upsert("parents", &[("id", parent), ("name", name), ("weight", Value::Int(one as i64))])
+            }
             4 => tx.upsert("parents", &[("id", parent), ("name", name)]),
             5 => tx.upsert("children", &[("id", key("children", one)), ("parent", parent), ("name", name)]),
             6 => tx.upsert("children", &[("id", key("children", one)), ("friend", parent), ("name", name)]),

@@ -497,7 +497,8 @@ fn has_redo(conn: &Connection) -> Result<bool, DbError> {
     Ok(any("_landfall_outbox WHERE state < 3")? || any("_landfall_acked WHERE 1")?)
 }
 
-fn load_buckets(conn: &Connection) -> Result<FlatMap<BucketId, Bucket>, DbError> {
+/// All that are held.
+pub(super) fn load_buckets(conn: &Connection) -> Result<FlatMap<BucketId, Bucket>, DbError> {
     let mut statement = conn.prepare("SELECT * FROM _landfall_buckets")?;
     let mut rows = statement.query([])?;
     let mut buckets = FlatMap::new();

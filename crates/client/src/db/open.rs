@@ -9,8 +9,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::bookkeeping::{
-    self, APPLICATION_ID, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION, CREATE_TRIED,
-    FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode,
+    self, APPLICATION_ID, BucketState, CREATE, CREATE_RELEASES, CREATE_SCHEDULE, CREATE_STACKS, CREATE_SUCCESSION,
+    CREATE_TRIED, FORMAT, FROM_FORMAT_1, Memory, Meta, decode, encode, load_buckets,
 };
 use super::error::{DbError, OpenError, message};
 use super::functions::{self, GUARD};
@@ -232,8 +232,11 @@ fn upgrade(conn: &Connection, old: &Schema, schema: &Schema) -> Result<(), DbErr
     for table in &schema.tables {
         let Some(before) = old.table(&table.name) else { continue };
         let added: Vec<_> = table.columns.iter().filter(|c| before.column(&c.name).is_none()).collect();
-        if !added.is_empty() && !landfall_core::mutant::active("images-not-widened") {
+        if !added.is_empty() {
             widen_images(conn, &table.name, &added)?;
+        }
+        if !added.is_empty() && !landfall_core::mutant::active("widened-not-loaded") {
+            load_widened(conn, &table.name, &added)?;
         }
     }
     finish(conn, schema)
@@ -258,6 +261,27 @@ fn widen_images(conn: &Connection, table: &str, added: &[&landfall_core::schema:
             "UPDATE _landfall_images SET image = ? WHERE tbl = ? AND key = ?",
             rusqlite::params![encode(&cells), id, key],
         )?;
+    }
+    Ok(())
+}
+
+/// A server that was ahead of this app has sent values of columns that were not there yet: nobody kept them. What holds such
+/// rows is loaded anew, of which only what differs is fetched.
+fn load_widened(conn: &Connection, table: &str, added: &[&landfall_core::schema::Column]) -> Result<(), DbError> {
+    let id: i64 = conn.query_row("SELECT id FROM _landfall_tables WHERE name = ?", [table], |r| r.get(0))?;
+    let cut = Meta::load(conn)?.cut;
+    let is_added = |name: &str| added.iter().any(|column| column.name == name);
+    for (number, mut bucket) in load_buckets(conn)? {
+        if bucket.table != id || !bucket.columns.iter().any(|(name, _)| is_added(name)) {
+            continue;
+        }
+        bucket.columns.retain(|(name, _)| !is_added(name));
+        if bucket.state != BucketState::Stale {
+            bucket.at = bucket.position(cut);
+            bucket.state = BucketState::Loading;
+            bucket.todo.clear();
+        }
+        bucket.save(conn, number)?;
     }
     Ok(())
 }

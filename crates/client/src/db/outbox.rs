@@ -253,7 +253,8 @@ impl Database {
     }
 
     /// What these entries require and was refused: they are offered only to hear whether they were accepted all the same,
-    /// and a server that went back to a copy of itself may have forgotten the refusal.
+    /// and a server that went back to a copy of itself may have forgotten the refusal. One that came back from a mirror does not
+    /// tell by itself that it is hidden.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -265,16 +266,16 @@ impl Database {
             let problem: Option<Vec<u8>> =
                 self.conn.prepare_cached(sql)?.query_row([transaction.rseq as i64], |r| r.get(0))?;
             let problem = problem.as_deref().map(decode::<Problem>).transpose()?;
-            if problem.is_none_or(|problem| problem.code != codes::DEPENDS_ON_REFUSED) {
-                continue;
-            }
+            let is_hidden = problem.is_some_and(|problem| problem.code == codes::DEPENDS_ON_REFUSED);
             let (mut dead, mut gone) = (Vec::new(), Vec::new());
             for rseq in &transaction.requires {
                 let accepted = "SELECT 1 FROM _landfall_acked WHERE rseq = ?";
                 match self.state_of(*rseq)? {
                     Some(DEAD) => dead.push(*rseq),
                     // Thrown away since; or accepted, and forgotten since.
-                    None if !self.conn.prepare_cached(accepted)?.exists([*rseq as i64])? => gone.push(*rseq),
+                    None if is_hidden && !self.conn.prepare_cached(accepted)?.exists([*rseq as i64])? => {
+                        gone.push(*rseq)
+                    }
                     _ => {}
                 }
             }

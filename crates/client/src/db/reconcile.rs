@@ -277,9 +277,11 @@ impl Database {
         if !known || work.held.is_empty() || !work.held.iter().all(unchanged) {
             return Ok(false);
         }
+        // What an older app does not know it cannot have.
+        let table = &self.tables.by_id(bucket.table)?.table;
         let here = |name: &str| work.confirmed.as_ref().and_then(|cells| cells.get(name)).unwrap_or(&Value::Null);
         let mut named =
             incoming.cells.iter().filter_map(|(at, value)| Some((bucket.columns.get(usize::from(*at))?, value)));
-        Ok(named.any(|((name, _), value)| here(name) != value))
+        Ok(named.any(|((name, _), value)| table.column(name).is_some() && here(name) != value))
     }
 }

@@ -28,9 +28,10 @@ impl Session {
         self.breaks >= BREAKS_BEFORE_ALONE
     }
 
-    /// How many pushes may be under way.
+    /// How many pushes may be under way. After one that was not taken there is one at a time: what follows waits for what is in that,
+    /// and would use up what the server takes from this person, again and again, so that the first never gets its turn.
     pub(super) fn room(&self) -> usize {
-        if self.goes_alone() { 1 } else { MAX_PUSHES_IN_FLIGHT }
+        if self.goes_alone() || self.not_taken_ms.is_some() { 1 } else { MAX_PUSHES_IN_FLIGHT }
     }
 
     pub(super) fn lost(&mut self, reason: &str, now_ms: u64, random: &mut Entropy<'_>) {

@@ -23,6 +23,7 @@ impl Session {
     /// A push was answered: this is how fast the server is.
     fn took(&mut self, flight: &Flight, now_ms: u64) {
         self.breaks = 0;
+        self.not_taken_ms = self.not_taken_ms.filter(|at_ms| flight.sent_ms <= *at_ms);
         let limit = self.limits.push_entries as usize;
         self.batch.answered(now_ms.saturating_sub(flight.sent_ms), limit);
     }

@@ -151,6 +151,25 @@ fn overload_halves_the_batch_and_waits_as_long_as_it_says() {
     assert_eq!(after, before / 2);
 }
 
+/// P13: what follows a push that was not taken does not overtake it, until one that was sent after that is answered.
+#[test]
+fn after_a_push_that_was_not_taken_there_is_one_at_a_time() {
+    let mut session = session_in(StateName::Online);
+    let is_push = |c: &Command| matches!(c, Command::Push { .. });
+    let first = session.pushed(vec![1, 2], 1_000).unwrap();
+    let second = session.pushed(vec![3], 1_000).unwrap();
+    session.handle(&error(codes::OVERLOADED, false, Some(first)), 1_100, &mut dice());
+    let deferred = Event::Acknowledge { id: second, deferred: true, copied: Vec::new() };
+    session.handle(&deferred, 1_200, &mut dice());
+    assert!(session.handle(&Event::Tick, 9_000, &mut dice()).iter().any(is_push));
+    let again = session.pushed(vec![1], 9_000).unwrap();
+    assert!(!session.drained(9_000).iter().any(is_push), "one at a time");
+    let accepted = Event::Acknowledge { id: again, deferred: false, copied: Vec::new() };
+    assert!(session.handle(&accepted, 9_100, &mut dice()).iter().any(is_push));
+    session.pushed(vec![2], 9_100).unwrap();
+    assert!(session.drained(9_100).iter().any(is_push), "two again");
+}
+
 /// P13: what is answered to another push does not shorten the wait.
 #[test]
 fn a_server_that_says_how_long_to_wait_is_waited_for() {

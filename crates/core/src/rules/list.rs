@@ -124,9 +124,10 @@ pub fn between(left: Option<&str>, right: Option<&str>, hand: Hand) -> Option<St
         return Some(anywhere(left, right, hand));
     }
     let is_under = |position: Option<&str>, node: &str| position.is_some_and(|position| position.starts_with(node));
-    // Beside one's own, in the same node, where nothing of it lies in between.
-    let behind =
-        left.and_then(read).filter(|(node, value)| hand.is_own(node) && !is_under(right, node) && value + 2 < VALUES);
+    // Beside one's own, in the same node, where nothing of it lies in between. Behind what was put before something that has left
+    // since a node of its own begins: what stands in this one from the middle on tells that it was put behind.
+    let is_free = |(node, value): &(&str, usize)| (MIDDLE..VALUES - 2).contains(value) && !is_under(right, node);
+    let behind = left.and_then(read).filter(|end| hand.is_own(end.0) && is_free(end));
     let ahead = right.and_then(read).filter(|(node, value)| hand.is_own(node) && !is_under(left, node) && *value > 2);
     let made = match (behind, ahead, left, right) {
         (Some((node, value)), ..) => format!("{node}{}", digits(value + 2, VALUE)),

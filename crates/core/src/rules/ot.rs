@@ -191,20 +191,22 @@ impl Rule for Ot {
         };
         let is_quick = |count: usize| inserted(&steps).saturating_mul(count) <= MOST_COPIED;
         let unseen = window.unseen(hand).filter(|unseen| is_quick(unseen.len()));
-        // The author's text is another than the server thinks: as where what the author did before this was refused.
-        let is_other = unseen.as_ref().is_some_and(|unseen| !window::lead(unseen, &was, stored));
-        let unseen = unseen.filter(|_| !is_other).unwrap_or_else(|| vec![(held.at.seq, difference(&was, stored))]);
+        // Where they do not lead there, the author's text is another than the server thinks: as where what the author did before
+        // this was refused.
+        let led = unseen.and_then(|unseen| window::lead(unseen, &was, stored));
+        let unseen = led.unwrap_or_else(|| vec![(held.at.seq, difference(&was, stored))]);
         // As if the author had seen the text that is there.
         let stored = if crate::mutant::active("ot-base-ignored") { &was } else { stored };
         let unseen = if crate::mutant::active("ot-base-ignored") { Vec::new() } else { unseen };
+        let own = steps.apply(&was).ok()?;
         let mut behind = Vec::with_capacity(unseen.len());
         for (seq, earlier) in unseen {
-            let (own, earlier) = transformed(&steps, &earlier)?;
-            steps = own;
+            let (later, earlier) = transformed(&steps, &earlier)?;
+            steps = later;
             behind.push((seq, earlier));
         }
         let after = steps.apply(stored).ok()?;
-        window.add(hand, &steps, Some(behind).filter(|_| !is_other));
+        window.add(hand, (&steps, stored), (&behind, &own));
         Some(Changed { state: Some(CellState::Ot(window)), ..Changed::to(Value::Text(after)) })
     }
 }

@@ -36,6 +36,9 @@ impl Share {
     /// A group of such a cost took so long, and its commit so much of that. A commit writes what the group changed, too: what an
     /// fsync takes by itself is the least that commits took lately.
     pub fn learn(&mut self, cost: usize, took: Duration, commit: Duration) {
+        if landfall_core::mutant::active("share-not-learnt") {
+            return;
+        }
         let fsync =
             self.learnt.map_or(commit, |(_, least)| commit.min(least + least / SLOWER + Duration::from_micros(1)));
         let one = took.saturating_sub(fsync).checked_div(u32::try_from(cost).unwrap_or(u32::MAX));
@@ -129,6 +132,11 @@ impl<T: Waiting> FairQueue<T> {
     /// As [`Share::learn`].
     pub fn learn(&mut self, cost: usize, took: Duration, commit: Duration) {
         self.share.learn(cost, took, commit);
+    }
+
+    /// As [`Share::most`].
+    pub fn share(&self) -> usize {
+        self.share.most()
     }
 
     /// An item waits, behind those of its subject.

@@ -171,6 +171,8 @@ pub(super) struct Plan {
     errors: BTreeMap<DiskOp, u64>,
     /// How many more changing operations succeed before the power goes.
     power: Option<u64>,
+    /// The kind of operation in the next one of which the power goes.
+    power_in: Option<DiskOp>,
 }
 
 /// How an operation is to be carried out.
@@ -191,6 +193,10 @@ impl Plan {
         self.power = ops;
     }
 
+    pub(super) fn crash_in(&mut self, op: DiskOp) {
+        self.power_in = Some(op);
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -204,6 +210,11 @@ impl Plan {
                 stats.hit(op.error_fault());
                 return Err(DiskError::Io(op));
             }
+        }
+        if self.power_in == Some(op) {
+            self.power_in = None;
+            stats.hit(op.power_fault());
+            return Ok(Go::Dying);
         }
         if op.changes()
             && let Some(left) = self.power.as_mut()

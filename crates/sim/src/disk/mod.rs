@@ -133,6 +133,12 @@ impl Disk {
         self.inner.state().plan.crash_after(ops);
     }
 
+    /// In the next operation of this kind, one that changes something, the power goes: as [`Disk::crash_after`], for kinds that are
+    /// rare.
+    pub fn crash_in(&self, op: DiskOp) {
+        self.inner.state().plan.crash_in(op);
+    }
+
     /// Whether the power is out and the disk waits for [`Disk::crash`].
     pub fn power_lost(&self) -> bool {
         self.inner.state().power_lost

@@ -23,6 +23,8 @@ struct Own {
     added: i64,
     /// What is done to the columns of [`DONE`].
     done: [Vec<Value>; 3],
+    /// What the server has done of it to the column of [`NOTES`].
+    decided: Vec<Value>,
     /// It is made or deleted, or what does it is hidden: what it shows is not told by increments alone.
     is_other: bool,
 }
@@ -98,7 +100,8 @@ fn notes(world: &World, device: usize, seq: u64, waiting: &BTreeMap<RowKey, Own>
         };
         let done = own.map_or(&[][..], |own| &own.done[2]);
         let at = format!("{} at {seq}", world.devices[device].name);
-        typed::shown(world, &at, cell(server, NOTES.1), done, &row[1])?;
+        let decided = own.map_or(&[][..], |own| &own.decided);
+        typed::shown(world, &at, cell(server, NOTES.1), [done, decided], &row[1])?;
         checked += 1;
     }
     Ok(checked)
@@ -172,6 +175,7 @@ fn own(
             if let (Some(Value::Int(added)), false) = (operation.value(COLUMN), is_counted) {
                 own.added += added;
             }
+            own.decided.extend(operation.value(NOTES.1).filter(|_| is_counted).cloned());
             for (at, column) in DONE.into_iter().enumerate().filter(|_| !is_counted) {
                 own.done[at].extend(operation.value(column).cloned());
             }

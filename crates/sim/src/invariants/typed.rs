@@ -123,11 +123,18 @@ fn wrong(
     (!is_in_order(before) || !is_in_order(is)).then(|| "the letters are in another order".to_owned())
 }
 
-/// What a device shows of a note: the letters that the server has there, with what waits done to them.
+/// What a device shows of a note: the letters that the server has there, with what waits done to them. What an edit of its own struck
+/// out that is decided already may be of one that is not: then the server never had it, and the device has it no more.
 ///
 /// # Errors
 /// When it shows others.
-pub fn shown(world: &World, at: &str, server: &Value, own: &[Value], shown: &Value) -> Result<(), Violation> {
+pub fn shown(
+    world: &World,
+    at: &str,
+    server: &Value,
+    [own, decided]: [&[Value]; 2],
+    shown: &Value,
+) -> Result<(), Violation> {
     let mut expected: BTreeMap<char, i64> = letters(server).into_iter().map(|letter| (letter, 1)).collect();
     for edit in own.iter().filter_map(read) {
         for letter in edit.was.iter().filter(|letter| !edit.is.contains(letter)) {
@@ -135,11 +142,14 @@ pub fn shown(world: &World, at: &str, server: &Value, own: &[Value], shown: &Val
         }
         expected.extend(edit.is.iter().filter(|letter| !edit.was.contains(letter)).map(|letter| (*letter, 1)));
     }
+    let is_struck = |edit: &Edit, letter: char| edit.was.contains(&letter) && !edit.is.contains(&letter);
+    let decided: Vec<Edit> = decided.iter().filter_map(read).collect();
     let shown = letters(shown);
     let all: BTreeSet<char> = shown.iter().chain(expected.keys()).copied().collect();
     let is_wrong = |letter: &&char| {
         let expected = expected.get(letter).copied().unwrap_or(0);
-        !world.is_typed_again(**letter) && count(&shown, **letter) as i64 != expected
+        let is_open = world.is_typed_again(**letter) || decided.iter().any(|edit| is_struck(edit, **letter));
+        !is_open && count(&shown, **letter) as i64 != expected
     };
     match all.iter().find(is_wrong) {
         None => Ok(()),

@@ -12,7 +12,7 @@ use super::{Event, World, years};
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::device::{Backup, Device};
 use crate::dice::Dice;
-use crate::disk::DiskOp;
+use crate::disk::{Disk, DiskOp};
 use crate::invariants::{Violation, ledger, log};
 use crate::network::ConnId;
 use crate::plan::Fault;
@@ -149,7 +149,7 @@ impl World {
             }
             Fault::DeviceCrashWithin => {
                 let ops = self.fault_dice.below(40);
-                self.devices[device].disk.crash_after(Some(ops));
+                crash_within(&self.devices[device].disk, ops);
             }
             Fault::DeviceIo => {
                 let op = OPS[self.fault_dice.index(OPS.len())];
@@ -274,7 +274,7 @@ impl World {
             Fault::ServerCrash => self.server_power_off(),
             Fault::ServerCrashWithin => {
                 let ops = self.fault_dice.below(40);
-                self.server.disk.crash_after(Some(ops));
+                crash_within(&self.server.disk, ops);
             }
             Fault::ServerCrashBeforeSend => self.server.messages_left = Some(u64::MAX),
             Fault::ServerCrashWhileSending => self.server.messages_left = Some(self.fault_dice.below(12)),
@@ -398,6 +398,11 @@ impl World {
             }
         }
     }
+}
+
+/// The power goes after so many operations; now and then in the next one that makes a file shorter, of which there are few.
+fn crash_within(disk: &Disk, ops: u64) {
+    if ops < 37 { disk.crash_after(Some(ops)) } else { disk.crash_in(DiskOp::Truncate) }
 }
 
 /// What is no message: too long, nonsense of whoever sent it, or with a bit turned over on its way.

@@ -1,5 +1,7 @@
 //! The server at work: what it hears, when it commits, what leaves it, and when it dies.
 
+use std::time::Duration;
+
 use landfall_protocol::codec::{decode_binary, encode_binary};
 use landfall_protocol::{ClientMessage, CodecError, ServerMessage};
 use landfall_server::core::ChunkError;
@@ -194,6 +196,7 @@ impl World {
         let Some(process) = self.server.process.as_mut() else { return Ok(()) };
         let Some(committed) = process.core.commit(most, now) else { return Ok(()) };
         let (entries, head, pushes) = (committed.entries, committed.commit.head.seq, committed.pushes);
+        let (cost, is_done) = (committed.cost, committed.failure.is_none());
         self.trace.line(self.now, "server", || format!("commits {entries} entries up to {head}"));
         if self.server_died() {
             return Ok(());
@@ -202,6 +205,9 @@ impl World {
         let subjects = self.plan.people as u64 + 3;
         if let Some(process) = self.server.process.as_mut() {
             process.waiting.decided(&pushes, subjects)?;
+        }
+        if is_done {
+            self.commit_took(cost)?;
         }
         log::read_new(self)?;
         if self.server.messages_left == Some(u64::MAX) {
@@ -212,6 +218,22 @@ impl World {
         self.pump_all()?;
         self.schedule_commit();
         self.schedule_server_tick();
+        Ok(())
+    }
+
+    /// A group takes its time, of which the server learns how much of one subject is to be in the next ones.
+    fn commit_took(&mut self, cost: usize) -> Result<(), Violation> {
+        let (each, fsync) = self.plan.work;
+        // Now and then the disk has something else to do.
+        let fsync = if self.net_dice.chance(60) { fsync * 20 } else { fsync + self.net_dice.below(fsync / 4 + 1) };
+        let took = cost as u64 * each + fsync;
+        self.server.busy_until = self.server.busy_until.max(self.now + took);
+        let Some(process) = self.server.process.as_mut() else { return Ok(()) };
+        process.core.learn(cost, Duration::from_micros(took), Duration::from_micros(fsync));
+        let share = process.core.share();
+        if process.waiting.learns(cost, share, self.plan.work, fsync)? {
+            self.coverage.hit("check starvation.learnt");
+        }
         Ok(())
     }
 

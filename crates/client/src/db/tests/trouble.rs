@@ -304,6 +304,16 @@ fn what_was_handed_over_names_what_it_required_and_was_refused() {
     db.mark_sent(&[made, edited]).expect("writes");
     refuse(&mut db, made, 1);
     assert_eq!(db.refused_predecessors(&entries[1..]).expect("readable"), [made]);
+    // As it is when both came back from a mirror, which does not keep what an entry waits for.
+    let sql = "UPDATE _landfall_outbox SET problem = NULL WHERE rseq = ?";
+    let problem: Vec<u8> = {
+        let find = "SELECT problem FROM _landfall_outbox WHERE rseq = ?";
+        db.conn.query_row(find, [edited as i64], |row| row.get(0)).expect("one")
+    };
+    db.conn.execute(sql, [edited as i64]).expect("writes");
+    assert_eq!(db.refused_predecessors(&entries[1..]).expect("readable"), [made], "it is dead here");
+    let again = "UPDATE _landfall_outbox SET problem = ?2 WHERE rseq = ?1";
+    db.conn.execute(again, rusqlite::params![edited as i64, problem]).expect("writes");
     db.discard(made, NOW + 2).expect("discards");
     assert_eq!(db.refused_predecessors(&entries[1..]).expect("readable"), [made], "thrown away is not forgotten");
 }

@@ -10,8 +10,10 @@ use minicbor::{Decode, Encode};
 use operational_transform::{Operation, OperationSeq};
 use serde::{Deserialize, Serialize};
 
+use crate::hash::hash128;
 use crate::id::ReplicaId;
 use crate::merge::Version;
+use crate::rules::ot::MOST_COPIED;
 use crate::rules::state::{Dot, Hand};
 
 /// Most operations that are kept of a cell.
@@ -20,6 +22,9 @@ const MOST_KEPT: usize = 128;
 const MOST_BYTES: usize = 16 << 10;
 /// What an entry takes beside its steps.
 const ENTRY_BYTES: usize = 40;
+
+/// What the hash of deleted letters takes.
+const HASH_BYTES: usize = 9;
 
 /// The last operations of a text.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
@@ -63,29 +68,47 @@ struct Unseen {
     steps: Steps,
 }
 
-/// Operations as they are stored.
+/// Operations as they are stored. They tell which letters they delete: what leads to a text by its length alone may be of another
+/// text, in which other letters stood.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[cbor(transparent)]
-struct Steps(#[n(0)] Vec<Step>);
+pub(super) struct Steps(#[n(0)] Vec<Step>);
 
 /// Lengths are Unicode code points.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 enum Step {
     #[n(0)]
     Keep(#[n(0)] u32),
+    /// Letters that nobody looked at: of a very long text, or by an older version.
     #[n(1)]
     Delete(#[n(0)] u32),
     #[n(2)]
     Insert(#[n(0)] String),
+    /// Letters, and the hash of them.
+    #[n(3)]
+    Strike(#[n(0)] u32, #[n(1)] u64),
 }
 
 impl Steps {
-    fn of(steps: &OperationSeq) -> Self {
+    /// `on`: the text that they are done to.
+    fn of(steps: &OperationSeq, on: Option<&str>) -> Self {
         // A text has far fewer letters than this; what is stored wrongly leads to another text, and is noticed.
         let length = |count: &u64| u32::try_from(*count).unwrap_or(u32::MAX);
+        let mut left = on;
+        let mut next = |count: &u64| {
+            let (taken, rest) = split(left?, *count);
+            left = Some(rest);
+            Some(taken)
+        };
         let step = |step: &Operation| match step {
-            Operation::Retain(count) => Step::Keep(length(count)),
-            Operation::Delete(count) => Step::Delete(length(count)),
+            Operation::Retain(count) => {
+                next(count);
+                Step::Keep(length(count))
+            }
+            Operation::Delete(count) => match next(count) {
+                Some(letters) => Step::Strike(length(count), hash(letters)),
+                None => Step::Delete(length(count)),
+            },
             Operation::Insert(text) => Step::Insert(text.clone()),
         };
         Self(steps.ops().iter().map(step).collect())
@@ -94,14 +117,42 @@ impl Steps {
     fn read(&self) -> OperationSeq {
         let step = |step: &Step| match step {
             Step::Keep(count) => Operation::Retain(u64::from(*count)),
-            Step::Delete(count) => Operation::Delete(u64::from(*count)),
+            Step::Delete(count) | Step::Strike(count, _) => Operation::Delete(u64::from(*count)),
             Step::Insert(text) => Operation::Insert(text.clone()),
         };
         self.0.iter().map(step).collect()
     }
 
+    /// What they make of a text; `None` where it is not one that they can have been done to.
+    fn done_to(&self, text: &str) -> Option<String> {
+        let (mut left, mut after) = (text, String::with_capacity(text.len()));
+        for step in &self.0 {
+            match step {
+                Step::Keep(count) => {
+                    let (kept, rest) = split(left, u64::from(*count));
+                    after.push_str(kept);
+                    left = rest;
+                }
+                Step::Delete(count) => left = split(left, u64::from(*count)).1,
+                Step::Strike(count, of) => {
+                    let (struck, rest) = split(left, u64::from(*count));
+                    if hash(struck) != *of {
+                        return None;
+                    }
+                    left = rest;
+                }
+                Step::Insert(text) => after.push_str(text),
+            }
+        }
+        left.is_empty().then_some(after)
+    }
+
     fn bytes(&self) -> usize {
-        let inserted = self.0.iter().map(|step| if let Step::Insert(text) = step { text.len() } else { 0 });
+        let inserted = self.0.iter().map(|step| match step {
+            Step::Insert(text) => text.len(),
+            Step::Strike(..) => HASH_BYTES,
+            Step::Keep(_) | Step::Delete(_) => 0,
+        });
         ENTRY_BYTES + 8 * self.0.len() + inserted.sum::<usize>()
     }
 }
@@ -112,12 +163,36 @@ impl Behind {
     }
 }
 
-/// Whether these operations, one on top of the other, make `now` of `was`. They do not where a program wrote past the rule in
-/// between, where the author's text is another than the server thinks, and where what is stored is damaged.
-pub(super) fn lead(unseen: &[(u64, OperationSeq)], was: &str, now: &str) -> bool {
-    let Some(((_, first), more)) = unseen.split_first() else { return was == now };
-    let all = more.iter().try_fold(first.clone(), |all, (_, steps)| all.compose(steps));
-    all.and_then(|all| all.apply(was)).is_ok_and(|is| is == now)
+fn hash(letters: &str) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash128(letters.as_bytes());
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Whether so many operations on texts of so many bytes are done one after the other in a moment.
+fn is_quick(bytes: usize, count: usize) -> bool {
+    bytes.saturating_mul(count) <= MOST_COPIED
+}
+
+/// The first so many letters of a text, and the others.
+fn split(text: &str, letters: u64) -> (&str, &str) {
+    let at = usize::try_from(letters).ok().and_then(|letters| text.char_indices().nth(letters));
+    text.split_at(at.map_or(text.len(), |(at, _)| at))
+}
+
+/// These operations, where one on top of the other they make `now` of `was`, letter by letter. They do not where a program wrote past
+/// the rule in between, where the author's text is another than the server thinks, and where what is stored is damaged.
+pub(super) fn lead(unseen: Vec<(u64, Steps)>, was: &str, now: &str) -> Option<Vec<(u64, OperationSeq)>> {
+    let each: Vec<(u64, OperationSeq)> = unseen.iter().map(|(seq, steps)| (*seq, steps.read())).collect();
+    let Some(((_, first), more)) = each.split_first() else { return (was == now).then_some(each) };
+    let all = more.iter().try_fold(first.clone(), |all, (_, steps)| all.compose(steps)).ok()?;
+    if !all.apply(was).is_ok_and(|is| is == now) {
+        return None;
+    }
+    // Letter by letter each operation costs the whole text; of a very long one the length has to do.
+    if is_quick(was.len().max(now.len()), unseen.len()) {
+        unseen.iter().try_fold(was.to_owned(), |text, (_, steps)| steps.done_to(&text))?;
+    }
+    Some(each)
 }
 
 impl Window {
@@ -128,7 +203,7 @@ impl Window {
 
     /// What was done that somebody has not seen, each with its sequence, from the text that that one has. `None`: more than is
     /// kept.
-    pub(super) fn unseen(&self, hand: &Hand<'_>) -> Option<Vec<(u64, OperationSeq)>> {
+    pub(super) fn unseen(&self, hand: &Hand<'_>) -> Option<Vec<(u64, Steps)>> {
         let own = hand.author.stamp.replica;
         let last = self.behind.iter().find(|behind| behind.at.replica == own && behind.at.seq > hand.base);
         if last.is_none() && self.since > hand.base && self.by != Some(own) {
@@ -137,24 +212,30 @@ impl Window {
         let before = last.into_iter().flat_map(|behind| &behind.unseen).filter(|unseen| unseen.seq > hand.base);
         let after = last.map_or(0, |behind| behind.at.seq);
         let is_unseen = |done: &&Done| done.at.seq > after && !hand.has_seen(done.at.seq, done.at.replica);
-        let later = self.done.iter().filter(is_unseen).map(|done| (done.at.seq, done.steps.read()));
-        Some(before.map(|unseen| (unseen.seq, unseen.steps.read())).chain(later).collect())
+        let later = self.done.iter().filter(is_unseen).map(|done| (done.at.seq, done.steps.clone()));
+        Some(before.map(|unseen| (unseen.seq, unseen.steps.clone())).chain(later).collect())
     }
 
-    /// Adds what somebody did, behind which that is what was done before and not seen. `None`: which text the author goes on from
-    /// is not known, and guessing at it would take letters that are there for others that look the same. What is more than a
-    /// cell may keep is forgotten, the oldest first.
-    pub(super) fn add(&mut self, hand: &Hand<'_>, steps: &OperationSeq, behind: Option<Vec<(u64, OperationSeq)>>) {
+    /// Adds what somebody did to the text that is there, and behind it what was done before and not seen, to the text that the author
+    /// has now. What is more than a cell may keep is forgotten, the oldest first.
+    pub(super) fn add(
+        &mut self,
+        hand: &Hand<'_>,
+        (steps, stored): (&OperationSeq, &str),
+        (behind, own): (&[(u64, OperationSeq)], &str),
+    ) {
         let at = Dot { seq: hand.author.seq, replica: hand.author.stamp.replica };
         if !steps.is_noop() {
-            self.done.push(Done { at, steps: Steps::of(steps) });
+            self.done.push(Done { at, steps: Steps::of(steps, Some(stored)) });
+        }
+        let mut text = is_quick(own.len(), behind.len()).then(|| own.to_owned());
+        let mut unseen = Vec::new();
+        for (seq, steps) in behind.iter().filter(|(_, steps)| !steps.is_noop()) {
+            unseen.push(Unseen { seq: *seq, steps: Steps::of(steps, text.as_deref()) });
+            text = text.and_then(|text| steps.apply(&text).ok());
         }
         self.behind.retain(|behind| behind.at.replica != at.replica);
-        if let Some(behind) = behind {
-            let unseen = behind.into_iter().filter(|(_, steps)| !steps.is_noop());
-            let unseen = unseen.map(|(seq, steps)| Unseen { seq, steps: Steps::of(&steps) }).collect();
-            self.behind.push(Behind { at, unseen });
-        }
+        self.behind.push(Behind { at, unseen });
         self.forget();
     }
 
