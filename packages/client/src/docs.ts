@@ -11,7 +11,7 @@ import type { Database, KeyOf, Observable } from "./types.js";
 import type { DocColumn, Documented } from "./updates.js";
 import { Writing } from "./writing.js";
 
-export { type DocColumn, type Documented, docText, docUpdate, updateText } from "./updates.js";
+export { type DocColumn, type DocColumnIn, type Documented, docText, docUpdate, updateText } from "./updates.js";
 
 /** How a document is bound, where it differs from the usual. */
 export interface BindOptions {

@@ -10,10 +10,11 @@ export type Documented<Tables> = {
 
 /** The documents of a row of such a table: its columns of type `doc`. */
 export type DocColumn<Tables, T extends string> = `${T}_docs` extends keyof Tables
-  ? "doc_column" extends keyof RowOf<Tables, `${T}_docs`>
-    ? RowOf<Tables, `${T}_docs`>["doc_column"]
-    : string
+  ? DocColumnIn<RowOf<Tables, `${T}_docs`>>
   : string;
+
+/** The names that `doc_column` takes in such a row of a table's updates. */
+export type DocColumnIn<Row> = "doc_column" extends keyof Row ? Row["doc_column"] : string;
 
 const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
