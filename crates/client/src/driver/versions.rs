@@ -77,6 +77,7 @@ impl Client {
             tx.leave_out_of_undo();
             tx.write_doc(&table, &key, &column, update)
         };
-        Ok(self.write(write).await?.value)
+        self.write(write).await?;
+        Ok(())
     }
 }
