@@ -89,6 +89,7 @@ pub const ALL: &[Mutant] = &[
     mutant("stamp-not-shifted", &["stamps"]),
     mutant("handler-ignored", &["actions"]),
     mutant("history-skipped", &["history"]),
+    mutant("lost-not-kept", &["history"]),
     mutant("history-forgotten-early", &["history"]),
     mutant("as-of-wrong", &["as_of"]),
     mutant("restored-by-halves", &["restore"]),

@@ -40,7 +40,8 @@ export function changesOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
   const parts = keyOf(schema as unknown as Schema, table, key);
   const where = parts.map(([column]) => `${quote(column)} = ?`).join(" AND ");
   return db.live(
-    `SELECT * FROM ${quote(`${table}_history`)} WHERE ${where} ORDER BY change_seq DESC, change_kind = 'before' LIMIT ?`,
+    `SELECT * FROM ${quote(`${table}_history`)} WHERE ${where} 
+     ORDER BY change_seq DESC, change_kind = 'before', change_kind <> 'lost' LIMIT ?`,
     [...parts.map(([, value]) => value), limit],
   );
 }
@@ -69,16 +70,17 @@ export function asOf<Tables, Shapes, Actions, T extends Recorded<Tables>>(
   return db.query(
     `SELECT ${list} FROM ${past} WHERE change_id IN (SELECT id FROM
        (SELECT change_id AS id, change_kind AS kind, max(change_seq) FROM ${past}
-        WHERE change_at <= ? OR change_at IS NULL GROUP BY change_row) WHERE kind <> 'delete')
+        WHERE (change_at <= ? OR change_at IS NULL) AND change_kind <> 'lost' GROUP BY change_row)
+        WHERE kind <> 'delete')
      UNION ALL SELECT ${list} FROM ${quote(table)} AS now
-       WHERE NOT EXISTS (SELECT 1 FROM ${past} AS past WHERE ${same})`,
+       WHERE NOT EXISTS (SELECT 1 FROM ${past} AS past WHERE ${same} AND past.change_kind <> 'lost')`,
     [moment],
   );
 }
 
 /**
- * Makes a row again what it was after a change, or before it, if that was its delete. It is a write like any other: queued,
- * merged, checked, in the history, and undone.
+ * Makes a row again what it was after a change, or before it, if that was its delete; of what was lost to others those columns. It
+ * is a write like any other: queued, merged, checked, in the history, and undone.
  * @example
  * ```ts
  * const [newest] = changesOf(db, schema, "pages", id).snapshot.rows;
@@ -106,7 +108,11 @@ export async function restore<Tables, Shapes, Actions, T extends Recorded<Tables
   );
   if (now.length === 0) return tx.insert(table, pick(mine) as never);
   const id = key.length === 1 ? image[key[0] as string] : pick([...key]);
-  tx.update(table, id as never, pick(mine.filter((name) => !key.includes(name))) as never);
+  // Of what was lost the other columns are as others have them, and were so then.
+  const isLost = image.change_kind === "lost";
+  const named = (image.change_columns ?? []) as unknown as string[];
+  const meant = mine.filter((name) => !key.includes(name) && (!isLost || named.includes(name)));
+  tx.update(table, id as never, pick(meant) as never);
 }
 
 /**

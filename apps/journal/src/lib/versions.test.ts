@@ -42,6 +42,29 @@ test("what was gone back from can be gone back to, and an afternoon is not one v
   expect(versionsOf(steady.slice(1))[0]?.id).toBe(versions[0]?.id);
 });
 
+test("what gave way to another change is a version to go back to, and no state that others are compared with", () => {
+  const lost = {
+    change_kind: "lost",
+    change_columns: ["title"],
+    title: "Lake",
+    body: "ab",
+    change_device: "laptop",
+  } as const;
+  const changes = [
+    change(3, { body: "abc" }),
+    change(2, lost),
+    change(2, { body: "ab", change_device: "laptop" }),
+    change(0, { change_kind: "insert", change_columns: null, body: "a" }),
+  ];
+  const versions = versionsOf(changes);
+  expect(versions.map(({ deed, before }) => [deed, before?.body])).toEqual([
+    ["Changed text", "ab"],
+    ["Wrote title, where another change won", "ab"],
+    ["Changed text", "a"],
+    ["Written", undefined],
+  ]);
+});
+
 test("a delete, a return and what nobody signed stand by themselves", () => {
   const changes = [
     change(3, { change_kind: "insert" }),

@@ -31,16 +31,29 @@ function goesOn(group: readonly NotesHistory[], change: NotesHistory): boolean {
 
 const print = ({ title, body, pinned, mood, tags }: NotesHistory) => JSON.stringify([title, body, pinned, mood, tags]);
 
+/** Whether the note never was this: others had written the same, and theirs is there. */
+export const isLost = ({ change_kind }: NotesHistory) => change_kind === "lost";
+
 /** The changes that made the note again what it had been before: each stands by itself, and so does what it replaced. */
-function returns(changes: readonly NotesHistory[]): Set<NotesHistory> {
+function returns(all: readonly NotesHistory[]): Set<NotesHistory> {
+  const changes = all.filter((change) => !isLost(change));
   const oldest = new Map(changes.map((change, at) => [print(change), at]));
   return new Set(changes.filter((change, at) => (oldest.get(print(change)) ?? at) > at + 1));
 }
+
+const written = (of: readonly NotesHistory[]) =>
+  listed(
+    labels(
+      "notes",
+      of.flatMap(({ change_columns }) => (change_columns as string[] | null) ?? []),
+    ),
+  ) || "something";
 
 function deed(of: readonly NotesHistory[]): string {
   const kinds = new Set(of.map(({ change_kind }) => change_kind));
   if (kinds.has("insert")) return "Written";
   if (kinds.has("delete")) return "Deleted";
+  if (kinds.has("lost")) return `Wrote ${written(of)}, where another change won`;
   if (kinds.has("before")) return "As it was before its history began";
   const columns = new Set(of.flatMap(({ change_columns }) => (change_columns as string[] | null) ?? []));
   const last = of[0] as NotesHistory;
@@ -65,7 +78,7 @@ export function versionsOf(changes: readonly NotesHistory[]): Version[] {
   return newestFirst.map((group, at) => ({
     id: (group.at(-1) as NotesHistory).change_id,
     last: group[0] as NotesHistory,
-    before: newestFirst[at + 1]?.[0] ?? null,
+    before: newestFirst.slice(at + 1).find(([last]) => !isLost(last as NotesHistory))?.[0] ?? null,
     changes: group.length,
     deed: deed(group),
   }));

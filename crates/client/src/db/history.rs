@@ -3,7 +3,7 @@
 use landfall_core::error::codes;
 use landfall_core::schema::ddl::quote;
 use landfall_core::schema::history::{
-    CHANGE_AT, CHANGE_ID, CHANGE_KIND, CHANGE_ROW, CHANGE_SEQ, ChangeKind, change_row,
+    CHANGE_AT, CHANGE_COLUMNS_CHANGED, CHANGE_ID, CHANGE_KIND, CHANGE_ROW, CHANGE_SEQ, ChangeKind, change_row,
 };
 use landfall_core::schema::{Column, Table};
 use landfall_core::{Problem, RowKey, Value, mutant};
@@ -21,9 +21,10 @@ impl Database {
     pub fn history(&self, table: &str, key: &RowKey) -> Result<Rows, DbError> {
         let (table, history) = kept(self, table)?;
         let sql = format!(
-            "SELECT * FROM {} WHERE {CHANGE_ROW} = ? ORDER BY {CHANGE_SEQ} DESC, {CHANGE_KIND} = '{}'",
+            "SELECT * FROM {} WHERE {CHANGE_ROW} = ? ORDER BY {CHANGE_SEQ} DESC, {CHANGE_KIND} = '{}', {CHANGE_KIND} <> '{}'",
             quote(&history.name),
-            ChangeKind::Before.name()
+            ChangeKind::Before.name(),
+            ChangeKind::Lost.name()
         );
         self.query(&sql, &[change_row(&table.name, key)])
     }
@@ -49,20 +50,22 @@ pub(super) fn as_of_sql(table: &Table, history: &Table) -> String {
     let same = |key: &String| format!("past.{0} = now.{0}", quote(key));
     let same: Vec<String> = table.primary_key.iter().map(same).collect();
     let gone = if mutant::active("as-of-wrong") { "" } else { ChangeKind::Delete.name() };
+    let lost = ChangeKind::Lost.name();
     // A bare column beside max() is that of the row with the maximum (SQLite, "Bare columns in an aggregate query").
     format!(
         "SELECT {columns} FROM {past} WHERE {CHANGE_ID} IN (SELECT id FROM
                (SELECT {CHANGE_ID} AS id, {CHANGE_KIND} AS kind, max({CHANGE_SEQ}) FROM {past}
-                WHERE {CHANGE_AT} <= ? OR {CHANGE_AT} IS NULL GROUP BY {CHANGE_ROW})
+                WHERE ({CHANGE_AT} <= ? OR {CHANGE_AT} IS NULL) AND {CHANGE_KIND} <> '{lost}' GROUP BY {CHANGE_ROW})
              WHERE kind <> '{gone}')
-             UNION ALL SELECT {columns} FROM {name} AS now WHERE NOT EXISTS (SELECT 1 FROM {past} AS past WHERE {})",
+             UNION ALL SELECT {columns} FROM {name} AS now WHERE NOT EXISTS
+               (SELECT 1 FROM {past} AS past WHERE {} AND past.{CHANGE_KIND} <> '{lost}')",
         same.join(" AND ")
     )
 }
 
 impl WriteTx<'_> {
-    /// Makes a row again what it was after a change of its history, or before it, if that was its delete. It is a write
-    /// like any other: queued, merged, checked, in the history, undone. False: that is how the row is.
+    /// Makes a row again what it was after a change of its history, or before it, if that was its delete; of what was lost
+    /// those columns. It is a write like any other: queued, merged, checked, in the history, undone. False: that is how the row is.
     ///
     /// # Errors
     /// [`DbError::Invalid`] when the table keeps no history, or the change is not held here (`LF-3002`); otherwise as
@@ -79,7 +82,15 @@ impl WriteTx<'_> {
             return Err(DbError::Invalid(Problem { table: Some(history), ..Problem::new(codes::ROW_GONE, message) }));
         };
         let Some(key) = table.key_of(&change) else { return Ok(false) };
-        self.become_row(&table, &key, |column| change.get(&column.name).cloned())
+        // Of a row that is there still, the other columns are as others have them, and were so then.
+        let is_lost = change.get(CHANGE_KIND) == Some(&ChangeKind::Lost.value());
+        let is_partly = is_lost && self.row(&table.name, &key)?.is_some();
+        let columns = change.get(CHANGE_COLUMNS_CHANGED).map(Value::to_json).unwrap_or_default();
+        let named =
+            |column: &Column| columns.as_array().is_some_and(|list| list.iter().any(|name| *name == column.name));
+        self.become_row(&table, &key, |column| {
+            change.get(&column.name).filter(|_| !is_partly || named(column)).cloned()
+        })
     }
 
     /// Makes a row what it was, as far as that is known; one that is gone is made anew. False: so it is.

@@ -43,11 +43,14 @@ pub enum ChangeKind {
     Update,
     /// It was deleted; the image is the last one.
     Delete,
+    /// Nothing happened to it by this: others had written the same columns, or deleted it, and the row's rules were for them. The
+    /// image is the row as it is after the transaction, but for the columns that are named: they are as they were written.
+    Lost,
 }
 
 impl ChangeKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Before, Self::Insert, Self::Update, Self::Delete];
+    pub const ALL: [Self; 5] = [Self::Before, Self::Insert, Self::Update, Self::Delete, Self::Lost];
 
     /// The value of `change_kind`.
     pub fn value(self) -> Value {
@@ -61,6 +64,7 @@ impl ChangeKind {
             Self::Insert => "insert",
             Self::Update => "update",
             Self::Delete => "delete",
+            Self::Lost => "lost",
         }
     }
 }
@@ -96,7 +100,7 @@ pub const CHANGE_DEVICE: &str = "change_device";
 pub const CHANGE_ACTION: &str = "change_action";
 /// [`ChangeKind::name`].
 pub const CHANGE_KIND: &str = "change_kind";
-/// For an update the names of the columns that changed, as a JSON list; otherwise NULL.
+/// For an update the names of the columns that changed, for what was lost of those that did not, as a JSON list; otherwise NULL.
 pub const CHANGE_COLUMNS_CHANGED: &str = "change_columns";
 /// How columns of a history begin: a table that keeps one has none like it.
 pub const CHANGE_PREFIX: &str = "change_";

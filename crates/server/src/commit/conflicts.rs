@@ -12,8 +12,8 @@ use landfall_core::schema::conflicts::{
 use landfall_core::schema::history::{change_row, image};
 use landfall_core::{RowKey, Value};
 
-use super::entry::Conflict;
 use super::history::{Past, instant, integer};
+use super::lost::Conflict;
 use super::record::OUTSIDE;
 use super::tx::StoreTx;
 use super::{Group, Signature};
@@ -28,8 +28,7 @@ impl<T: StoreTx> Group<'_, T> {
             let Some(at) = self.plan.conflicts(table) else { continue };
             let of = self.plan.table(table);
             let name = change_row(&of.name, &key);
-            let transaction = [&by.replica.0[..], &by.rseq.to_le_bytes(), &by.hash].concat();
-            let id = conflict_id(&name, sibling.column.as_deref(), &transaction);
+            let id = conflict_id(&name, sibling.column.as_deref(), &by.transaction());
             if self.tx.row(at, &RowKey::single(id.clone()))?.book.is_some() {
                 continue;
             }

@@ -10,6 +10,7 @@ use landfall_core::predicate::{Env, Predicate};
 use landfall_core::schema::Table;
 use landfall_core::{Operation, Problem, RowKey, Stamp};
 
+use super::lost::{GaveWay, Lost};
 use super::outside::is_outside;
 use super::record::{RowChange, Tombstone};
 use super::tx::{Exists, Found, StoreTx};
@@ -41,16 +42,8 @@ impl From<Problem> for Stop {
 pub(super) struct Done {
     pub(super) changes: Vec<RowChange>,
     pub(super) stamp: Stamp,
-    pub(super) lost: u64,
-    pub(super) conflicts: Vec<Conflict>,
-}
-
-/// A value that gave way, in a row as it is otherwise.
-pub(super) struct Conflict {
-    pub(super) table: usize,
-    pub(super) key: RowKey,
-    pub(super) row: Cells,
-    pub(super) sibling: Sibling,
+    pub(super) gave_way: GaveWay,
+    pub(super) lost: Vec<Lost>,
 }
 
 /// A row that the entry has looked at.
@@ -93,8 +86,7 @@ pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
     pub(super) touched: BTreeMap<(usize, RowKey), Touched>,
     /// Rows deleted by this entry whose referrers have not been looked at.
     pub(super) deleted: Vec<(usize, RowKey)>,
-    lost: u64,
-    conflicts: Vec<Conflict>,
+    gave_way: GaveWay,
     /// Nothing can be refused any more: one row alone is written, and all checks are done.
     settled: bool,
 }
@@ -116,8 +108,8 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let read = |(row, found)| Ok((row, Touched::of(found)?));
         let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
         let subject = Arc::clone(&push.subject);
-        let (deleted, conflicts) = (Vec::new(), Vec::new());
-        Ok(Self { group, author, subject, env, touched, deleted, lost: 0, conflicts, settled: false })
+        let (deleted, gave_way) = (Vec::new(), GaveWay::default());
+        Ok(Self { group, author, subject, env, touched, deleted, gave_way, settled: false })
     }
 
     /// Carries out the operations and what follows from them; `added` are the server's own, on which no access rule lies.
@@ -138,8 +130,9 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         Ok(self.done())
     }
 
-    fn done(self) -> Done {
+    fn done(mut self) -> Done {
         let (plan, seq) = (self.group.plan, self.author.seq);
+        let lost = self.gave_way.lost(&self.touched);
         let mut changes = Vec::new();
         for ((table, key), touched) in self.touched {
             // A row that was written with the values it had is logged too: its bookkeeping names this sequence.
@@ -149,7 +142,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 changes.push(RowChange { table: plan.table(table).name.clone(), key, before: touched.before, after });
             }
         }
-        Done { changes, stamp: self.author.stamp, lost: self.lost, conflicts: self.conflicts }
+        Done { changes, stamp: self.author.stamp, gave_way: self.gave_way, lost }
     }
 
     /// Gives other names where the ones of this entry are taken, once all of it is carried out: it may have freed some.
@@ -162,7 +155,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
             let Some(mut row) = now.filter(|row| row.meta.deleted.is_none()) else { continue };
             let renamed = rename::taken(self.group, (at, &key), before.as_ref(), &mut row.cells)?;
             if renamed > 0 {
-                self.lost += renamed;
+                self.gave_way.cells += renamed;
                 self.put(at, &key, row)?;
             }
         }
@@ -201,8 +194,8 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let key = access.key;
         match merged {
             Merged::Put { mut row, lost, siblings, .. } => {
-                self.lost += lost.len() as u64;
-                self.keep(at, key, &row.cells, siblings);
+                self.gave_way.conflict(at, key, &row.cells, &siblings);
+                self.give_way(at, operation, &lost, &siblings)?;
                 let touched = self.load(at, key)?;
                 let was_live = touched.live().is_some();
                 let is_new = !was_live && matches!(operation, Operation::Insert { .. });
@@ -218,7 +211,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 if alone && tombstone.is_none() {
                     // The row's references and uniqueness are the same before it is written as after.
                     let before = self.touched.get(&(at, key.clone())).and_then(|t| t.before.as_ref());
-                    self.lost += rename::taken(self.group, (at, key), before, &mut row.cells)?;
+                    self.gave_way.cells += rename::taken(self.group, (at, key), before, &mut row.cells)?;
                     follow::check_row(self.group, (at, key), before, &row.cells)?;
                     self.settled = true;
                 }
@@ -230,21 +223,30 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
             }
             Merged::Delete { row } => self.delete(at, key, row),
             Merged::Nothing { lost, siblings } => {
-                self.lost += lost.len() as u64;
                 if !siblings.is_empty() {
                     let row = self.load(at, key)?.live().cloned().unwrap_or_default();
-                    self.keep(at, key, &row, siblings);
+                    self.gave_way.conflict(at, key, &row, &siblings);
                 }
-                Ok(())
+                self.give_way(at, operation, &lost, &siblings)
             }
             Merged::Refused(problem) => Err(problem.into()),
         }
     }
 
-    /// Values that gave way become conflicts, if the entry is accepted.
-    fn keep(&mut self, table: usize, key: &RowKey, row: &Cells, siblings: Vec<Sibling>) {
-        let conflict = |sibling: Sibling| Conflict { table, key: key.clone(), row: row.clone(), sibling };
-        self.conflicts.extend(siblings.into_iter().map(conflict));
+    /// Notes what an operation has lost in a row that is still as it was before it.
+    fn give_way(
+        &mut self,
+        at: usize,
+        operation: &Operation,
+        lost: &[String],
+        siblings: &[Sibling],
+    ) -> Result<(), Stop> {
+        let plan = self.group.plan;
+        let mut gave_way = std::mem::take(&mut self.gave_way);
+        let stored = self.load(at, operation.key())?.now.as_ref();
+        gave_way.note((plan, at), operation, stored, lost, siblings);
+        self.gave_way = gave_way;
+        Ok(())
     }
 
     /// The row, from this run or from the database.

@@ -11,7 +11,7 @@ use landfall_core::schema::history::{
 };
 use landfall_core::{RowKey, Stamp, Value};
 
-use super::entry::Conflict;
+use super::lost::{Conflict, Lost};
 use super::record::{OUTSIDE, RowChange};
 use super::tx::{Exists, Found, StoreTx};
 use super::{Group, Signature};
@@ -41,7 +41,7 @@ impl<T: StoreTx> Group<'_, T> {
         by: &Signature,
         changes: &mut Vec<RowChange>,
         fan: &mut Fan,
-        conflicts: Vec<Conflict>,
+        (conflicts, lost): (Vec<Conflict>, Vec<Lost>),
     ) -> Result<Vec<Past>, StoreError> {
         let mut past = self.conflict_rows(by, conflicts)?;
         for change in &*changes {
@@ -50,6 +50,9 @@ impl<T: StoreTx> Group<'_, T> {
                 continue;
             }
             self.past_of(by, table, history, change, &mut past)?;
+        }
+        for lost in &lost {
+            self.past_of_lost(by, lost, &mut past)?;
         }
         let rest = past.split_off(fits(&past, BYTES_WITH_IT, 0));
         self.put_past(past, by.stamp, changes, fan)?;
@@ -106,11 +109,7 @@ impl<T: StoreTx> Group<'_, T> {
             (_, Some(_)) => ChangeKind::Update,
             (_, None) => ChangeKind::Delete,
         };
-        // The key of no change is that of a row.
-        let has_past = self.tx.is_taken(history, CHANGE_ROW, &row, &RowKey::single(row.clone()))?;
-        if let Some(before) = known.filter(|_| !has_past) {
-            out.push(Past::new(history, of, before, &row, ChangeKind::Before, b"", Cells::new()));
-        }
+        self.begin(history, of, &row, known, out)?;
         let last;
         let shown = match change.after.as_ref().or(known) {
             Some(shown) => shown,
@@ -119,15 +118,50 @@ impl<T: StoreTx> Group<'_, T> {
                 &last
             }
         };
-        let transaction = [&by.replica.0[..], &by.rseq.to_le_bytes(), &by.hash].concat();
-        let by_somebody = by.replica != OUTSIDE;
-        let columns = || match (&change.before, &change.after) {
+        let columns = match (&change.before, &change.after) {
             (Some(before), Some(after)) => {
                 let differs = |name: &&String| before.get(*name) != after.get(*name);
                 Value::json(&after.keys().filter(differs).cloned().collect::<Vec<_>>().into())
             }
             _ => Value::Null,
         };
+        out.push(Past::new(history, of, shown, &row, kind, &by.transaction(), self.about(by, columns)));
+        Ok(())
+    }
+
+    /// What somebody wrote and lost to others, in the row as it is otherwise.
+    fn past_of_lost(&mut self, by: &Signature, lost: &Lost, out: &mut Vec<Past>) -> Result<(), StoreError> {
+        let plan = self.plan;
+        let of = plan.table(lost.table);
+        let Some((_, history)) = plan.history(&of.name) else { return Ok(()) };
+        let row = change_row(&of.name, &lost.key);
+        if !out.iter().any(|past| past.cells.get(CHANGE_ROW) == Some(&row)) {
+            self.begin(history, of, &row, lost.before.as_ref(), out)?;
+        }
+        let about = self.about(by, Value::json(&lost.columns.clone().into()));
+        out.push(Past::new(history, of, &lost.row, &row, ChangeKind::Lost, &by.transaction(), about));
+        Ok(())
+    }
+
+    /// What a row was before there is anything about it.
+    fn begin(
+        &mut self,
+        history: usize,
+        of: &Table,
+        row: &Value,
+        known: Option<&Cells>,
+        out: &mut Vec<Past>,
+    ) -> Result<(), StoreError> {
+        // The key of no change is that of a row.
+        let has_past = self.tx.is_taken(history, CHANGE_ROW, row, &RowKey::single(row.clone()))?;
+        if let Some(before) = known.filter(|_| !has_past) {
+            out.push(Past::new(history, of, before, row, ChangeKind::Before, b"", Cells::new()));
+        }
+        Ok(())
+    }
+
+    fn about(&self, by: &Signature, columns: Value) -> Cells {
+        let by_somebody = by.replica != OUTSIDE;
         let about = [
             (CHANGE_SEQ, integer(self.next_seq())),
             (CHANGE_AT, instant(self.now_ms)),
@@ -135,11 +169,9 @@ impl<T: StoreTx> Group<'_, T> {
             (CHANGE_BY, if by_somebody { Value::Text(by.subject.clone()) } else { Value::Null }),
             (CHANGE_DEVICE, if by_somebody { Value::Uuid(by.replica.0) } else { Value::Null }),
             (CHANGE_ACTION, by.action.clone().map_or(Value::Null, Value::Text)),
-            (CHANGE_COLUMNS_CHANGED, columns()),
+            (CHANGE_COLUMNS_CHANGED, columns),
         ];
-        let about = about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        out.push(Past::new(history, of, shown, &row, kind, &transaction, about));
-        Ok(())
+        about.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// The newest row of a history about a row. Read one by one: only what another program deleted long after the log has
@@ -147,7 +179,8 @@ impl<T: StoreTx> Group<'_, T> {
     fn newest_past(&mut self, history: usize, row: &Value) -> Result<Option<Cells>, StoreError> {
         let mut newest: Option<Cells> = None;
         for key in self.tx.referrers(history, CHANGE_ROW, row, usize::MAX >> 1)? {
-            let found = self.tx.row(history, &key)?.cells;
+            let is_change = |cells: &Cells| cells.get(CHANGE_KIND) != Some(&ChangeKind::Lost.value());
+            let found = self.tx.row(history, &key)?.cells.filter(is_change);
             let seq = |cells: &Cells| cells.get(CHANGE_SEQ).cloned();
             newest = newest.into_iter().chain(found).max_by_key(seq);
         }

@@ -12,6 +12,7 @@
 //! - `rename`: other names for what is taken
 //! - `outside`: writes behind the store's back
 //! - `history`: what is kept of changes in tables that keep their history
+//! - `lost`: what gave way to others
 //! - `record`: what is stored of it; `tx`: what is needed of a database
 
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ mod entry;
 mod faults;
 mod follow;
 mod history;
+mod lost;
 mod outside;
 mod plan;
 mod record;
@@ -463,8 +465,8 @@ impl<'a, T: StoreTx> Group<'a, T> {
 
     fn append(&mut self, push: &PushEntry, done: entry::Done) -> Result<u64, StoreError> {
         let txn = &push.entry.transaction;
-        self.counters.lost_cells += done.lost;
-        let faults = done.conflicts.iter().filter_map(|conflict| conflict.sibling.fault.clone());
+        self.counters.lost_cells += done.gave_way.cells;
+        let faults = done.gave_way.conflicts.iter().filter_map(|conflict| conflict.sibling.fault.clone());
         self.unmerged.extend(faults.map(|fault| (txn.replica, txn.rseq, fault)));
         let again = landfall_core::mutant::active("apply-again") && self.tx.decided(&txn.replica, txn.rseq)?.is_some();
         let by = Signature {
@@ -481,7 +483,7 @@ impl<'a, T: StoreTx> Group<'a, T> {
             fan.add(self.buckets, &change.table, &change.key, change.before.as_ref().into(), change.after.as_ref());
         }
         let docs = self.hear_of_docs(&done.changes);
-        let seq = self.log(by, done.changes, fan, done.conflicts)?;
+        let seq = self.log(by, done.changes, fan, (done.gave_way.conflicts, done.lost))?;
         self.compact_docs(docs)?;
         Ok(seq)
     }
@@ -492,9 +494,9 @@ impl<'a, T: StoreTx> Group<'a, T> {
         by: Signature,
         mut changes: Vec<RowChange>,
         mut fan: Fan,
-        conflicts: Vec<entry::Conflict>,
+        gave_way: (Vec<lost::Conflict>, Vec<lost::Lost>),
     ) -> Result<u64, StoreError> {
-        let rest = self.keep_history(&by, &mut changes, &mut fan, conflicts)?;
+        let rest = self.keep_history(&by, &mut changes, &mut fan, gave_way)?;
         let stamp = by.stamp;
         let seq = self.log_as_is(by, changes, fan)?;
         self.log_rest_of_history(rest, stamp)?;
@@ -535,6 +537,11 @@ struct Signature {
 }
 
 impl Signature {
+    /// Names the transaction in what is kept of it: the same whenever it is carried out.
+    fn transaction(&self) -> Vec<u8> {
+        [&self.replica.0[..], &self.rseq.to_le_bytes(), &self.hash].concat()
+    }
+
     /// What nobody's transaction did.
     fn of_nobody(seq: u64, changes: &[RowChange], stamp: Stamp) -> Self {
         let hash = hash128(&record::body(changes));

@@ -63,7 +63,7 @@ impl<T: StoreTx> Group<'_, T> {
         self.counters.outside += 1;
         let blind = was_live && changes[0].before.is_none();
         let by = Signature { blind, ..Signature::of_nobody(author.seq, &changes, stamp) };
-        self.log(by, changes, fan, Vec::new())?;
+        self.log(by, changes, fan, Default::default())?;
         Ok(())
     }
 

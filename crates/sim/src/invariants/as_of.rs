@@ -9,7 +9,7 @@ use landfall_core::schema::Table;
 use landfall_core::{RowKey, Value};
 use landfall_server::commit::OUTSIDE;
 
-use super::Violation;
+use super::{Violation, lost};
 use crate::history::cell;
 use crate::world::World;
 
@@ -101,7 +101,7 @@ fn steps<'a>(world: &'a World, table: &'a Table, seq: u64, subject: &str) -> BTr
         .history
         .states_of(&history)
         .filter_map(|(_, states)| states.iter().rev().find(|(at, _)| *at <= seq)?.1.as_ref())
-        .filter(|change| sees(change))
+        .filter(|change| sees(change) && !lost::is_lost(change))
         .filter_map(|change| table.key_of(change))
         .collect();
     let mut out = BTreeMap::new();

@@ -7,7 +7,7 @@ use landfall_core::schema::history::{change_row, image};
 use landfall_core::{RowKey, Value};
 use landfall_server::commit::{LogEntry, RowChange};
 
-use super::Violation;
+use super::{Violation, lost};
 use crate::history::cell;
 use crate::world::World;
 
@@ -53,11 +53,34 @@ pub fn is_kept(world: &World, entry: &LogEntry) -> Result<(), Violation> {
                 kept.remove(at);
             }
         }
+        let of_lost = |past: &&Cells| lost::is_lost(past) && is_by(past, "lost", entry, action.as_ref());
+        let gone: Vec<&Cells> = kept.iter().filter_map(|c| c.after.as_ref()).filter(of_lost).collect();
+        kept.retain(|c| c.after.as_ref().is_none_or(|past| !of_lost(&past)));
+        lost::is_told(world, entry, table, pushed, &gone)
+            .or_else(|text| broken(format!("sequence {}, {history}: {text}", entry.seq)))?;
+        for past in gone {
+            let Some(now) = begun(world, entry, table, past) else { continue };
+            let row = cell(past, "change_row");
+            let begins = |c: &&RowChange| c.after.as_ref().is_some_and(|was| tells(table, was, row, "before", now));
+            let Some(at) = kept.iter().position(begins) else {
+                return broken(format!("sequence {}: the history of {row:?} begins with what was lost", entry.seq));
+            };
+            kept.remove(at);
+        }
         if let Some(more) = kept.first() {
             return broken(format!("sequence {}: {more:?} is in {history}, and nothing happened", entry.seq));
         }
     }
     Ok(())
+}
+
+/// The row whose history begins with what was lost: its table kept none when it was made, and nothing has changed it since.
+fn begun<'a>(world: &'a World, entry: &LogEntry, table: &Table, past: &Cells) -> Option<&'a Cells> {
+    let key = table.key_of(past)?;
+    let is_it = |c: &RowChange| c.table == table.name && c.key == key && c.before != c.after;
+    let has_past = !of_row(world, &table.history_table(), cell(past, "change_row")).is_empty();
+    let is_it = has_past || entry.changes.iter().any(is_it);
+    world.history.row_at(&table.name, &key, entry.seq).filter(|_| !is_it)
 }
 
 /// What a history tells of a change: its kind, and the row as it is shown.
@@ -113,14 +136,18 @@ pub fn is_forgetting(world: &World, entry: &LogEntry) -> Result<bool, Violation>
             Value::Timestamp(at_us) => (*at_us as u64) / 1_000 + keep_ms <= entry.at_ms,
             _ => true,
         };
-        let later = |other: &Cells| cell(other, "change_seq") > cell(past, "change_seq") && is_old(other);
+        let later = |other: &Cells| {
+            cell(other, "change_seq") > cell(past, "change_seq") && is_old(other) && !lost::is_lost(other)
+        };
         let rows = of_row(world, &history, cell(past, "change_row"));
         let is_replaced = rows.iter().any(|(_, other)| later(other));
         // What it deleted would be there again, where the clock was ahead when that was made.
-        let hides = |other: &Cells| cell(other, "change_seq") < cell(past, "change_seq") && !is_old(other);
+        let hides = |other: &Cells| {
+            cell(other, "change_seq") < cell(past, "change_seq") && !is_old(other) && !lost::is_lost(other)
+        };
         let is_delete = *cell(past, "change_kind") == Value::Text("delete".into());
         let is_over = is_delete && !rows.iter().any(|(_, other)| hides(other));
-        if !is_old(past) || !(is_replaced || is_over) {
+        if !is_old(past) || !(is_replaced || is_over || lost::is_lost(past)) {
             let text = format!("sequence {} at {} forgets {past:?}, which {rows:?} need", entry.seq, entry.at_ms);
             return broken(text);
         }

@@ -2,10 +2,12 @@
 //! wait for long, and write what is large.
 
 use landfall_client::db::{DbError, EntryState, OutboxEntry, WriteTx};
+use landfall_core::schema::Column;
 use landfall_core::{Schema, Value};
 
 use super::World;
-use crate::invariants::{Violation, as_of, ledger, offline};
+use crate::history::cell;
+use crate::invariants::{Violation, as_of, ledger, lost, offline};
 use crate::workload::{Author, OpId};
 
 /// What a long enough run has to reach of it.
@@ -178,7 +180,13 @@ fn difference(tx: &WriteTx<'_>, schema: &Schema, table: &str, change: &Value) ->
     let Some(then) = tx.row(&table.history_table(), &key)? else { return Ok(None) };
     let Some(key) = table.key_of(&then) else { return Ok(None) };
     let Some(now) = tx.row(&table.name, &key)? else { return Ok(Some("it is not there".to_owned())) };
-    let differs = table.data_columns().find(|column| {
+    let is_lost = lost::is_lost(&then);
+    let named = cell(&then, "change_columns").to_json();
+    // Of what was lost only that comes back.
+    let is_meant = |column: &&Column| {
+        !is_lost || named.as_array().is_some_and(|list| list.iter().any(|name| *name == column.name))
+    };
+    let differs = table.data_columns().filter(is_meant).find(|column| {
         let was = then.get(&column.name).filter(|was| !(column.required && was.is_null()));
         was.is_some_and(|was| now.get(&column.name) != Some(was))
     });

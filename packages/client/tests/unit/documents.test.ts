@@ -108,7 +108,7 @@ test("the program of the page on history type-checks, and a table without one wo
     import { schema, type Shapes, type Tables } from "./landfall.gen";
     declare const db: Database<Tables, Shapes>;
     declare const id: string;
-    declare function show(rows: readonly { change_kind: "before" | "insert" | "update" | "delete" }[]): void;`;
+    declare function show(rows: readonly { change_kind: "before" | "insert" | "update" | "delete" | "lost" }[]): void;`;
   const blocks = blocksOf("docs/history.md");
   expect(blocks).toHaveLength(1);
   expect(findings([given, ...blocks].join("\n"))).toEqual([]);

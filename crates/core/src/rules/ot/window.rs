@@ -175,7 +175,12 @@ fn is_quick(bytes: usize, count: usize) -> bool {
 
 /// The first so many letters of a text, and the others.
 fn split(text: &str, letters: u64) -> (&str, &str) {
-    let at = usize::try_from(letters).ok().and_then(|letters| text.char_indices().nth(letters));
+    let letters = usize::try_from(letters).unwrap_or(usize::MAX);
+    // Most texts are, for the most part; whole words of memory are looked at here, and each letter below.
+    if text.as_bytes().get(..letters).is_some_and(<[u8]>::is_ascii) {
+        return text.split_at(letters);
+    }
+    let at = text.char_indices().nth(letters);
     text.split_at(at.map_or(text.len(), |(at, _)| at))
 }
 

@@ -121,6 +121,48 @@ pub(crate) fn changes_leave_their_history<B: Backend>() {
     assert_eq!(query(&*store.reader().unwrap(), &mine).len(), 4);
 }
 
+/// What a concurrent write won over is in no row: the history has it, for as long as it keeps what happened.
+pub(crate) fn what_is_lost_to_others_is_in_the_history<B: Backend>() {
+    let backend = B::fresh();
+    let (mut ann, mut bob) = (Device::new(1, "ann"), Device::new(2, "ann"));
+    accept(&mut *backend.open(&without_history()), ann.write(vec![note("ann", "one")]));
+    let mut schema = with_history("\"2d\"");
+    let notes = schema.tables.iter_mut().find(|table| table.name == "notes").unwrap();
+    notes.on_delete_conflict = landfall_core::schema::DeleteRule::DeleteWins;
+    let mut store = backend.open(&schema);
+    let late = stamped(ann.write(vec![update("notes", "n", 1, &[("body", text("ann's"))])]), 500);
+    accept(&mut *store, late);
+    let seq = store.head().seq;
+    // Who may read the row is decided by its owner: what was lost of that is nobody's to read.
+    let lost =
+        stamped(bob.write(vec![update("notes", "n", 1, &[("body", text("bob's")), ("owner", text("ann"))])]), 400);
+    assert_eq!(commit(&mut *store, &[lost]).counters.lost_cells, 1);
+    let same = stamped(bob.write(vec![update("notes", "n", 1, &[("body", text("ann's"))])]), 400);
+    accept(&mut *store, same);
+    let seen = store.head().seq;
+    accept(&mut *store, ann.write(vec![delete("notes", "n", seen)]));
+    let gone = stamped(bob.write(vec![update("notes", "n", 1, &[("body", text("too late"))])]), 600);
+    accept(&mut *store, gone);
+
+    let rows = past(&*store, "notes_history", seq);
+    let said_of = |row: &Cells| said(row, &["change_kind", "body", "change_columns", "change_device"]);
+    let found: Vec<_> = rows.iter().map(|(_, row)| said_of(row)).collect();
+    let (body, device) = (|| Value::json(&serde_json::json!(["body"])), |d: &Device| Value::Uuid(d.replica.0));
+    assert_eq!(
+        found,
+        [
+            [text("before"), text("one"), Value::Null, Value::Null],
+            [text("update"), text("ann's"), body(), device(&ann)],
+            [text("lost"), text("bob's"), body(), device(&bob)],
+            [text("delete"), text("ann's"), Value::Null, device(&ann)],
+            [text("lost"), text("too late"), body(), device(&bob)],
+        ]
+    );
+    while !store.forget_history(NOW + 3 * DAY_MS).unwrap().done {}
+    let all = bucket(&mut *store, "past", &[("note", text("n"))]);
+    assert_eq!(query(&*store.reader().unwrap(), &all).len(), 0);
+}
+
 pub(crate) fn a_history_begins_with_what_a_row_was<B: Backend>() {
     let backend = B::fresh();
     let mut ann = Device::new(1, "ann");

@@ -69,6 +69,7 @@ macro_rules! store_contract {
             an_action_that_cannot_be_is_refused,
             a_handler_runs_again_when_its_group_does,
             changes_leave_their_history,
+            what_is_lost_to_others_is_in_the_history,
             a_history_begins_with_what_a_row_was,
             a_history_that_is_long_gets_sequences_of_its_own,
             of_a_history_what_no_state_needs_is_forgotten,

@@ -51,7 +51,7 @@ impl Walk {
         Ok(Some(Due { history, keys }))
     }
 
-    /// Rows that no state since `cutoff_us` (microseconds since the Unix epoch) needs: what was replaced before it, and
+    /// Rows that no state since `cutoff_us` (microseconds since the Unix epoch) needs: what was replaced before it, what was lost and
     /// deletes before it. A delete stays as long as what it deleted does, which was written with the clock ahead: without
     /// it the row would be there again when that moment comes.
     fn look(
@@ -64,10 +64,11 @@ impl Walk {
         let table = quote(&history.name);
         let sql = format!(
             "SELECT change_id, change_seq, rowid, coalesce(change_at, 0) < ?1, coalesce(change_at, 0) > ?5,
-               ((change_kind = 'delete' AND NOT EXISTS (SELECT 1 FROM {table} AS past
-                   WHERE past.change_row = old.change_row AND past.change_seq < old.change_seq AND past.change_at >= ?1))
+               (change_kind = 'lost'
+                 OR (change_kind = 'delete' AND NOT EXISTS (SELECT 1 FROM {table} AS past WHERE past.change_row = old.change_row
+                   AND past.change_seq < old.change_seq AND past.change_at >= ?1 AND past.change_kind <> 'lost'))
                  OR EXISTS (SELECT 1 FROM {table} AS next WHERE next.change_row = old.change_row
-                   AND next.change_seq > old.change_seq AND next.change_at < ?1))
+                   AND next.change_seq > old.change_seq AND next.change_at < ?1 AND next.change_kind <> 'lost'))
              FROM {table} AS old WHERE (change_seq, rowid) > (?2, ?3) ORDER BY change_seq, rowid LIMIT ?4"
         );
         let mut statement = conn.prepare_cached(&sql)?;
