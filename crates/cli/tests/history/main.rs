@@ -29,6 +29,44 @@ async fn device(dir: &Path, name: &str, address: &str, schema: &Schema) -> Clien
     client
 }
 
+/// Two devices of one person write the same without a network: of what loses, nothing disappears, and it is brought back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gives_way_to_another_change_is_brought_back() {
+    let schema = Schema::parse("landfall.toml", &block(&document("docs/history.md"), "```toml\n")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(store(dir.path(), &schema), &schema).await;
+    let phone = device(dir.path(), "ada-phone.db", &server.address, &schema).await;
+    let laptop = device(dir.path(), "ada-laptop.db", &server.address, &schema).await;
+    let row = [("id", NOTE), ("owner", text("ada")), ("title", text("Sea")), ("body", text("grey"))];
+    phone.write(move |tx| tx.insert("notes", &row)).await.unwrap();
+    sees(&laptop, &[("insert", "Sea", "ada")]).await;
+
+    // What the phone writes is older, and comes later.
+    let key = || RowKey::single(NOTE);
+    phone.set_online(false).unwrap();
+    phone.write(move |tx| tx.update("notes", &key(), &[("title", text("Shore"))])).await.unwrap();
+    laptop.write(move |tx| tx.update("notes", &key(), &[("title", text("Lake"))])).await.unwrap();
+    sees(&laptop, &[("update", "Lake", "ada"), ("insert", "Sea", "ada")]).await;
+    laptop.write(move |tx| tx.update("notes", &key(), &[("body", text("blue"))])).await.unwrap();
+    phone.set_online(true).unwrap();
+    let blue =
+        [("lost", "Shore", "ada"), ("update", "Lake", "ada"), ("update", "Lake", "ada"), ("insert", "Sea", "ada")];
+    let all = sees(&laptop, &blue).await;
+    sees(&phone, &blue).await;
+
+    // It never was a state of the row; it is one when somebody wants it, and takes nothing else along.
+    assert_eq!(titles_of(&laptop, accepted_at(&laptop, &all[0]).await).await, [text("Lake")]);
+    assert!(going_back::back(&laptop, all[0].clone()).await.unwrap());
+    sees(&phone, &[&[("update", "Shore", "ada")], &blue[..]].concat()).await;
+    let now = phone.query("select title, body from notes", vec![]).await.unwrap();
+    assert_eq!(now.rows, [[text("Shore"), text("blue")]]);
+    assert!(!going_back::back(&phone, all[0].clone()).await.unwrap(), "that is how it is");
+
+    phone.close().await;
+    laptop.close().await;
+    server.stop().await;
+}
+
 /// Waits until the device sees exactly these changes: kind, title, author; newest first. Gives what names them.
 async fn sees(client: &Client, wanted: &[(&str, &str, &str)]) -> Vec<Value> {
     let wanted: Vec<Vec<Value>> =
