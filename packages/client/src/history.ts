@@ -1,7 +1,8 @@
 // The history of a table: what became of its rows, as far as the open shapes of `<table>_history` hold it here. It is a
 // table like any other; here are the questions that are asked of it.
 
-import type { Column, Database, KeyOf, LiveQuery, Param, RowOf, Schema, Transaction } from "./types.js";
+import { become } from "./become.js";
+import type { Database, KeyOf, LiveQuery, Param, RowOf, Schema, Transaction } from "./types.js";
 
 /** The tables that keep their history. */
 export type Recorded<Tables> = {
@@ -94,25 +95,10 @@ export async function restore<Tables, Shapes, Actions, T extends Recorded<Tables
   change: ChangeOf<Tables, T>,
 ): Promise<void> {
   const { key, columns } = (schema as unknown as Schema).tables[table] as Schema["tables"][string];
-  const image = change as unknown as Record<string, Param>;
-  // What the server fills is the server's to fill; and what is required now may not have been there then.
-  const isMine = ([name, { assigned, nullable }]: [string, Column]) => !assigned && (nullable || image[name] !== null);
-  const mine = Object.entries(columns)
-    .filter(isMine)
-    .map(([name]) => name);
-  const pick = (names: string[]) => Object.fromEntries(names.map((name) => [name, image[name]]));
-  const where = key.map((column) => `${quote(column)} = ?`).join(" AND ");
-  const now = await tx.query(
-    `SELECT 1 FROM ${quote(table)} WHERE ${where}`,
-    key.map((column) => image[column] as Param),
-  );
-  if (now.length === 0) return tx.insert(table, pick(mine) as never);
-  const id = key.length === 1 ? image[key[0] as string] : pick([...key]);
-  // Of what was lost the other columns are as others have them, and were so then.
-  const isLost = image.change_kind === "lost";
-  const named = (image.change_columns ?? []) as unknown as string[];
-  const meant = mine.filter((name) => !key.includes(name) && (!isLost || named.includes(name)));
-  tx.update(table, id as never, pick(meant) as never);
+  const image = change as unknown as Record<string, unknown>;
+  // Of a row that is there still, what was not lost is as others have it, and was so then.
+  const only = image.change_kind === "lost" ? { only: (image.change_columns ?? []) as string[] } : {};
+  await become(tx, { table, key, columns, ...only }, image);
 }
 
 /**

@@ -1,11 +1,11 @@
 // Versions of rows that people keep: rows of `<table>_versions`, which hold what a row was, and each of its documents as one
 // update. What happened to a row unasked is its history (`history.ts`).
 
+import { become } from "./become.js";
 import { codes, fail } from "./error.js";
 import { State } from "./observable.js";
 import type { Column, Database, KeyOf, LiveQuery, Observable, Param, RowOf, Schema } from "./types.js";
 import { docUpdate } from "./updates.js";
-import { print } from "./values.js";
 
 /** The tables of whose rows versions are kept. */
 export type Versioned<Tables> = {
@@ -179,28 +179,9 @@ export async function restoreVersion<Tables, Shapes, Actions, T extends Versione
   const version = (await readVersion(db, table, id)) as Record<string, unknown> | undefined;
   if (!version)
     throw fail(codes.notHere, "this version is not here: open a shape that has it", { table: names.versions });
-  const key = version[names.key] as Param;
-  // What the server fills is the server's to fill; and what is required now may not have been there then.
-  const mine = names.columns.filter(
-    ([name, { assigned, nullable }]) => !assigned && (nullable || version[name] !== null),
-  );
-  const { rseq } = await db.transaction(async (tx) => {
-    const where = `${quote(names.key)} = ?`;
-    const [now] = await tx.query<Record<string, unknown>>(`SELECT * FROM ${quote(table)} WHERE ${where}`, [key]);
-    const differs = ([name]: [string, Column]) => !now || !isSame(now[name], version[name]);
-    const cells = Object.fromEntries(mine.filter(differs).map(([name]) => [name, version[name]]));
-    if (!now) tx.insert(table, { ...cells, [names.key]: key } as never);
-    else if (Object.keys(cells).length > 0) tx.update(table, key as never, cells as never);
-  });
+  const meant = { table, key: [names.key], columns: Object.fromEntries(names.columns) };
+  const { rseq } = await db.transaction((tx) => become(tx, meant, version));
   return rseq;
-}
-
-/** Two values of a column. */
-function isSame(one: unknown, other: unknown): boolean {
-  if (one instanceof Uint8Array && other instanceof Uint8Array) {
-    return one.length === other.length && one.every((byte, at) => byte === other[at]);
-  }
-  return one === other || print(one) === print(other);
 }
 
 /**

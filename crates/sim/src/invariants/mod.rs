@@ -24,7 +24,7 @@
 //! | `order` | a transaction is decided after those that it names, is to follow, or follows in lost history | [`merge`], [`wishes`] |
 //! | `fate` | what requires another transaction is accepted with it, or not at all | [`wishes`] |
 //! | `actions` | what a handler does is done once for each accepted transaction | [`actions`] |
-//! | `history` | what happens in a table that keeps its history is there, and what was lost to others; until its time | [`past`], [`lost`] |
+//! | `history` | what happens in a table that keeps its history is there, and what was lost to others; for its time | [`past`], [`lost`] |
 //! | `as_of` | a table as it was at a moment is what the log says of it | [`as_of`] |
 //! | `restore` | a row that was restored is what it was after that change | `world` |
 //! | `offline` | without a connection nothing is written, or asked for, that needs the server or is due too soon | [`offline`] |

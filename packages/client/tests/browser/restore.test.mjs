@@ -1,4 +1,5 @@
-// A row made again what it was in a version, whatever it was and is: all that differs, and nothing else. docs/versions.md.
+// A row made again what it was in a version, or after a change of its history, whatever it was and is: all that differs, and
+// nothing else. docs/versions.md, docs/history.md.
 
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
@@ -16,6 +17,7 @@ collapse = "0ms"    # each write is undone by itself
 
 [tables.things]
 versions = true
+history = true
 [tables.things.columns]
 id     = { type = "uuid", default = "uuid" }
 title  = { type = "text", required = true }
@@ -30,6 +32,8 @@ raw    = "bytes"
 table = "things"
 [shapes.versions]
 table = "things_versions"
+[shapes.history]
+table = "things_history"
 `;
 const ID = "018f7c1e-0000-7000-8000-000000000001";
 
@@ -38,7 +42,7 @@ async function device(scope, site) {
   await at.addScriptTag({ type: "module", url: "/restore-page.js" });
   await at.waitForFunction(() => globalThis.again !== undefined, null, { polling: 50 });
   await open(at, { name: "things" });
-  await call(at, (db) => Promise.all(["things", "versions"].map((shape) => db.shape(shape).ready)));
+  await call(at, (db) => Promise.all(["things", "versions", "history"].map((shape) => db.shape(shape).ready)));
   return at;
 }
 
@@ -130,6 +134,95 @@ test("of what somebody else changed meanwhile all stays that the restore does no
     }
   });
   await fc.assert(property, { numRuns: 15 });
+});
+
+const back = (at, change) => call(at, (db, id) => globalThis.back(db, id), change);
+const changes = (at, kind) =>
+  call(
+    at,
+    (db, [id, kind]) => {
+      const which = kind === "lost" ? "=" : "<>";
+      return db.query(`SELECT * FROM things_history WHERE id = ? AND change_kind ${which} 'lost' ORDER BY change_seq`, [
+        id,
+      ]);
+    },
+    [ID, kind],
+  );
+
+test("a row is made again what it was after any change of its history, and an undo takes that back", async (t) => {
+  const { scope, site } = await things(t);
+  const at = await device(scope, site);
+  await call(at, (db, id) => db.insert("things", { id, title: "first" }), ID);
+  const was = [await seen(at)];
+  const property = fc.asyncProperty(fc.array(some, { minLength: 1, maxLength: 3 }), fc.nat(), async (steps, nth) => {
+    for (const step of steps) {
+      await put(at, step);
+      const now = await seen(at);
+      if (print(now) !== print(was.at(-1))) was.push(now);
+    }
+    await until(
+      at,
+      (db, n) => db.query("SELECT count(*) AS n FROM things_history").then(([row]) => row.n === n),
+      was.length,
+    );
+    const [place, now] = [nth % was.length, was.at(-1)];
+    const change = (await changes(at))[place].change_id;
+    const rseq = await back(at, change);
+    assert.ok(rseq === null || typeof rseq === "number", rseq?.message);
+    assert.deepEqual(await seen(at), was[place]);
+    assert.equal(await back(at, change), null, "nothing differs");
+    assert.equal(rseq === null, print(now) === print(was[place]));
+    if (rseq === null) return;
+    was.push(was[place]);
+    await call(at, (db) => db.undo());
+    assert.deepEqual(await seen(at), now);
+    was.push(now);
+  });
+  await fc.assert(property, { numRuns: 40 });
+});
+
+test("of what two write at once all is in the row or in the history, and what lost comes back by itself", async (t) => {
+  const { scope, site } = await things(t);
+  const desk = await device(scope, site);
+  await call(desk, (db, id) => db.insert("things", { id, title: "first" }), ID);
+  const phone = await device(scope, site);
+  await until(phone, (db) => db.query("SELECT 1 FROM things").then((rows) => rows.length === 1));
+  const property = fc.asyncProperty(some, some, fc.boolean(), async (mine, theirs, isFirst) => {
+    const was = await seen(desk);
+    await same(phone, was);
+    const [known, before] = [(await changes(desk, "lost")).length, (await changes(desk)).length];
+    for (const at of [desk, phone]) await call(at, (db) => db.setOnline(false));
+    await put(desk, mine);
+    await put(phone, theirs);
+    const wrote = [await seen(desk), await seen(phone)];
+    for (const at of isFirst ? [desk, phone] : [phone, desk]) {
+      await call(at, (db) => db.setOnline(true));
+      await sent(at);
+    }
+    const end = await settled(desk, phone);
+    const lost = (await changes(desk, "lost")).slice(known);
+    assert.deepEqual((await changes(phone, "lost")).slice(known).map(plain), lost.map(plain));
+    // What came first was in the row, and is a step of its history; what came later and lost never was.
+    const steps = (await changes(desk)).slice(before);
+    for (const column of COLUMNS) {
+      const told = [...steps, ...lost].filter(({ change_columns }) => change_columns.includes(column));
+      const gone = wrote.map((row) => print(row[column])).filter((one) => one !== print(was[column]));
+      assert.deepEqual(new Set(told.map((row) => print(row[column]))), new Set(gone), column);
+      const lasts = lost.filter(({ change_columns }) => change_columns.includes(column));
+      assert.ok(
+        lasts.every((row) => print(row[column]) !== print(end[column])),
+        column,
+      );
+    }
+    for (const change of lost) {
+      const wanted = { ...end, ...Object.fromEntries(change.change_columns.map((name) => [name, change[name]])) };
+      assert.equal(typeof (await back(desk, change.change_id)), "number");
+      assert.deepEqual(await seen(desk), wanted);
+      await call(desk, (db) => db.undo());
+    }
+    await sent(desk);
+  });
+  await fc.assert(property, { numRuns: 20 });
 });
 
 const plain = (row) => row && Object.entries(row).map(([name, value]) => [name, print(value)]);
