@@ -20,6 +20,8 @@ import {
 const drawer = (page) => page.getByRole("dialog", { name: "History" });
 const said = (page, text) => page.getByRole("status").getByText(text).waitFor();
 
+const mood = (page, chosen) => page.locator("select", { has: page.locator("option:checked", { hasText: chosen }) });
+
 async function openHistory(page) {
   await page.getByRole("button", { name: "History of this note" }).click();
   await drawer(page).waitFor();
@@ -179,3 +181,51 @@ story("any two versions stand side by side, and either of them is brought back",
   assert.equal(await fields(page).text.inputValue(), next[0]);
   assert.equal(await fields(page).title.inputValue(), "Ferry");
 });
+
+story(
+  "what gave way to another device's change is in the history, and is brought back by keyboard alone",
+  async (scope) => {
+    const server = await serve(scope);
+    const id = "018f7c1e-0000-7000-8000-0000000000ab";
+    const row = `insert into notes (id, owner, title, body) values ('${id}', 'ada', 'Ferry', 'It leaves at nine.')`;
+    await elsewhere(scope, server, "ada", [".open my_notes", ".sync", row]);
+    const pages = [];
+    for (const scheme of ["dark", "light"]) {
+      const { page } = await open(scope, server, { at: `#/notes/${id}`, scheme });
+      await signIn(page, "ada");
+      await mood(page, "no mood").waitFor();
+      await stayOffline(page, true);
+      pages.push(page);
+    }
+    const [phone, laptop] = pages;
+    // What the phone says is older, and comes later.
+    await phone.getByLabel("Mood").selectOption("low");
+    await standing(phone, "pending");
+    await laptop.getByLabel("Mood").selectOption("glad");
+    await stayOffline(laptop, false);
+    await standing(laptop, "saved");
+    await stayOffline(phone, false);
+    await mood(phone, "glad").waitFor();
+    await phone.setViewportSize({ width: 390, height: 844 });
+
+    for (const [page, where, name] of [
+      [phone, "this device", "history-lost-phone"],
+      [laptop, "another device", "history-lost"],
+    ]) {
+      await openHistory(page);
+      const lost = drawer(page).getByRole("button", { name: `Wrote mood, where another change won, on ${where}` });
+      await lost.waitFor();
+      await lost.focus();
+      await page.keyboard.press("Enter");
+      await drawer(page).getByText("Mood: low").waitFor();
+      await picture(page, name);
+      assert.deepEqual(await findings(page, name), []);
+    }
+    await press(laptop, "Use what was written here");
+    await said(laptop, "The note is again what it was.");
+    for (const page of [laptop, phone]) {
+      await page.keyboard.press("Escape");
+      await mood(page, "low").waitFor();
+    }
+  },
+);

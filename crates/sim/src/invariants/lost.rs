@@ -79,7 +79,7 @@ pub fn is_told(
             Row::Live(row) | Row::Gone(row) => is_other(row),
             Row::Other => true,
         };
-        if columns.is_empty() || !columns.iter().all(|name| wrote(name)) || !fits {
+        if columns.is_empty() || !columns.iter().all(wrote) || !fits {
             return Err(format!("{past:?} is told to be lost, and was not"));
         }
     }
