@@ -200,6 +200,7 @@ impl Freshness {
     /// Of an entry that was asked for at one time of a clock that may jump, and is looked at at another.
     pub fn of(asked_ms: u64, max_age_ms: Option<u64>, now_ms: u64) -> Self {
         let age_ms = now_ms.checked_sub(asked_ms);
+        let max_age_ms = max_age_ms.filter(|_| !landfall_core::mutant::active("cache-age-ignored"));
         Self { age_ms, stale: max_age_ms.is_some_and(|max| age_ms.is_none_or(|age| age >= max)) }
     }
 }

@@ -101,6 +101,7 @@ fn universe() -> Vec<String> {
     names.extend(
         SERVER_CELLS.iter().flat_map(|(state, events)| events.iter().map(move |e| format!("server {state}×{e}"))),
     );
+    names.extend(crate::world::FETCHES.iter().map(|name| (*name).to_owned()));
     names.extend(crate::world::WHIMS.iter().map(|name| (*name).to_owned()));
     names.extend(crate::world::MIRRORS.iter().map(|name| (*name).to_owned()));
     names.extend(crate::world::WEBHOOK.iter().map(|name| (*name).to_owned()));

@@ -11,6 +11,7 @@ use landfall_core::{Epoch, ReplicaId, Schema, Transaction, Value};
 use crate::clock::{MachineClock, Micros};
 use crate::dice::Dice;
 use crate::disk::{Disk, DiskConfig, Snapshot};
+use crate::invariants::cache::Flight;
 use crate::invariants::drain::{self, Drain};
 use crate::invariants::mirror::Held;
 use crate::invariants::offline::Fairness;
@@ -75,6 +76,8 @@ pub struct Process {
     pub looked_at: BTreeSet<u64>,
     /// What became of its entries.
     pub drain: Drain,
+    /// What is being fetched that is not synced.
+    pub flights: Vec<Flight>,
     /// The mirror of its outbox.
     pub mirror: Keeper<MirrorFile>,
     /// What the mirror was told and has not written.
@@ -118,6 +121,8 @@ pub struct Device {
     pub minds: Dice,
     /// What its person does beside all that.
     pub whims: Dice,
+    /// What its person looks at that is not synced.
+    pub fetches: Dice,
     /// How long its mirror takes.
     pub mirror_dice: Dice,
     /// What the mirror of a lost database held, and whether that was damaged, until the app has started again.
@@ -157,6 +162,7 @@ impl Device {
         let mut dice = Dice::new(seed, &name);
         let minds = Dice::new(seed, &format!("minds of {name}"));
         let whims = Dice::new(seed, &format!("whims of {name}"));
+        let fetches = Dice::new(seed, &format!("fetches of {name}"));
         let mirror_dice = Dice::new(seed, &format!("mirror of {name}"));
         let disk = Disk::new(dice.number(), DiskConfig::default());
         Self {
@@ -169,6 +175,7 @@ impl Device {
             dice,
             minds,
             whims,
+            fetches,
             mirror_dice,
             recovers: None,
             version: 1,
@@ -226,6 +233,7 @@ impl Device {
             heard: None,
             looked_at: BTreeSet::new(),
             drain: Drain::default(),
+            flights: Vec::new(),
             mirror: Keeper::new(MirrorFile(self.disk.files()), opened.mirror),
             mirror_waits: Vec::new(),
             mirror_at: None,

@@ -32,7 +32,10 @@ async fn device(dir: &Path, name: &str, address: &str, schema: &Schema) -> Clien
 /// Two devices of one person write the same without a network: of what loses, nothing disappears, and it is brought back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_gives_way_to_another_change_is_brought_back() {
-    let schema = Schema::parse("landfall.toml", &block(&document("docs/history.md"), "```toml\n")).unwrap();
+    // Whoever comes first wins, whatever the clocks say.
+    let text_of =
+        block(&document("docs/history.md"), "```toml\n").replace("title = { ", "title = { merge = \"server\", ");
+    let schema = Schema::parse("landfall.toml", &text_of).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let server = Running::start(store(dir.path(), &schema), &schema).await;
     let phone = device(dir.path(), "ada-phone.db", &server.address, &schema).await;
@@ -40,8 +43,9 @@ async fn what_gives_way_to_another_change_is_brought_back() {
     let row = [("id", NOTE), ("owner", text("ada")), ("title", text("Sea")), ("body", text("grey"))];
     phone.write(move |tx| tx.insert("notes", &row)).await.unwrap();
     sees(&laptop, &[("insert", "Sea", "ada")]).await;
+    has(&laptop, "grey").await;
 
-    // What the phone writes is older, and comes later.
+    // What the phone writes comes later.
     let key = || RowKey::single(NOTE);
     phone.set_online(false).unwrap();
     phone.write(move |tx| tx.update("notes", &key(), &[("title", text("Shore"))])).await.unwrap();
@@ -58,6 +62,7 @@ async fn what_gives_way_to_another_change_is_brought_back() {
     assert_eq!(titles_of(&laptop, accepted_at(&laptop, &all[0]).await).await, [text("Lake")]);
     assert!(going_back::back(&laptop, all[0].clone()).await.unwrap());
     sees(&phone, &[&[("update", "Shore", "ada")], &blue[..]].concat()).await;
+    has(&phone, "blue").await;
     let now = phone.query("select title, body from notes", vec![]).await.unwrap();
     assert_eq!(now.rows, [[text("Shore"), text("blue")]]);
     assert!(!going_back::back(&phone, all[0].clone()).await.unwrap(), "that is how it is");
@@ -82,6 +87,17 @@ async fn sees(client: &Client, wanted: &[(&str, &str, &str)]) -> Vec<Value> {
         }
     };
     tokio::time::timeout(PATIENCE, watched).await.unwrap_or_else(|_| panic!("{wanted:?} never came"))
+}
+
+/// Waits until the device has the note, with this text.
+async fn has(client: &Client, body: &str) {
+    let mut watch = client.watch("select coalesce(body, '') from notes").await.unwrap();
+    let watched = async {
+        while client.query("select coalesce(body, '') from notes", vec![]).await.unwrap().rows != [[text(body)]] {
+            watch.next().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, watched).await.unwrap_or_else(|_| panic!("the note never came"));
 }
 
 fn columns(rows: &Rows, names: &[&str]) -> Vec<Vec<Value>> {
@@ -119,6 +135,8 @@ async fn the_document_on_history_is_true() {
     let row = [("id", NOTE), ("owner", text("ada")), ("title", text("Sea"))];
     phone.write(move |tx| tx.insert("notes", &row)).await.unwrap();
     let first = sees(&laptop, &[("insert", "Sea", "ada")]).await;
+    // The row comes with another shape.
+    has(&laptop, "").await;
     let key = || RowKey::single(NOTE);
     for title in ["Se", "Shore"] {
         laptop.write(move |tx| tx.update("notes", &key(), &[("title", text(title))])).await.unwrap();

@@ -297,6 +297,9 @@ impl Database {
 
     fn is_wanted(&self, key: &str, ticket: Ticket) -> bool {
         let memory = &self.cache;
+        if landfall_core::mutant::active("cache-void-kept") {
+            return true;
+        }
         let is_ours = (memory.floor + 1..=memory.last_ticket).contains(&ticket.number);
         is_ours && !memory.invalidated.iter().any(|(number, which)| *number > ticket.number && which.holds(key))
     }
@@ -393,7 +396,8 @@ impl Database {
             totals.bytes = totals.bytes.saturating_sub(unsigned(old_bytes));
         }
         let evicted = self.make_room(bytes, policy.priority, now_ms, &mut totals)?;
-        let stored = totals.bytes + bytes <= self.schema.cache.max_bytes;
+        let is_room = totals.bytes + bytes <= self.schema.cache.max_bytes;
+        let stored = is_room || landfall_core::mutant::active("cache-unbounded");
         if stored {
             let sql = "INSERT INTO _landfall_cache
               (key, asked_ms, max_age_ms, expires_ms, priority, used_ms, bytes, value) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";

@@ -27,6 +27,7 @@
 //! | `history` | what happens in a table that keeps its history is there, and what was lost to others; for its time | [`past`], [`lost`] |
 //! | `as_of` | a table as it was at a moment is what the log says of it | [`as_of`] |
 //! | `restore` | a row that was restored is what it was after that change | `world` |
+//! | `cache` | what is fetched and not synced is as old as it says, is kept as it is wanted, and harms nothing else | [`cache`] |
 //! | `offline` | without a connection nothing is written, or asked for, that needs the server or is due too soon | [`offline`] |
 //! | `starvation` | the oldest entry is not passed over for ever, nor what a person has tried again | [`offline`], `world` |
 //! | `stamps` | no stamp is ahead of the server's clock | [`log`] |
@@ -44,6 +45,7 @@ pub mod acknowledged;
 pub mod actions;
 pub mod as_of;
 pub mod bounds;
+pub mod cache;
 pub mod conflicts;
 pub mod convergence;
 pub mod counters;

@@ -6,6 +6,7 @@
 mod cables;
 mod devices;
 mod faults;
+mod fetches;
 mod flood;
 mod minds;
 mod mirrors;
@@ -16,6 +17,7 @@ mod work;
 
 use std::collections::BTreeMap;
 
+pub(crate) use fetches::FETCHES;
 pub(crate) use minds::Exported;
 pub(crate) use mirrors::MIRRORS;
 pub(crate) use webhook::WEBHOOK;

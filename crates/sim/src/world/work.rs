@@ -55,6 +55,9 @@ impl World {
         if self.devices[device].whims.chance(250) {
             self.whim(device)?;
         }
+        if self.devices[device].fetches.chance(220) {
+            self.fetch(device)?;
+        }
         if self.is_paused(device) && self.devices[device].dice.chance(200) {
             return self.set_paused(device, false);
         }
