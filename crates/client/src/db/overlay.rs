@@ -10,6 +10,7 @@ use std::sync::Arc;
 use landfall_core::flat::{FlatMap, FlatSet};
 use landfall_core::gather::Gather as _;
 use landfall_core::hash::Cells;
+use landfall_core::schema::Column;
 use landfall_core::wide::{WideMap, WideSet};
 use landfall_core::{BucketId, CellWrite, Operation, RowKey, Transaction, Value, mutant};
 use rusqlite::{OptionalExtension, params};
@@ -79,8 +80,12 @@ impl EntryOperations {
 
     /// Whether the entry makes this row.
     pub fn inserts(&self, table: &str, key: &RowKey) -> bool {
-        let operations = self.by_row.get(&(table.to_owned(), key.clone()));
-        operations.is_some_and(|list| list.iter().any(|o| matches!(o, Operation::Insert { .. })))
+        self.on(table, key).iter().any(|operation| matches!(operation, Operation::Insert { .. }))
+    }
+
+    /// What it does to a row.
+    fn on(&self, table: &str, key: &RowKey) -> &[Operation] {
+        self.by_row.get(&(table.to_owned(), key.clone())).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -234,6 +239,42 @@ impl Database {
             Some(bucket.position(cut).max(own))
         };
         held.iter().filter_map(base).max().unwrap_or(0)
+    }
+
+    /// Of these columns of a row, those in which an unsettled write of this device hides what others write: with the base of that
+    /// write. Where changes are merged into what is confirmed, as under `counter`, nothing is hidden.
+    pub(super) fn hidden_since<'a>(
+        &self,
+        table: i64,
+        key: &RowKey,
+        columns: impl Iterator<Item = &'a Column>,
+    ) -> Result<FlatMap<String, u64>, DbError> {
+        let mut wanted: Vec<&Column> = columns.filter(|column| column.merge.change().is_none()).collect();
+        let mut out = FlatMap::new();
+        let entries = self.pending_on(table, &key.to_bytes())?;
+        let name = self.tables.by_id(table)?.name();
+        // What the newest one has not seen of a column, those before it have not either: it was told by them in turn.
+        for rseq in entries.into_iter().rev() {
+            if wanted.is_empty() {
+                break;
+            }
+            let entry = self.entry_operations(rseq)?;
+            for operation in entry.on(name, key) {
+                match operation {
+                    Operation::Insert { base, .. } | Operation::Delete { base, .. } => {
+                        out.extend(wanted.drain(..).map(|column| (column.name.clone(), *base)));
+                    }
+                    Operation::Update { base, cells, .. } => wanted.retain(|column| {
+                        let write = cells.iter().find(|cell| cell.column == column.name);
+                        if let Some(write) = write {
+                            out.insert(column.name.clone(), write.base.unwrap_or(*base));
+                        }
+                        write.is_none()
+                    }),
+                }
+            }
+        }
+        Ok(out)
     }
 
     /// The operations of an unsettled entry.

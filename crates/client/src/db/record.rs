@@ -68,9 +68,11 @@ impl Database {
         self.check_keys(&marks)?;
         let tables = app_tables(self);
         let mut net = Net::default();
+        // Of what is held back a person is told what others did to it: who changes it then decides.
+        let decides = wishes.edits.is_some() && self.held().is_some();
         for mark in marks.list {
             let Some(app) = tables.list.get(mark.table) else { continue };
-            self.record_row(app, mark, &mut net, changes)?;
+            self.record_row(app, mark, decides, &mut net, changes)?;
         }
         self.check_rules(&net)?;
         self.preview_cascades(&mut net, changes)?;
@@ -116,6 +118,7 @@ impl Database {
         &mut self,
         app: &AppTable,
         mark: Mark,
+        decides: bool,
         net: &mut Net,
         changes: &mut ChangeSet,
     ) -> Result<(), DbError> {
@@ -129,7 +132,7 @@ impl Database {
             return Ok(());
         }
         if app.table.sync {
-            let operation = self.operation(app, &mark.key, before.as_ref(), after.as_ref())?;
+            let operation = self.operation(app, &mark.key, before.as_ref(), after.as_ref(), decides)?;
             net.touched.push(Touched { table: app.id, key: mark.key.clone(), before: before.clone() });
             net.operations.push(operation);
         } else if let Some(cells) = &after {
@@ -200,15 +203,26 @@ impl Database {
         key: &RowKey,
         before: Option<&Cells>,
         after: Option<&Cells>,
+        decides: bool,
     ) -> Result<Operation, DbError> {
         let work = self.load_row(app.id, key, None)?;
-        let base = |column: &str| self.cell_base(&work.held, work.seq, column);
+        // What one's own unsettled write hides was not seen, although it is here.
+        let written = app.table.data_columns().filter(|c| match (before, after) {
+            _ if decides => false,
+            (Some(before), Some(after)) => before.get(&c.name) != after.get(&c.name),
+            _ => true,
+        });
+        let hidden = self.hidden_since(app.id, key, written)?;
+        let base_of = |column: &str| {
+            let current = self.cell_base(&work.held, work.seq, column);
+            hidden.get(column).map_or(current, |since| current.min(*since))
+        };
         let table = app.name().to_owned();
         let key = key.clone();
         let writes = |cells: Vec<(&Column, Value)>| -> Result<_, DbError> {
-            let row = cells.first().map_or(0, |(column, _)| base(&column.name));
+            let row = cells.first().map_or(0, |(column, _)| base_of(&column.name));
             let write = |(column, value): (&Column, Value)| {
-                let own = base(&column.name);
+                let own = base_of(&column.name);
                 let change = column.merge.change();
                 let value = match change {
                     None => value,
@@ -229,7 +243,7 @@ impl Database {
         Ok(match (before, after) {
             (_, None) => {
                 let base = app.table.data_columns().filter(|c| self.holds(&work.held, &c.name));
-                let base = base.map(|c| self.cell_base(&work.held, work.seq, &c.name)).min();
+                let base = base.map(|c| base_of(&c.name)).min();
                 let base = base.unwrap_or_else(|| self.row_base(&work.held));
                 Operation::Delete { table, key, base }
             }

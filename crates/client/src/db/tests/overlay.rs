@@ -394,6 +394,34 @@ fn a_copied_database_takes_a_new_identity_and_keeps_its_work() {
     assert_eq!((reopened.replica(), visible(&reopened)), (replica(2), before));
 }
 
+/// P9. What somebody else wrote is here, and not shown: one's own unsettled write is.
+#[test]
+fn what_ones_own_write_hides_was_not_seen() {
+    let mut world = World::new(&[BIG_A]);
+    world.server.remote(1, Some((Some(60), Some(60))));
+    world.run(&Step::Live(1));
+    world.run(&Step::Write(vec![(1, 1, 70)]));
+    world.run(&Step::Remote(1, 1, 80));
+    world.run(&Step::Live(1));
+    world.run(&Step::Write(vec![(1, 1, 71)]));
+    world.run(&Step::Restart);
+    world.run(&Step::Write(vec![(2, 1, 61)]));
+    world.run(&Step::Write(vec![(1, 1, 72)]));
+    world.run(&Step::Write(vec![(0, 1, 0)]));
+    let base = |rseq: u64| match &world.db.entry(rseq).expect("readable").expect("there").transaction.operations[..] {
+        [Operation::Update { base, cells, .. }] => cells[0].base.unwrap_or(*base),
+        [Operation::Delete { base, .. }] => *base,
+        other => panic!("one change of one cell: {other:?}"),
+    };
+    assert_eq!(
+        [1, 2, 3, 4, 5].map(base),
+        [1, 1, 2, 1, 1],
+        "of b all was seen; a delete has not seen what the row holds"
+    );
+    // Once nothing hides it, it is seen.
+    world.run(&Step::Push { count: 4, refuse: 0, lost: false });
+}
+
 /// P9.
 #[test]
 fn bases_say_what_the_author_had_seen() {
