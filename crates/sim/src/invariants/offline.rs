@@ -155,7 +155,8 @@ impl Fairness {
                 self.offered.retain(|_, (id, _)| id != push);
                 self.oldest = None;
             }
-            ServerMessage::Error { .. } => {
+            // What is about nothing in particular leaves under way what is.
+            ServerMessage::Error { fatal: true, .. } => {
                 *self = Self { copied: self.copied, welcomed: self.welcomed, ..Self::default() };
             }
             _ => {}
