@@ -61,6 +61,11 @@ pub struct RowMeta {
     #[n(3)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub states: Option<BTreeMap<String, CellState>>,
+    /// Of cells that several have changed in parts: the newest change by another author than of the cell's version. It is in
+    /// the cell as well, and a delete by who has seen the one need not have seen the other.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beneath: Option<BTreeMap<String, Version>>,
 }
 
 impl RowMeta {
@@ -87,6 +92,20 @@ impl RowMeta {
             None => _ = states.remove(column),
         }
         self.states = (!states.is_empty()).then_some(states);
+    }
+
+    /// Takes note of what lies beneath a change of the author's: `None` where it replaces what was there.
+    fn lay_beneath(&mut self, column: &str, before: Option<Version>, author: &Author) {
+        let older = self.beneath.as_ref().and_then(|beneath| beneath.get(column)).copied();
+        let is_others = |version: &Version| version.stamp.replica != author.stamp.replica;
+        let newest = before
+            .and_then(|before| [Some(before), older].into_iter().flatten().filter(is_others).max_by_key(|v| v.seq));
+        let mut beneath = self.beneath.take().unwrap_or_default();
+        match newest {
+            Some(newest) => _ = beneath.insert(column.to_owned(), newest),
+            None => _ = beneath.remove(column),
+        }
+        self.beneath = (!beneath.is_empty()).then_some(beneath);
     }
 
     /// Records that the columns in `written` now have `version`; keeps one version for the row where it can.
@@ -160,7 +179,7 @@ pub struct Sibling {
 
 impl Sibling {
     /// A delete that gave way, where a person is to say what becomes of the row.
-    fn of_delete(table: &Table, was_stored: Option<Version>) -> Option<Self> {
+    pub fn of_delete(table: &Table, was_stored: Option<Version>) -> Option<Self> {
         let is_kept = table.on_delete_conflict == DeleteRule::Manual && !crate::mutant::active("lost-delete-forgotten");
         is_kept.then_some(Self { column: None, value: Value::Null, base: None, fault: None, was_stored })
     }
@@ -208,6 +227,9 @@ pub fn merge(table: &Table, current: Option<&StoredRow>, operation: &Operation, 
             None => merge_cells(table, row, *base, cells, author, false),
             Some(deleted) => update_tombstone(table, row, deleted, *base, cells, author),
         },
+        (Operation::Update { cells, .. }, None) if crate::mutant::active("gone-row-made") => {
+            Merged::fresh(table, operation, cells, author)
+        }
         (Operation::Update { .. }, None) => Merged::Refused(Problem::new(
             codes::ROW_GONE,
             "the row no longer exists on the server; create it again from your copy",
@@ -338,6 +360,7 @@ fn merge_cells(
         }
         after.cells.insert(write.column.clone(), value);
         after.meta.keep(&write.column, state);
+        after.meta.lay_beneath(&write.column, write.change.map(|_| before), author);
     }
     if written.is_empty() {
         return Merged::Nothing { lost, siblings };
@@ -356,7 +379,8 @@ fn update_tombstone(
     author: &Author,
 ) -> Merged {
     let lost = || writes.iter().map(|w| w.column.clone()).collect();
-    if !deleted.is_concurrent(author, base) || table.on_delete_conflict == DeleteRule::DeleteWins {
+    let stays_gone = !deleted.is_concurrent(author, base) || table.on_delete_conflict == DeleteRule::DeleteWins;
+    if stays_gone && !crate::mutant::active("row-resurrected") {
         return Merged::nothing(lost());
     }
     let mut revived = row.clone();
@@ -373,7 +397,8 @@ fn update_tombstone(
 
 fn delete(table: &Table, row: &StoredRow, base: u64, author: &Author) -> Merged {
     let cells = table.data_columns().map(|c| row.meta.version_of(&c.name));
-    let concurrent = cells.chain([row.meta.row]).any(|version| version.is_concurrent(author, base));
+    let beneath = row.meta.beneath.iter().flat_map(BTreeMap::values).copied();
+    let concurrent = cells.chain([row.meta.row]).chain(beneath).any(|version| version.is_concurrent(author, base));
     if concurrent && table.on_delete_conflict != DeleteRule::DeleteWins {
         return Merged::Nothing { lost: Vec::new(), siblings: Sibling::of_delete(table, None).into_iter().collect() };
     }

@@ -381,7 +381,7 @@ impl MergeRule {
     }
 
     /// What a change says by itself, where it can be kept as a conflict.
-    pub(crate) fn alone(&self, change: &Value) -> Option<Yielded> {
+    pub fn alone(&self, change: &Value) -> Option<Yielded> {
         self.rule().alone(change)
     }
 

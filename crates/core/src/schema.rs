@@ -52,6 +52,9 @@ pub struct Schema {
     pub cache: Caching,
     /// What a device's outbox may hold.
     pub outbox: OutboxLimits,
+    /// How long a deleted row is remembered: what was written to it without knowing of the delete brings it back that long,
+    /// and is refused after that (`LF-3002`). Milliseconds, a day to a hundred years; `None`: for good.
+    pub tombstones_ms: Option<u64>,
 }
 
 /// What a device's outbox may hold. A write that would go beyond is refused, as a whole.

@@ -241,6 +241,12 @@ impl Operation {
         }
     }
 
+    /// The newest sequence that its author says to have seen.
+    pub fn newest_base(&self) -> u64 {
+        let (Self::Insert { base, .. } | Self::Update { base, .. } | Self::Delete { base, .. }) = self;
+        self.cells().iter().filter_map(|cell| cell.base).fold(*base, u64::max)
+    }
+
     /// The table that it changes.
     pub fn table(&self) -> &str {
         match self {

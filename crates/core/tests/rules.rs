@@ -289,3 +289,49 @@ fn every_rule_is_found_by_its_name() {
     }
     assert_eq!(MergeRule::named("newest"), None);
 }
+
+/// Whoever changes a cell in parts, and deletes the row after that, has not seen what somebody else changed in it meanwhile:
+/// that is in the cell as well, and the row stays, in whatever order they arrive.
+#[test]
+fn a_delete_after_a_change_of_ones_own_has_not_seen_more_than_that() {
+    let rules = ["counter", "set", "map", "text", "ot"].map(|name| (name, MergeRule::named(name).expect("a rule")));
+    for (name, rule) in rules {
+        let ty = TYPES.into_iter().find(|ty| rule.fits(*ty)).expect("a type");
+        let table = table((ty, rule), (ColumnType::Integer, MergeRule::LWW));
+        let column = table.column("a").expect("the column").clone();
+        let key = RowKey::single(Value::Int(1));
+        let change = |n: u8| Operation::Update {
+            table: "t".into(),
+            key: key.clone(),
+            base: 1,
+            cells: vec![CellWrite { change: column.merge.change(), ..CellWrite::new("a", done(&column, n)) }],
+        };
+        let gone = Operation::Delete { table: "t".into(), key: key.clone(), base: 1 };
+        let written = [(change(1), stamp(20, 1)), (gone, stamp(21, 1)), (change(4), stamp(10, 2))];
+        let begun = {
+            let mut cells = table.key_cells(&key);
+            cells.extend([("a".to_owned(), Value::Null), ("b".to_owned(), Value::Null)]);
+            let row = Version { seq: 1, stamp: stamp(1, 9) };
+            StoredRow { cells, meta: RowMeta { row, ..RowMeta::default() } }
+        };
+        let ends = [[2, 0, 1], [0, 2, 1], [0, 1, 2]].map(|order| {
+            order.iter().zip(2..).fold(begun.clone(), |row, (at, seq)| {
+                let (operation, stamp) = &written[*at];
+                let author = Author { stamp: *stamp, seq, now_ms: 1_000, is_fact: false };
+                match merge(&table, Some(&row), operation, &author) {
+                    Merged::Put { row, .. } | Merged::Delete { row } => row,
+                    Merged::Nothing { .. } => row,
+                    Merged::Refused(problem) => panic!("{name}: {problem:?}"),
+                }
+            })
+        });
+        assert!(ends.iter().all(|row| row.meta.deleted.is_none()), "{name}: {ends:?}");
+        if ["counter", "set", "map"].contains(&name) {
+            assert!(ends.iter().all(|row| row.cells == ends[0].cells), "{name}: {ends:?}");
+        }
+        // Who has seen both may delete it.
+        let seen = Operation::Delete { table: "t".into(), key, base: 4 };
+        let author = Author { stamp: stamp(30, 1), seq: 5, now_ms: 1_000, is_fact: false };
+        assert!(matches!(merge(&table, Some(&ends[0]), &seen, &author), Merged::Delete { .. }), "{name}");
+    }
+}

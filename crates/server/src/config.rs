@@ -363,6 +363,7 @@ mod tests {
             shapes: vec![],
             actions: vec![],
             outbox: Default::default(),
+            tombstones_ms: None,
             cache: landfall_core::schema::Caching::default(),
         };
         let dev = Settings { dev: Some(true), ..Settings::default() };

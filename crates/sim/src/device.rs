@@ -145,6 +145,8 @@ pub struct Device {
     pub disk_errors: u64,
     /// The app wants to be offline.
     pub offline: bool,
+    /// Its outbox has come from elsewhere, the mirror or a file, where the rows are not.
+    pub lacks_rows: bool,
     /// When it last had a session, by the server's clock; `None`: not since it has these files.
     pub online_ms: Option<u64>,
     /// Numbers that these files handed to the network.
@@ -187,6 +189,7 @@ impl Device {
             seen_ticks: BTreeMap::new(),
             disk_errors: 0,
             offline: false,
+            lacks_rows: false,
             online_ms: None,
             handed: BTreeSet::new(),
             told: BTreeSet::new(),

@@ -55,8 +55,12 @@ fn parsed(text: &str) -> Schema {
     // A run lasts minutes: what is kept for a day there is kept for some seconds.
     let kept = schema.tables.iter_mut().filter_map(|table| table.history.as_mut()?.keep_ms.as_mut());
     kept.for_each(|keep_ms| *keep_ms = 5_000);
+    schema.tombstones_ms = Some(TOMBSTONES_MS);
     schema.with_functions(&MergeFunctions::new().on("add_up", add_up))
 }
+
+/// How long a deleted row is remembered.
+pub(crate) const TOMBSTONES_MS: u64 = 12_000;
 
 /// The app's own merge: both changes count, down to a bound; the column has one upwards.
 fn add_up(three: &Three<'_>) -> Result<Value, String> {

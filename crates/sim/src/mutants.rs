@@ -34,6 +34,9 @@ pub const ALL: &[Mutant] = &[
     mutant("ot-shown-whole", &["typed"]),
     mutant("custom-base-forgotten", &["conflicts"]),
     mutant("lost-delete-forgotten", &["conflicts"]),
+    mutant("row-resurrected", &["deletes"]),
+    mutant("gone-row-made", &["deletes"]),
+    mutant("typing-unseen", &["deletes"]),
     mutant("name-refused", &["settled"]),
     mutant("conflict-swallowed", &["conflicts"]),
     mutant("decide-early", &["order"]),
@@ -45,6 +48,7 @@ pub const ALL: &[Mutant] = &[
     mutant("live-message-split", &["atomic"]),
     mutant("read-rule-skipped", &["policy"]),
     mutant("dead-letter-dropped", &["pending"]),
+    mutant("image-forgotten", &["pending"]),
     mutant("device-not-durable", &["pending", "reopen"]),
     mutant("journal-in-memory", &["reopen"]),
     mutant("entry-not-frozen", &["once"]),
@@ -228,6 +232,7 @@ mod tests {
             "list",
             "settled",
             "typed",
+            "deletes",
         ];
         for name in all {
             assert!(ALL.iter().any(|m| m.caught_by == [name]), "no variant breaks {name} and nothing else");

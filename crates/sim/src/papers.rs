@@ -1,7 +1,7 @@
 //! Papers that everybody writes: a document of letters, put anywhere and struck out again by whoever sees them.
 
 use landfall_client::db::{DbError, WriteTx};
-use landfall_core::Value;
+use landfall_core::{RowKey, Value};
 use yrs::updates::decoder::Decode as _;
 use yrs::{Doc, GetString as _, OffsetKind, Options, ReadTxn as _, StateVector, Text as _, Transact as _, Update};
 
@@ -17,12 +17,20 @@ pub struct Stroke {
     pub update: Vec<u8>,
 }
 
-/// Writes to a paper as its author sees it; makes it, where it is not there.
+/// The paper that people throw away now and then.
+pub const THROWN_AWAY: u64 = 2;
+
+/// Writes to a paper as its author sees it; makes it, where it is not there. Or throws it away.
 ///
 /// # Errors
 /// What the engine refuses.
 pub fn write(dice: &mut Dice, tx: &mut WriteTx<'_>, op: OpId) -> Result<Option<Stroke>, DbError> {
-    let paper = key("papers", dice.below(2));
+    let number = dice.below(3);
+    let paper = key("papers", number);
+    if number == THROWN_AWAY && dice.chance(250) {
+        tx.delete("papers", &RowKey::single(paper))?;
+        return Ok(None);
+    }
     if tx.query("SELECT 1 FROM papers WHERE id = ?", std::slice::from_ref(&paper))?.rows.is_empty() {
         tx.upsert("papers", &[("id", paper.clone())])?;
     }

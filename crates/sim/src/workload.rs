@@ -150,6 +150,7 @@ impl<'a> Author<'a> {
         if self.op.0 % 4 == 3 {
             crate::notes::type_in(&mut Dice::new(self.op.0, "notes"), tx, self.op, 0)?;
         }
+        self.scribble(&mut Dice::new(self.op.0, "slips"), tx)?;
         // Now and then the app changes its mind at the end.
         if self.dice.chance(15) { Err(DbError::Aborted("the app changed its mind".to_owned())) } else { Ok(()) }
     }
@@ -554,12 +555,30 @@ impl<'a> Author<'a> {
     }
 
     fn tag(&mut self, tx: &mut WriteTx<'_>) -> Done {
-        let (thing, word) = (self.thing_key(), Value::Text(["new", "old", "blé"][self.dice.index(3)].to_owned()));
+        // Few, so that they meet; not all of them are things.
+        let thing = key("things", self.dice.below(5));
+        let word = Value::Text(["new", "old", "blé"][self.dice.index(3)].to_owned());
         if self.dice.chance(300) {
             return tx.execute("DELETE FROM tags WHERE thing = ? AND word = ?", &[thing, word]).map(|_| ());
         }
         let sql = "INSERT INTO tags (thing, word, n) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + 1";
         tx.execute(sql, &[thing, word, self.number()]).map(|_| ())
+    }
+
+    /// Makes, changes and throws away what others make, change and throw away.
+    fn scribble(&self, dice: &mut Dice, tx: &mut WriteTx<'_>) -> Done {
+        let (table, number) = if dice.chance(500) { ("slips", dice.below(3)) } else { ("scraps", dice.below(4)) };
+        let id = if table == "slips" { Value::Text(format!("s{number}")) } else { key("scraps", number) };
+        let row = RowKey::single(id.clone());
+        match (tx.row(table, &row)?.is_some(), dice.below(10)) {
+            (_, 0..=3) => Ok(()),
+            (false, _) => tx.insert(table, &[("id", id), ("n", Value::Int(1))]),
+            (true, 4 | 5) => tx.delete(table, &row).map(|_| ()),
+            (true, 6) if table == "scraps" => {
+                tx.update(table, &row, &[("word", Value::Text(self.device.to_owned()))]).map(|_| ())
+            }
+            _ => tx.add(table, &row, "n", &Value::Int(1)).map(|_| ()),
+        }
     }
 
     fn draft(&mut self, tx: &mut WriteTx<'_>) -> Done {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use landfall_core::error::codes;
 use landfall_core::flat::FlatSet;
-use landfall_core::{Problem, Transaction};
+use landfall_core::{Problem, Transaction, mutant};
 use landfall_protocol::server::{Decision, Outcome};
 use rusqlite::{OptionalExtension, params};
 
@@ -147,7 +147,7 @@ impl Database {
                 self.show(rseq, batch)
             }
             Outcome::Failed { problem } => {
-                self.note_problem(rseq, &Failure::new(now_ms, problem.clone()), true, None)?;
+                self.note_problem(rseq, &Failure::new(now_ms, problem.clone()), true)?;
                 // What it waited for before is over.
                 self.unpark(rseq)?;
                 self.park_failed(rseq, now_ms)
@@ -310,18 +310,13 @@ impl Database {
     fn hide_with(&mut self, rseq: u64, failure: &Failure, counts: bool, batch: &mut Batch) -> Result<(), DbError> {
         let images = self.seen_rows(rseq)?;
         self.hide(rseq, batch)?;
-        self.note_problem(rseq, failure, counts, images.as_ref())
+        self.keep_images(rseq, images.unwrap_or_default())?;
+        self.note_problem(rseq, failure, counts)
     }
 
-    /// Takes note of what is wrong with an entry, and of the rows as they were seen first. Where it `counts` as a failure,
-    /// it is the last of its failures, of which [`MOST_FAILURES`] are kept.
-    pub(super) fn note_problem(
-        &self,
-        rseq: u64,
-        failure: &Failure,
-        counts: bool,
-        images: Option<&StoredImages>,
-    ) -> Result<(), DbError> {
+    /// Takes note of what is wrong with an entry. Where it `counts` as a failure, it is the last of its failures, of which
+    /// [`MOST_FAILURES`] are kept.
+    pub(super) fn note_problem(&self, rseq: u64, failure: &Failure, counts: bool) -> Result<(), DbError> {
         let sql = "SELECT failures FROM _landfall_outbox WHERE rseq = ?";
         let mut stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
         if counts {
@@ -331,10 +326,31 @@ impl Database {
             failures.drain(..beyond);
             stored = Some(encode(&failures));
         }
-        let sql = "UPDATE _landfall_outbox SET problem = ?, failures = ?, images = coalesce(images, ?) WHERE rseq = ?";
-        let row = params![encode(&failure.problem), stored, images.map(encode), rseq as i64];
+        let sql = "UPDATE _landfall_outbox SET problem = ?, failures = ? WHERE rseq = ?";
+        let row = params![encode(&failure.problem), stored, rseq as i64];
         self.conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
+    }
+
+    /// Keeps rows as they are seen now with an entry that writes them. Of each row what was seen last stays: it may vanish
+    /// before the entry is decided, as when the delete that an update had not seen arrives first.
+    pub(super) fn keep_images(&self, rseq: u64, seen: StoredImages) -> Result<(), DbError> {
+        if seen.is_empty() || mutant::active("image-forgotten") {
+            return Ok(());
+        }
+        let mut images = self.kept_images(rseq)?;
+        images.retain(|(table, key, _)| !seen.iter().any(|(t, k, _)| (t, k) == (table, key)));
+        images.extend(seen);
+        let sql = "UPDATE _landfall_outbox SET images = ? WHERE rseq = ?";
+        self.conn.prepare_cached(sql)?.execute(params![encode(&images), rseq as i64])?;
+        Ok(())
+    }
+
+    /// The rows that were kept with an entry.
+    pub(super) fn kept_images(&self, rseq: u64) -> Result<StoredImages, DbError> {
+        let sql = "SELECT images FROM _landfall_outbox WHERE rseq = ?";
+        let stored: Option<Vec<u8>> = self.conn.prepare_cached(sql)?.query_row([rseq as i64], |r| r.get(0))?;
+        Ok(stored.as_deref().map(decode).transpose()?.unwrap_or_default())
     }
 
     /// The rows of an entry as the app sees them; `None` when it is not in the overlay any more.
@@ -390,7 +406,7 @@ impl Database {
     /// been answered yet, or a bucket is still loading (rows that it has yet to bring must not vanish in between).
     fn passed(&self) -> Option<u64> {
         let memory = &self.memory;
-        if landfall_core::mutant::active("settle-when-acknowledged") {
+        if mutant::active("settle-when-acknowledged") {
             return Some(u64::MAX >> 1);
         }
         if memory.shapes.is_empty() || memory.shapes.values().any(|s| !s.opened) {

@@ -83,7 +83,8 @@ pub struct OutboxEntry {
     pub problem: Option<Problem>,
     /// Its failures, the oldest first, at most eight. The last one of a dead letter is that of which it died.
     pub failures: Vec<Failure>,
-    /// Of a dead letter: the rows as they were seen when it was refused, by table and key.
+    /// Of a dead letter: the rows as they were last seen with it, by table and key. Of an undecided entry: those that have
+    /// vanished since, as by another's delete.
     pub images: WideMap<(String, RowKey), Cells>,
 }
 

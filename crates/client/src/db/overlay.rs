@@ -294,7 +294,7 @@ impl Database {
     }
 
     /// Unsettled entries that show on a row, oldest first.
-    fn pending_on(&self, table: i64, key: &[u8]) -> Result<Vec<u64>, DbError> {
+    pub(super) fn pending_on(&self, table: i64, key: &[u8]) -> Result<Vec<u64>, DbError> {
         let sql = "SELECT rseq FROM _landfall_touched WHERE tbl = ? AND key = ? ORDER BY rseq";
         let mut statement = self.conn.prepare_cached(sql)?;
         let rows = statement.query_map(params![table, key], |r| r.get::<_, i64>(0))?;
@@ -370,7 +370,7 @@ impl Database {
         let mut visible = confirmed;
         // What is deleted and made again does not begin with what is confirmed.
         let mut is_over_confirmed = visible.is_some();
-        for rseq in pending {
+        for &rseq in &pending {
             let entry = entries.entry(self, rseq)?;
             // What is confirmed has the increments that the server had accepted by then.
             let counted = if entry.has_changes { self.counted(rseq)? } else { Counted::default() };
@@ -383,6 +383,11 @@ impl Database {
         }
         let visible = visible.map(|cells| whole(app, cells));
         if visible != work.visible {
+            if let (Some(seen), None) = (&work.visible, &visible) {
+                // Should the server refuse what waits on it, this is all there is to make the row again from.
+                let seen = vec![(app.name().to_owned(), key.clone(), seen.clone())];
+                pending.iter().try_for_each(|rseq| self.keep_images(*rseq, seen.clone()))?;
+            }
             app.put(&self.conn, &key, work.visible.as_ref(), visible.as_ref())?;
             changes.record(app.name(), key, work.visible, visible);
         }

@@ -14,6 +14,7 @@ use super::bookkeeping::{QUEUED, SENT, encode, first_undecided};
 use super::compose::before_both;
 use super::error::DbError;
 use super::hooks::{Mark, Marks};
+use super::outbox::StoredImages;
 use super::tables::AppTable;
 use super::undo::{REDO, UNDO, before_of};
 use super::write::{Wishes, app_tables};
@@ -298,7 +299,9 @@ impl Database {
             Transaction { replica, rseq, stamp, operations, after, requires, origin: None, action, expires_ms };
         self.schema.check_transaction(&transaction, &TransactionLimits::default())?;
         let body = transaction.to_bytes();
+        let mut seen = StoredImages::new();
         if let Some(older) = &older {
+            seen = self.kept_images(older.transaction.rseq)?;
             // What is left out of undo is nothing that a person changed: typing would push out the copies of what they did.
             if wishes.edits.is_some() && wishes.stack != Some(None) {
                 self.back_up_before_edit(older.transaction.rseq, now_ms)?;
@@ -330,18 +333,8 @@ impl Database {
         let row = params![rseq as i64, QUEUED, now_ms as i64, body, preview, priority, before, stack, expires];
         self.conn.prepare_cached(sql)?.execute(row)?;
         self.link(rseq, &transaction.after)?;
-        let inserted: WideSet<(&str, &RowKey)> = transaction
-            .operations
-            .iter()
-            .filter(|o| matches!(o, Operation::Insert { .. }))
-            .map(|o| (o.table(), o.key()))
-            .collect();
-        for touched in &net.touched {
-            let name = self.tables.by_id(touched.table)?.name();
-            let inserts = inserted.contains(&(name, &touched.key));
-            self.set_aside(touched)?;
-            self.touch_row(touched.table, &touched.key.to_bytes(), rseq, inserts)?;
-        }
+        self.keep_images(rseq, seen)?;
+        self.touch(&net.touched, &transaction, &net.preview)?;
         if older.is_some() {
             for operation in &transaction.operations {
                 let table = self.tables.get(operation.table())?.id;
@@ -357,6 +350,28 @@ impl Database {
         }
         self.memory.meta.first_undecided.get_or_insert(rseq);
         Ok(Recorded { rseq, replaced })
+    }
+
+    /// Takes note of the rows that a new entry touches. What waits on a row that it deletes keeps the row as it is seen now.
+    fn touch(&mut self, touched: &[Touched], transaction: &Transaction, preview: &[Operation]) -> Result<(), DbError> {
+        let row = |o: &'_ Operation| (o.table().to_owned(), o.key().clone());
+        let inserts = transaction.operations.iter().filter(|o| matches!(o, Operation::Insert { .. }));
+        let inserted: WideSet<_> = inserts.map(row).collect();
+        let deletes = transaction.operations.iter().chain(preview).filter(|o| matches!(o, Operation::Delete { .. }));
+        let deleted: WideSet<_> = deletes.map(row).collect();
+        for touched in touched {
+            let row = (self.tables.by_id(touched.table)?.name().to_owned(), touched.key.clone());
+            let key = touched.key.to_bytes();
+            if let Some(seen) = touched.before.as_ref().filter(|_| deleted.contains(&row)) {
+                for rseq in self.pending_on(touched.table, &key)? {
+                    self.keep_images(rseq, vec![(row.0.clone(), row.1.clone(), seen.clone())])?;
+                }
+            }
+            let inserts = inserted.contains(&row);
+            self.set_aside(touched)?;
+            self.touch_row(touched.table, &key, transaction.rseq, inserts)?;
+        }
+        Ok(())
     }
 
     pub(super) fn touch_row(&mut self, table: i64, key: &[u8], rseq: u64, inserts: bool) -> Result<(), DbError> {

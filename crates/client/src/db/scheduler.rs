@@ -176,7 +176,7 @@ impl Database {
             if db.is_shown(rseq)? || db.transaction(rseq)?.operations.is_empty() {
                 let text = "the connection broke each time this was sent; something on the way may not take it: try \
                             another network, or withdraw it and write it in smaller parts";
-                db.note_problem(rseq, &Failure::new(now_ms, Problem::new(codes::BREAKS, text)), false, None)?;
+                db.note_problem(rseq, &Failure::new(now_ms, Problem::new(codes::BREAKS, text)), false)?;
             }
             let (half_ms, jitter_ms) = (MAX_BACKOFF_MS / 2, db.next_attempt(rseq, u32::MAX, 0) / 2);
             db.park(rseq, now_ms.saturating_add(half_ms + jitter_ms))
@@ -245,6 +245,8 @@ impl Database {
     /// Nobody waits for a decided entry.
     pub(super) fn unlink(&self, rseq: u64) -> Result<(), DbError> {
         if self.is_parked(rseq)? {
+            // What follows it and something that follows it is looked at more than once: it must not be in the way then.
+            self.unpark(rseq)?;
             self.unpark_followers(rseq)?;
         }
         let sql = "DELETE FROM _landfall_waits WHERE predecessor = ?";

@@ -243,7 +243,8 @@ impl Rule for Custom {
             return Some(Changed::to(is));
         }
         Some(match self.merged(&was, &is, held.value) {
-            Ok(value) => Changed::to(value),
+            // What was written is nowhere then, but in what was made of it.
+            Ok(value) => Changed { lost: value != is, ..Changed::to(value) },
             Err(fault) => {
                 let fault = Some(format!("the merge function '{}': {fault}", self.name));
                 let yielded = Some(Yielded { value: is, base: Some(was), fault });

@@ -241,6 +241,9 @@ pub(super) fn write(schema: &Schema) -> String {
     if schema.outbox != OutboxLimits::default() {
         outbox(schema.outbox, object.field("outbox"));
     }
+    if let Some(tombstones_ms) = schema.tombstones_ms {
+        number(&tombstones_ms, object.field("tombstones_ms"));
+    }
     drop(object);
     out
 }
@@ -447,5 +450,6 @@ pub(super) fn read(json: &Json) -> Result<Schema, Misread> {
         actions: fields.list("actions", read_action)?,
         cache: read_maybe(fields.maybe("cache"), read_cache)?.unwrap_or_default(),
         outbox: read_maybe(fields.maybe("outbox"), read_outbox)?.unwrap_or_default(),
+        tombstones_ms: fields.maybe("tombstones_ms").map(|_| wide(&fields, "tombstones_ms")).transpose()?,
     })
 }

@@ -28,7 +28,7 @@ mod tables;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 use diagnostic::{Report, Span};
-use reader::Section;
+use reader::{DAY_MS, LONGEST_MS, Section};
 use tables::DraftTable;
 
 /// Most bytes of a schema file: far above any written by hand, far below what would make a start slow.
@@ -62,6 +62,7 @@ fn read(source: &str, report: &mut Report) -> Schema {
         actions: Vec::new(),
         cache: Caching::default(),
         outbox: OutboxLimits::default(),
+        tombstones_ms: None,
     };
     if source.len() > MAX_SCHEMA_BYTES {
         let message = format!("the schema has {} bytes, at most {MAX_SCHEMA_BYTES} are allowed", source.len());
@@ -118,6 +119,7 @@ fn read_app(top: &mut Section<'_>, schema: &mut Schema, report: &mut Report) {
     if let Some(version) = app.take("version").and_then(|v| v.whole_number(1..=i64::from(u32::MAX), report)) {
         schema.version = u32::try_from(version).unwrap_or(1);
     }
+    schema.tombstones_ms = app.take("tombstones").and_then(|t| t.duration(DAY_MS..=LONGEST_MS, "90d", report));
     app.finish(report);
 }
 

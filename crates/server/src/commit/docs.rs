@@ -2,11 +2,11 @@
 //! many updates become one.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use landfall_core::error::codes;
 use landfall_core::hash::{Cells, hash128, row_hash};
-use landfall_core::merge::{RowMeta, StoredRow, Version};
+use landfall_core::merge::{Merged, RowMeta, Sibling, StoredRow, Version};
 use landfall_core::schema::DeleteRule;
 use landfall_core::schema::docs::{DOC_AT, DOC_BY, DOC_COLUMN, DOC_ID, DOC_SEQ, DOC_UPDATE, merged_id};
 use landfall_core::{CellWrite, Operation, Problem, RowKey, Stamp, Value};
@@ -110,15 +110,63 @@ pub(super) fn prepare<'o, T: StoreTx>(
     Ok(Prepared::Write { operation: Cow::Owned(operation), has_revived })
 }
 
+/// What a delete comes to that had not seen all that others have typed into the documents of its row: typing is a change of
+/// the row. `None`: it is a delete like any other.
+pub(super) fn stand_against<T: StoreTx>(
+    run: &mut EntryRun<'_, '_, T>,
+    at: usize,
+    operation: &Operation,
+) -> Result<Option<Merged>, Stop> {
+    let (plan, author) = (run.group.plan, run.author);
+    let rule = plan.table(at).on_delete_conflict;
+    let (Operation::Delete { key, base, .. }, Some(docs)) = (operation, plan.docs_of(at)) else { return Ok(None) };
+    let (Some(of), [name]) = (&plan.table(docs).docs_of, &key.0[..]) else { return Ok(None) };
+    if rule == DeleteRule::DeleteWins || author.is_fact || landfall_core::mutant::active("typing-unseen") {
+        return Ok(None);
+    }
+    for update in run.group.tx.referrers(docs, &of.key, name, usize::MAX >> 1)? {
+        let Some(row) = &run.load(docs, &update)?.now else { continue };
+        if typed(&row.meta).any(|version| version.is_concurrent(&author, *base)) {
+            let siblings = Sibling::of_delete(plan.table(at), None).into_iter().collect();
+            return Ok(Some(Merged::Nothing { lost: Vec::new(), siblings }));
+        }
+    }
+    Ok(None)
+}
+
+/// Who typed what an update holds, and when: the newest, and where many became one also the newest of anybody else. More
+/// nobody needs to tell whether all that others than a given author typed is seen.
+fn typed(meta: &RowMeta) -> impl Iterator<Item = Version> + '_ {
+    let of_many = [DOC_UPDATE, DOC_COLUMN].into_iter().filter_map(|column| meta.cells.get(column).copied());
+    let of_one = Some(meta.row).filter(|_| !meta.cells.contains_key(DOC_UPDATE));
+    of_many.chain(of_one)
+}
+
+/// The same for what is made of many.
+fn typed_by_many<'m>(many: impl Iterator<Item = &'m RowMeta> + Clone) -> BTreeMap<String, Version> {
+    let by_others = |than: Option<Version>| {
+        let is_other = move |version: &Version| than.is_none_or(|than| version.stamp.replica != than.stamp.replica);
+        many.clone().flat_map(typed).filter(is_other).max_by_key(|version| version.seq)
+    };
+    let newest = by_others(None);
+    let other = newest.and_then(|newest| by_others(Some(newest)));
+    [(DOC_UPDATE, newest), (DOC_COLUMN, other)]
+        .into_iter()
+        .filter_map(|(column, version)| Some((column.to_owned(), version?)))
+        .collect()
+}
+
 /// Whoever wrote to a document without having seen that its row was deleted brings the row back, as any update of it does.
 fn revive<T: StoreTx>(run: &mut EntryRun<'_, '_, T>, at: usize, key: &RowKey, base: u64) -> Result<bool, Stop> {
     let (author, rule) = (run.author, run.group.plan.table(at).on_delete_conflict);
     let touched = run.load(at, key)?;
     let (Some(row), Some(tombstone)) = (touched.now.clone(), touched.tombstone.clone()) else { return Ok(false) };
-    let is_concurrent = row.meta.deleted.is_some_and(|deleted| deleted.is_concurrent(&author, base));
-    if !is_concurrent || rule != DeleteRule::UpdateWins {
+    let deleted = row.meta.deleted.filter(|deleted| deleted.is_concurrent(&author, base));
+    if deleted.is_none() || rule == DeleteRule::DeleteWins {
         return Ok(false);
     }
+    let siblings: Vec<Sibling> = Sibling::of_delete(run.group.plan.table(at), deleted).into_iter().collect();
+    run.gave_way.conflict(at, key, &row.cells, &siblings);
     let meta = follow::revived(RowMeta { deleted: None, ..row.meta }, run);
     run.put(at, key, StoredRow { cells: row.cells, meta })?;
     follow::revival(run, &tombstone)?;
@@ -260,10 +308,13 @@ impl<T: StoreTx> Group<'_, T> {
             if is_outside(table, &one.key, &found) {
                 return Ok(());
             }
-            many.extend(found.cells.filter(|cells| cells.get(&of.key) == Some(row)).map(|cells| (one.key, cells)));
+            let meta = found.book.map(|book| book.meta).unwrap_or_default();
+            many.extend(
+                found.cells.filter(|cells| cells.get(&of.key) == Some(row)).map(|cells| (one.key, cells, meta)),
+            );
         }
         let cut = usize::from(landfall_core::mutant::active("doc-cut"));
-        let updates: Vec<&[u8]> = many.iter().skip(cut).map(|(_, cells)| update_of(cells)).collect();
+        let updates: Vec<&[u8]> = many.iter().skip(cut).map(|(_, cells, _)| update_of(cells)).collect();
         // No document is made of them: that may take long, whatever their length, and everybody waits here.
         let one = landfall_doc::condense(&updates);
         // What cannot be put together stays as it is: nothing is lost, and no other document waits for it.
@@ -276,15 +327,15 @@ impl<T: StoreTx> Group<'_, T> {
         at: usize,
         row: &Value,
         column: &Value,
-        many: Vec<(RowKey, Cells)>,
+        many: Vec<(RowKey, Cells, RowMeta)>,
         one: Vec<u8>,
     ) -> Result<(), StoreError> {
         let (table, seq) = (self.plan.table(at), self.next_seq());
         let stamp = Stamp { wall_ms: self.now_ms, counter: 0, replica: OUTSIDE };
         let (mut changes, mut fan) = (Vec::with_capacity(many.len() + 1), Fan::new(seq));
-        let Some((_, last)) = many.last() else { return Ok(()) };
+        let Some((_, last, _)) = many.last() else { return Ok(()) };
         let mut cells = last.clone();
-        let by = last.get(DOC_BY).filter(|by| many.iter().all(|(_, cells)| cells.get(DOC_BY) == Some(by))).cloned();
+        let by = last.get(DOC_BY).filter(|by| many.iter().all(|(_, cells, _)| cells.get(DOC_BY) == Some(by))).cloned();
         let id = merged_id(row, column, seq, &one);
         cells.extend(
             [
@@ -296,13 +347,16 @@ impl<T: StoreTx> Group<'_, T> {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        for (key, before) in &many {
+        for (key, before, _) in &many {
             self.tx.forget_row(at, key)?;
             fan.add(self.buckets, &table.name, key, Before::Row(before), None);
             changes.push(RowChange { table: table.name.clone(), key: key.clone(), before: None, after: None });
         }
         let key = RowKey::single(id);
-        let stored = StoredRow { cells, meta: RowMeta { row: Version { seq, stamp }, ..RowMeta::default() } };
+        // Its sequence is the server's; a delete is told by those of what it is made of.
+        let typed = typed_by_many(many.iter().map(|(_, _, meta)| meta));
+        let meta = RowMeta { row: Version { seq, stamp }, cells: typed, ..RowMeta::default() };
+        let stored = StoredRow { cells, meta };
         let hash = row_hash(&table.name, &key, &stored.cells);
         self.tx.put_row(at, &key, &stored, hash, Exists::default())?;
         fan.add(self.buckets, &table.name, &key, Before::Nothing, Some(&stored.cells));

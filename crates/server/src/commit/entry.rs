@@ -1,5 +1,6 @@
 //! One entry: its operations are merged into the rows, under the subject's rights.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use landfall_core::error::codes;
 use landfall_core::hash::{Cells, row_hash};
 use landfall_core::merge::{Author, Merged, Sibling, StoredRow, merge};
 use landfall_core::predicate::{Env, Predicate};
-use landfall_core::schema::Table;
-use landfall_core::{Operation, Problem, RowKey, Stamp};
+use landfall_core::schema::{DeleteRule, Table};
+use landfall_core::{Operation, Problem, RowKey, Stamp, Value};
 
 use super::lost::{GaveWay, Lost};
 use super::outside::is_outside;
@@ -58,12 +59,16 @@ pub(super) struct Touched {
 }
 
 impl Touched {
-    fn of(found: Found) -> Result<Self, StoreError> {
+    /// What was deleted before `forgotten_before_ms` counts as never having been.
+    fn of(table: &Table, found: Found, forgotten_before_ms: u64) -> Result<Self, StoreError> {
         let exists = Exists { row: found.cells.is_some(), book: found.book.is_some() };
         let (mut now, mut tombstone) = (None, None);
         if let Some(book) = found.book {
-            let image = |bytes: Vec<u8>| minicbor::decode::<Tombstone>(&bytes).map_err(StoreError::from);
-            tombstone = book.image.map(image).transpose()?;
+            tombstone = book.image.map(|bytes| Tombstone::read(table, &bytes)).transpose()?;
+            // Whether the walk that forgets has come by is nobody's business.
+            if tombstone.as_ref().is_some_and(|t| t.deleted_ms(&book.meta) < forgotten_before_ms) {
+                return Ok(Self { before: found.cells, now: None, tombstone: None, exists });
+            }
             let last = || tombstone.as_ref().map(|t| t.cells.clone());
             now = found.cells.clone().or_else(last).map(|cells| StoredRow { cells, meta: book.meta });
         }
@@ -86,7 +91,7 @@ pub(super) struct EntryRun<'g, 'a, T: StoreTx> {
     pub(super) touched: BTreeMap<(usize, RowKey), Touched>,
     /// Rows deleted by this entry whose referrers have not been looked at.
     pub(super) deleted: Vec<(usize, RowKey)>,
-    gave_way: GaveWay,
+    pub(super) gave_way: GaveWay,
     /// Nothing can be refused any more: one row alone is written, and all checks are done.
     settled: bool,
 }
@@ -105,7 +110,9 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let stamp = Stamp { replica: txn.replica, ..txn.stamp.shifted(shift_ms, now_ms) };
         let author = Author { stamp, seq: group.next_seq(), now_ms, is_fact: false };
         let env = push.subject.env();
-        let read = |(row, found)| Ok((row, Touched::of(found)?));
+        let forgotten_before_ms = group.forgotten_before_ms();
+        let plan = group.plan;
+        let read = |((at, key), found)| Ok(((at, key), Touched::of(plan.table(at), found, forgotten_before_ms)?));
         let touched = rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
         let subject = Arc::clone(&push.subject);
         let (deleted, gave_way) = (Vec::new(), GaveWay::default());
@@ -154,8 +161,8 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
             let (before, now) = (touched.before.clone(), touched.now.clone());
             let Some(mut row) = now.filter(|row| row.meta.deleted.is_none()) else { continue };
             let renamed = rename::taken(self.group, (at, &key), before.as_ref(), &mut row.cells)?;
-            if renamed > 0 {
-                self.gave_way.cells += renamed;
+            if !renamed.is_empty() {
+                self.gave_way.renamed(plan, (at, &key), renamed, &row.cells);
                 self.put(at, &key, row)?;
             }
         }
@@ -167,13 +174,24 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         let Some(at) = plan.table_at(operation.table()) else {
             return Ok(());
         };
+        let operation = if free { Cow::Borrowed(operation) } else { believed(operation, self.author.seq - 1) };
+        let operation = &*operation;
         let (table, key, author) = (plan.table(at), operation.key(), self.author);
         let env = std::mem::take(&mut self.env);
         let access = Access { table, key, env: &env, free };
         let result = docs::prepare(self, at, operation, &access).and_then(|prepared| match prepared {
             docs::Prepared::Known => Ok(()),
             docs::Prepared::Write { operation, has_revived } => {
-                let merged = access.merge(self.load(at, key)?, &operation, &author)?;
+                if !free {
+                    self.forgets(at, &operation)?;
+                }
+                let mut merged = access.merge(self.load(at, key)?, &operation, &author)?;
+                if let Merged::Delete { .. } = merged
+                    && !access.free
+                    && let Some(stands) = docs::stand_against(self, at, &operation)?
+                {
+                    merged = stands;
+                }
                 // What its documents are to follow may yet stop it.
                 let alone = alone && !has_revived && plan.docs_of(at).is_none();
                 self.carry_out(at, &operation, merged, &access, alone)
@@ -181,6 +199,19 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         });
         self.env = env;
         result
+    }
+
+    /// Where deletes win, nobody can say any more whether one stands against a row that was made so long ago. A key that
+    /// is drawn where the row is made belongs to no other row: nobody else can have deleted it.
+    fn forgets(&mut self, at: usize, operation: &Operation) -> Result<(), Stop> {
+        let (table, author, before_ms) = (self.group.plan.table(at), self.author, self.group.forgotten_before_ms());
+        let is_old = table.on_delete_conflict == DeleteRule::DeleteWins && author.stamp.wall_ms < before_ms;
+        let Operation::Insert { key, .. } = operation else { return Ok(()) };
+        if !is_old || matches!(key.0[..], [Value::Uuid(_)]) || self.load(at, key)?.now.is_some() {
+            return Ok(());
+        }
+        let message = "it was written so long ago that nobody knows whether the row was deleted since; write it again";
+        Err(Problem::new(codes::ROW_GONE, message).row(&table.name, key).into())
     }
 
     fn carry_out(
@@ -211,7 +242,8 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 if alone && tombstone.is_none() {
                     // The row's references and uniqueness are the same before it is written as after.
                     let before = self.touched.get(&(at, key.clone())).and_then(|t| t.before.as_ref());
-                    self.gave_way.cells += rename::taken(self.group, (at, key), before, &mut row.cells)?;
+                    let renamed = rename::taken(self.group, (at, key), before, &mut row.cells)?;
+                    self.gave_way.renamed(self.group.plan, (at, key), renamed, &row.cells);
                     follow::check_row(self.group, (at, key), before, &row.cells)?;
                     self.settled = true;
                 }
@@ -259,7 +291,8 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
                 if is_outside(self.group.plan.table(at), key, &found) {
                     return Err(Stop::Outside(at, key.clone()));
                 }
-                Ok(entry.insert(Touched::of(found)?))
+                let table = self.group.plan.table(at);
+                Ok(entry.insert(Touched::of(table, found, self.group.forgotten_before_ms())?))
             }
         }
     }
@@ -289,6 +322,7 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
 
     /// Writes a tombstone.
     pub(super) fn bury(&mut self, at: usize, key: &RowKey, row: StoredRow, what: Tombstone) -> Result<(), Stop> {
+        let what = Tombstone { at_ms: Some(self.author.now_ms), ..what };
         // Writing to a Vec cannot fail.
         let image = minicbor::to_vec(&what).unwrap_or_default();
         let exists = self.load(at, key)?.exists;
@@ -298,6 +332,17 @@ impl<'g, 'a, T: StoreTx> EntryRun<'g, 'a, T> {
         (touched.now, touched.tombstone, touched.exists) = (Some(row), Some(what), Exists { row: false, book: true });
         Ok(())
     }
+}
+
+/// What an author can have seen: nothing, where that is said to be beyond what there is. Such a base is of no history of this
+/// server's, and whoever could pretend to have seen everything would overwrite everybody.
+fn believed(operation: &Operation, head: u64) -> Cow<'_, Operation> {
+    if operation.newest_base() <= head {
+        return Cow::Borrowed(operation);
+    }
+    let mut operation = operation.clone();
+    operation.limit_base(0);
+    Cow::Owned(operation)
 }
 
 /// A subject's rights on one row.

@@ -77,9 +77,31 @@ impl GaveWay {
                 continue;
             };
             let stored = stored.and_then(|row| row.cells.get(&write.column)).unwrap_or(&Value::Null);
-            let Some(value) = sibling.or_else(|| write.over(column, stored).ok()) else { continue };
+            // What was made of it with what others wrote is not what was written.
+            let alone = || column.merge.alone(write.change.map(|_| &write.value)?).map(|alone| alone.value);
+            let value = sibling.or_else(alone).or_else(|| write.over(column, stored).ok());
+            let Some(value) = value else { continue };
             if column.check(&value).is_none() {
                 self.values.entry((at, key.clone())).or_default().insert(write.column.clone(), value);
+            }
+        }
+    }
+
+    /// Other names were given. One that was cut for it is nowhere in the row.
+    pub(super) fn renamed(
+        &mut self,
+        plan: &Plan,
+        (at, key): (usize, &RowKey),
+        renamed: Vec<(String, String)>,
+        row: &Cells,
+    ) {
+        let table = plan.table(at);
+        self.cells += renamed.len() as u64;
+        for (column, name) in renamed {
+            let is_whole = row.get(&column).and_then(Value::as_text).is_some_and(|now| now.starts_with(&name));
+            let is_kept = plan.history(&table.name).is_some() && !decides_who_reads(table, &column);
+            if is_kept && !is_whole {
+                self.values.entry((at, key.clone())).or_default().insert(column, Value::Text(name));
             }
         }
     }

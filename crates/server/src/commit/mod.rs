@@ -171,6 +171,11 @@ impl<'a, T: StoreTx> Group<'a, T> {
         Ok(outcomes.into_iter().flatten().collect())
     }
 
+    /// What was deleted before this, milliseconds since the Unix epoch, is not remembered any more.
+    pub(super) fn forgotten_before_ms(&self) -> u64 {
+        self.plan.schema().tombstones_ms.map_or(0, |keep_ms| self.now_ms.saturating_sub(keep_ms))
+    }
+
     /// What the group did, once everything is written.
     ///
     /// # Errors

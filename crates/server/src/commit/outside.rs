@@ -7,7 +7,7 @@ use landfall_core::merge::{Author, Merged, RowMeta, StoredRow, Version, merge};
 use landfall_core::schema::Table;
 use landfall_core::{CellWrite, Operation, RowKey, Stamp};
 
-use super::record::{OUTSIDE, RowChange, Tombstone};
+use super::record::{OUTSIDE, RowChange, Tombstone, widened};
 use super::tx::{Book, Exists, Found, StoreTx};
 use super::{Group, Signature};
 use crate::buckets::{Before, Fan};
@@ -73,11 +73,12 @@ impl<T: StoreTx> Group<'_, T> {
             return Ok(None);
         };
         if let Some(bytes) = &book.image {
-            return Ok(Some(minicbor::decode::<Tombstone>(bytes)?.cells));
+            return Ok(Some(Tombstone::read(table, bytes)?.cells));
         }
         let entry = self.tx.log_entry(book.meta.last_seq())?;
         let of_row = |c: &RowChange| c.table == table.name && c.key == *key;
-        Ok(entry.and_then(|e| e.changes.into_iter().find(of_row)).and_then(|change| change.after))
+        let row = entry.and_then(|e| e.changes.into_iter().find(of_row)).and_then(|change| change.after);
+        Ok(row.map(|row| widened(table, row)))
     }
 
     /// Brings the bookkeeping in line with the row as it is.
@@ -129,7 +130,8 @@ impl<T: StoreTx> Group<'_, T> {
                 for column in table.data_columns() {
                     cells.entry(column.name.clone()).or_default();
                 }
-                let image = minicbor::to_vec(Tombstone { cells, ..Tombstone::default() }).unwrap_or_default();
+                let image = minicbor::to_vec(Tombstone { cells, at_ms: Some(self.now_ms), ..Tombstone::default() })
+                    .unwrap_or_default();
                 self.tx.put_tombstone(at, key, &meta, &image, exists)
             }
         }

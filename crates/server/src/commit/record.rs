@@ -1,8 +1,12 @@
 //! What is kept of each sequence, and of each deleted row, and how it is encoded.
 
 use landfall_core::hash::{Cells, ContentHash};
-use landfall_core::{ReplicaId, RowKey, Stamp};
+use landfall_core::merge::RowMeta;
+use landfall_core::schema::{Default, Table};
+use landfall_core::{ReplicaId, RowKey, Stamp, Value};
 use minicbor::{Decode, Decoder, Encode, Encoder};
+
+use crate::store::StoreError;
 
 /// A sequence: an accepted transaction, or a write behind the store's back (then `replica` is [`OUTSIDE`]).
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +105,7 @@ pub(crate) fn body(changes: &[RowChange]) -> Vec<u8> {
 }
 
 /// What a deleted row leaves behind, so that a revival restores it whole.
-#[derive(Clone, Debug, Default, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, std::default::Default, PartialEq, Encode, Decode)]
 pub struct Tombstone {
     /// The last image.
     #[n(0)]
@@ -112,6 +116,37 @@ pub struct Tombstone {
     /// Cells that its delete emptied: table, row, column.
     #[n(2)]
     pub emptied: Vec<(String, RowKey, String)>,
+    /// The server's clock at the delete, milliseconds since the Unix epoch. Older builds did not say.
+    #[n(3)]
+    pub at_ms: Option<u64>,
+}
+
+impl Tombstone {
+    /// Reads one as the table is now.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn read(table: &Table, bytes: &[u8]) -> Result<Self, StoreError> {
+        let tombstone: Self = minicbor::decode(bytes)?;
+        Ok(Self { cells: widened(table, tombstone.cells), ..tombstone })
+    }
+
+    /// When the row was deleted, as far as anybody knows: by the server's clock, or as its author's says.
+    pub fn deleted_ms(&self, meta: &RowMeta) -> u64 {
+        self.at_ms.unwrap_or_else(|| meta.deleted.map_or(0, |deleted| deleted.stamp.wall_ms))
+    }
+}
+
+/// A row as it was once, as the table is now: a column that was added since holds what it holds in the rows that were there.
+pub fn widened(table: &Table, mut row: Cells) -> Cells {
+    for column in &table.columns {
+        let begins = || match &column.default {
+            Some(Default::Value(value)) => value.clone(),
+            _ => Value::Null,
+        };
+        row.entry(column.name.clone()).or_insert_with(begins);
+    }
+    row
 }
 
 /// A stamp as bytes whose order is the stamps' order.

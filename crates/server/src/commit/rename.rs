@@ -12,18 +12,18 @@ use crate::store::StoreError;
 /// Numbers that are tried one after the other; then a part of the row's own key makes the name.
 const NUMBERS: u32 = 50;
 
-/// Renames what is new in a row and taken; how many columns that were. Where no other name is allowed either, it stays, and is
+/// Renames what is new in a row and taken; the columns with what was written there. Where no other name is allowed either, it stays, and is
 /// refused.
 pub(super) fn taken<T: StoreTx>(
     group: &mut Group<'_, T>,
     (at, key): (usize, &RowKey),
     before: Option<&Cells>,
     row: &mut Cells,
-) -> Result<u64, StoreError> {
-    let (mut renamed, plan) = (0, group.plan);
+) -> Result<Vec<(String, String)>, StoreError> {
+    let (mut renamed, plan) = (Vec::new(), group.plan);
     // A row under another key would be another row.
     for column in plan.table(at).data_columns().filter(|column| column.renames) {
-        let Some(Value::Text(name)) = row.get(&column.name) else { continue };
+        let Some(Value::Text(name)) = row.get(&column.name).cloned() else { continue };
         let is_new = before.and_then(|before| before.get(&column.name)) != row.get(&column.name);
         if !is_new
             || landfall_core::mutant::active("name-refused")
@@ -31,10 +31,10 @@ pub(super) fn taken<T: StoreTx>(
         {
             continue;
         }
-        for other in others(column, name, key) {
+        for other in others(column, &name, key) {
             if !group.tx.is_taken(at, &column.name, &other, key)? {
                 row.insert(column.name.clone(), other);
-                renamed += 1;
+                renamed.push((column.name.clone(), name));
                 break;
             }
         }

@@ -26,6 +26,7 @@ fn rules() -> Rules {
         shapes: vec![],
         actions: vec![],
         outbox: Default::default(),
+        tombstones_ms: None,
         cache: landfall_core::schema::Caching::default(),
     };
     Rules::new(&schema, Authenticator::new().with_development(true))

@@ -396,8 +396,9 @@ pub trait Store: Send {
     /// Nothing is applied then; call again.
     fn check_outside_writes(&mut self, now_ms: u64) -> Result<Sweep, StoreError>;
 
-    /// Forgets a bounded number of rows of histories that no state within their time needs, under a sequence of their own.
-    /// Each call looks at a bounded number of rows; after the last one it begins anew.
+    /// Forgets a bounded number of rows of histories that no state within their time needs, under a sequence of their own;
+    /// then deleted rows whose time is over ([`landfall_core::Schema::tombstones_ms`]), of which nobody hears. Each call
+    /// looks at a bounded number of rows; after the last one it begins anew.
     ///
     /// # Errors
     /// Nothing is forgotten by this call then.

@@ -41,6 +41,8 @@ pub struct Waiting {
     telling: u64,
     /// Whether the disk once had something else to do: for a while the server takes some of that for the work of operations.
     was_busy: bool,
+    /// The fastest fsync since the first group that tells something.
+    fastest: Option<Micros>,
     /// The least that a share was so far.
     least: Option<usize>,
     pushes: BTreeMap<(SessionId, u32), Arrived>,
@@ -123,11 +125,18 @@ impl Waiting {
         self.least = Some(share.min(self.least.unwrap_or(SHARED_GROUP_ENTRIES)));
         self.telling += u64::from(cost >= SHARED_GROUP_ENTRIES);
         self.was_busy |= fsync > 2 * work.1;
+        if self.telling > 0 {
+            self.fastest = Some(fsync.min(self.fastest.unwrap_or(Micros::MAX)));
+        }
         if self.telling < ENOUGH {
             return Ok(false);
         }
-        let fits = |times: u64, part: u64| ((work.1 * times / (work.0 * part)) as usize).clamp(SHARES.0, SHARES.1);
-        let (least, most) = (if self.was_busy { SHARES.0 } else { fits(1, 8) }, fits(2, 1));
+        let fits = |fsync: Micros, times: u64, part: u64| {
+            ((fsync * times / (work.0 * part)) as usize).clamp(SHARES.0, SHARES.1)
+        };
+        // A disk that was busy each time so far is taken for a slow one.
+        let fsync = self.fastest.unwrap_or(work.1).max(work.1);
+        let (least, most) = (if self.was_busy { SHARES.0 } else { fits(work.1, 1, 8) }, fits(fsync, 2, 1));
         if (least..=most).contains(&share) {
             return Ok(true);
         }

@@ -140,6 +140,7 @@ fn check(world: &mut World, entry: &LogEntry) -> Result<(), Violation> {
         super::merge::follows(world, entry, transaction)?;
         super::wishes::share_a_fate(world, entry, transaction)?;
         world.coverage.add("check settled.renamed", super::settled::names(world, entry, transaction)?);
+        world.coverage.add("check deletes.told", super::deletes::told(world, entry, transaction)?);
         let met = super::typed::merged(world, entry, transaction)?;
         world.coverage.add("check typed.met", met);
         world.coverage.add("check conflicts.kept", super::conflicts::are_kept(world, entry, transaction)?);

@@ -35,6 +35,10 @@ pub fn follows(world: &World, entry: &LogEntry, transaction: &Transaction) -> Re
     // On one copy it may have ended, or been changed or withdrawn, while the other sends it as it was.
     let unsaid = world.ledger.unsaid.contains(&(entry.replica, entry.rseq));
     let known_apart = known_apart || (unsaid && world.ledger.copied.contains(&entry.replica));
+    // One copy that lost its database goes on from far beyond, and says that all before is decided.
+    let beyond = (entry.replica, entry.rseq.saturating_add(1 << 31), [0; 16])..=(entry.replica, u64::MAX, [0xff; 16]);
+    let leaps = world.pushed.range(beyond).next().is_some();
+    let known_apart = known_apart || (leaps && world.ledger.copied.contains(&entry.replica));
     // Nor does one copy follow what the other wrote under the same id.
     let by = |name: &(ReplicaId, u64, ContentHash)| world.ledger.offered.get(name);
     let own = by(&(entry.replica, entry.rseq, entry.hash));

@@ -234,6 +234,7 @@ pub fn lost(world: &mut World, device: usize, before: &Before, is_damaged: bool)
 pub fn recovered(world: &mut World, device: usize) -> Result<(), Violation> {
     let Some(outbox) = of_outbox(world, device) else { return Ok(()) };
     let Some((mut held, is_damaged)) = world.devices[device].recovers.take() else { return Ok(()) };
+    world.devices[device].lacks_rows = true;
     let name = world.devices[device].name.clone();
     let is_told = world.devices[device].process.as_ref().is_some_and(|p| p.engine.status().recovery_problem.is_some());
     // The start that took it over said so; it may have ended before anybody heard.

@@ -18,6 +18,7 @@
 //! | `counters` | every increment and every change of a part is shown once: what the server has counted, and what waits | [`counters`] |
 //! | `conflicts` | what was chosen or written is there, was replaced by somebody who had seen it, or is a conflict | [`conflicts`] |
 //! | `list` | an order that people make is the same everywhere, and what one puts side by side stays so | [`list`] |
+//! | `deletes` | what is gone comes back only by who had not seen that; what is deleted by who had seen it all is gone | [`deletes`] |
 //! | `docs` | a document is all that was written to it, and nothing else, on every device that holds it | [`docs`] |
 //! | `typed` | what is typed into a text is there once and in its order, until somebody strikes it out | [`typed`] |
 //! | `settled` | what merging breaks is settled as it is declared: names are unique, nothing of that is refused | [`settled`] |
@@ -49,6 +50,7 @@ pub mod cache;
 pub mod conflicts;
 pub mod convergence;
 pub mod counters;
+pub mod deletes;
 pub mod docs;
 pub mod drain;
 pub mod fairness;

@@ -10,6 +10,8 @@ use crate::workload::Author;
 
 /// So many files lie around at most.
 const MOST_FILES: usize = 4;
+/// Of the error that says that a row cannot be made again.
+const NO_COPY: &str = "no copy of it was kept";
 
 /// An outbox, or one entry of it, as a file.
 #[derive(Debug, Clone)]
@@ -167,6 +169,15 @@ impl World {
                 offline::written(self, device, before.as_ref(), written.rseq, &written.gone, None)?;
                 revised::is_replaced(self, device, rseq, &written.gone)
             }
+            Some(Err(error)) if error.to_string().contains(NO_COPY) && !self.devices[device].lacks_rows => {
+                Err(Violation::new(
+                    "pending",
+                    format!(
+                        "what entry {rseq} wrote cannot be written again: {error}; {:?}",
+                        entry.transaction.operations
+                    ),
+                ))
+            }
             // What is still not valid stays a dead letter.
             _ => Ok(()),
         }
@@ -298,6 +309,7 @@ impl World {
             self.trace.line(self.now, &self.devices[device].name.clone(), || format!("imports: {result:?}"));
             match result {
                 Some(Ok(imported)) => {
+                    self.devices[device].lacks_rows = true;
                     self.coverage.hit(if imported.added.is_empty() { "work known" } else { "work imported" });
                     if self.devices[device].process.is_none() {
                         self.may_have_imported(device, &exported);

@@ -12,7 +12,7 @@ use crate::clock::MILLI;
 use crate::invariants::{Violation, docs, ledger, list, mirror, offline, revised, wishes};
 use crate::workload::{Author, OpId, key};
 
-const SHAPES: [&str; 25] = [
+const SHAPES: [&str; 27] = [
     "ops",
     "things_mine",
     "things_shown",
@@ -34,6 +34,8 @@ const SHAPES: [&str; 25] = [
     "ranks",
     "choices",
     "cards",
+    "slips",
+    "scraps",
     "papers",
     "papers_docs",
     "notes",

@@ -94,6 +94,7 @@ pub(super) fn schema() -> Schema {
         actions: Vec::new(),
         cache: landfall_core::schema::Caching::default(),
         outbox: landfall_core::schema::OutboxLimits { collapse_ms: 0, ..Default::default() },
+        tombstones_ms: None,
     }
 }
 

@@ -441,3 +441,48 @@ fn bases_say_what_the_author_had_seen() {
     assert_eq!((*known, both[0].base), (2, None));
     assert_eq!(BucketId(2), BucketId(BIG_A.id));
 }
+
+/// P10: nothing remembers the row any more, and what was last seen of it is enough to make it again, whole, under its own key.
+/// Whether the device has heard of the delete first makes no difference.
+#[test]
+fn a_row_that_is_gone_for_good_is_made_again_whole() {
+    for heard_first in [false, true] {
+        let mut world = World::new(&[ALL]);
+        world.run(&Step::Remote(1, 1, 10));
+        world.run(&Step::Remote(2, 1, 20));
+        world.run(&Step::Live(2));
+        world.run(&Step::Write(vec![(1, 1, 11)]));
+        if heard_first {
+            world.run(&Step::Remote(0, 1, 0));
+            world.run(&Step::Live(1));
+        }
+        world.run(&Step::Push { count: 1, refuse: 1, lost: false });
+        if !heard_first {
+            world.run(&Step::Remote(0, 1, 0));
+            world.run(&Step::Live(1));
+        }
+        assert_eq!(visible(&world.db), State::new(), "it is gone");
+        world.db.retry(1, NOW, &mut |b| b.fill(3)).expect("retries");
+        assert_eq!(visible(&world.db), State::from([(1, (Some(11), Some(20)))]), "heard first: {heard_first}");
+        let again = world.db.entry(2).expect("readable").expect("there").transaction;
+        assert!(matches!(&again.operations[..], [Operation::Insert { base: 0, .. }]), "{:?}", again.operations);
+    }
+}
+
+/// What one has deleted oneself since is no less one's own: the entry that was refused has the row as it was then.
+#[test]
+fn what_was_deleted_since_can_be_made_again_too() {
+    let mut world = World::new(&[ALL]);
+    world.run(&Step::Remote(1, 1, 10));
+    world.run(&Step::Live(1));
+    world.run(&Step::Write(vec![(2, 1, 11)]));
+    world.run(&Step::Push { count: 1, refuse: 1, lost: true });
+    world.run(&Step::Write(vec![(0, 1, 0)]));
+    world.run(&Step::Restart);
+    world.run(&Step::Push { count: 1, refuse: 1, lost: false });
+    world.run(&Step::Push { count: 1, refuse: 0, lost: false });
+    world.run(&Step::Live(1));
+    assert_eq!(visible(&world.db), State::new(), "it is gone");
+    world.db.retry(1, NOW, &mut |b| b.fill(3)).expect("retries");
+    assert_eq!(visible(&world.db), State::from([(1, (Some(10), Some(11)))]));
+}

@@ -50,6 +50,7 @@ pub fn schema() -> Schema {
         actions: Vec::new(),
         cache: landfall_core::schema::Caching::default(),
         outbox: Default::default(),
+        tombstones_ms: None,
     }
 }
 

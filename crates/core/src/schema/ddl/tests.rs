@@ -35,6 +35,7 @@ fn schema(tables: Vec<Table>) -> Schema {
         actions: Vec::new(),
         cache: super::super::Caching::default(),
         outbox: crate::schema::OutboxLimits::default(),
+        tombstones_ms: None,
     }
 }
 

@@ -35,6 +35,12 @@ fn with_documents() -> Schema {
         id   = "text"
         body = "doc"
 
+        [tables.drafts]
+        on_delete_conflict = "manual"
+        [tables.drafts.columns]
+        id   = "text"
+        body = "doc"
+
         [shapes.bodies]
         table = "notes_docs"
         where = "id = :note"
@@ -52,6 +58,7 @@ fn ruled_by(version: u32, rule: &str) -> Schema {
          given = {{ type = 'boolean', required = true, default = false }}\ntitle = 'text'\nbody = 'doc'\naside = 'doc'\n\
          [tables.notes.access]\nread = \"{rule}\"\n[tables.pages]\non_delete_conflict = 'delete_wins'\n\
          [tables.pages.columns]\nid = 'text'\nbody = 'doc'\n\
+         [tables.drafts]\non_delete_conflict = 'manual'\n[tables.drafts.columns]\nid = 'text'\nbody = 'doc'\n\
          [shapes.bodies]\ntable = 'notes_docs'\nwhere = 'id = :note'\nparams = {{ note = 'text' }}\n"
     );
     let other = Schema::parse("suite.toml", &text).unwrap_or_else(|e| panic!("{e}"));
@@ -181,14 +188,14 @@ pub(crate) fn nobody_takes_an_update_out_of_a_document<B: Backend>() {
     let bare = |cells: &[(&str, Value)]| {
         let cells = cells.iter().map(|(name, value)| CellWrite::new(*name, value.clone())).collect();
         let (table, key) = ("notes_docs".to_owned(), RowKey::single(Value::Uuid([9; 16])));
-        Operation::Insert { table, key, base: 1_000, cells }
+        Operation::Insert { table, key, base: SEEN, cells }
     };
     assert_eq!(refuse(store.as_mut(), bob.write(vec![bare(&[("id", text("m"))])])), codes::REQUIRED);
     let moved = bring([9; 16], "notes", "m", "body", &all);
     assert_eq!(refuse(store.as_mut(), bob.write(vec![moved.clone()])), codes::BAD_KEY);
     assert_eq!(body(store.as_ref(), &bucket), (1, "all of it".into()));
     // Nor while its row is deleted.
-    accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    accept(store.as_mut(), ann.write(vec![delete("notes", "n", SEEN)]));
     assert_eq!(refuse(store.as_mut(), bob.write(vec![moved])), codes::BAD_KEY);
     let mut phone = Device::new(3, "ann");
     accept(store.as_mut(), phone.write(vec![update("notes", "n", 1, &[("title", text("back"))])]));
@@ -209,14 +216,14 @@ pub(crate) fn documents_come_back_under_the_rights_of_their_row<B: Backend>() {
         store.open_bucket(&template, &env, NOW).unwrap()
     };
     assert_eq!(body(store.as_ref(), &bob).0, 1);
-    accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    accept(store.as_mut(), ann.write(vec![delete("notes", "n", SEEN)]));
     let hidden = update("notes", "n", shared, &[("shared", Value::Bool(false))]);
     accept(store.as_mut(), laptop.write(vec![hidden]));
     assert_eq!(body(store.as_ref(), &bob), (0, String::new()), "it came back, and not for bob");
 }
 
 fn update_shared(shared: bool) -> Operation {
-    update("notes", "n", 1_000, &[("shared", Value::Bool(shared))])
+    update("notes", "n", SEEN, &[("shared", Value::Bool(shared))])
 }
 
 pub(crate) fn a_long_document_is_few_updates<B: Backend>() {
@@ -266,7 +273,7 @@ pub(crate) fn who_has_a_document_follows_its_row<B: Backend>() {
     accept(store.as_mut(), ann.write(vec![note("ann"), typist.writes("of ann, ")]));
     let of_ann = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
     let to_bob = [("owner", text("bob")), ("given", Value::Bool(true))];
-    let seq = accept(store.as_mut(), ann.write(vec![update("notes", "n", 1_000, &to_bob)]));
+    let seq = accept(store.as_mut(), ann.write(vec![update("notes", "n", SEEN, &to_bob)]));
     assert_eq!(left(store.as_ref(), seq, "notes_docs")[0]["owner"], text("bob"));
     assert_eq!(body(store.as_ref(), &of_ann), (0, String::new()), "it is not hers any more");
     assert_eq!(refuse(store.as_mut(), ann.write(vec![typist.writes("late")])), codes::REFERENCE);
@@ -287,7 +294,7 @@ pub(crate) fn a_document_goes_with_its_row_and_comes_back<B: Backend>() {
     let mut typist = Typist::new(1);
     accept(store.as_mut(), ann.write(vec![note("ann"), typist.writes("one ")]));
     let bucket = bucket(store.as_mut(), "bodies", &[("note", text("n"))]);
-    let gone = accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    let gone = accept(store.as_mut(), ann.write(vec![delete("notes", "n", SEEN)]));
     assert_eq!(body(store.as_ref(), &bucket), (0, String::new()));
     // Who has seen that it is gone cannot write to it.
     let seen = match typist.writes("never ") {
@@ -303,9 +310,87 @@ pub(crate) fn a_document_goes_with_its_row_and_comes_back<B: Backend>() {
     assert!(text.contains("one ") && text.contains("two"), "{text}");
     // Where deletes win it stays gone.
     accept(store.as_mut(), ann.write(vec![insert("pages", "p", &[])]));
-    accept(store.as_mut(), ann.write(vec![delete("pages", "p", 1_000)]));
+    accept(store.as_mut(), ann.write(vec![delete("pages", "p", SEEN)]));
     let late = bring([5; 16], "pages", "p", "body", &Typist::new(4).types("late"));
     assert_eq!(refuse(store.as_mut(), phone.write(vec![late])), codes::REFERENCE);
+}
+
+/// What is typed into a document is a change of its row: a delete that had not seen it is concurrent, in either order, and
+/// whether or not the updates have become one since.
+pub(crate) fn typing_and_a_delete_that_saw_less_are_concurrent<B: Backend>() {
+    let backend = B::fresh();
+    let mut store = backend.open(&with_documents());
+    let (mut ann, mut phone) = (Device::new(1, "ann"), Device::new(2, "ann"));
+    let mut tablet = Device::new(3, "ann");
+    let mut number = 0_u32;
+    let mut typing = |typist: &mut Typist, table: &str, row: &str, base: u64| {
+        number += 1;
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        match bring(id, table, row, "body", &typist.types("x")) {
+            Operation::Insert { table, key, cells, .. } => Operation::Insert { table, key, base, cells },
+            other => other,
+        }
+    };
+    for (table, stays, asks) in [("notes", true, false), ("pages", false, false), ("drafts", true, true)] {
+        let make = |row: &str| match table {
+            "notes" => insert(table, row, &[("owner", text("ann"))]),
+            _ => insert(table, row, &[]),
+        };
+        let asked = |store: &dyn Store, seq: u64| {
+            if asks {
+                assert_eq!(left(store, seq, "drafts_conflicts").len(), 1, "{table}");
+            }
+        };
+        // The typing comes first, then the delete.
+        let made = accept(store.as_mut(), ann.write(vec![make("a")]));
+        let mut typist = Typist::new(2);
+        accept(store.as_mut(), phone.write(vec![typing(&mut typist, table, "a", made)]));
+        let seq = accept(store.as_mut(), ann.write(vec![delete(table, "a", made)]));
+        asked(store.as_ref(), seq);
+        let next = phone.write(vec![typing(&mut typist, table, "a", SEEN)]);
+        match stays {
+            true => _ = accept(store.as_mut(), next),
+            false => assert_eq!(refuse(store.as_mut(), next), codes::REFERENCE, "{table}"),
+        }
+        // The delete comes first.
+        let made = accept(store.as_mut(), ann.write(vec![make("b")]));
+        accept(store.as_mut(), ann.write(vec![delete(table, "b", made)]));
+        let next = phone.write(vec![typing(&mut Typist::new(2), table, "b", made)]);
+        match stays {
+            true => {
+                let seq = accept(store.as_mut(), next);
+                asked(store.as_ref(), seq);
+            }
+            false => assert_eq!(refuse(store.as_mut(), next), codes::REFERENCE, "{table}"),
+        }
+        // What saw all of it deletes, and so does who typed it.
+        for (row, by_phone) in [("c", false), ("d", true)] {
+            let made = accept(store.as_mut(), ann.write(vec![make(row)]));
+            let seen = accept(store.as_mut(), phone.write(vec![typing(&mut Typist::new(2), table, row, made)]));
+            let (device, base) = if by_phone { (&mut phone, made) } else { (&mut ann, seen) };
+            accept(store.as_mut(), device.write(vec![delete(table, row, base)]));
+            let next = phone.write(vec![typing(&mut Typist::new(4), table, row, SEEN)]);
+            assert_eq!(refuse(store.as_mut(), next), codes::REFERENCE, "{table} {row}");
+        }
+        // The same once many have become one.
+        for (row, saw_all) in [("e", true), ("f", false)] {
+            let made = accept(store.as_mut(), ann.write(vec![make(row)]));
+            accept(store.as_mut(), phone.write(vec![typing(&mut Typist::new(2), table, row, made)]));
+            let mut typist = Typist::new(1);
+            let compacted = (0..2_000).find_map(|_| {
+                let seq = accept(store.as_mut(), ann.write(vec![typing(&mut typist, table, row, made)]));
+                (store.head().seq > seq).then_some(seq)
+            });
+            let (device, base) = if saw_all { (&mut tablet, compacted.unwrap()) } else { (&mut ann, made) };
+            accept(store.as_mut(), device.write(vec![delete(table, row, base)]));
+            let next = phone.write(vec![typing(&mut Typist::new(4), table, row, SEEN)]);
+            match stays && !saw_all {
+                true => _ = accept(store.as_mut(), next),
+                false => assert_eq!(refuse(store.as_mut(), next), codes::REFERENCE, "{table} {row}"),
+            }
+        }
+    }
 }
 
 pub(crate) fn documents_follow_other_access_rules<B: Backend>() {

@@ -1,8 +1,9 @@
 //! Tables that keep their history.
 
 use landfall_core::hash::Cells;
+use landfall_core::rules::{MergeFunctions, Three};
 use landfall_core::schema::Schema;
-use landfall_core::{Operation, RowKey, Value};
+use landfall_core::{CellWrite, Change, Operation, RowKey, Value};
 
 use super::*;
 use crate::commit::OUTSIDE;
@@ -294,4 +295,59 @@ pub(crate) fn nobody_but_the_server_writes_a_history<B: Backend>() {
     ] {
         assert_eq!(refuse(&mut *store, ann.write(vec![operation])), codes::SERVER_ASSIGNED);
     }
+}
+
+/// A merge function makes one value of two, and a name is cut for the number behind it: what was typed is kept.
+pub(crate) fn what_was_typed_is_in_the_history_whatever_was_made_of_it<B: Backend>() {
+    let sum = |three: &Three<'_>| match (three.base, three.ours, three.theirs) {
+        (Value::Int(base), Value::Int(ours), Value::Int(theirs)) => Ok(Value::Int(ours + theirs - base)),
+        _ => Err("no numbers".to_owned()),
+    };
+    let text_of = r#"
+        [app]
+        name = "suite"
+        [tables.notes]
+        history = true
+        [tables.notes.columns]
+        id    = "text"
+        score = { type = "integer", merge = "custom", function = "sum" }
+        name  = { type = "text", unique = "rename", max_length = 6 }
+        [shapes.past]
+        table = "notes_history"
+        where = "id = :note"
+        params = { note = "text" }
+    "#;
+    let schema = Schema::parse("suite.toml", text_of).unwrap_or_else(|e| panic!("{e}"));
+    let backend = B::fresh();
+    let mut store = backend.open(&schema.with_functions(&MergeFunctions::new().on("sum", sum)));
+    let (mut ann, mut bob) = (Device::new(1, "ann"), Device::new(2, "bob"));
+    let scores = |base: u64, was: i64, is: i64| Operation::Update {
+        table: "notes".into(),
+        key: key("n"),
+        base,
+        cells: vec![CellWrite {
+            change: Some(Change::Edit),
+            ..CellWrite::new("score", Value::json(&serde_json::json!({ "was": was, "is": is })))
+        }],
+    };
+    let seq =
+        accept(&mut *store, ann.write(vec![insert("notes", "n", &[("score", Value::Int(1)), ("name", text("x"))])]));
+    accept(&mut *store, ann.write(vec![scores(seq, 1, 3)]));
+    accept(&mut *store, bob.write(vec![scores(seq, 1, 10)]));
+    accept(&mut *store, ann.write(vec![insert("notes", "m", &[("name", text("abcdef"))])]));
+    accept(&mut *store, bob.write(vec![update("notes", "n", SEEN, &[("name", text("abcdef"))])]));
+    let all = past(&*store, "notes_history", seq).into_iter().filter(|(_, row)| row["id"] == text("n"));
+    let found: Vec<_> = all.map(|(_, row)| said(&row, &["change_kind", "score", "name"])).collect();
+    let row = |kind: &str, score: i64, name: &str| [text(kind), Value::Int(score), text(name)];
+    assert_eq!(
+        found,
+        [
+            row("insert", 1, "x"),
+            row("update", 3, "x"),
+            row("update", 12, "x"),
+            row("lost", 10, "x"),
+            row("update", 12, "ab (2)"),
+            row("lost", 12, "abcdef"),
+        ]
+    );
 }

@@ -15,6 +15,9 @@ use crate::store::{Fresh, GroupCommit, KeySpan, Page, PushEntry, Store, StoreRea
 /// The server's clock in tests, unless a test says otherwise.
 pub(crate) const NOW: u64 = 1_000_000;
 
+/// A base: all that is there when the entry is committed.
+pub(crate) const SEEN: u64 = u64::MAX;
+
 /// The randomness of tests.
 pub(crate) fn fresh() -> Fresh {
     Fresh { epoch: Epoch([1; 16]), seed: [7; 32] }
@@ -160,7 +163,19 @@ pub(crate) fn mark(item: &str, word: &str) -> Operation {
 }
 
 pub(crate) fn commit(store: &mut dyn Store, pushes: &[PushEntry]) -> GroupCommit {
-    store.commit_group(pushes, usize::MAX, NOW).expect("the group commits")
+    commit_at(store, pushes, NOW)
+}
+
+/// The same by another clock.
+pub(crate) fn commit_at(store: &mut dyn Store, pushes: &[PushEntry], now_ms: u64) -> GroupCommit {
+    let head = store.head().seq;
+    let mut pushes = pushes.to_vec();
+    for operation in pushes.iter_mut().flat_map(|push| &mut push.entry.transaction.operations) {
+        if operation.newest_base() == SEEN {
+            operation.limit_base(head);
+        }
+    }
+    store.commit_group(&pushes, usize::MAX, now_ms).expect("the group commits")
 }
 
 /// Commits one entry that must be accepted; gives its sequence.

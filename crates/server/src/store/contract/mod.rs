@@ -8,6 +8,7 @@ use crate::store::Store;
 
 mod access;
 mod actions;
+mod bad;
 mod buckets;
 mod decisions;
 mod docs;
@@ -17,14 +18,15 @@ mod kit;
 mod outside;
 mod property;
 mod rows;
+mod tombstones;
 mod versions;
 mod webhooks;
 mod workload;
 
 pub(crate) use kit::*;
 pub(crate) use {
-    access::*, actions::*, buckets::*, decisions::*, docs::*, faults::*, history::*, outside::*, property::*, rows::*,
-    versions::*, webhooks::*, workload::*,
+    access::*, actions::*, bad::*, buckets::*, decisions::*, docs::*, faults::*, history::*, outside::*, property::*,
+    rows::*, tombstones::*, versions::*, webhooks::*, workload::*,
 };
 
 /// A database to test on; it lives as long as the value. Other programs reach it from other threads.
@@ -81,6 +83,7 @@ macro_rules! store_contract {
             a_long_document_is_few_updates,
             who_has_a_document_follows_its_row,
             a_document_goes_with_its_row_and_comes_back,
+            typing_and_a_delete_that_saw_less_are_concurrent,
             documents_follow_other_access_rules,
             a_version_is_what_its_author_saw_and_is_signed_by_the_server,
             who_may_not_change_a_row_keeps_no_versions_of_it,
@@ -123,6 +126,13 @@ macro_rules! store_contract {
             pages_and_log_together_are_the_bucket,
             grouping_makes_no_difference,
             a_fixed_workload_always_gives_the_same,
+            a_deleted_row_is_remembered_for_its_time,
+            a_row_that_was_made_again_is_not_forgotten,
+            what_was_made_before_deletes_are_remembered_is_asked_for_again,
+            who_says_to_have_seen_what_never_was_has_seen_nothing,
+            what_no_rule_takes_is_refused_and_leaves_nothing,
+            a_resolution_that_does_not_fit_leaves_the_conflict,
+            what_was_typed_is_in_the_history_whatever_was_made_of_it,
         );
     };
     (@ $backend:ty: $($name:ident),* $(,)?) => {

@@ -56,7 +56,7 @@ pub(crate) fn a_version_is_what_its_author_saw_and_is_signed_by_the_server<B: Ba
     let mut store = backend.open(&with_versions());
     let mut ann = Device::new(1, "ann");
     accept(store.as_mut(), ann.write(vec![note("ann")]));
-    accept(store.as_mut(), ann.write(vec![update("notes", "n", 1_000, &[("title", text("newer"))])]));
+    accept(store.as_mut(), ann.write(vec![update("notes", "n", SEEN, &[("title", text("newer"))])]));
     let doc = Doc::with_client_id(7);
     doc.get_or_insert_text("body").insert(&mut doc.transact_mut(), 0, "what was written");
     let body = doc.transact().encode_state_as_update_v1(&StateVector::default());
@@ -84,10 +84,10 @@ pub(crate) fn who_may_not_change_a_row_keeps_no_versions_of_it<B: Backend>() {
     accept(store.as_mut(), ann.write(vec![note("ann")]));
     let of_bob = || keep(1, "n", &[("owner", text("bob"))]);
     assert_eq!(refuse(store.as_mut(), bob.write(vec![of_bob()])), codes::REFERENCE, "he must not learn of it");
-    accept(store.as_mut(), ann.write(vec![update("notes", "n", 1_000, &[("shared", Value::Bool(true))])]));
+    accept(store.as_mut(), ann.write(vec![update("notes", "n", SEEN, &[("shared", Value::Bool(true))])]));
     assert_eq!(refuse(store.as_mut(), bob.write(vec![of_bob()])), codes::NOT_ALLOWED);
     accept(store.as_mut(), ann.write(vec![keep(2, "n", &[])]));
-    let delete = |id| Operation::Delete { table: "notes_versions".into(), key: key(id), base: 1_000 };
+    let delete = |id| Operation::Delete { table: "notes_versions".into(), key: key(id), base: SEEN };
     assert_eq!(refuse(store.as_mut(), bob.write(vec![delete(2)])), codes::NOT_ALLOWED);
     accept(store.as_mut(), bob.write(vec![insert("notes", "m", &[("owner", text("bob"))])]));
     assert_eq!(refuse(store.as_mut(), bob.write(vec![keep(2, "m", &[])])), codes::BAD_KEY, "the id is taken");
@@ -108,15 +108,15 @@ pub(crate) fn a_version_stays_as_it_was_kept<B: Backend>() {
     accept(store.as_mut(), ann.write(vec![keep(1, "n", &[("title", text("second"))])]));
     assert_eq!(kept(store.as_ref(), seq)[0]["title"], text("first"));
     let cells = vec![CellWrite::new("title", text("other"))];
-    let change = Operation::Update { table: "notes_versions".into(), key: key(1), base: 1_000, cells };
+    let change = Operation::Update { table: "notes_versions".into(), key: key(1), base: SEEN, cells };
     assert_eq!(refuse(store.as_mut(), ann.write(vec![change])), codes::SERVER_ASSIGNED);
     // It goes when it is deleted, and does not come back by being sent again; and with its row.
-    let remove = Operation::Delete { table: "notes_versions".into(), key: key(1), base: 1_000 };
+    let remove = Operation::Delete { table: "notes_versions".into(), key: key(1), base: SEEN };
     accept(store.as_mut(), ann.write(vec![remove]));
     accept(store.as_mut(), ann.write(vec![first]));
     let second = accept(store.as_mut(), ann.write(vec![keep(2, "n", &[])]));
     assert_eq!(kept(store.as_ref(), second).len(), 1);
-    let gone = accept(store.as_mut(), ann.write(vec![delete("notes", "n", 1_000)]));
+    let gone = accept(store.as_mut(), ann.write(vec![delete("notes", "n", SEEN)]));
     let entry = store.reader().unwrap().log_entry(gone).unwrap().unwrap();
     let versions = entry.changes.iter().filter(|c| c.table == "notes_versions").collect::<Vec<_>>();
     assert!(versions.len() == 1 && versions[0].after.is_none(), "{versions:?}");
@@ -131,7 +131,7 @@ pub(crate) fn there_is_an_end_to_versions_of_a_row<B: Backend>() {
     accept(store.as_mut(), ann.write(all));
     let beyond = |id: u64| keep(10_000 + id, "n", &[]);
     assert_eq!(refuse(store.as_mut(), ann.write(vec![beyond(1)])), codes::TOO_LONG);
-    let remove = Operation::Delete { table: "notes_versions".into(), key: key(5), base: 1_000 };
+    let remove = Operation::Delete { table: "notes_versions".into(), key: key(5), base: SEEN };
     accept(store.as_mut(), ann.write(vec![remove]));
     accept(store.as_mut(), ann.write(vec![beyond(2)]));
 }

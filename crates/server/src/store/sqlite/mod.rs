@@ -28,6 +28,7 @@ mod retention;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod tx;
 mod values;
 
@@ -82,6 +83,8 @@ pub struct SqliteStore {
     head: Head,
     scan: outside::Scan,
     walk: past::Walk,
+    /// Where the walk through deleted rows goes on, while it is under way.
+    deletes_after: Option<u64>,
     next_bucket: u64,
     /// The app's own code.
     actions: Actions,
@@ -113,6 +116,7 @@ impl SqliteStore {
         let conn = open::connect(&options)?;
         let (schema, docs_together) = (Arc::new(schema), options.docs_together);
         open::prepare(&conn, &options, &schema, fresh.epoch)?;
+        conn.execute_batch(tombstones::INDEX)?;
         let chain_key = open::chain_key(&conn, &fresh)?;
         let templates = crate::buckets::templates(&schema);
         let by_id: BTreeMap<_, _> = templates.values().map(|t| (t.id, Arc::clone(t))).collect();
@@ -133,6 +137,7 @@ impl SqliteStore {
             head,
             scan: outside::Scan::default(),
             walk: past::Walk::default(),
+            deletes_after: None,
             actions: Actions::default(),
             faults: Faults::default(),
             next_bucket,
@@ -311,6 +316,12 @@ impl Store for SqliteStore {
     }
 
     fn forget_history(&mut self, now_ms: u64) -> Result<Sweep, StoreError> {
+        if let (Some(after), Some(keep_ms)) = (self.deletes_after, self.plan.schema().tombstones_ms) {
+            let before_ms = now_ms.saturating_sub(keep_ms);
+            let next = Self::transaction(&self.conn, |conn| tombstones::forget(conn, after, before_ms, now_ms))?;
+            self.deletes_after = next;
+            return Ok(Sweep { commit: self.nothing(), done: next.is_none() });
+        }
         let mut walk = self.walk.clone();
         let due = walk.step(&lock(&self.conn), &self.tables, &self.plan, now_ms)?;
         let done = due.is_none();
@@ -322,7 +333,9 @@ impl Store for SqliteStore {
             })?,
         };
         self.walk = walk;
-        Ok(Sweep { commit, done })
+        // Histories are through: next are deleted rows.
+        self.deletes_after = self.plan.schema().tombstones_ms.filter(|_| done).map(|_| 0);
+        Ok(Sweep { commit, done: done && self.deletes_after.is_none() })
     }
 
     fn check_outside_writes(&mut self, now_ms: u64) -> Result<Sweep, StoreError> {

@@ -135,6 +135,32 @@ fn a_column_that_is_added_is_no_write_from_outside() {
     assert_eq!(rows[&contract::key("b")], [contract::text("outside"), contract::text("red")]);
 }
 
+/// P9: what comes back was not there when the column was added.
+#[test]
+fn a_row_that_comes_back_has_the_column_that_was_added_since() {
+    let file = SqliteFile::fresh();
+    let (mut ann, mut bob) = (contract::Device::new(1, "ann"), contract::Device::new(2, "bob"));
+    {
+        let mut store = file.open(&contract::schema());
+        contract::accept(&mut *store, ann.write(vec![contract::insert("lists", "a", &[])]));
+        contract::accept(&mut *store, ann.write(vec![contract::delete("lists", "a", 1)]));
+    }
+    let mut wider = Schema { version: 2, ..contract::schema() };
+    let mut column = wider.tables[0].columns[1].clone();
+    column.name = "colour".into();
+    column.required = false;
+    column.default = Some(landfall_core::schema::Default::Value(contract::text("red")));
+    wider.tables[0].columns.push(column);
+    let mut store = file.open(&wider);
+    let renamed = bob.write(vec![contract::update("lists", "a", 1, &[("name", contract::text("again"))])]);
+    contract::accept(&mut *store, renamed);
+    let lists = contract::bucket(&mut *store, "lists", &[]);
+    let rows = contract::query(&*store.reader().unwrap(), &lists);
+    assert_eq!(rows[&contract::key("a")], [contract::text("again"), contract::text("red")]);
+    drop(store);
+    assert_eq!(file.open(&wider).head().seq, 3, "nobody wrote behind the store's back");
+}
+
 #[test]
 fn a_full_disk_loses_nothing_and_the_store_goes_on() {
     let file = SqliteFile::fresh();
@@ -188,4 +214,40 @@ fn one_connection_is_enough_in_exclusive_mode() {
     // The file is in WAL mode now. Opening it again needs no shared memory either.
     assert_eq!(open().head().seq, 1);
     assert!(!file.0.path().join("server.db-shm").exists());
+}
+
+/// A database does not grow with what was ever deleted in it; each step is bounded, but for what one delete took along.
+#[test]
+fn deleted_rows_are_forgotten_in_steps() {
+    use landfall_core::{Operation, RowKey, Value};
+    let file = SqliteFile::fresh();
+    let schema = Schema { tombstones_ms: Some(1_000), ..contract::schema() };
+    let mut store = file.try_open(&schema).unwrap();
+    let mut ann = contract::Device::new(1, "ann");
+    let of = |n: i64| ("lists".to_owned(), RowKey::single(Value::Text(n.to_string())));
+    let add = |(table, key): (String, RowKey)| Operation::Insert { table, key, base: 0, cells: Vec::new() };
+    let remove = |(table, key): (String, RowKey)| Operation::Delete { table, key, base: contract::SEEN };
+    contract::accept(&mut store, ann.write((0..1_300).map(|n| add(of(n))).collect()));
+    for n in 0..3 {
+        let deletes = (n * 400..(n + 1) * 400).map(|n| remove(of(n))).collect();
+        contract::accept(&mut store, ann.write(deletes));
+    }
+    let remembered = || {
+        let count = "SELECT count(*) FROM _landfall_rows WHERE hash IS NULL";
+        file.sql().query_row(count, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut left = Vec::new();
+    let mut forget = |store: &mut SqliteStore, now_ms: u64| {
+        left.clear();
+        while !store.forget_history(now_ms).unwrap().done {
+            left.push(remembered());
+        }
+        left.push(remembered());
+        left.clone()
+    };
+    assert_eq!(forget(&mut store, contract::NOW + 1_000), [1_200, 1_200], "not yet");
+    assert_eq!(forget(&mut store, contract::NOW + 1_001), [1_200, 400, 0]);
+    assert_eq!(forget(&mut store, contract::NOW + 1_001), [0, 0], "and nothing is left to do");
+    drop(store);
+    assert_eq!(file.try_open(&schema).unwrap().head().seq, 4, "what is forgotten is nobody's write");
 }
