@@ -35,11 +35,11 @@ pub fn told(world: &World, entry: &LogEntry, transaction: &Transaction) -> Resul
         let wrong = match operation {
             Operation::Update { base, .. } if !was_live => {
                 checked += 1;
-                is_live.then(|| not_revivable(world, entry, table, key, *base)).flatten()
+                is_live.then(|| not_revivable(world, entry, table, key, believed(*base, entry))).flatten()
             }
             Operation::Delete { base, .. } if was_live => {
                 checked += 1;
-                let (all, kept) = unseen(world, table, key, *base, entry.replica);
+                let (all, kept) = unseen(world, table, key, believed(*base, entry), entry.replica);
                 match (kept, is_live) {
                     (None, true) if all == 0 && is_seen && !is_repeated(world, operation, entry) => {
                         Some("which its author had seen as it was, and it is there".to_owned())
@@ -60,10 +60,15 @@ pub fn told(world: &World, entry: &LogEntry, transaction: &Transaction) -> Resul
     Ok(checked)
 }
 
+/// Who has seen what is not there yet has seen another history, and nothing of this one.
+fn believed(base: u64, entry: &LogEntry) -> u64 {
+    if base < entry.seq { base } else { 0 }
+}
+
 /// Whether somebody else wrote since what the row holds already: it has not changed, and is no less theirs.
 fn is_repeated(world: &World, deleted: &Operation, entry: &LogEntry) -> bool {
     let Operation::Delete { base, .. } = deleted else { return false };
-    let since = world.history.log.range(base + 1..entry.seq).filter(|(_, logged)| logged.replica != entry.replica);
+    let since = world.history.log.range(believed(*base, entry) + 1..entry.seq).filter(|(_, logged)| logged.replica != entry.replica);
     since.filter_map(|(_, logged)| world.pushed.get(&(logged.replica, logged.rseq, logged.hash))).any(|transaction| {
         transaction.operations.iter().any(|o| o.table() == deleted.table() && o.key() == deleted.key())
     })

@@ -114,13 +114,16 @@ fn wrong(
             return Some(format!("{letter:?} {what}, and is there {after} times"));
         }
     }
-    let is_in_order = |one: &[char]| {
+    let agree = |one: &[char], other: &[char]| {
         let kept = |text: &[char], other: &[char]| {
             text.iter().filter(|c| other.contains(c) && !is_again(**c)).copied().collect::<Vec<_>>()
         };
-        kept(one, after) == kept(after, one)
+        kept(one, other) == kept(other, one)
     };
-    (!is_in_order(before) || !is_in_order(is)).then(|| "the letters are in another order".to_owned())
+    // A device shows its own waiting letters beside others' as it thinks they will come; where the server put them otherwise
+    // meanwhile, the order is the server's.
+    let is_in_order = agree(before, after) && (agree(is, after) || !agree(was, before));
+    (!is_in_order).then(|| "the letters are in another order".to_owned())
 }
 
 /// What a device shows of a note: the letters that the server has there, with what waits done to them. What an edit of its own struck
