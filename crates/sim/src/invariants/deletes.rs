@@ -68,7 +68,11 @@ fn believed(base: u64, entry: &LogEntry) -> u64 {
 /// Whether somebody else wrote since what the row holds already: it has not changed, and is no less theirs.
 fn is_repeated(world: &World, deleted: &Operation, entry: &LogEntry) -> bool {
     let Operation::Delete { base, .. } = deleted else { return false };
-    let since = world.history.log.range(believed(*base, entry) + 1..entry.seq).filter(|(_, logged)| logged.replica != entry.replica);
+    let since = world
+        .history
+        .log
+        .range(believed(*base, entry) + 1..entry.seq)
+        .filter(|(_, logged)| logged.replica != entry.replica);
     since.filter_map(|(_, logged)| world.pushed.get(&(logged.replica, logged.rseq, logged.hash))).any(|transaction| {
         transaction.operations.iter().any(|o| o.table() == deleted.table() && o.key() == deleted.key())
     })
